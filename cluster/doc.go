@@ -1,0 +1,18 @@
+// Package cluster gives commands one durable order and applies them: it is the
+// write path of keywatch. A [Node] collects the commands of many callers into
+// log entries (group commit), has each entry made durable by Raft, applies it to
+// the state, and hands every caller its result.
+//
+// A single server is a Raft cluster of one, so that there is one code path and
+// the cluster can grow. It elects itself at once, because nobody else could be
+// leader, and keeps the timeouts that it needs when it grows.
+//
+// Time is part of the order. Each entry carries the log time of its leader: the
+// time of the last entry plus the monotonic time since, so that neither a step
+// of the wall clock nor the time a server was down ends a TTL early. While
+// deadlines exist an entry is logged at least each second, and whenever one is
+// due.
+//
+// The package imports kv only: it takes the log, the stable store and the
+// snapshot store from whoever opens it.
+package cluster

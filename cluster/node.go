@@ -1,0 +1,249 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"keywatch/kv"
+)
+
+// Options configure a Node. Log, Stable, Snapshots and State are required; the
+// zero value of the others is their default.
+type Options struct {
+	// Log must be monotonic; like Stable it must end the process rather than go
+	// on after a failed write.
+	Log       raft.LogStore
+	Stable    raft.StableStore
+	Snapshots raft.SnapshotStore
+	// State has been loaded from the newest snapshot in Snapshots.
+	State *kv.State
+	// ID names this server in the Raft configuration; "keywatch-1".
+	ID string
+	// Epoch is the history to begin: at bootstrap, and where acknowledged
+	// writes may have been lost. 0 goes on with the one there is.
+	Epoch kv.Epoch
+	// Params are the bounds that the state is to enforce.
+	Params kv.Params
+	// QueueCommands and QueueBytes bound what waits for the log; 16,384 and 64
+	// MiB.
+	QueueCommands int
+	QueueBytes    int
+	// EntryCommands and EntryBytes bound one log entry, unless a single command
+	// is larger; 512 and 256 KiB.
+	EntryCommands int
+	EntryBytes    int
+	// Fatal is called, once, when the node cannot go on: an entry could not be
+	// applied. It should end the process. The default panics.
+	Fatal func(error)
+	// Logger receives changes of state; nil for nobody.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	set := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	set(&o.QueueCommands, 16_384)
+	set(&o.QueueBytes, 64<<20)
+	set(&o.EntryCommands, 512)
+	set(&o.EntryBytes, 256<<10)
+	if o.ID == "" {
+		o.ID = "keywatch-1"
+	}
+	if o.Fatal == nil {
+		o.Fatal = func(err error) { panic(err) }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// A Node is one server's part in the cluster. It implements kv.Log and is safe
+// for concurrent use.
+type Node struct {
+	opts  Options
+	state *kv.State
+	raft  *raft.Raft
+	trans *localTransport
+
+	// status is nil once the node is ready, else why it is not.
+	status atomic.Pointer[error]
+	clock  atomic.Pointer[clock]
+	queue  queue
+	ticker ticker
+
+	// inflight carries entries from propose to collect, which handed them to
+	// Raft and awaits them; propose closes it.
+	inflight chan flight
+	stop     chan struct{} // closed by Close
+	closing  sync.Once
+	running  sync.WaitGroup
+	stats    counters
+}
+
+var _ kv.Log = (*Node)(nil)
+
+// Open starts a node and waits, at most until ctx ends, for it to lead, to have
+// applied its whole log, and to have agreed on epoch and parameters. A store
+// without history is bootstrapped as a cluster of one.
+func Open(ctx context.Context, opts Options) (*Node, error) {
+	n := &Node{opts: opts.withDefaults(), state: opts.State, stop: make(chan struct{})}
+	n.inflight = make(chan flight, 1)
+	n.queue.init(n.opts)
+	n.ticker.init()
+	n.setStatus(kv.ErrStarting)
+	n.trans = newLocalTransport(raft.ServerAddress(n.opts.ID))
+	if err := n.startRaft(); err != nil {
+		return nil, err
+	}
+	n.running.Go(n.propose)
+	n.running.Go(n.collect)
+	if err := n.lead(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	n.running.Go(n.tick)
+	return n, nil
+}
+
+func (n *Node) setStatus(err error) {
+	if err == nil {
+		n.status.Store(nil)
+		return
+	}
+	n.status.Store(&err)
+}
+
+// Ready returns nil while the node takes commands, else why it does not.
+func (n *Node) Ready() error {
+	if err := n.status.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (n *Node) startRaft() error {
+	conf := raft.DefaultConfig()
+	conf.LocalID = raft.ServerID(n.opts.ID)
+	// Heartbeats wait behind log writes (see localTransport), so the timeouts
+	// leave room for a slow fsync.
+	conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout = 2*time.Second, 2*time.Second, time.Second
+	conf.NoSnapshotRestoreOnStart = true // app has loaded the state
+	conf.SnapshotThreshold = math.MaxUint64
+	conf.SnapshotInterval = 24 * time.Hour
+	conf.TrailingLogs = 0
+	conf.BatchApplyCh = true
+	conf.LogLevel = "WARN"
+	conf.LogOutput = lineLogger{n.opts.Logger}
+
+	known, err := raft.HasExistingState(n.opts.Log, n.opts.Stable, n.opts.Snapshots)
+	if err != nil {
+		return fmt.Errorf("read raft state: %w", err)
+	}
+	if !known {
+		self := raft.Server{ID: conf.LocalID, Address: n.trans.LocalAddr()}
+		err := raft.BootstrapCluster(conf, n.opts.Log, n.opts.Stable, n.opts.Snapshots, n.trans,
+			raft.Configuration{Servers: []raft.Server{self}})
+		if err != nil {
+			return fmt.Errorf("bootstrap raft: %w", err)
+		}
+	}
+	n.raft, err = raft.NewRaft(conf, fsm{n}, n.opts.Log, n.opts.Stable, n.opts.Snapshots, n.trans)
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	return nil
+}
+
+// lead makes this node, a sole voter, leader without waiting for an election
+// timeout; then it catches up, starts the clock and agrees on the settings.
+func (n *Node) lead(ctx context.Context) error {
+	if err := n.trans.timeoutNow(ctx); err != nil {
+		return fmt.Errorf("become leader: %w", err)
+	}
+	if err := n.awaitLeader(ctx); err != nil {
+		return fmt.Errorf("become leader: %w", err)
+	}
+	if err := n.raft.Barrier(0).Error(); err != nil {
+		return fmt.Errorf("apply the log: %w", err)
+	}
+	if err := n.Ready(); err != kv.ErrStarting {
+		return err // the log could not be applied
+	}
+	n.clock.Store(&clock{base: n.state.Time(), began: time.Now()})
+	if err := n.agree(); err != nil {
+		return fmt.Errorf("agree on settings: %w", err)
+	}
+	n.setStatus(nil)
+	return nil
+}
+
+func (n *Node) awaitLeader(ctx context.Context) error {
+	leader := n.raft.LeaderCh()
+	for n.raft.State() != raft.Leader {
+		select {
+		case <-leader:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// agree logs the settings if the state has others.
+func (n *Node) agree() error {
+	params := n.opts.Params.WithDefaults()
+	if n.opts.Epoch == 0 && n.state.Params() == params {
+		return nil
+	}
+	var b kv.EntryBuilder
+	b.AddSetup(kv.Setup{Epoch: n.opts.Epoch, Params: params})
+	return n.raft.Apply(b.Finish(n.Now()), 0).Error()
+}
+
+// Checkpoint writes a checkpoint and lets go of the log before it. It waits
+// until that is done.
+func (n *Node) Checkpoint() error {
+	err := n.raft.Snapshot().Error()
+	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		return nil
+	}
+	return err
+}
+
+// Close stops taking commands, waits for those in flight, and ends Raft. It may
+// be called twice.
+func (n *Node) Close() (err error) {
+	n.closing.Do(func() {
+		n.Drain()
+		close(n.stop)
+		n.queue.close() // propose ends when the queue is empty, then collect
+		n.running.Wait()
+		err = n.raft.Shutdown().Error()
+	})
+	return err
+}
+
+// Drain makes the node refuse new commands with kv.ErrStopping.
+func (n *Node) Drain() { n.setStatus(kv.ErrStopping) }
+
+// lineLogger hands Raft's own log lines on.
+type lineLogger struct{ *slog.Logger }
+
+var _ io.Writer = lineLogger{}
+
+func (l lineLogger) Write(line []byte) (int, error) {
+	l.Warn("raft", "line", string(line))
+	return len(line), nil
+}

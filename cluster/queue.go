@@ -1,0 +1,155 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+
+	"keywatch/kv"
+)
+
+// A batch is one log entry in the making and those who wait for it.
+type batch struct {
+	builder kv.EntryBuilder
+	// results and err are set before done is closed.
+	results []kv.Result
+	err     error
+	done    chan struct{} // closed when the fate of the batch is known
+}
+
+func (b *batch) finish(results []kv.Result, err error) {
+	b.results, b.err = results, err
+	close(b.done)
+}
+
+// A queue holds batches that wait for the log, oldest first.
+type queue struct {
+	opts Options
+	// wake holds a token while there may be something to propose.
+	wake chan struct{}
+	mu   struct {
+		sync.Mutex
+		batches  []*batch
+		commands int
+		bytes    int
+		sizeHint int
+		closed   bool
+	}
+}
+
+func (q *queue) init(opts Options) {
+	q.opts = opts
+	q.wake = make(chan struct{}, 1)
+}
+
+// add puts c into the newest batch, or a new one, and returns the batch and
+// c's place in it. It fails with kv.ErrQueueFull or kv.ErrStopping.
+func (q *queue) add(c *kv.Command) (*batch, int, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.mu.closed {
+		return nil, 0, kv.ErrStopping
+	}
+	if q.mu.commands >= q.opts.QueueCommands || q.mu.bytes >= q.opts.QueueBytes {
+		return nil, 0, kv.ErrQueueFull
+	}
+	b := q.lastLocked()
+	before, place := b.builder.Size(), b.builder.Len()
+	b.builder.Add(c)
+	q.mu.commands++
+	q.mu.bytes += b.builder.Size() - before
+	q.signal()
+	return b, place, nil
+}
+
+// addTick makes sure that an entry will be logged, if only to tell the time.
+func (q *queue) addTick() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.mu.closed && len(q.mu.batches) == 0 {
+		q.lastLocked()
+		q.signal()
+	}
+}
+
+// lastLocked returns the batch that takes the next command.
+func (q *queue) lastLocked() *batch {
+	if n := len(q.mu.batches); n > 0 {
+		b := q.mu.batches[n-1]
+		if b.builder.Len() < q.opts.EntryCommands && b.builder.Size() < q.opts.EntryBytes {
+			return b
+		}
+	}
+	b := &batch{done: make(chan struct{})}
+	b.builder.Reset(make([]byte, 0, max(256, q.mu.sizeHint)))
+	q.mu.batches = append(q.mu.batches, b)
+	return b
+}
+
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take removes the oldest batch; nil if there is none. more is false once the
+// queue is closed and empty.
+func (q *queue) take() (b *batch, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.mu.batches) == 0 {
+		return nil, !q.mu.closed
+	}
+	b = q.mu.batches[0]
+	q.mu.batches[0] = nil
+	q.mu.batches = q.mu.batches[1:]
+	q.mu.commands -= b.builder.Len()
+	q.mu.bytes = max(0, q.mu.bytes-b.builder.Size())
+	if len(q.mu.batches) == 0 {
+		q.mu.bytes = 0
+	}
+	q.mu.sizeHint = (q.mu.sizeHint + b.builder.Size() + b.builder.Size()/4) / 2
+	return b, true
+}
+
+func (q *queue) depth() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.mu.commands
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mu.closed = true
+	q.signal()
+}
+
+// Propose implements kv.Log.
+func (n *Node) Propose(ctx context.Context, c *kv.Command) (kv.Result, error) {
+	if err := n.Ready(); err != nil {
+		return kv.Result{}, err
+	}
+	b, place, err := n.queue.add(c)
+	if err != nil {
+		n.stats.refused.Add(1)
+		return kv.Result{}, err
+	}
+	if ctx.Done() == nil {
+		<-b.done
+	} else {
+		select {
+		case <-b.done:
+		case <-ctx.Done():
+			return kv.Result{}, kv.ErrOutcomeUnknown
+		}
+	}
+	if b.err != nil {
+		return kv.Result{}, b.err
+	}
+	return b.results[place], nil
+}
+
+// ReadBarrier implements kv.Log. A sole voter's own state shows all that was
+// acknowledged, so there is nothing to wait for.
+func (n *Node) ReadBarrier(context.Context) error { return n.Ready() }

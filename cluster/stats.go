@@ -1,0 +1,29 @@
+package cluster
+
+import "sync/atomic"
+
+type counters struct {
+	entries, commands, refused atomic.Uint64
+}
+
+// Stats are figures of a node at one moment.
+type Stats struct {
+	// Entries counts the log entries that this node proposed and saw applied,
+	// Commands the commands in them.
+	Entries, Commands uint64
+	// Queued counts the commands that wait for the log, Refused those that found
+	// the queue full.
+	Queued  int
+	Refused uint64
+	// Leader is set while this node leads.
+	Leader bool
+}
+
+// Stats returns the node's figures.
+func (n *Node) Stats() Stats {
+	return Stats{
+		Entries: n.stats.entries.Load(), Commands: n.stats.commands.Load(),
+		Queued: n.queue.depth(), Refused: n.stats.refused.Load(),
+		Leader: n.Ready() == nil,
+	}
+}

@@ -1,0 +1,69 @@
+package cluster
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// tickEvery is how often the time is logged while deadlines exist.
+const tickEvery = time.Second
+
+// A ticker knows the earliest deadline and wakes the goroutine that waits for
+// it.
+type ticker struct {
+	// next is the earliest deadline in log time, MaxInt64 if there is none.
+	next atomic.Int64
+	// earlier holds a token when next became earlier.
+	earlier chan struct{}
+}
+
+func (t *ticker) init() {
+	t.next.Store(math.MaxInt64)
+	t.earlier = make(chan struct{}, 1)
+}
+
+// note records the earliest deadline after an entry was applied.
+func (t *ticker) note(at int64, any bool) {
+	if !any {
+		at = math.MaxInt64
+	}
+	if t.next.Swap(at) <= at {
+		return
+	}
+	select {
+	case t.earlier <- struct{}{}:
+	default:
+	}
+}
+
+// tick logs the time when the earliest deadline is due, and each second while
+// there is one.
+func (n *Node) tick() {
+	n.ticker.note(n.state.NextDeadline())
+	timer := time.NewTimer(tickEvery)
+	defer timer.Stop()
+	for {
+		timer.Reset(n.untilTick())
+		select {
+		case <-timer.C:
+			if n.ticker.next.Load() != math.MaxInt64 {
+				n.queue.addTick()
+			}
+		case <-n.ticker.earlier:
+		case <-n.stop:
+			return
+		}
+	}
+}
+
+// untilTick returns how long to wait for the next tick; at least a millisecond,
+// so that a tick on its way is not sent again and again.
+func (n *Node) untilTick() time.Duration {
+	next := n.ticker.next.Load()
+	if next == math.MaxInt64 {
+		return tickEvery
+	}
+	wait := time.Duration(next-n.Now()) * time.Millisecond
+	return min(tickEvery, max(wait, time.Millisecond))
+}

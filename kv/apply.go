@@ -1,0 +1,238 @@
+package kv
+
+import "strings"
+
+// decideLocked runs one command: replay, fences, checks, then operations.
+func (s *State) decideLocked(c *Command, r *Result, arena *[]OpResult) {
+	m := &s.mu.machine
+	if c.Idem.Key != "" && s.replayLocked(c, r) {
+		return
+	}
+	s.expireTouchedLocked(c)
+	if i, held := firstLost(c.Fences, s.currentLocked); i >= 0 {
+		r.Outcome, r.Failed, r.Current = FenceLost, i, held
+	} else if c.Prefix != nil {
+		s.deletePrefixLocked(*c.Prefix, r)
+	} else if i, found := firstFailed(c.Checks, s.currentLocked); i < 0 {
+		r.Outcome = Committed
+		r.Rev, r.Ops = s.opsLocked(c.Ops, arena)
+	} else if c.HasElse {
+		r.Outcome, r.Failed, r.Current = ElseRan, i, found
+		r.Rev, r.Ops = s.opsLocked(c.Else, arena)
+	} else {
+		r.Outcome, r.Failed, r.Current = CheckFailed, i, found
+	}
+	if c.Idem.Key != "" {
+		m.idem.keep(c.Idem, r, m)
+	}
+}
+
+// currentLocked returns the newest version of key, published or not; nil if it
+// is absent.
+func (s *State) currentLocked(key string) *Entry {
+	if sl := s.slot(key); sl != nil {
+		if e := sl.cur.Load(); !e.Deleted() {
+			return e
+		}
+	}
+	return nil
+}
+
+// firstFailed returns the index of the first check that does not hold and what
+// was found there, or -1.
+func firstFailed(checks []Check, find func(string) *Entry) (int, *Entry) {
+	for i := range checks {
+		if e := find(checks[i].Key); !checks[i].holds(e) {
+			return i, e
+		}
+	}
+	return -1, nil
+}
+
+// firstLost returns the index of the first fence that does not hold and who
+// holds the lock now, or -1.
+func firstLost(fences []Fence, find func(string) *Entry) (int, *Entry) {
+	for i, f := range fences {
+		if e := find(ReservedPrefix + f.Lock); e == nil || e.Create != f.Token {
+			return i, e
+		}
+	}
+	return -1, nil
+}
+
+// holds reports whether the check holds for e, which is nil if the key is
+// absent.
+func (k *Check) holds(e *Entry) bool {
+	var have uint64
+	switch k.Kind {
+	case CheckExists:
+		return (e != nil) == (k.N == 1)
+	case CheckValue:
+		return e != nil && e.value == string(k.Value)
+	case CheckRev:
+		if e != nil {
+			have = uint64(e.Mod)
+		}
+	case CheckCreate:
+		if e != nil {
+			have = uint64(e.Create)
+		}
+	case CheckVersion:
+		if e != nil {
+			have = e.Version
+		}
+	}
+	return have == k.N
+}
+
+// opsLocked runs operations in order, in one revision, which it returns; 0 if
+// they changed nothing.
+func (s *State) opsLocked(ops []Op, arena *[]OpResult) (Rev, []OpResult) {
+	m := &s.mu.machine
+	start, first := len(*arena), len(m.events)
+	m.ordinal = 0
+	for i := range ops {
+		op := &ops[i]
+		var did OpResult
+		switch op.Kind {
+		case OpPut:
+			did.Entry = s.putLocked(op)
+		case OpDelete:
+			did.Entry = s.deleteLocked(s.slot(op.Key), kindDeleted)
+		case OpGet:
+			did.Entry = s.currentLocked(op.Key)
+		}
+		*arena = append(*arena, did)
+	}
+	results := (*arena)[start:len(*arena):len(*arena)]
+	return s.closeRevisionLocked(first), results
+}
+
+// closeRevisionLocked ends the revision that the events from first on belong
+// to and returns it; 0 if there are none.
+func (s *State) closeRevisionLocked(first int) Rev {
+	m := &s.mu.machine
+	if len(m.events) == first {
+		return 0
+	}
+	m.events[len(m.events)-1].Last = true
+	m.rev++
+	return m.rev
+}
+
+// putLocked writes op as part of the revision after m.rev.
+func (s *State) putLocked(op *Op) *Entry {
+	m := &s.mu.machine
+	e := &Entry{
+		value: string(op.Value), Mod: m.rev + 1, Create: m.rev + 1, Version: 1,
+		ordinal: m.ordinal,
+	}
+	if op.TTL > 0 {
+		e.Deadline = m.time + op.TTL.Milliseconds()
+	}
+	sl := s.slot(op.Key)
+	if sl == nil {
+		sl = &slot{key: ownKey(op.Key)}
+		s.installLocked(sl, e)
+		s.shard(sl.key).Store(sl.key, sl)
+		m.order.Set(sl.key, sl)
+		return e
+	}
+	if old := sl.cur.Load(); !old.Deleted() {
+		e.Create, e.Version = old.Create, old.Version+1
+		if op.TTL == KeepTTL {
+			e.Deadline = old.Deadline
+		}
+	}
+	s.installLocked(sl, e)
+	return e
+}
+
+// deleteLocked makes a tombstone in sl as part of the revision after m.rev. It
+// returns nil if there is nothing to delete.
+func (s *State) deleteLocked(sl *slot, cause entryKind) *Entry {
+	if sl == nil {
+		return nil
+	}
+	old := sl.cur.Load()
+	if old.Deleted() {
+		return nil
+	}
+	m := &s.mu.machine
+	e := &Entry{
+		Mod: m.rev + 1, Create: old.Create, Version: old.Version + 1,
+		Deadline: m.time, ordinal: m.ordinal, kind: cause,
+	}
+	s.installLocked(sl, e)
+	m.tombs.push(sl, e)
+	return e
+}
+
+// installLocked makes e the newest version in sl and notes all that follows
+// from it: the link back, the event, the deadline, the dirty mark and the sums.
+func (s *State) installLocked(sl *slot, e *Entry) {
+	m := &s.mu.machine
+	old := sl.cur.Load()
+	if old != nil {
+		prev := old
+		if old.Mod > Rev(s.visible.Load()) {
+			prev = old.prev.Load() // nobody has seen old, and nobody will
+		} else {
+			m.linked = append(m.linked, sl)
+		}
+		e.prev.Store(prev)
+		if !old.Deleted() {
+			m.keys--
+			m.bytes -= int64(len(sl.key) + len(old.value))
+			if old.Deadline != 0 {
+				m.deadlines.Delete(deadline{old.Deadline, sl})
+			}
+		}
+	}
+	if !e.Deleted() {
+		m.keys++
+		m.bytes += int64(len(sl.key) + len(e.value))
+		if e.Deadline != 0 {
+			m.deadlines.Set(deadline{e.Deadline, sl})
+		}
+	}
+	sl.cur.Store(e)
+	m.ordinal++
+	m.dirty.add(sl, len(e.value))
+	m.events = append(m.events, Event{Key: sl.key, Entry: e, Time: m.time})
+}
+
+// deletePrefixLocked deletes every key under prefix, lock keys excepted, in one
+// revision.
+func (s *State) deletePrefixLocked(prefix string, r *Result) {
+	m := &s.mu.machine
+	var found []*slot
+	m.order.Ascend(prefix, func(key string, sl *slot) bool {
+		if !strings.HasPrefix(key, prefix) || len(found) > m.params.DeleteMax {
+			return false
+		}
+		if !sl.cur.Load().Deleted() && !strings.HasPrefix(key, ReservedPrefix) {
+			found = append(found, sl)
+		}
+		return true
+	})
+	if len(found) > m.params.DeleteMax {
+		r.Outcome = TooMany
+		return
+	}
+	r.Outcome = Committed
+	r.Rev = s.deleteAllLocked(found, kindDeleted)
+	r.Deleted = len(found)
+}
+
+// deleteAllLocked deletes the keys of slots in one revision and returns it; 0
+// if there was nothing to delete.
+func (s *State) deleteAllLocked(slots []*slot, cause entryKind) Rev {
+	m := &s.mu.machine
+	first := len(m.events)
+	m.ordinal = 0
+	for _, sl := range slots {
+		s.deleteLocked(sl, cause)
+	}
+	return s.closeRevisionLocked(first)
+}

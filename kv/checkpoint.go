@@ -1,0 +1,198 @@
+package kv
+
+import (
+	"cmp"
+	"errors"
+	"iter"
+	"slices"
+)
+
+// ErrCheckpointRunning is returned when a checkpoint is begun while another is
+// neither committed nor aborted.
+var ErrCheckpointRunning = errors.New("a checkpoint is running")
+
+// A dirtySet lists the slots that changed since the last checkpoint was begun.
+// number is that of the checkpoint that will write them.
+type dirtySet struct {
+	number    uint32
+	slots     []*slot
+	bytes     int64
+	forgotten []*slot
+	running   bool
+}
+
+// add lists sl, which now holds a value of size bytes.
+func (d *dirtySet) add(sl *slot, size int) {
+	d.bytes += int64(len(sl.key) + size + entryOverhead/4)
+	if sl.dirty != d.number {
+		sl.dirty = d.number
+		d.slots = append(d.slots, sl)
+	}
+}
+
+// A Checkpoint is a reader of the state at one revision together with the list
+// of what changed since the checkpoint before. It belongs to one goroutine,
+// which calls Commit or Abort exactly once.
+type Checkpoint struct {
+	state   *State
+	view    *view
+	meta    Meta
+	slots   []*slot
+	bytes   int64
+	dropped []Locator
+	// later are forgotten slots whose tombstones this checkpoint still writes.
+	later     []*slot
+	forgotten []*slot
+	idemFrom  uint64
+	idem      []*idemRecord
+	records   []Record
+	olds      []*slot
+}
+
+// Freeze begins a checkpoint at the newest revision. It fails with
+// ErrCheckpointRunning while another is open.
+func (s *State) Freeze() (*Checkpoint, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := &s.mu.machine
+	if m.dirty.running {
+		return nil, ErrCheckpointRunning
+	}
+	m.dirty.running = true
+	c := &Checkpoint{state: s, view: s.openViewLocked(true)}
+	c.slots, c.bytes = m.dirty.slots, m.dirty.bytes
+	c.forgotten = m.dirty.forgotten
+	m.dirty.slots, m.dirty.bytes, m.dirty.forgotten = nil, 0, nil
+	for _, sl := range c.forgotten {
+		switch {
+		case sl.dirty == m.dirty.number:
+			c.later = append(c.later, sl)
+		case sl.durable != Locator{}:
+			c.dropped = append(c.dropped, sl.durable)
+		}
+	}
+	m.dirty.number++
+	c.idemFrom, c.idem = m.idem.unsaved()
+	c.idem = slices.Clone(c.idem)
+	c.meta = Meta{
+		Index: m.index, Term: m.term, At: c.view.at, Time: m.time, Floor: m.floor, Params: m.params,
+		IdemFirst: m.idem.first, IdemNext: m.idem.next,
+	}
+	return c, nil
+}
+
+// Meta returns how far the checkpoint reaches.
+func (c *Checkpoint) Meta() Meta { return c.meta }
+
+// Len returns the number of keys that changed, Bytes about how many bytes they
+// take.
+func (c *Checkpoint) Len() int { return len(c.slots) }
+
+// Bytes returns about how many bytes the changed keys and values take.
+func (c *Checkpoint) Bytes() int64 { return c.bytes }
+
+// Records ranges over the changed keys in order of (revision, ordinal), each
+// with the durable record that it replaces.
+func (c *Checkpoint) Records() iter.Seq2[Record, Locator] {
+	c.collect()
+	return func(yield func(Record, Locator) bool) {
+		for i, r := range c.records {
+			if !yield(r, c.olds[i].durable) {
+				return
+			}
+		}
+	}
+}
+
+// collect finds and orders the versions to write. A forgotten tombstone that
+// hides nothing on disk is left out.
+func (c *Checkpoint) collect() {
+	if c.records != nil {
+		return
+	}
+	type pair struct {
+		slot  *slot
+		entry *Entry
+	}
+	pairs := make([]pair, 0, len(c.slots))
+	for _, sl := range c.slots {
+		e, _ := sl.at(c.view.at.Rev)
+		if e == nil || e.Deleted() && e.Mod <= c.meta.Floor && sl.durable == (Locator{}) {
+			continue
+		}
+		pairs = append(pairs, pair{sl, e})
+	}
+	slices.SortFunc(pairs, func(a, b pair) int {
+		return cmp.Or(cmp.Compare(a.entry.Mod, b.entry.Mod), cmp.Compare(a.entry.ordinal, b.entry.ordinal))
+	})
+	c.records = make([]Record, len(pairs))
+	c.olds = make([]*slot, len(pairs))
+	for i, p := range pairs {
+		c.records[i], c.olds[i] = Record{p.slot.key, p.entry}, p.slot
+	}
+}
+
+// Dropped returns the durable records that no key names any more: tombstones
+// that have been forgotten.
+func (c *Checkpoint) Dropped() []Locator { return c.dropped }
+
+// Idem ranges over the idempotency records made since the last checkpoint, by
+// sequence number. The bytes are valid until the next iteration.
+func (c *Checkpoint) Idem() iter.Seq2[uint64, []byte] {
+	return func(yield func(uint64, []byte) bool) {
+		var b []byte
+		for i, rec := range c.idem {
+			b = rec.appendTo(b[:0])
+			if !yield(c.idemFrom+uint64(i), b) {
+				return
+			}
+		}
+	}
+}
+
+// Commit says that everything is durable: keys name their new records.
+func (c *Checkpoint) Commit() {
+	c.collect()
+	for i, sl := range c.olds {
+		sl.durable = c.records[i].Locator()
+	}
+	s := c.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := &s.mu.machine
+	m.dirty.forgotten = append(m.dirty.forgotten, c.later...)
+	m.idem.saved = c.meta.IdemNext
+	c.endLocked()
+}
+
+// Abort says that nothing was written: all of it goes to the next checkpoint.
+func (c *Checkpoint) Abort() {
+	s := c.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := &s.mu.machine
+	for _, sl := range c.slots {
+		if sl.dirty != m.dirty.number {
+			sl.dirty = m.dirty.number
+			m.dirty.slots = append(m.dirty.slots, sl)
+		}
+	}
+	m.dirty.bytes += c.bytes
+	m.dirty.forgotten = append(m.dirty.forgotten, c.forgotten...)
+	c.endLocked()
+}
+
+func (c *Checkpoint) endLocked() {
+	c.state.mu.dirty.running = false
+	c.state.closeViewLocked(c.view)
+	c.records, c.olds = []Record{}, nil
+}
+
+// Durable returns the record that key's slot names; the zero Locator if none.
+// It belongs to the goroutine that writes checkpoints.
+func (s *State) Durable(key string) Locator {
+	if sl := s.slot(key); sl != nil {
+		return sl.durable
+	}
+	return Locator{}
+}

@@ -1,0 +1,343 @@
+package kv
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+	"unsafe"
+)
+
+// The layout of a log entry. Changing any of it breaks compatibility: a new
+// layout takes a new entryVersion.
+//
+//	byte    entryVersion
+//	uint64  log time in milliseconds, little-endian
+//	uint32  number of commands, little-endian
+//	...     the commands
+const (
+	entryVersion    = 1
+	entryHeaderSize = 1 + 8 + 4
+)
+
+// The kinds of command in an entry.
+const (
+	commandBatch  = 1
+	commandPrefix = 2
+	commandSetup  = 3
+)
+
+// The flags of a batch or prefix command.
+const (
+	flagElse = 1 << iota
+	flagIdem
+	flagFences
+	flagChecks
+)
+
+// ErrBadEntry is returned when bytes are not a log entry of a known version.
+var ErrBadEntry = errors.New("malformed log entry")
+
+// An EntryBuilder collects commands into one log entry. It is not safe for
+// concurrent use. The zero value is ready.
+type EntryBuilder struct {
+	buf   []byte
+	count uint32
+}
+
+// Reset empties the builder and gives it buf to write to, which may be nil.
+func (b *EntryBuilder) Reset(buf []byte) {
+	var header [entryHeaderSize]byte
+	b.buf = append(buf[:0], header[:]...)
+	b.count = 0
+}
+
+// Len returns the number of commands.
+func (b *EntryBuilder) Len() int { return int(b.count) }
+
+// Size returns the number of bytes.
+func (b *EntryBuilder) Size() int { return len(b.buf) }
+
+// Add appends a command, which must be valid. Nothing of c is kept.
+func (b *EntryBuilder) Add(c *Command) {
+	b.grow()
+	b.buf = appendCommand(b.buf, c)
+}
+
+// AddSetup appends a change of the state's own settings.
+func (b *EntryBuilder) AddSetup(u Setup) {
+	b.grow()
+	b.buf = appendSetup(b.buf, u)
+}
+
+func (b *EntryBuilder) grow() {
+	if len(b.buf) == 0 {
+		b.Reset(nil)
+	}
+	b.count++
+}
+
+// Finish returns the entry for log time now. The bytes belong to the builder
+// until Reset is called with another buffer.
+func (b *EntryBuilder) Finish(now int64) []byte {
+	if len(b.buf) == 0 {
+		b.Reset(nil)
+	}
+	b.buf[0] = entryVersion
+	binary.LittleEndian.PutUint64(b.buf[1:], uint64(now))
+	binary.LittleEndian.PutUint32(b.buf[9:], b.count)
+	return b.buf
+}
+
+// EncodeEntry returns a log entry of commands at log time now.
+func EncodeEntry(now int64, commands ...*Command) []byte {
+	var b EntryBuilder
+	for _, c := range commands {
+		b.Add(c)
+	}
+	return b.Finish(now)
+}
+
+func appendCommand(b []byte, c *Command) []byte {
+	kind := byte(commandBatch)
+	if c.Prefix != nil {
+		kind = commandPrefix
+	}
+	b = append(b, kind, commandFlags(c))
+	if c.Idem.Key != "" {
+		b = appendText(b, c.Idem.Caller)
+		b = appendText(b, c.Idem.Key)
+		b = append(b, c.Idem.Fingerprint[:]...)
+	}
+	if len(c.Fences) > 0 {
+		b = binary.AppendUvarint(b, uint64(len(c.Fences)))
+		for _, f := range c.Fences {
+			b = appendText(b, f.Lock)
+			b = binary.AppendUvarint(b, uint64(f.Token))
+		}
+	}
+	if c.Prefix != nil {
+		return appendText(b, *c.Prefix)
+	}
+	if len(c.Checks) > 0 {
+		b = binary.AppendUvarint(b, uint64(len(c.Checks)))
+		for i := range c.Checks {
+			b = appendCheck(b, &c.Checks[i])
+		}
+	}
+	b = appendOps(b, c.Ops)
+	if c.HasElse {
+		b = appendOps(b, c.Else)
+	}
+	return b
+}
+
+func commandFlags(c *Command) (flags byte) {
+	if c.HasElse {
+		flags |= flagElse
+	}
+	if c.Idem.Key != "" {
+		flags |= flagIdem
+	}
+	if len(c.Fences) > 0 {
+		flags |= flagFences
+	}
+	if len(c.Checks) > 0 {
+		flags |= flagChecks
+	}
+	return flags
+}
+
+func appendCheck(b []byte, k *Check) []byte {
+	b = append(b, byte(k.Kind))
+	b = appendText(b, k.Key)
+	if k.Kind == CheckValue {
+		return appendText(b, k.Value)
+	}
+	return binary.AppendUvarint(b, k.N)
+}
+
+func appendOps(b []byte, ops []Op) []byte {
+	b = binary.AppendUvarint(b, uint64(len(ops)))
+	for i := range ops {
+		op := &ops[i]
+		b = append(b, byte(op.Kind))
+		b = appendText(b, op.Key)
+		if op.Kind == OpPut {
+			b = binary.AppendVarint(b, ttlMillis(op.TTL))
+			b = appendText(b, op.Value)
+		}
+	}
+	return b
+}
+
+// ttlMillis returns d in milliseconds, rounded up; KeepTTL is -1.
+func ttlMillis(d time.Duration) int64 {
+	if d == KeepTTL {
+		return -1
+	}
+	return int64((d + time.Millisecond - 1) / time.Millisecond)
+}
+
+func appendText[T string | []byte](b []byte, s T) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+// A decoder reads what the append functions write. After the first malformed
+// field bad is set and all further reads return zero values.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) fail() { d.b, d.bad = nil, true }
+
+func (d *decoder) byte() byte {
+	if len(d.b) == 0 {
+		d.fail()
+		return 0
+	}
+	v := d.b[0]
+	d.b = d.b[1:]
+	return v
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) varint() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+// bytes returns the next n bytes, which share memory with the input.
+func (d *decoder) bytes(n uint64) []byte {
+	if n > uint64(len(d.b)) {
+		d.fail()
+		return nil
+	}
+	v := d.b[:n:n]
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) blob() []byte { return d.bytes(d.uvarint()) }
+
+// text returns the next text. It shares memory with the input, so whoever keeps
+// it must clone it.
+func (d *decoder) text() string {
+	b := d.blob()
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// count reads a number of things that take at least one byte each.
+func (d *decoder) count() int {
+	n := d.uvarint()
+	if n > uint64(len(d.b)) {
+		d.fail()
+		return 0
+	}
+	return int(n)
+}
+
+// entryHeader reads the header of an entry.
+func (d *decoder) entryHeader() (now int64, count int, err error) {
+	h := d.bytes(entryHeaderSize)
+	if d.bad {
+		return 0, 0, ErrBadEntry
+	}
+	if h[0] != entryVersion {
+		return 0, 0, fmt.Errorf("%w: version %d", ErrBadEntry, h[0])
+	}
+	now = int64(binary.LittleEndian.Uint64(h[1:]))
+	n := binary.LittleEndian.Uint32(h[9:])
+	if now < 0 || uint64(n) > uint64(len(d.b)) {
+		return 0, 0, ErrBadEntry
+	}
+	return now, int(n), nil
+}
+
+// command reads the next command into c, reusing its slices. What c holds
+// shares memory with the input.
+func (d *decoder) command(kind byte, c *Command, prefix *string) {
+	flags := d.byte()
+	*c = Command{Fences: c.Fences[:0], Checks: c.Checks[:0], Ops: c.Ops[:0], Else: c.Else[:0]}
+	if flags&flagIdem != 0 {
+		c.Idem.Caller, c.Idem.Key = d.text(), d.text()
+		copy(c.Idem.Fingerprint[:], d.bytes(uint64(len(c.Idem.Fingerprint))))
+	}
+	if flags&flagFences != 0 {
+		for range d.count() {
+			c.Fences = append(c.Fences, Fence{Lock: d.text(), Token: Rev(d.uvarint())})
+		}
+	}
+	if kind == commandPrefix {
+		*prefix = d.text()
+		c.Prefix = prefix
+		return
+	}
+	if flags&flagChecks != 0 {
+		for range d.count() {
+			c.Checks = append(c.Checks, d.check())
+		}
+	}
+	c.Ops = d.ops(c.Ops)
+	if flags&flagElse != 0 {
+		c.HasElse = true
+		c.Else = d.ops(c.Else)
+	}
+}
+
+func (d *decoder) check() Check {
+	k := Check{Kind: CheckKind(d.byte()), Key: d.text()}
+	switch {
+	case k.Kind == CheckValue:
+		k.Value = d.blob()
+	case k.Kind >= CheckRev && k.Kind < CheckValue:
+		k.N = d.uvarint()
+	default:
+		d.fail()
+	}
+	return k
+}
+
+func (d *decoder) ops(ops []Op) []Op {
+	for range d.count() {
+		op := Op{Kind: OpKind(d.byte()), Key: d.text()}
+		switch op.Kind {
+		case OpPut:
+			op.TTL = d.ttl()
+			op.Value = d.blob()
+		case OpDelete, OpGet:
+		default:
+			d.fail()
+		}
+		ops = append(ops, op)
+	}
+	return ops
+}
+
+func (d *decoder) ttl() time.Duration {
+	ms := d.varint()
+	switch {
+	case ms == -1:
+		return KeepTTL
+	case ms < 0 || ms > MaxTTL.Milliseconds():
+		d.fail()
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
+}

@@ -1,0 +1,102 @@
+package kv
+
+import "sync/atomic"
+
+// An Entry is one version of a key: immutable once published, and safe for
+// concurrent use. A key that was deleted has an entry too, its tombstone,
+// until the tombstone's window has passed.
+type Entry struct {
+	value string
+	// prev is the version before this one, kept while a reader may need it.
+	prev atomic.Pointer[Entry]
+
+	// Mod is the revision of this change; Create that of the key's creation.
+	Mod, Create Rev
+	// Version is 1 at creation and grows by one with each change, a deletion
+	// included.
+	Version uint64
+	// Deadline is the log time, in milliseconds, at which the key is deleted; 0
+	// is never. Of a tombstone it is the log time of the deletion.
+	Deadline int64
+
+	ordinal uint32
+	kind    entryKind
+}
+
+type entryKind uint8
+
+const (
+	kindPut entryKind = iota
+	kindDeleted
+	kindExpired
+	kindLease
+)
+
+// Value returns the value's bytes. It shares memory with the entry.
+func (e *Entry) Value() string { return e.value }
+
+// Size returns the length of the value in bytes.
+func (e *Entry) Size() int { return len(e.value) }
+
+// Deleted reports whether e is a tombstone.
+func (e *Entry) Deleted() bool { return e.kind != kindPut }
+
+// Cause says why a tombstone's key went: "deleted", "expired" or "lease". It is
+// empty for a value.
+func (e *Entry) Cause() string {
+	switch e.kind {
+	case kindDeleted:
+		return "deleted"
+	case kindExpired:
+		return "expired"
+	case kindLease:
+		return "lease"
+	}
+	return ""
+}
+
+// TTL returns the milliseconds from log time now to the entry's deadline, at
+// least 1; 0 means that the entry has no deadline.
+func (e *Entry) TTL(now int64) int64 {
+	if e.Deadline == 0 {
+		return 0
+	}
+	return max(1, e.Deadline-now)
+}
+
+// A slot is the place of one key in the map and the index. cur is its newest
+// version, published or not; durable belongs to the one checkpoint writer, the
+// rest to whoever holds the apply lock.
+type slot struct {
+	key     string
+	cur     atomic.Pointer[Entry]
+	durable Locator
+	// dirty is the number of the checkpoint that will write this slot.
+	dirty uint32
+	// forgotten is set when the slot has left the map and the index.
+	forgotten bool
+	// retained is set while the slot is listed as holding older versions.
+	retained bool
+}
+
+// A Locator names the durable record of one version: its revision and its
+// place within that revision. The zero Locator is none.
+type Locator struct {
+	Rev     Rev
+	Ordinal uint32
+}
+
+// locator returns where the version is recorded once it is durable.
+func (e *Entry) locator() Locator { return Locator{e.Mod, e.ordinal} }
+
+// at returns the newest version at or before rev, nil if there is none. walked
+// is true when a newer version was met: unless a snapshot holds rev, the answer
+// then counts only if nothing was published meanwhile, because publishing
+// unlinks.
+func (s *slot) at(rev Rev) (e *Entry, walked bool) {
+	e = s.cur.Load()
+	for e != nil && e.Mod > rev {
+		e, walked = e.prev.Load(), true
+	}
+	return e, walked
+}

@@ -1,0 +1,50 @@
+package kv
+
+import "errors"
+
+// What a command or key can be refused for before it is proposed. Nothing was
+// changed.
+var (
+	// ErrBadKey is matched by every *KeyError.
+	ErrBadKey = errors.New("bad key")
+	// ErrReservedKey is returned when a write names a key under ReservedPrefix.
+	ErrReservedKey = errors.New("keys under " + ReservedPrefix + " are written by lock requests only")
+	// ErrValueTooLarge is returned when a value exceeds Limits.Value.
+	ErrValueTooLarge = errors.New("value too large")
+	// ErrBatchTooLarge is returned when a command exceeds Limits.Ops or Limits.Command.
+	ErrBatchTooLarge = errors.New("batch too large")
+	// ErrDuplicateKey is returned when a batch writes a key twice.
+	ErrDuplicateKey = errors.New("a key is written twice")
+	// ErrBadTTL is returned when a TTL is not between MinTTL and MaxTTL.
+	ErrBadTTL = errors.New("a TTL is 1ms to 10 years")
+	// ErrBadCommand is returned when a command is malformed in any other way.
+	ErrBadCommand = errors.New("malformed command")
+)
+
+// What ordering a command can fail with. All but ErrOutcomeUnknown promise that
+// the command was not applied and never will be.
+var (
+	// ErrQueueFull is returned when too many commands wait for the log.
+	ErrQueueFull = errors.New("the write queue is full")
+	// ErrNoLeader is returned when no leader is known.
+	ErrNoLeader = errors.New("no leader")
+	// ErrStarting is returned until the state has caught up with its log.
+	ErrStarting = errors.New("starting")
+	// ErrStopping is returned once the store has begun to stop.
+	ErrStopping = errors.New("stopping")
+	// ErrMemoryFull is returned when a bound on memory refuses the command.
+	ErrMemoryFull = errors.New("memory full")
+	// ErrOutcomeUnknown is returned when a command was handed to the log and its
+	// fate is not known: the leader was lost, the caller stopped waiting, or the
+	// log failed.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+)
+
+// What reading can fail with.
+var (
+	// ErrSnapshotLost is returned when a snapshot was ended because it was too
+	// old or because too many were open.
+	ErrSnapshotLost = errors.New("snapshot ended")
+	// ErrDamaged is matched by every error that reports damaged data.
+	ErrDamaged = errors.New("damaged data")
+)

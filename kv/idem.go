@@ -1,0 +1,208 @@
+package kv
+
+import (
+	"encoding/binary"
+	"strings"
+)
+
+// An idemTable holds the outcomes of requests that carried an idempotency key,
+// in the order in which they were made and so will expire.
+type idemTable struct {
+	byKey   map[idemKey]*idemRecord
+	callers map[string]int
+	// queue holds the records from sequence number first on; saved is the first
+	// that no checkpoint has.
+	queue       []*idemRecord
+	first, next uint64
+	saved       uint64
+}
+
+type idemKey struct{ caller, key string }
+
+type idemRecord struct {
+	id          idemKey
+	fingerprint [16]byte
+	expires     int64
+	outcome     []byte
+}
+
+func newIdemTable() idemTable {
+	return idemTable{byKey: make(map[idemKey]*idemRecord), callers: make(map[string]int)}
+}
+
+// replayLocked answers a command whose idempotency key is known, or that cannot
+// be given a record. It returns false if the command is to run.
+func (s *State) replayLocked(c *Command, r *Result) bool {
+	m := &s.mu.machine
+	known, ok := m.idem.byKey[idemKey{c.Idem.Caller, c.Idem.Key}]
+	switch {
+	case !ok && len(m.idem.byKey) >= m.params.IdemMax:
+		r.Outcome = IdemFull
+	case !ok && m.idem.callers[c.Idem.Caller] >= m.params.IdemPerCaller:
+		r.Outcome = IdemCallerFull
+	case !ok:
+		return false
+	case known.fingerprint != c.Idem.Fingerprint:
+		r.Outcome = IdemMismatch
+	default:
+		d := decoder{b: known.outcome}
+		d.result(r)
+		r.Replayed = true
+		s.fillValuesLocked(c, r)
+	}
+	return true
+}
+
+// fillValuesLocked gives the entries of a replayed result their values where
+// the key still has that version.
+func (s *State) fillValuesLocked(c *Command, r *Result) {
+	ops := c.Ops
+	if r.Outcome == ElseRan {
+		ops = c.Else
+	}
+	for i := range r.Ops {
+		did := &r.Ops[i]
+		if did.Entry == nil || did.Entry.Deleted() || i >= len(ops) {
+			continue
+		}
+		if e := s.currentLocked(ops[i].Key); e != nil && e.Mod == did.Entry.Mod {
+			did.Entry, did.NoValue = e, false
+		}
+	}
+	if r.Current == nil {
+		return
+	}
+	var key string
+	switch {
+	case r.Outcome == FenceLost && r.Failed < len(c.Fences):
+		key = ReservedPrefix + c.Fences[r.Failed].Lock
+	case r.Failed < len(c.Checks):
+		key = c.Checks[r.Failed].Key
+	}
+	r.CurrentNoValue = true
+	if e := s.currentLocked(key); e != nil && e.Mod == r.Current.Mod {
+		r.Current, r.CurrentNoValue = e, false
+	}
+}
+
+// keep remembers r as the outcome of the request id.
+func (t *idemTable) keep(id Idem, r *Result, m *machine) {
+	if r.Outcome > FenceLost {
+		return
+	}
+	at := *r
+	at.At.Rev = m.rev
+	rec := &idemRecord{
+		id:          idemKey{strings.Clone(id.Caller), strings.Clone(id.Key)},
+		fingerprint: id.Fingerprint,
+		expires:     m.time + m.params.IdemAge.Milliseconds(),
+		outcome:     appendResult(nil, &at),
+	}
+	t.add(rec)
+}
+
+func (t *idemTable) add(rec *idemRecord) {
+	t.byKey[rec.id] = rec
+	t.callers[rec.id.caller]++
+	t.queue = append(t.queue, rec)
+	t.next++
+}
+
+// expire drops the records that have ended at log time now.
+func (t *idemTable) expire(now int64) {
+	n := 0
+	for n < len(t.queue) && t.queue[n].expires <= now {
+		rec := t.queue[n]
+		t.queue[n] = nil
+		delete(t.byKey, rec.id)
+		if t.callers[rec.id.caller]--; t.callers[rec.id.caller] == 0 {
+			delete(t.callers, rec.id.caller)
+		}
+		n++
+	}
+	t.queue = t.queue[n:]
+	t.first += uint64(n)
+}
+
+// unsaved returns the records that no checkpoint has and the sequence number of
+// the first.
+func (t *idemTable) unsaved() (uint64, []*idemRecord) {
+	from := max(t.saved, t.first)
+	return from, t.queue[from-t.first:]
+}
+
+// The bytes of an idempotency record: expiry, caller, key, fingerprint,
+// outcome.
+func (rec *idemRecord) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(rec.expires))
+	b = appendText(b, rec.id.caller)
+	b = appendText(b, rec.id.key)
+	b = append(b, rec.fingerprint[:]...)
+	return appendText(b, rec.outcome)
+}
+
+func parseIdemRecord(b []byte) (*idemRecord, bool) {
+	d := decoder{b: append([]byte(nil), b...)}
+	rec := &idemRecord{expires: int64(d.uvarint())}
+	rec.id = idemKey{d.text(), d.text()}
+	copy(rec.fingerprint[:], d.bytes(uint64(len(rec.fingerprint))))
+	rec.outcome = d.blob()
+	check := decoder{b: rec.outcome}
+	check.result(new(Result))
+	return rec, !d.bad && len(d.b) == 0 && !check.bad && len(check.b) == 0
+}
+
+// appendResult appends a result as codes and numbers, without values.
+func appendResult(b []byte, r *Result) []byte {
+	b = append(b, byte(r.Outcome))
+	for _, v := range [...]uint64{
+		uint64(r.Rev), uint64(r.Failed), uint64(r.Deleted), uint64(r.At.Epoch), uint64(r.At.Rev),
+	} {
+		b = binary.AppendUvarint(b, v)
+	}
+	b = appendNumbers(b, r.Current)
+	b = binary.AppendUvarint(b, uint64(len(r.Ops)))
+	for _, did := range r.Ops {
+		b = appendNumbers(b, did.Entry)
+	}
+	return b
+}
+
+func (d *decoder) result(r *Result) {
+	r.Outcome = Outcome(d.byte())
+	r.Rev, r.Failed, r.Deleted = Rev(d.uvarint()), int(d.uvarint()), int(d.uvarint())
+	r.At = Position{Epoch(d.uvarint()), Rev(d.uvarint())}
+	r.Current = d.numbers()
+	n := d.count()
+	r.Ops = make([]OpResult, n)
+	for i := range r.Ops {
+		e := d.numbers()
+		r.Ops[i] = OpResult{Entry: e, NoValue: e != nil && !e.Deleted()}
+	}
+}
+
+// appendNumbers appends what an entry is but for its value; nil is 0.
+func appendNumbers(b []byte, e *Entry) []byte {
+	if e == nil {
+		return append(b, 0)
+	}
+	b = append(b, 1+byte(e.kind))
+	for _, v := range [...]uint64{uint64(e.Mod), uint64(e.Create), e.Version, uint64(e.Deadline)} {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
+
+func (d *decoder) numbers() *Entry {
+	kind := d.byte()
+	if kind == 0 || kind > 1+byte(kindLease) {
+		if kind != 0 {
+			d.fail()
+		}
+		return nil
+	}
+	return &Entry{
+		kind: entryKind(kind - 1), Mod: Rev(d.uvarint()), Create: Rev(d.uvarint()),
+		Version: d.uvarint(), Deadline: int64(d.uvarint()),
+	}
+}

@@ -1,0 +1,119 @@
+package kv
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Loader fills a fresh state with a checkpoint. It belongs to one goroutine;
+// nobody else may use the state before Done has returned.
+type Loader struct {
+	state *State
+	meta  Meta
+	last  Locator
+	slots []*slot
+}
+
+// Load begins to fill s, which must be new, with the checkpoint of meta.
+func (s *State) Load(meta Meta) *Loader {
+	m := &s.mu.machine
+	m.index, m.term, m.time = meta.Index, meta.Term, meta.Time
+	m.rev, m.floor, m.params = meta.At.Rev, meta.Floor, meta.Params
+	m.idem.first, m.idem.next, m.idem.saved = meta.IdemFirst, meta.IdemFirst, meta.IdemNext
+	s.epoch.Store(uint32(meta.At.Epoch))
+	return &Loader{state: s, meta: meta}
+}
+
+// Add takes the next record; records come in ascending order of Locator. It
+// returns the durable record of the same key that this one replaces, and
+// whether this one is alive, that is, named by its key: a deletion that is
+// forgotten is not. It fails with an error that matches ErrDamaged if records
+// are out of order or beyond the checkpoint.
+func (l *Loader) Add(r Record) (old Locator, alive bool, err error) {
+	at := r.Locator()
+	if at.Rev > l.meta.At.Rev || at.Rev < l.last.Rev || at.Rev == l.last.Rev && at.Ordinal <= l.last.Ordinal {
+		return old, false, fmt.Errorf("%w: record %d.%d of key %.80q is out of place", ErrDamaged, at.Rev, at.Ordinal, r.Key)
+	}
+	l.last = at
+	s, m := l.state, &l.state.mu.machine
+	forgotten := r.Entry.Deleted() && r.Entry.Mod <= l.meta.Floor
+	sl := s.slot(r.Key)
+	if sl == nil {
+		if forgotten {
+			return old, false, nil
+		}
+		sl = &slot{key: r.Key}
+		s.shard(sl.key).Store(sl.key, sl)
+		l.slots = append(l.slots, sl)
+	} else {
+		old = sl.durable
+		l.uncount(sl)
+	}
+	if forgotten {
+		sl.forgotten = true
+		s.shard(sl.key).Delete(sl.key)
+		return old, false, nil
+	}
+	sl.cur.Store(r.Entry)
+	sl.durable = at
+	if r.Entry.Deleted() {
+		m.tombs.push(sl, r.Entry)
+	} else {
+		l.count(sl)
+	}
+	return old, true, nil
+}
+
+func (l *Loader) count(sl *slot) {
+	m, e := &l.state.mu.machine, sl.cur.Load()
+	m.keys++
+	m.bytes += int64(len(sl.key) + len(e.value))
+	if e.Deadline != 0 {
+		m.deadlines.Set(deadline{e.Deadline, sl})
+	}
+}
+
+func (l *Loader) uncount(sl *slot) {
+	m, e := &l.state.mu.machine, sl.cur.Load()
+	if e.Deleted() {
+		return
+	}
+	m.keys--
+	m.bytes -= int64(len(sl.key) + len(e.value))
+	if e.Deadline != 0 {
+		m.deadlines.Delete(deadline{e.Deadline, sl})
+	}
+}
+
+// AddIdem takes the idempotency record with the given sequence number; they
+// come in ascending order without a gap. It fails with an error that matches
+// ErrDamaged.
+func (l *Loader) AddIdem(seq uint64, b []byte) error {
+	t := &l.state.mu.idem
+	rec, ok := parseIdemRecord(b)
+	if !ok || seq != t.next || seq >= l.meta.IdemNext {
+		return fmt.Errorf("%w: idempotency record %d", ErrDamaged, seq)
+	}
+	t.add(rec)
+	return nil
+}
+
+// Done builds the index and publishes the state. It fails with an error that
+// matches ErrDamaged if idempotency records are missing.
+func (l *Loader) Done() error {
+	s, m := l.state, &l.state.mu.machine
+	if m.idem.next != l.meta.IdemNext {
+		return fmt.Errorf("%w: idempotency records %d to %d are missing", ErrDamaged, m.idem.next, l.meta.IdemNext)
+	}
+	slices.SortFunc(l.slots, func(a, b *slot) int { return strings.Compare(a.key, b.key) })
+	for _, sl := range l.slots {
+		if !sl.forgotten {
+			m.order.Load(sl.key, sl)
+		}
+	}
+	l.slots = nil
+	m.reset = true
+	s.publishLocked()
+	return nil
+}

@@ -1,0 +1,61 @@
+package kv
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+)
+
+// metaVersion is the layout of Meta's bytes.
+const metaVersion = 1
+
+// Meta is what a checkpoint knows beside its records: how far it reaches and
+// the settings of the state.
+type Meta struct {
+	// Index and Term are those of the last log entry that the checkpoint holds.
+	Index, Term uint64
+	At          Position
+	// Time is the log time in milliseconds.
+	Time int64
+	// Floor is the revision below which deletions are forgotten.
+	Floor  Rev
+	Params Params
+	// IdemFirst and IdemNext bound the sequence numbers of the idempotency
+	// records: those from IdemFirst to before IdemNext are held.
+	IdemFirst, IdemNext uint64
+}
+
+// AppendTo appends the bytes of the meta, which end in a CRC-32C, to b.
+func (m Meta) AppendTo(b []byte) []byte {
+	start := len(b)
+	b = append(b, metaVersion)
+	for _, v := range [...]uint64{
+		m.Index, m.Term, uint64(m.At.Epoch), uint64(m.At.Rev), uint64(m.Time),
+		uint64(m.Floor), m.IdemFirst, m.IdemNext,
+	} {
+		b = binary.AppendUvarint(b, v)
+	}
+	b = appendParams(b, m.Params)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// ParseMeta reads what AppendTo wrote. It fails with an error that matches
+// ErrDamaged.
+func ParseMeta(b []byte) (m Meta, err error) {
+	if len(b) < 5 || binary.LittleEndian.Uint32(b[len(b)-4:]) != crc32.Checksum(b[:len(b)-4], castagnoli) {
+		return m, fmt.Errorf("%w: checkpoint meta: checksum mismatch", ErrDamaged)
+	}
+	d := decoder{b: b[:len(b)-4]}
+	if v := d.byte(); v != metaVersion {
+		return m, fmt.Errorf("%w: checkpoint meta: unknown version %d", ErrDamaged, v)
+	}
+	m.Index, m.Term = d.uvarint(), d.uvarint()
+	m.At = Position{Epoch(d.uvarint()), Rev(d.uvarint())}
+	m.Time, m.Floor = int64(d.uvarint()), Rev(d.uvarint())
+	m.IdemFirst, m.IdemNext = d.uvarint(), d.uvarint()
+	m.Params = d.params()
+	if d.bad || len(d.b) != 0 {
+		return m, fmt.Errorf("%w: checkpoint meta: malformed", ErrDamaged)
+	}
+	return m, nil
+}

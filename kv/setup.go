@@ -1,0 +1,47 @@
+package kv
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// A Setup changes the state's own settings. The leader proposes one when it
+// starts and finds the state's settings differ from its flags, or when a new
+// history begins.
+type Setup struct {
+	// Epoch, if not zero, begins a new history. A state that has lived through
+	// revisions lifts its revision by RevLift.
+	Epoch  Epoch
+	Params Params
+}
+
+func appendSetup(b []byte, u Setup) []byte {
+	b = append(b, commandSetup)
+	b = binary.AppendUvarint(b, uint64(u.Epoch))
+	return appendParams(b, u.Params.WithDefaults())
+}
+
+func (d *decoder) setup() Setup {
+	return Setup{Epoch: Epoch(d.uvarint()), Params: d.params()}
+}
+
+func appendParams(b []byte, p Params) []byte {
+	for _, v := range [...]int64{
+		int64(p.TombstoneMax), p.TombstoneAge.Milliseconds(), p.IdemAge.Milliseconds(),
+		int64(p.IdemMax), int64(p.IdemPerCaller), int64(p.DeleteMax), int64(p.ExpireMax),
+	} {
+		b = binary.AppendVarint(b, v)
+	}
+	return b
+}
+
+func (d *decoder) params() (p Params) {
+	p.TombstoneMax = int(d.varint())
+	p.TombstoneAge = time.Duration(d.varint()) * time.Millisecond
+	p.IdemAge = time.Duration(d.varint()) * time.Millisecond
+	p.IdemMax = int(d.varint())
+	p.IdemPerCaller = int(d.varint())
+	p.DeleteMax = int(d.varint())
+	p.ExpireMax = int(d.varint())
+	return p
+}

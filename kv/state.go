@@ -1,0 +1,288 @@
+package kv
+
+import (
+	"hash/maphash"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v3"
+	"github.com/tidwall/btree"
+)
+
+const (
+	shardCount = 256
+	// indexDegree is the branching of the ordered index.
+	indexDegree = 32
+	// entryOverhead is what a key costs in memory beside its key and value, in
+	// bytes, for accounting.
+	entryOverhead = 224
+)
+
+// StateOptions configure a State. The zero value of each field is its default.
+type StateOptions struct {
+	// Publisher learns of every change; nil for nobody.
+	Publisher Publisher
+	// Presize is the number of keys to make room for; 65,536.
+	Presize int
+	// SnapshotMax bounds the snapshots open at once; 1,024.
+	SnapshotMax int
+	// SnapshotAge bounds how long a snapshot stays open, in log time; 5 minutes.
+	SnapshotAge time.Duration
+	// SnapshotBytes bounds the memory of versions kept for snapshots only; 256
+	// MiB.
+	SnapshotBytes int64
+}
+
+func (o StateOptions) withDefaults() StateOptions {
+	if o.Publisher == nil {
+		o.Publisher = nobody{}
+	}
+	if o.Presize == 0 {
+		o.Presize = 1 << 16
+	}
+	if o.SnapshotMax == 0 {
+		o.SnapshotMax = 1024
+	}
+	if o.SnapshotAge == 0 {
+		o.SnapshotAge = 5 * time.Minute
+	}
+	if o.SnapshotBytes == 0 {
+		o.SnapshotBytes = 256 << 20
+	}
+	return o
+}
+
+type nobody struct{}
+
+func (nobody) Publish([]Event, Position) {}
+func (nobody) Reset(Position)            {}
+
+// A State is the state machine: what all log entries so far have made. Apply
+// and Load change it and belong to one goroutine; everything else may be called
+// by any goroutine at any time. Readers take no lock.
+type State struct {
+	opts   StateOptions
+	seed   maphash.Seed
+	shards [shardCount]*xsync.MapOf[string, *slot]
+
+	// visible is the newest published revision, epoch the history it belongs
+	// to, now the log time of the last applied entry, applied its index.
+	visible atomic.Uint64
+	epoch   atomic.Uint32
+	now     atomic.Int64
+	applied atomic.Uint64
+
+	// mu is the apply lock: it is held while an entry is applied and while a
+	// snapshot is opened or closed.
+	mu struct {
+		sync.Mutex
+		machine
+	}
+}
+
+// A machine is what only the holder of the apply lock touches.
+type machine struct {
+	rev         Rev
+	time        int64
+	index, term uint64
+	params      Params
+	floor       Rev
+
+	order     btree.Map[string, *slot]
+	deadlines *btree.BTreeG[deadline]
+	tombs     tombstones
+	idem      idemTable
+	snaps     snapshots
+	dirty     dirtySet
+
+	keys  int
+	bytes int64
+
+	// The rest lives for one entry.
+	reset   bool
+	ordinal uint32
+	events  []Event
+	linked  []*slot
+	command Command
+	prefix  string
+}
+
+// NewState returns an empty state.
+func NewState(opts StateOptions) *State {
+	s := &State{opts: opts.withDefaults(), seed: maphash.MakeSeed()}
+	per := s.opts.Presize/shardCount + 1
+	for i := range s.shards {
+		s.shards[i] = xsync.NewMapOf[string, *slot](xsync.WithPresize(per))
+	}
+	m := &s.mu.machine
+	m.order = *btree.NewMap[string, *slot](indexDegree)
+	m.deadlines = newDeadlines()
+	m.idem = newIdemTable()
+	m.params = Params{}.WithDefaults()
+	m.dirty.number = 1
+	return s
+}
+
+func (s *State) shard(key string) *xsync.MapOf[string, *slot] {
+	return s.shards[maphash.String(s.seed, key)%shardCount]
+}
+
+func (s *State) slot(key string) *slot {
+	sl, _ := s.shard(key).Load(key)
+	return sl
+}
+
+// Get returns the newest published version of key, nil if there is none, and
+// the position that it was read at.
+func (s *State) Get(key string) (*Entry, Position) {
+	for {
+		at := s.Position()
+		sl := s.slot(key)
+		if sl == nil {
+			return nil, at
+		}
+		e, walked := sl.at(at.Rev)
+		if walked && Rev(s.visible.Load()) != at.Rev {
+			continue
+		}
+		if e == nil || e.Deleted() {
+			return nil, at
+		}
+		return e, at
+	}
+}
+
+// Position returns the newest published position.
+func (s *State) Position() Position {
+	return Position{Epoch(s.epoch.Load()), Rev(s.visible.Load())}
+}
+
+// Time returns the log time of the last applied entry in milliseconds.
+func (s *State) Time() int64 { return s.now.Load() }
+
+// Applied returns the index of the last applied entry.
+func (s *State) Applied() uint64 { return s.applied.Load() }
+
+// Params returns the bounds in force.
+func (s *State) Params() Params {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.params
+}
+
+// NextDeadline returns the earliest log time at which something ends.
+func (s *State) NextDeadline() (int64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.mu.deadlines.Min()
+	return d.at, ok
+}
+
+// Apply runs the log entry with the given index and term and returns one result
+// for each of its commands. An entry at or below the applied index was applied
+// before: it is skipped, with a nil result. Apply fails with ErrBadEntry if the
+// entry is malformed; the state must not be used any more then.
+func (s *State) Apply(index, term uint64, data []byte) ([]Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := &s.mu.machine
+	if index <= m.index {
+		return nil, nil
+	}
+	d := decoder{b: data}
+	now, count, err := d.entryHeader()
+	if err != nil {
+		return nil, err
+	}
+	m.time = max(m.time, now)
+	m.idem.expire(m.time)
+	s.expireLocked()
+	results := make([]Result, count)
+	arena := make([]OpResult, 0, count)
+	for i := range results {
+		if err := s.runLocked(&d, &results[i], &arena); err != nil {
+			return nil, err
+		}
+	}
+	if len(d.b) != 0 {
+		return nil, ErrBadEntry
+	}
+	m.index, m.term = index, term
+	s.publishLocked()
+	return results, nil
+}
+
+// Skip notes that the entry at index held no commands.
+func (s *State) Skip(index, term uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if index > s.mu.index {
+		s.mu.index, s.mu.term = index, term
+		s.applied.Store(index)
+	}
+}
+
+// publishLocked makes all that the entry did visible at once, tells the
+// publisher, and lets go of versions that nobody can see any more.
+func (s *State) publishLocked() {
+	m := &s.mu.machine
+	at := Position{Epoch(s.epoch.Load()), m.rev}
+	s.now.Store(m.time)
+	s.visible.Store(uint64(m.rev))
+	s.applied.Store(m.index)
+	if m.reset {
+		m.reset = false
+		s.opts.Publisher.Reset(at)
+	} else if len(m.events) > 0 {
+		s.opts.Publisher.Publish(m.events, at)
+	}
+	clear(m.events)
+	m.events = m.events[:0]
+	s.unlinkLocked()
+	s.forgetLocked()
+	s.boundSnapshotsLocked()
+}
+
+// runLocked decodes and runs the next command.
+func (s *State) runLocked(d *decoder, r *Result, arena *[]OpResult) error {
+	m := &s.mu.machine
+	switch kind := d.byte(); kind {
+	case commandBatch, commandPrefix:
+		d.command(kind, &m.command, &m.prefix)
+		if d.bad {
+			return ErrBadEntry
+		}
+		s.decideLocked(&m.command, r, arena)
+	case commandSetup:
+		u := d.setup()
+		if d.bad {
+			return ErrBadEntry
+		}
+		s.setupLocked(u)
+		r.Outcome = Committed
+	default:
+		return ErrBadEntry
+	}
+	r.At = Position{Epoch(s.epoch.Load()), m.rev}
+	r.Time = m.time
+	return nil
+}
+
+func (s *State) setupLocked(u Setup) {
+	m := &s.mu.machine
+	m.params = u.Params.WithDefaults()
+	if u.Epoch == 0 {
+		return
+	}
+	if m.rev > 0 {
+		m.rev += RevLift
+	}
+	m.floor = m.rev
+	m.reset = true
+	s.epoch.Store(uint32(u.Epoch))
+}
+
+// key returns a key's own copy, for a slot to keep.
+func ownKey(key string) string { return strings.Clone(key) }

@@ -1,0 +1,45 @@
+package kv
+
+// Stats are figures of a state at one moment.
+type Stats struct {
+	// Keys counts the keys that exist, Bytes their keys and values together.
+	Keys  int
+	Bytes int64
+	// Tombstones counts the deletions that are remembered.
+	Tombstones int
+	// Deadlines counts the keys with a TTL.
+	Deadlines int
+	// IdemRecords counts the idempotency records.
+	IdemRecords int
+	// Snapshots counts the revisions held open, SnapshotBytes the memory of
+	// versions kept for them only, SnapshotsEnded those that were ended early.
+	Snapshots      int
+	SnapshotBytes  int64
+	SnapshotsEnded uint64
+	// DirtyKeys and DirtyBytes are what the next checkpoint will write.
+	DirtyKeys  int
+	DirtyBytes int64
+	// Index is that of the last applied log entry.
+	Index uint64
+	// Floor is the revision below which deletions are forgotten.
+	Floor Rev
+	// Time is the log time in milliseconds.
+	Time int64
+}
+
+// Stats returns the state's figures.
+func (s *State) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := &s.mu.machine
+	return Stats{
+		Keys: m.keys, Bytes: m.bytes,
+		Tombstones: m.tombs.len(), Deadlines: m.deadlines.Len(), IdemRecords: len(m.idem.byKey),
+		Snapshots: len(m.snaps.open), SnapshotBytes: m.snaps.bytes, SnapshotsEnded: m.snaps.ended,
+		DirtyKeys: len(m.dirty.slots), DirtyBytes: m.dirty.bytes,
+		Index: m.index, Floor: m.floor, Time: m.time,
+	}
+}
+
+// Len returns the number of keys that exist.
+func (s *State) Len() int { return s.Stats().Keys }

@@ -1,0 +1,98 @@
+package kv
+
+import "context"
+
+// A Log gives commands a total order, makes them durable, and applies them to
+// the state. It is safe for concurrent use.
+type Log interface {
+	// Propose returns the result of c once it was applied. It fails with one of
+	// ErrQueueFull, ErrNoLeader, ErrStarting, ErrStopping, which promise that c
+	// was not applied, or with ErrOutcomeUnknown. Nothing of c is kept.
+	Propose(ctx context.Context, c *Command) (Result, error)
+	// ReadBarrier returns nil once the state shows every write that was
+	// acknowledged before the call, anywhere. It fails like Propose, or with
+	// ctx's error.
+	ReadBarrier(ctx context.Context) error
+	// Now returns the present log time in milliseconds.
+	Now() int64
+}
+
+// A Store is a state and the log that feeds it: what everybody but the log
+// itself uses. It is safe for concurrent use.
+type Store struct {
+	state  *State
+	log    Log
+	limits Limits
+}
+
+// NewStore returns a store of state, which log applies to.
+func NewStore(state *State, log Log, limits Limits) *Store {
+	return &Store{state: state, log: log, limits: limits.WithDefaults()}
+}
+
+// State returns the state. The caller must not change it.
+func (s *Store) State() *State { return s.state }
+
+// Limits returns the bounds on commands.
+func (s *Store) Limits() Limits { return s.limits }
+
+// Now returns the present log time in milliseconds, from which a TTL counts.
+func (s *Store) Now() int64 { return s.log.Now() }
+
+// Barrier waits until local reads show every write acknowledged before the
+// call. It fails as Log.ReadBarrier does.
+func (s *Store) Barrier(ctx context.Context) error { return s.log.ReadBarrier(ctx) }
+
+// Get returns the newest version of key, nil if it is absent, and the position
+// of the read, which is linearizable. It fails as Log.ReadBarrier does.
+func (s *Store) Get(ctx context.Context, key string) (*Entry, Position, error) {
+	if err := s.log.ReadBarrier(ctx); err != nil {
+		return nil, Position{}, err
+	}
+	e, at := s.state.Get(key)
+	return e, at, nil
+}
+
+// Snapshot opens a snapshot that shows every write acknowledged before the
+// call. It fails as Log.ReadBarrier does.
+func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
+	if err := s.log.ReadBarrier(ctx); err != nil {
+		return nil, err
+	}
+	return s.state.Snapshot()
+}
+
+// Do runs c and returns its result. It fails as Command.Validate and
+// Log.Propose do. A command that can change nothing takes no place in the log.
+func (s *Store) Do(ctx context.Context, c *Command) (Result, error) {
+	if err := c.Validate(s.limits); err != nil {
+		return Result{}, err
+	}
+	if c.ReadOnly() {
+		return s.read(ctx, c)
+	}
+	return s.log.Propose(ctx, c)
+}
+
+// read runs a command of gets only against a snapshot.
+func (s *Store) read(ctx context.Context, c *Command) (Result, error) {
+	snap, err := s.Snapshot(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer snap.Close()
+	r := Result{At: snap.Position(), Time: snap.Time(), Outcome: Committed}
+	ops := c.Ops
+	if i, held := firstLost(c.Fences, snap.Get); i >= 0 {
+		r.Outcome, r.Failed, r.Current, ops = FenceLost, i, held, nil
+	} else if i, found := firstFailed(c.Checks, snap.Get); i >= 0 {
+		r.Outcome, r.Failed, r.Current, ops = CheckFailed, i, found, nil
+		if c.HasElse {
+			r.Outcome, ops = ElseRan, c.Else
+		}
+	}
+	for i := range ops {
+		r.Ops = append(r.Ops, OpResult{Entry: snap.Get(ops[i].Key)})
+	}
+	return r, snap.Err()
+}
