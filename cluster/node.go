@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -28,9 +30,9 @@ type Options struct {
 	State *kv.State
 	// ID names this server in the Raft configuration; "keywatch-1".
 	ID string
-	// Epoch is the history to begin: at bootstrap, and where acknowledged
-	// writes may have been lost. 0 goes on with the one there is.
-	Epoch kv.Epoch
+	// NewEpoch begins a new history, because acknowledged writes may have been
+	// lost. A store without history begins one anyway.
+	NewEpoch bool
 	// Params are the bounds that the state is to enforce.
 	Params kv.Params
 	// QueueCommands and QueueBytes bound what waits for the log; 16,384 and 64
@@ -189,6 +191,17 @@ func (n *Node) lead(ctx context.Context) error {
 	return nil
 }
 
+// drawEpoch returns a random epoch that is not 0.
+func drawEpoch() kv.Epoch {
+	for {
+		var b [4]byte
+		rand.Read(b[:]) // never fails
+		if e := kv.Epoch(binary.BigEndian.Uint32(b[:])); e != 0 {
+			return e
+		}
+	}
+}
+
 func (n *Node) awaitLeader(ctx context.Context) error {
 	leader := n.raft.LeaderCh()
 	for n.raft.State() != raft.Leader {
@@ -203,12 +216,14 @@ func (n *Node) awaitLeader(ctx context.Context) error {
 
 // agree logs the settings if the state has others.
 func (n *Node) agree() error {
-	params := n.opts.Params.WithDefaults()
-	if n.opts.Epoch == 0 && n.state.Params() == params {
+	u := kv.Setup{Params: n.opts.Params.WithDefaults()}
+	if n.opts.NewEpoch || n.state.Position().Epoch == 0 {
+		u.Epoch = drawEpoch()
+	} else if n.state.Params() == u.Params {
 		return nil
 	}
 	var b kv.EntryBuilder
-	b.AddSetup(kv.Setup{Epoch: n.opts.Epoch, Params: params})
+	b.AddSetup(u)
 	return n.raft.Apply(b.Finish(n.Now()), 0).Error()
 }
 

@@ -1,0 +1,167 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+)
+
+// Config is what an engine and a server can be told. The zero value of each
+// field is its default, but for Data: an engine needs a folder or MemoryOnly.
+// The tags are for the command line.
+type Config struct {
+	Data       string `help:"Folder that keeps the data." default:"./keywatch-data" type:"path" placeholder:"DIR"`
+	MemoryOnly bool   `help:"Keep nothing on disk: all is lost at the end."`
+	Fsync      string `help:"When a write is acknowledged: always, once it is fsynced, or interval, once it is written; then fsyncs follow every --fsync-interval and a power failure loses what was not." default:"always" enum:"always,interval"`
+	// FsyncInterval is used with Fsync "interval".
+	FsyncInterval time.Duration `help:"Time between fsyncs with --fsync=interval." default:"100ms"`
+
+	History Size `help:"Memory for recent events, from which watches resume." default:"64MiB"`
+
+	MaxValue       Size          `help:"Largest value." default:"1MiB"`
+	MaxBatch       Size          `help:"Largest batch: its keys and values together." default:"8MiB"`
+	MaxBatchOps    int           `help:"Most operations in one batch." default:"1024"`
+	MaxDelete      int           `help:"Most keys that one deletion by prefix removes." default:"10000"`
+	MaxQueue       int           `help:"Most writes that wait for the log; more are answered 503." default:"16384"`
+	MaxWatches     int           `help:"Most watches open at once." default:"100000"`
+	MaxConnections int           `help:"Most connections that ask and answer; streams do not count." default:"10000"`
+	TombstoneMax   int           `help:"Most deletions remembered for watches that resume." default:"100000"`
+	TombstoneAge   time.Duration `help:"How long a deletion is remembered." default:"1h"`
+	IdemAge        time.Duration `help:"How long the outcome for an Idempotency-Key is kept." default:"10m"`
+	IdemMax        int           `help:"Most outcomes kept." default:"1000000"`
+	IdemPerCaller  int           `help:"Most outcomes kept for one caller." default:"100000"`
+
+	CheckpointBytes Size          `help:"A checkpoint is written when this much has changed." default:"64MiB"`
+	CheckpointEvery time.Duration `help:"A checkpoint is written when something changed this long ago." default:"5m"`
+
+	Listen       string   `help:"Address to listen on." default:"127.0.0.1:7070" placeholder:"HOST:PORT"`
+	Insecure     bool     `help:"Listen beyond this machine although nobody has to prove who they are."`
+	AllowHost    []string `help:"Further host names that requests may name." placeholder:"NAME"`
+	AllowOrigin  []string `help:"Further origins whose pages may use the server." placeholder:"URL"`
+	TrustedProxy []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
+	RateLimit    string   `help:"Limits for each caller, such as reads=1000/s,writes=200/s:400,watches=10/s." default:"off"`
+	RateLoopback bool     `help:"Limit callers on this machine too."`
+
+	Heartbeat time.Duration `help:"How often an idle stream is sent its position." default:"15s"`
+	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s"`
+
+	// Logger receives changes of state; nil for nobody.
+	Logger *slog.Logger `kong:"-"`
+	// Fatal is called when the engine cannot go on, because the disk failed. It
+	// should end the process. The default panics.
+	Fatal func(error) `kong:"-"`
+	// Version is shown by /v1/status.
+	Version string `kong:"-"`
+}
+
+func (c Config) withDefaults() Config {
+	if c.Fsync == "" {
+		c.Fsync = "always"
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:7070"
+	}
+	if c.CheckpointBytes == 0 {
+		c.CheckpointBytes = 64 << 20
+	}
+	if c.CheckpointEvery == 0 {
+		c.CheckpointEvery = 5 * time.Minute
+	}
+	if c.Grace == 0 {
+		c.Grace = 10 * time.Second
+	}
+	if c.RateLimit == "" {
+		c.RateLimit = "off"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Fatal == nil {
+		c.Fatal = func(err error) { panic(err) }
+	}
+	return c
+}
+
+// Validate returns an error that names the first field that cannot be used.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	if c.Data == "" && !c.MemoryOnly {
+		return errors.New("data: a folder is needed; to keep nothing say --memory-only")
+	}
+	if c.Fsync != "always" && c.Fsync != "interval" {
+		return fmt.Errorf("fsync: %q is neither always nor interval", c.Fsync)
+	}
+	for name, n := range map[string]int64{
+		"max-value": int64(c.MaxValue), "max-batch": int64(c.MaxBatch), "max-batch-ops": int64(c.MaxBatchOps),
+		"max-delete": int64(c.MaxDelete), "max-queue": int64(c.MaxQueue), "max-watches": int64(c.MaxWatches),
+		"max-connections": int64(c.MaxConnections), "tombstone-max": int64(c.TombstoneMax),
+		"tombstone-age": int64(c.TombstoneAge), "idem-age": int64(c.IdemAge), "idem-max": int64(c.IdemMax),
+		"idem-per-caller": int64(c.IdemPerCaller), "fsync-interval": int64(c.FsyncInterval),
+		"checkpoint-every": int64(c.CheckpointEvery), "heartbeat": int64(c.Heartbeat), "grace": int64(c.Grace),
+	} {
+		if n < 0 {
+			return fmt.Errorf("%s: must not be negative", name)
+		}
+	}
+	if c.MaxBatch != 0 && c.MaxBatch < max(c.MaxValue, 1<<20) {
+		return errors.New("max-batch: must have room for one value and a key, at least 1MiB")
+	}
+	if _, err := c.proxies(); err != nil {
+		return err
+	}
+	if _, err := ratelimit.ParseRates(c.RateLimit); err != nil {
+		return fmt.Errorf("rate-limit: %w", err)
+	}
+	return nil
+}
+
+// checkListen refuses to serve other machines unless that was asked for.
+func (c Config) checkListen() error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %q is not host:port", c.Listen)
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || c.Insecure {
+		return nil
+	}
+	return fmt.Errorf("listen: %s is reachable by other machines and nobody has to prove who they are; say --insecure if that is meant", c.Listen)
+}
+
+func (c Config) proxies() ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, text := range c.TrustedProxy {
+		if !strings.Contains(text, "/") {
+			addr, err := netip.ParseAddr(text)
+			if err != nil {
+				return nil, fmt.Errorf("trusted-proxy: %q is neither an address nor a network", text)
+			}
+			list = append(list, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("trusted-proxy: %q is neither an address nor a network", text)
+		}
+		list = append(list, p.Masked())
+	}
+	return list, nil
+}
+
+func (c Config) limits() kv.Limits {
+	return kv.Limits{Value: int(c.MaxValue), Ops: c.MaxBatchOps, Command: int(c.MaxBatch)}
+}
+
+func (c Config) params() kv.Params {
+	return kv.Params{
+		TombstoneMax: c.TombstoneMax, TombstoneAge: c.TombstoneAge,
+		IdemAge: c.IdemAge, IdemMax: c.IdemMax, IdemPerCaller: c.IdemPerCaller,
+		DeleteMax: c.MaxDelete,
+	}
+}

@@ -1,0 +1,94 @@
+package app_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed lists, for each package of ours, the packages of ours that its code
+// may import directly.
+var allowed = map[string][]string{
+	"keywatch/kv":           {},
+	"keywatch/ratelimit":    {},
+	"keywatch/watch":        {"keywatch/kv"},
+	"keywatch/persist":      {"keywatch/kv"},
+	"keywatch/cluster":      {"keywatch/kv"},
+	"keywatch/web":          {"keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
+	"keywatch/app":          {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
+	"keywatch/app/keywatch": {"keywatch/app"},
+}
+
+// testOnly are packages that only tests may import.
+var testOnly = []string{"keywatch/kv/kvtest", "keywatch/persist/faultfs"}
+
+// impure may not be imported by kv, directly or not: the state machine has no
+// I/O and no replication.
+var impure = []string{"github.com/gofiber", "github.com/valyala/fasthttp", "go.etcd.io/bbolt", "github.com/hashicorp/raft", "net", "net/http", "os/exec"}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+	Doc        string
+}
+
+func list(t *testing.T, patterns ...string) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Deps,Doc"}, patterns...)...).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p pkg
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// If imports went both ways, no package could be understood or tested alone.
+func TestImportsGoOneWay(t *testing.T) {
+	for _, p := range list(t, "keywatch/...") {
+		if slices.Contains(testOnly, p.ImportPath) {
+			continue
+		}
+		may, known := allowed[p.ImportPath]
+		if !known {
+			t.Errorf("%s is not in the table of allowed imports", p.ImportPath)
+		}
+		for _, i := range p.Imports {
+			if strings.HasPrefix(i, "keywatch/") && !slices.Contains(may, i) {
+				t.Errorf("%s imports %s, which is not allowed", p.ImportPath, i)
+			}
+		}
+	}
+}
+
+// If the state machine could reach a disk or a socket, it would not be
+// deterministic for long.
+func TestStateMachineIsPure(t *testing.T) {
+	for _, p := range list(t, "keywatch/kv") {
+		for _, dep := range p.Deps {
+			for _, bad := range impure {
+				if dep == bad || strings.HasPrefix(dep, bad+"/") && strings.Contains(bad, ".") {
+					t.Errorf("%s depends on %s", p.ImportPath, dep)
+				}
+			}
+		}
+	}
+}
+
+// A package without a comment has no contract.
+func TestEveryPackageHasAComment(t *testing.T) {
+	for _, p := range list(t, "keywatch/...") {
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}

@@ -1,0 +1,181 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"keywatch/cluster"
+	"keywatch/kv"
+	"keywatch/persist"
+	"keywatch/watch"
+)
+
+// An Engine is a store and its watches, without a listener. It is safe for
+// concurrent use and must be closed.
+type Engine struct {
+	config Config
+	disk   *persist.DB // nil with MemoryOnly
+	log    logSizer
+	state  *kv.State
+	hub    *watch.Hub
+	node   *cluster.Node
+	store  *kv.Store
+
+	checkpoints checkpointer
+	stop        chan struct{} // closed by Close
+	running     sync.WaitGroup
+	closing     sync.Once
+	closed      error
+}
+
+// logSizer tells how many bytes of log a start would have to replay.
+type logSizer interface{ Bytes() int64 }
+
+// Open opens the engine that config describes; its listener, and what belongs
+// to one, is not used. It returns when the whole log has been applied. A folder
+// that another process has open fails with *persist.LockedError, damage with
+// *persist.DamageError.
+func Open(ctx context.Context, config Config) (*Engine, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	e := &Engine{config: config.withDefaults(), stop: make(chan struct{})}
+	if err := e.open(ctx); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	e.running.Go(e.checkpointLoop)
+	return e, nil
+}
+
+// open opens the parts in the order in which they need each other.
+func (e *Engine) open(ctx context.Context) error {
+	c := e.config
+	began := time.Now()
+	// The hub comes first: the state tells it everything from its first entry.
+	e.hub = watch.New(watch.Options{History: int64(c.History), MaxWatches: c.MaxWatches, Progress: c.Heartbeat})
+	e.state = kv.NewState(kv.StateOptions{Publisher: e.hub})
+	opts := cluster.Options{
+		State: e.state, Params: c.params(), QueueCommands: c.MaxQueue,
+		Fatal: c.Fatal, Logger: c.Logger.With("component", "cluster"),
+	}
+	// The disk next: the state starts from its checkpoint, Raft from its log.
+	if err := e.openDisk(&opts); err != nil {
+		return err
+	}
+	// Raft last: it applies what the log holds beyond the checkpoint.
+	node, err := cluster.Open(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	e.node = node
+	e.hub.Bind(e.state)
+	e.store = kv.NewStore(e.state, node, c.limits())
+	c.Logger.Info("ready", "position", e.state.Position(), "keys", e.state.Len(), "after", time.Since(began))
+	return nil
+}
+
+func (e *Engine) openDisk(opts *cluster.Options) error {
+	c := e.config
+	if c.MemoryOnly {
+		mem := persist.NewMemLog()
+		e.log = mem
+		opts.Log, opts.Stable, opts.Snapshots = mem, raft.NewInmemStore(), cluster.MemorySnapshots{}
+		return nil
+	}
+	policy := persist.SyncAlways
+	if c.Fsync == "interval" {
+		policy = persist.SyncInterval
+	}
+	disk, err := persist.Open(c.Data, persist.Options{
+		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
+	})
+	if err != nil {
+		return fmt.Errorf("open %s: %w", c.Data, err)
+	}
+	e.disk, e.log = disk, disk.Log()
+	if _, err := disk.Load(e.state); err != nil {
+		return fmt.Errorf("load %s: %w", c.Data, err)
+	}
+	opts.Log, opts.Stable, opts.Snapshots = disk.Log(), disk.Stable(), disk.Snapshots()
+	opts.NewEpoch = policy == persist.SyncInterval && !disk.Clean()
+	return nil
+}
+
+// Store returns the store.
+func (e *Engine) Store() *kv.Store { return e.store }
+
+// Hub returns the watch hub.
+func (e *Engine) Hub() *watch.Hub { return e.hub }
+
+// Ready returns nil while writes are taken, else why not.
+func (e *Engine) Ready() error { return e.node.Ready() }
+
+// Durability names what an acknowledged write has reached: "memory", "buffered"
+// or "fsync".
+func (e *Engine) Durability() string {
+	switch {
+	case e.config.MemoryOnly:
+		return "memory"
+	case e.config.Fsync == "interval":
+		return "buffered"
+	}
+	return "fsync"
+}
+
+// errNothingKept is returned by what needs a disk where there is none.
+var errNothingKept = errors.New("this store keeps nothing on disk")
+
+// Backup makes a checkpoint and writes a consistent copy of the store to w. It
+// returns the bytes written.
+func (e *Engine) Backup(ctx context.Context, w io.Writer) (int64, error) {
+	if e.disk == nil {
+		return 0, errNothingKept
+	}
+	if err := e.Checkpoint(ctx); err != nil {
+		return 0, err
+	}
+	return e.disk.Backup(ctx, w)
+}
+
+// Compact gives the space of what was deleted back to the file system.
+func (e *Engine) Compact(ctx context.Context) error {
+	if e.disk == nil {
+		return errNothingKept
+	}
+	return e.disk.Compact(ctx)
+}
+
+// Close stops taking writes, finishes those in flight, ends every watch, writes
+// a last checkpoint and closes the disk. It may be called twice.
+func (e *Engine) Close() error {
+	e.closing.Do(func() { e.closed = e.close() })
+	return e.closed
+}
+
+func (e *Engine) close() error {
+	var errs []error
+	// Watchers first: what they are still owed they get from the next server.
+	e.hub.Close()
+	close(e.stop)
+	e.running.Wait() // before the node: a checkpoint needs Raft
+	if e.node != nil {
+		e.node.Drain()
+		// The last checkpoint saves the next start from replaying the log.
+		if e.disk != nil && e.Ready() == kv.ErrStopping {
+			errs = append(errs, e.checkpoint())
+		}
+		errs = append(errs, e.node.Close())
+	}
+	if e.disk != nil {
+		// The disk last, marked as closed in order only if all went well.
+		clean := e.node != nil && errors.Join(errs...) == nil
+		errs = append(errs, e.disk.Close(clean))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"keywatch/ratelimit"
+	"keywatch/web"
+)
+
+// Serve opens the engine that config describes and answers HTTP until ctx ends
+// or serving fails. started, if not nil, is called with the address once
+// requests are answered. When Serve returns everything is closed; it returns
+// nil if it stopped because ctx ended and all went well.
+func Serve(ctx context.Context, config Config, started func(net.Addr)) error {
+	config = config.withDefaults()
+	if err := errors.Join(config.Validate(), config.checkListen()); err != nil {
+		return err
+	}
+	// The listener first: a port that is taken is found out before any data is
+	// touched, and clients that come early wait instead of being refused.
+	ln, err := net.Listen("tcp", config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	engine, err := Open(ctx, config)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	server, err := newServer(config, engine, ln.Addr())
+	if err != nil {
+		return errors.Join(err, ln.Close(), engine.Close())
+	}
+	failed := make(chan error, 1) // the end of Serve, sent once
+	go func() { failed <- server.Serve(ln) }()
+	if started != nil {
+		started(ln.Addr())
+	}
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		config.Logger.Info("stopping", "grace", config.Grace)
+		// Requests first: new ones are refused, those in flight still find a
+		// working store, and streams say goodbye.
+		grace, cancel := context.WithTimeout(context.Background(), config.Grace)
+		defer cancel()
+		err = server.Shutdown(grace)
+	}
+	// The engine after everybody who uses it.
+	return errors.Join(err, engine.Close())
+}
+
+func newServer(config Config, engine *Engine, addr net.Addr) (*web.Server, error) {
+	proxies, err := config.proxies()
+	if err != nil {
+		return nil, err
+	}
+	rates, err := ratelimit.ParseRates(config.RateLimit)
+	if err != nil {
+		return nil, err
+	}
+	limiter, err := ratelimit.New(rates)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), newCollector(engine),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return web.New(web.Options{
+		Store: engine.Store(), Hub: engine.Hub(),
+		Limiter: limiter, RateLoopback: config.RateLoopback,
+		Listen:    []string{addr.String(), config.Listen},
+		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,
+		MaxConnections: config.MaxConnections, MaxStreams: config.MaxWatches, Heartbeat: config.Heartbeat,
+		Durability: engine.Durability(), Ready: engine.Ready,
+		Admin: web.Admin{
+			Checkpoint: engine.Checkpoint, Compact: engine.Compact,
+			Backup: engine.Backup, BackupSize: engine.backupSize,
+			Status: func() any { return engine.Status() },
+		},
+		Version: config.Version, Registry: registry, Logger: config.Logger.With("component", "web"),
+	})
+}
