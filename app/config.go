@@ -17,7 +17,7 @@ import (
 // field is its default, but for Data: an engine needs a folder or MemoryOnly.
 // The tags are for the command line.
 type Config struct {
-	Data       string `help:"Folder that keeps the data." default:"./keywatch-data" type:"path" placeholder:"DIR"`
+	Data       string `help:"Folder that keeps the data." default:"./keywatch-data" placeholder:"DIR"`
 	MemoryOnly bool   `help:"Keep nothing on disk: all is lost at the end."`
 	Fsync      string `help:"When a write is acknowledged: always, once it is fsynced, or interval, once it is written; then fsyncs follow every --fsync-interval and a power failure loses what was not." default:"always" enum:"always,interval"`
 	// FsyncInterval is used with Fsync "interval".

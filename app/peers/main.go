@@ -1,0 +1,120 @@
+// Command peers loads keywatch over HTTP and, in the same run and on the same
+// machine, the peers that people would use instead: Redis with every write
+// fsynced, etcd, and a bare fiber handler as the floor of any HTTP answer. It
+// prints the median of several rounds, in which all take turns, and the ratios.
+//
+// It needs wrk, redis-server, redis-benchmark and etcd; what is missing is said
+// and left out. It is a module of its own, so that no client library of a peer
+// becomes a dependency of keywatch.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+type config struct {
+	keywatch string
+	rounds   int
+	seconds  int
+	conns    int
+	size     int
+	keys     int
+}
+
+// A contender is one line of the table. run returns operations per second.
+type contender struct {
+	name string
+	run  func() (float64, error)
+}
+
+func main() {
+	var c config
+	bare := flag.String("bare", "", "serve a bare fiber handler on this address and do nothing else")
+	flag.StringVar(&c.keywatch, "keywatch", "bin/keywatch", "the command to measure")
+	flag.IntVar(&c.rounds, "rounds", 3, "rounds; the median is printed")
+	flag.IntVar(&c.seconds, "seconds", 5, "seconds for each measurement")
+	flag.IntVar(&c.conns, "conns", 64, "connections or clients")
+	flag.IntVar(&c.size, "size", 128, "bytes in a value")
+	flag.IntVar(&c.keys, "keys", 100_000, "different keys")
+	flag.Parse()
+	if *bare != "" {
+		exit(serveBare(*bare, c.size))
+		return
+	}
+	exit(measure(c))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(1)
+	}
+}
+
+func measure(c config) error {
+	dir, err := os.MkdirTemp("", "keywatch-peers-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	var contenders []contender
+	var stops []func()
+	defer func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}()
+	for _, start := range []func(config, string) ([]contender, func(), error){startKeywatch, startBare, startRedis, startEtcd} {
+		list, stop, err := start(c, dir)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "peers: left out:", err)
+			continue
+		}
+		contenders, stops = append(contenders, list...), append(stops, stop)
+	}
+	results := make(map[string][]float64)
+	for round := range c.rounds {
+		for _, x := range contenders {
+			rate, err := x.run()
+			if err != nil {
+				return fmt.Errorf("%s: %w", x.name, err)
+			}
+			fmt.Fprintf(os.Stderr, "round %d: %-40s %10.0f/s\n", round+1, x.name, rate)
+			results[x.name] = append(results[x.name], rate)
+			time.Sleep(200 * time.Millisecond)
+		}
+	}
+	report(contenders, results)
+	return nil
+}
+
+// report prints medians, and how keywatch compares with each peer.
+func report(contenders []contender, results map[string][]float64) {
+	median := func(name string) float64 {
+		r := slices.Clone(results[name])
+		if len(r) == 0 {
+			return 0
+		}
+		slices.Sort(r)
+		return r[len(r)/2]
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "what\tmedian/s\tmin/s\tmax/s")
+	for _, x := range contenders {
+		r := results[x.name]
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\n", x.name, median(x.name), slices.Min(r), slices.Max(r))
+	}
+	for _, pair := range [][2]string{
+		{nameGet, nameBare}, {namePut, nameRedisSet}, {namePut, nameEtcdPut}, {nameGet, nameEtcdGet},
+	} {
+		if a, b := median(pair[0]), median(pair[1]); a > 0 && b > 0 {
+			fmt.Fprintf(w, "%s / %s\t%.2f\n", pair[0], pair[1], a/b)
+		}
+	}
+	w.Flush()
+}
