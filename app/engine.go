@@ -143,6 +143,15 @@ func (e *Engine) Backup(ctx context.Context, w io.Writer) (int64, error) {
 	return e.disk.Backup(ctx, w)
 }
 
+// backupSize returns about how many bytes a backup has.
+func (e *Engine) backupSize() int64 {
+	if e.disk == nil {
+		return 0
+	}
+	n, _ := e.disk.BackupSize()
+	return n
+}
+
 // Compact gives the space of what was deleted back to the file system.
 func (e *Engine) Compact(ctx context.Context) error {
 	if e.disk == nil {

@@ -3,6 +3,9 @@ package app
 import (
 	"context"
 
+	"github.com/hashicorp/raft"
+
+	"keywatch/cluster"
 	"keywatch/persist"
 )
 
@@ -10,5 +13,7 @@ import (
 // backup file. The new store begins a new epoch, so that no ETag, token or
 // position of the old one means anything to it.
 func Restore(_ context.Context, file, dir string) error {
-	return persist.Restore(file, dir)
+	self := raft.Server{ID: cluster.DefaultID, Address: cluster.DefaultID}
+	_, err := persist.Restore(file, dir, persist.RestoreOptions{Server: self})
+	return err
 }

@@ -64,10 +64,7 @@ func newServer(config Config, engine *Engine, addr net.Addr) (*web.Server, error
 	if err != nil {
 		return nil, err
 	}
-	limiter, err := ratelimit.New(rates)
-	if err != nil {
-		return nil, err
-	}
+	limiter := ratelimit.New(rates)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), newCollector(engine),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -18,6 +18,10 @@ import (
 	"keywatch/kv"
 )
 
+// DefaultID is what a server is called in the Raft configuration, and its
+// address there, while it is alone.
+const DefaultID = "keywatch-1"
+
 // Options configure a Node. Log, Stable, Snapshots and State are required; the
 // zero value of the others is their default.
 type Options struct {
@@ -28,7 +32,7 @@ type Options struct {
 	Snapshots raft.SnapshotStore
 	// State has been loaded from the newest snapshot in Snapshots.
 	State *kv.State
-	// ID names this server in the Raft configuration; "keywatch-1".
+	// ID names this server in the Raft configuration; DefaultID.
 	ID string
 	// NewEpoch begins a new history, because acknowledged writes may have been
 	// lost. A store without history begins one anyway.
@@ -61,7 +65,7 @@ func (o Options) withDefaults() Options {
 	set(&o.EntryCommands, 512)
 	set(&o.EntryBytes, 256<<10)
 	if o.ID == "" {
-		o.ID = "keywatch-1"
+		o.ID = DefaultID
 	}
 	if o.Fatal == nil {
 		o.Fatal = func(err error) { panic(err) }
@@ -146,6 +150,7 @@ func (n *Node) startRaft() error {
 	conf.SnapshotInterval = 24 * time.Hour
 	conf.TrailingLogs = 0
 	conf.BatchApplyCh = true
+	conf.PreVoteDisabled = true // nobody else votes
 	conf.LogLevel = "WARN"
 	conf.LogOutput = lineLogger{n.opts.Logger}
 
@@ -183,6 +188,7 @@ func (n *Node) lead(ctx context.Context) error {
 	if err := n.Ready(); err != kv.ErrStarting {
 		return err // the log could not be applied
 	}
+	n.ticker.note(n.state.NextDeadline()) // of the checkpoint, if the log was empty
 	n.clock.Store(&clock{base: n.state.Time(), began: time.Now()})
 	if err := n.agree(); err != nil {
 		return fmt.Errorf("agree on settings: %w", err)

@@ -41,7 +41,7 @@ func (n *Node) collect() {
 			continue
 		}
 		results, ok := f.future.Response().([]kv.Result)
-		if !ok {
+		if !ok || len(results) != f.batch.builder.Len() {
 			f.batch.finish(nil, kv.ErrOutcomeUnknown)
 			continue
 		}

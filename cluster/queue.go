@@ -81,6 +81,7 @@ func (q *queue) lastLocked() *batch {
 	}
 	b := &batch{done: make(chan struct{})}
 	b.builder.Reset(make([]byte, 0, max(256, q.mu.sizeHint)))
+	q.mu.bytes += b.builder.Size()
 	q.mu.batches = append(q.mu.batches, b)
 	return b
 }
@@ -104,10 +105,7 @@ func (q *queue) take() (b *batch, more bool) {
 	q.mu.batches[0] = nil
 	q.mu.batches = q.mu.batches[1:]
 	q.mu.commands -= b.builder.Len()
-	q.mu.bytes = max(0, q.mu.bytes-b.builder.Size())
-	if len(q.mu.batches) == 0 {
-		q.mu.bytes = 0
-	}
+	q.mu.bytes -= b.builder.Size()
 	q.mu.sizeHint = (q.mu.sizeHint + b.builder.Size() + b.builder.Size()/4) / 2
 	return b, true
 }

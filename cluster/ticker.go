@@ -40,7 +40,6 @@ func (t *ticker) note(at int64, any bool) {
 // tick logs the time when the earliest deadline is due, and each second while
 // there is one.
 func (n *Node) tick() {
-	n.ticker.note(n.state.NextDeadline())
 	timer := time.NewTimer(tickEvery)
 	defer timer.Stop()
 	for {

@@ -1,0 +1,77 @@
+package app
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// A collector gives the engine's figures to Prometheus; those of keys, watches
+// and requests come from package web.
+type collector struct {
+	engine *Engine
+	all    []metric
+}
+
+// A metric is one figure of a Status.
+type metric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(*Status) float64
+}
+
+func newCollector(e *Engine) *collector {
+	c := &collector{engine: e}
+	c.add("keywatch_log_entries_total", "Log entries proposed and applied.", prometheus.CounterValue,
+		func(s *Status) float64 { return float64(s.Cluster.Entries) })
+	c.add("keywatch_log_commands_total", "Commands in them.", prometheus.CounterValue,
+		func(s *Status) float64 { return float64(s.Cluster.Commands) })
+	c.add("keywatch_queue_commands", "Commands that wait for the log.", prometheus.GaugeValue,
+		func(s *Status) float64 { return float64(s.Cluster.Queued) })
+	c.add("keywatch_queue_refused_total", "Commands that found the queue full.", prometheus.CounterValue,
+		func(s *Status) float64 { return float64(s.Cluster.Refused) })
+	if e.disk != nil {
+		c.addDisk()
+	}
+	return c
+}
+
+func (c *collector) addDisk() {
+	c.add("keywatch_log_bytes", "Bytes of log that a start would replay.", prometheus.GaugeValue,
+		func(s *Status) float64 { return float64(s.Log.Bytes) })
+	c.add("keywatch_log_disk_bytes", "Bytes of log files.", prometheus.GaugeValue,
+		func(s *Status) float64 { return float64(s.Log.DiskBytes) })
+	c.add("keywatch_log_fsyncs_total", "Fsyncs of the log.", prometheus.CounterValue,
+		func(s *Status) float64 { return float64(s.Log.Fsyncs) })
+	c.add("keywatch_log_fsync_max_seconds", "The longest fsync.", prometheus.GaugeValue,
+		func(s *Status) float64 { return float64(s.Log.FsyncMax) / 1e6 })
+	c.add("keywatch_checkpoint_age_seconds", "Time since the last checkpoint; -1 if this process made none.", prometheus.GaugeValue,
+		func(s *Status) float64 { return float64(s.Checkpoint.AgeMS) / 1e3 })
+	c.add("keywatch_checkpoint_seconds", "How long the last checkpoint took.", prometheus.GaugeValue,
+		func(s *Status) float64 { return float64(s.Checkpoint.TookMS) / 1e3 })
+	c.add("keywatch_checkpoints_total", "Checkpoints made.", prometheus.CounterValue,
+		func(s *Status) float64 { return float64(s.Checkpoint.Made) })
+	c.add("keywatch_checkpoints_failed_total", "Checkpoints that failed.", prometheus.CounterValue,
+		func(s *Status) float64 { return float64(s.Checkpoint.Failed) })
+	c.add("keywatch_checkpoint_file_bytes", "Bytes of the checkpoint file.", prometheus.GaugeValue,
+		func(s *Status) float64 { return float64(s.Checkpoint.FileBytes) })
+	c.add("keywatch_checkpoint_live_bytes", "Bytes of its current records.", prometheus.GaugeValue,
+		func(s *Status) float64 { return float64(s.Checkpoint.LiveBytes) })
+	c.add("keywatch_checkpoint_dirty_bytes", "Bytes that the next checkpoint will write.", prometheus.GaugeValue,
+		func(s *Status) float64 { return float64(s.Checkpoint.DirtyBytes) })
+}
+
+func (c *collector) add(name, help string, kind prometheus.ValueType, value func(*Status) float64) {
+	c.all = append(c.all, metric{prometheus.NewDesc(name, help, nil, nil), kind, value})
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range c.all {
+		ch <- m.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	s := c.engine.Status()
+	for _, m := range c.all {
+		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(&s))
+	}
+}

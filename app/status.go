@@ -1,0 +1,88 @@
+package app
+
+import (
+	"time"
+
+	"keywatch/persist"
+)
+
+// Status is what an engine says of itself, as /v1/status shows it.
+type Status struct {
+	Durability string           `json:"durability"`
+	Data       string           `json:"data,omitempty"`
+	Cluster    ClusterStatus    `json:"cluster"`
+	Log        *LogStatus       `json:"log,omitempty"`
+	Checkpoint *CheckpointState `json:"checkpoint,omitempty"`
+}
+
+// ClusterStatus is about the order of writes.
+type ClusterStatus struct {
+	Leader   bool   `json:"leader"`
+	Nodes    int    `json:"nodes"`
+	Index    uint64 `json:"index"`
+	Entries  uint64 `json:"entries"`
+	Commands uint64 `json:"commands"`
+	Queued   int    `json:"queued"`
+	Refused  uint64 `json:"refused"`
+}
+
+// LogStatus is about the log on disk. Durations are in microseconds.
+type LogStatus struct {
+	Bytes     int64  `json:"bytes"`
+	DiskBytes int64  `json:"disk_bytes"`
+	Segments  int    `json:"segments"`
+	Fsyncs    uint64 `json:"fsyncs"`
+	FsyncMean int64  `json:"fsync_mean_us"`
+	FsyncMax  int64  `json:"fsync_max_us"`
+}
+
+// CheckpointState is about the checkpoint. AgeMS is -1 if this process made none.
+type CheckpointState struct {
+	Rev         uint64 `json:"rev"`
+	AgeMS       int64  `json:"age_ms"`
+	TookMS      int64  `json:"took_ms"`
+	Records     int64  `json:"records"`
+	LiveRecords int64  `json:"live_records"`
+	FileBytes   int64  `json:"file_bytes"`
+	LiveBytes   int64  `json:"live_bytes"`
+	DirtyKeys   int    `json:"dirty_keys"`
+	DirtyBytes  int64  `json:"dirty_bytes"`
+	Made        uint64 `json:"made"`
+	Failed      uint64 `json:"failed"`
+	Sweeps      uint64 `json:"sweeps"`
+}
+
+// Status returns the engine's figures now.
+func (e *Engine) Status() Status {
+	n, k := e.node.Stats(), e.state.Stats()
+	s := Status{Durability: e.Durability(), Cluster: ClusterStatus{
+		Leader: n.Leader, Nodes: 1, Index: k.Index, Entries: n.Entries, Commands: n.Commands,
+		Queued: n.Queued, Refused: n.Refused,
+	}}
+	if e.disk == nil {
+		return s
+	}
+	d := e.disk.Stats()
+	s.Data = e.config.Data
+	s.Log = logStatus(d.Log)
+	s.Checkpoint = &CheckpointState{
+		Rev: d.Rev, AgeMS: -1, TookMS: d.Took.Milliseconds(), Records: d.Records, LiveRecords: d.Live,
+		FileBytes: d.FileBytes, LiveBytes: d.LiveBytes, DirtyKeys: k.DirtyKeys, DirtyBytes: k.DirtyBytes,
+		Made: d.Checkpoints, Failed: d.Aborted, Sweeps: d.Sweeps,
+	}
+	if !d.Last.IsZero() {
+		s.Checkpoint.AgeMS = time.Since(d.Last).Milliseconds()
+	}
+	return s
+}
+
+func logStatus(d persist.LogStats) *LogStatus {
+	s := &LogStatus{
+		Bytes: d.Bytes, DiskBytes: d.DiskBytes, Segments: d.Segments, Fsyncs: d.Fsyncs,
+		FsyncMax: d.FsyncMax.Microseconds(),
+	}
+	if d.Fsyncs > 0 {
+		s.FsyncMean = d.FsyncSum.Microseconds() / int64(d.Fsyncs)
+	}
+	return s
+}
