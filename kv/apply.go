@@ -132,19 +132,20 @@ func (s *State) putLocked(op *Op) *Entry {
 	}
 	sl := s.slot(op.Key)
 	if sl == nil {
-		sl = &slot{key: ownKey(op.Key)}
-		s.installLocked(sl, e)
-		s.shard(sl.key).Store(sl.key, sl)
-		m.order.Set(sl.key, sl)
+		s.insertLocked(op.Key, e)
 		return e
 	}
-	if old := sl.cur.Load(); !old.Deleted() {
+	old := sl.cur.Load()
+	if !old.Deleted() {
 		e.Create, e.Version = old.Create, old.Version+1
 		if op.TTL == KeepTTL {
 			e.Deadline = old.Deadline
 		}
 	}
 	s.installLocked(sl, e)
+	if old.Deleted() {
+		m.tombs.replaced()
+	}
 	return e
 }
 

@@ -14,11 +14,13 @@ var ErrCheckpointRunning = errors.New("a checkpoint is running")
 // A dirtySet lists the slots that changed since the last checkpoint was begun.
 // number is that of the checkpoint that will write them.
 type dirtySet struct {
-	number    uint32
-	slots     []*slot
-	bytes     int64
-	forgotten []*slot
-	running   bool
+	number uint32
+	slots  []*slot
+	bytes  int64
+	// gone holds the slots that have left the map and the index while a durable
+	// record may still name them. A key that comes back gets its slot back.
+	gone    map[string]*slot
+	running bool
 }
 
 // add lists sl, which now holds a value of size bytes.
@@ -34,19 +36,17 @@ func (d *dirtySet) add(sl *slot, size int) {
 // of what changed since the checkpoint before. It belongs to one goroutine,
 // which calls Commit or Abort exactly once.
 type Checkpoint struct {
-	state   *State
-	view    *view
-	meta    Meta
-	slots   []*slot
-	bytes   int64
-	dropped []Locator
-	// later are forgotten slots whose tombstones this checkpoint still writes.
-	later     []*slot
-	forgotten []*slot
-	idemFrom  uint64
-	idem      []*idemRecord
-	records   []Record
-	olds      []*slot
+	state *State
+	view  *view
+	meta  Meta
+	slots []*slot
+	bytes int64
+	// dropped are gone slots, whose durable records are tombstones.
+	dropped  []*slot
+	idemFrom uint64
+	idem     []*idemRecord
+	records  []Record
+	olds     []*slot
 }
 
 // Freeze begins a checkpoint at the newest revision. It fails with
@@ -61,14 +61,14 @@ func (s *State) Freeze() (*Checkpoint, error) {
 	m.dirty.running = true
 	c := &Checkpoint{state: s, view: s.openViewLocked(true)}
 	c.slots, c.bytes = m.dirty.slots, m.dirty.bytes
-	c.forgotten = m.dirty.forgotten
-	m.dirty.slots, m.dirty.bytes, m.dirty.forgotten = nil, 0, nil
-	for _, sl := range c.forgotten {
+	m.dirty.slots, m.dirty.bytes = nil, 0
+	for key, sl := range m.dirty.gone {
 		switch {
-		case sl.dirty == m.dirty.number:
-			c.later = append(c.later, sl)
+		case sl.dirty == m.dirty.number: // c.slots has it: the next one drops it
 		case sl.durable != Locator{}:
-			c.dropped = append(c.dropped, sl.durable)
+			c.dropped = append(c.dropped, sl)
+		default:
+			delete(m.dirty.gone, key)
 		}
 	}
 	m.dirty.number++
@@ -134,7 +134,13 @@ func (c *Checkpoint) collect() {
 
 // Dropped returns the durable records that no key names any more: tombstones
 // that have been forgotten.
-func (c *Checkpoint) Dropped() []Locator { return c.dropped }
+func (c *Checkpoint) Dropped() []Locator {
+	out := make([]Locator, len(c.dropped))
+	for i, sl := range c.dropped {
+		out[i] = sl.durable
+	}
+	return out
+}
 
 // Idem ranges over the idempotency records made since the last checkpoint, by
 // sequence number. The bytes are valid until the next iteration.
@@ -160,7 +166,12 @@ func (c *Checkpoint) Commit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := &s.mu.machine
-	m.dirty.forgotten = append(m.dirty.forgotten, c.later...)
+	for _, sl := range c.dropped {
+		sl.durable = Locator{}
+		if m.dirty.gone[sl.key] == sl {
+			delete(m.dirty.gone, sl.key)
+		}
+	}
 	m.idem.saved = c.meta.IdemNext
 	c.endLocked()
 }
@@ -178,20 +189,29 @@ func (c *Checkpoint) Abort() {
 		}
 	}
 	m.dirty.bytes += c.bytes
-	m.dirty.forgotten = append(m.dirty.forgotten, c.forgotten...)
 	c.endLocked()
 }
 
 func (c *Checkpoint) endLocked() {
 	c.state.mu.dirty.running = false
 	c.state.closeViewLocked(c.view)
-	c.records, c.olds = []Record{}, nil
+	c.records, c.olds, c.dropped = []Record{}, nil, nil
 }
 
 // Durable returns the record that key's slot names; the zero Locator if none.
-// It belongs to the goroutine that writes checkpoints.
+// The record of a key that was deleted and forgotten since the last checkpoint
+// is still named: a restart from that checkpoint needs it. Durable belongs to
+// the goroutine that writes checkpoints.
 func (s *State) Durable(key string) Locator {
 	if sl := s.slot(key); sl != nil {
+		return sl.durable
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sl := s.mu.dirty.gone[key]; sl != nil {
+		return sl.durable
+	}
+	if sl := s.slot(key); sl != nil { // it came back meanwhile
 		return sl.durable
 	}
 	return Locator{}

@@ -18,6 +18,9 @@ import (
 const (
 	entryVersion    = 1
 	entryHeaderSize = 1 + 8 + 4
+	// maxTime is the largest log time, in milliseconds: it leaves room to add
+	// durations to it.
+	maxTime = 1 << 60
 )
 
 // The kinds of command in an entry.
@@ -264,7 +267,7 @@ func (d *decoder) entryHeader() (now int64, count int, err error) {
 	}
 	now = int64(binary.LittleEndian.Uint64(h[1:]))
 	n := binary.LittleEndian.Uint32(h[9:])
-	if now < 0 || uint64(n) > uint64(len(d.b)) {
+	if now < 0 || now > maxTime || uint64(n) > uint64(len(d.b)) {
 		return 0, 0, ErrBadEntry
 	}
 	return now, int(n), nil

@@ -15,8 +15,8 @@ type Entry struct {
 	// Version is 1 at creation and grows by one with each change, a deletion
 	// included.
 	Version uint64
-	// Deadline is the log time, in milliseconds, at which the key is deleted; 0
-	// is never. Of a tombstone it is the log time of the deletion.
+	// Deadline is the log time, in milliseconds, after which the key is deleted;
+	// 0 is never. Of a tombstone it is the log time of the deletion.
 	Deadline int64
 
 	ordinal uint32
@@ -73,10 +73,6 @@ type slot struct {
 	durable Locator
 	// dirty is the number of the checkpoint that will write this slot.
 	dirty uint32
-	// forgotten is set when the slot has left the map and the index.
-	forgotten bool
-	// retained is set while the slot is listed as holding older versions.
-	retained bool
 }
 
 // A Locator names the durable record of one version: its revision and its

@@ -14,6 +14,11 @@ type deadline struct {
 	slot *slot
 }
 
+// due reports whether a key with the given deadline is to be deleted. At the
+// deadline itself it is not: log time is cut to whole milliseconds, so that two
+// entries whose times differ by n are only known to be more than n-1 apart.
+func (m *machine) due(at int64) bool { return at < m.time }
+
 func newDeadlines() *btree.BTreeG[deadline] {
 	less := func(a, b deadline) bool {
 		return a.at < b.at || a.at == b.at && a.slot.key < b.slot.key
@@ -27,7 +32,7 @@ func (s *State) expireLocked() {
 	m := &s.mu.machine
 	for range m.params.ExpireMax {
 		d, ok := m.deadlines.Min()
-		if !ok || d.at > m.time {
+		if !ok || !m.due(d.at) {
 			return
 		}
 		s.expireSlotLocked(d.slot)
@@ -38,7 +43,7 @@ func (s *State) expireLocked() {
 // expireLocked may have left behind.
 func (s *State) expireTouchedLocked(c *Command) {
 	m := &s.mu.machine
-	if d, ok := m.deadlines.Min(); !ok || d.at > m.time {
+	if d, ok := m.deadlines.Min(); !ok || !m.due(d.at) {
 		return
 	}
 	for _, f := range c.Fences {
@@ -62,10 +67,10 @@ func (s *State) expirePrefixLocked(prefix string) {
 	m := &s.mu.machine
 	var due []*slot
 	m.deadlines.Scan(func(d deadline) bool {
-		if d.at <= m.time && strings.HasPrefix(d.slot.key, prefix) {
+		if m.due(d.at) && strings.HasPrefix(d.slot.key, prefix) {
 			due = append(due, d.slot)
 		}
-		return d.at <= m.time
+		return m.due(d.at)
 	})
 	for _, sl := range due {
 		s.expireSlotLocked(sl)
@@ -78,7 +83,7 @@ func (s *State) expireKeyLocked(key string) {
 		return
 	}
 	e := sl.cur.Load()
-	if !e.Deleted() && e.Deadline != 0 && e.Deadline <= s.mu.time {
+	if !e.Deleted() && e.Deadline != 0 && s.mu.due(e.Deadline) {
 		s.expireSlotLocked(sl)
 	}
 }

@@ -51,12 +51,16 @@ func (l *Loader) Add(r Record) (old Locator, alive bool, err error) {
 		l.uncount(sl)
 	}
 	if forgotten {
-		sl.forgotten = true
+		sl.cur.Store(r.Entry) // a deletion at or below the floor, like all before it
 		s.shard(sl.key).Delete(sl.key)
 		return old, false, nil
 	}
+	before := sl.cur.Load()
 	sl.cur.Store(r.Entry)
 	sl.durable = at
+	if before != nil && before.Deleted() {
+		m.tombs.replaced()
+	}
 	if r.Entry.Deleted() {
 		m.tombs.push(sl, r.Entry)
 	} else {
@@ -108,7 +112,7 @@ func (l *Loader) Done() error {
 	}
 	slices.SortFunc(l.slots, func(a, b *slot) int { return strings.Compare(a.key, b.key) })
 	for _, sl := range l.slots {
-		if !sl.forgotten {
+		if s.slot(sl.key) == sl {
 			m.order.Load(sl.key, sl)
 		}
 	}

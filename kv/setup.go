@@ -43,5 +43,9 @@ func (d *decoder) params() (p Params) {
 	p.IdemPerCaller = int(d.varint())
 	p.DeleteMax = int(d.varint())
 	p.ExpireMax = int(d.varint())
+	if min(p.TombstoneMax, p.IdemMax, p.IdemPerCaller, p.DeleteMax, p.ExpireMax) <= 0 ||
+		min(p.TombstoneAge, p.IdemAge) <= 0 {
+		d.fail()
+	}
 	return p
 }

@@ -28,18 +28,27 @@ type view struct {
 	order btree.Map[string, *slot]
 	// pinned is set for a checkpoint's view, which is never ended.
 	pinned bool
-	// refs belongs to the holder of the apply lock.
+	// The rest, but for lost, belongs to the holder of the apply lock.
 	refs int
-	lost atomic.Bool
+	// kept are the replaced versions of which this is the newest view that sees
+	// them, bytes what they take.
+	kept  []keptVersion
+	bytes int64
+	lost  atomic.Bool
 }
 
-// snapshots are the views held open, oldest first, and the slots that hold
-// versions for them.
+// A keptVersion is a version that is linked for views only.
+type keptVersion struct {
+	slot  *slot
+	entry *Entry
+}
+
+// snapshots are the views held open, oldest first.
 type snapshots struct {
-	open     []*view
-	retained []*slot
-	bytes    int64
-	ended    uint64
+	open []*view
+	// bytes is what views keep that can be ended.
+	bytes int64
+	ended uint64
 }
 
 // Snapshot opens the newest published revision.
@@ -144,26 +153,27 @@ func (s *State) closeViewLocked(v *view) {
 	s.dropViewLocked(slices.Index(m.snaps.open, v))
 }
 
-// dropViewLocked takes the i-th view out. What only the oldest view held is
-// let go with it.
+// dropViewLocked takes the i-th view out. What it kept goes to the view before
+// it, or away if that does not see it.
 func (s *State) dropViewLocked(i int) {
-	m := &s.mu.machine
-	m.snaps.open = slices.Delete(m.snaps.open, i, i+1)
-	if i > 0 || len(m.snaps.retained) == 0 {
-		return
+	n := &s.mu.snaps
+	v := n.open[i]
+	n.open = slices.Delete(n.open, i, i+1)
+	if !v.pinned {
+		n.bytes -= v.bytes
 	}
-	kept := m.snaps.retained[:0]
-	m.snaps.bytes = 0
-	for _, sl := range m.snaps.retained {
-		if bytes := s.pruneLocked(sl); bytes > 0 {
-			m.snaps.bytes += bytes
-			kept = append(kept, sl)
+	var older *view
+	if i > 0 {
+		older = n.open[i-1]
+	}
+	for _, k := range v.kept {
+		if older != nil && older.at.Rev >= k.entry.Mod {
+			n.keep(older, k)
 		} else {
-			sl.retained = false
+			k.unlink()
 		}
 	}
-	clear(m.snaps.retained[len(kept):])
-	m.snaps.retained = kept
+	v.kept = nil
 }
 
 // boundSnapshotsLocked ends the oldest views while there are too many, they are
@@ -175,8 +185,11 @@ func (s *State) boundSnapshotsLocked() {
 		if i < 0 {
 			return
 		}
-		v := m.snaps.open[i]
-		if len(m.snaps.open) <= s.opts.SnapshotMax && m.snaps.bytes <= s.opts.SnapshotBytes &&
+		v, count := m.snaps.open[i], len(m.snaps.open)
+		if m.dirty.running {
+			count--
+		}
+		if count <= s.opts.SnapshotMax && m.snaps.bytes <= s.opts.SnapshotBytes &&
 			m.time-v.time <= s.opts.SnapshotAge.Milliseconds() {
 			return
 		}
@@ -187,61 +200,53 @@ func (s *State) boundSnapshotsLocked() {
 }
 
 // unlinkLocked lets go of the versions that this entry replaced, but for those
-// that a snapshot sees.
+// that a view sees. Of the views that see a version the newest keeps it: when
+// that is dropped, only what it kept needs a look.
 func (s *State) unlinkLocked() {
 	m := &s.mu.machine
+	var newest *view
+	if n := len(m.snaps.open); n > 0 {
+		newest = m.snaps.open[n-1]
+	}
 	for _, sl := range m.linked {
 		e := sl.cur.Load()
 		replaced := e.prev.Load()
-		if s.pruneLocked(sl) == 0 {
-			continue
-		}
-		if e.prev.Load() == replaced {
-			m.snaps.bytes += held(replaced)
-		}
-		if !sl.retained {
-			sl.retained = true
-			m.snaps.retained = append(m.snaps.retained, sl)
+		if newest != nil && newest.at.Rev >= replaced.Mod {
+			m.snaps.keep(newest, keptVersion{sl, replaced})
+		} else {
+			e.prev.Store(replaced.prev.Load())
 		}
 	}
 	clear(m.linked)
 	m.linked = m.linked[:0]
 }
 
-// pruneLocked unlinks those older versions of sl that no view sees and returns
-// the bytes of those that stay.
-func (s *State) pruneLocked(sl *slot) (bytes int64) {
-	m := &s.mu.machine
-	child := sl.cur.Load()
-	for p := child.prev.Load(); p != nil; p = p.prev.Load() {
-		if !m.snaps.sees(p.Mod, child.Mod) {
-			continue
-		}
-		if child.prev.Load() != p {
-			child.prev.Store(p)
-		}
-		bytes += held(p)
-		child = p
+// keep has v keep a version.
+func (n *snapshots) keep(v *view, k keptVersion) {
+	v.kept = append(v.kept, k)
+	v.bytes += k.size()
+	if !v.pinned {
+		n.bytes += k.size()
 	}
-	if child.prev.Load() != nil {
-		child.prev.Store(nil)
-	}
-	return bytes
 }
 
-// held returns what a version costs that is kept for a view only, in bytes.
-func held(e *Entry) int64 { return int64(len(e.value)) + entryOverhead/2 }
+// heldBytes returns what versions take that are linked for views only.
+func (n *snapshots) heldBytes() (sum int64) {
+	for _, v := range n.open {
+		sum += v.bytes
+	}
+	return sum
+}
 
-// sees reports whether a view lies at or after from and before to.
-func (n *snapshots) sees(from, to Rev) bool {
-	i, _ := slices.BinarySearchFunc(n.open, from, func(v *view, r Rev) int {
-		switch {
-		case v.at.Rev < r:
-			return -1
-		case v.at.Rev > r:
-			return 1
-		}
-		return 0
-	})
-	return i < len(n.open) && n.open[i].at.Rev < to
+// size returns what the version takes, in bytes.
+func (k keptVersion) size() int64 { return int64(len(k.entry.value)) + entryOverhead/2 }
+
+// unlink takes the version out of its key's chain. Its own link stays, for
+// readers of older versions that are just passing through.
+func (k keptVersion) unlink() {
+	child := k.slot.cur.Load()
+	for child.prev.Load() != k.entry {
+		child = child.prev.Load()
+	}
+	child.prev.Store(k.entry.prev.Load())
 }

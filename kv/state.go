@@ -2,7 +2,6 @@ package kv
 
 import (
 	"hash/maphash"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,6 +121,7 @@ func NewState(opts StateOptions) *State {
 	m.idem = newIdemTable()
 	m.params = Params{}.WithDefaults()
 	m.dirty.number = 1
+	m.dirty.gone = make(map[string]*slot)
 	return s
 }
 
@@ -140,10 +140,11 @@ func (s *State) Get(key string) (*Entry, Position) {
 	for {
 		at := s.Position()
 		sl := s.slot(key)
-		if sl == nil {
-			return nil, at
+		var e *Entry
+		walked := sl == nil // or it was there at this revision, and is forgotten
+		if sl != nil {
+			e, walked = sl.at(at.Rev)
 		}
-		e, walked := sl.at(at.Rev)
 		if walked && Rev(s.visible.Load()) != at.Rev {
 			continue
 		}
@@ -172,12 +173,12 @@ func (s *State) Params() Params {
 	return s.mu.params
 }
 
-// NextDeadline returns the earliest log time at which something ends.
+// NextDeadline returns the earliest log time at which something is due to end.
 func (s *State) NextDeadline() (int64, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.mu.deadlines.Min()
-	return d.at, ok
+	return d.at + 1, ok
 }
 
 // Apply runs the log entry with the given index and term and returns one result
@@ -283,6 +284,3 @@ func (s *State) setupLocked(u Setup) {
 	m.reset = true
 	s.epoch.Store(uint32(u.Epoch))
 }
-
-// key returns a key's own copy, for a slot to keep.
-func ownKey(key string) string { return strings.Clone(key) }

@@ -34,8 +34,8 @@ func (s *State) Stats() Stats {
 	m := &s.mu.machine
 	return Stats{
 		Keys: m.keys, Bytes: m.bytes,
-		Tombstones: m.tombs.len(), Deadlines: m.deadlines.Len(), IdemRecords: len(m.idem.byKey),
-		Snapshots: len(m.snaps.open), SnapshotBytes: m.snaps.bytes, SnapshotsEnded: m.snaps.ended,
+		Tombstones: m.tombs.live, Deadlines: m.deadlines.Len(), IdemRecords: len(m.idem.byKey),
+		Snapshots: len(m.snaps.open), SnapshotBytes: m.snaps.heldBytes(), SnapshotsEnded: m.snaps.ended,
 		DirtyKeys: len(m.dirty.slots), DirtyBytes: m.dirty.bytes,
 		Index: m.index, Floor: m.floor, Time: m.time,
 	}

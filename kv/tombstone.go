@@ -1,9 +1,15 @@
 package kv
 
-// tombstones is the queue of deletions that are still remembered, oldest first.
+import "strings"
+
+// tombstones are the deletions that are still remembered, oldest first. Those
+// of keys that exist again lie in the queue too, but do not count: what is
+// remembered depends only on what the keys are now, so that a state loaded from
+// a checkpoint forgets the same.
 type tombstones struct {
 	queue []tombstone
 	head  int
+	live  int
 }
 
 type tombstone struct {
@@ -11,44 +17,93 @@ type tombstone struct {
 	entry *Entry
 }
 
-func (t *tombstones) len() int { return len(t.queue) - t.head }
+// current reports whether the key is still deleted by t.
+func (t tombstone) current() bool { return t.slot.cur.Load() == t.entry }
 
-func (t *tombstones) push(sl *slot, e *Entry) { t.queue = append(t.queue, tombstone{sl, e}) }
+// push adds the deletion e of sl, which is the slot's newest version.
+func (t *tombstones) push(sl *slot, e *Entry) {
+	t.queue = append(t.queue, tombstone{sl, e})
+	t.live++
+}
 
-// pop removes the oldest; the queue must not be empty.
+// replaced notes that a key whose deletion is remembered exists again. The
+// queue is rid of such deletions before they are the larger part of it.
+func (t *tombstones) replaced() {
+	t.live--
+	if len(t.queue) > 64 && len(t.queue) > 2*t.live {
+		t.pack()
+	}
+}
+
+func (t *tombstones) pack() {
+	kept := t.queue[:0]
+	for _, d := range t.queue[t.head:] {
+		if d.current() {
+			kept = append(kept, d)
+		}
+	}
+	clear(t.queue[len(kept):])
+	t.queue, t.head = kept, 0
+}
+
+// oldest returns the oldest deletion of a key that does not exist.
+func (t *tombstones) oldest() (tombstone, bool) {
+	for ; t.head < len(t.queue); t.head++ {
+		if d := t.queue[t.head]; d.current() {
+			return d, true
+		}
+		t.queue[t.head] = tombstone{}
+	}
+	t.queue, t.head = t.queue[:0], 0
+	return tombstone{}, false
+}
+
+// pop removes what oldest returned.
 func (t *tombstones) pop() {
 	t.queue[t.head] = tombstone{}
 	t.head++
+	t.live--
 	if t.head > 64 && t.head*2 > len(t.queue) {
-		n := copy(t.queue, t.queue[t.head:])
-		clear(t.queue[n:])
-		t.queue, t.head = t.queue[:n], 0
+		t.pack()
 	}
 }
 
 // forgetLocked drops the tombstones that are beyond the window. The floor moves
-// with them: below it, what was deleted is no longer known.
+// with them: below it, what was deleted is no longer known. No tombstone at or
+// below the floor stays.
 func (s *State) forgetLocked() {
 	m := &s.mu.machine
 	oldest := m.time - m.params.TombstoneAge.Milliseconds()
-	for m.tombs.len() > 0 {
-		t := m.tombs.queue[m.tombs.head]
-		if m.tombs.len() <= m.params.TombstoneMax && t.entry.Deadline >= oldest {
+	for {
+		t, ok := m.tombs.oldest()
+		if !ok || t.entry.Mod > m.floor && m.tombs.live <= m.params.TombstoneMax && t.entry.Deadline >= oldest {
 			return
 		}
-		m.tombs.pop()
 		m.floor = max(m.floor, t.entry.Mod)
-		if t.slot.cur.Load() == t.entry {
-			s.removeLocked(t.slot)
-		}
+		m.tombs.pop()
+		s.removeLocked(t.slot)
 	}
 }
 
 // removeLocked takes a slot out of the map and the index.
 func (s *State) removeLocked(sl *slot) {
 	m := &s.mu.machine
-	sl.forgotten = true
-	m.dirty.forgotten = append(m.dirty.forgotten, sl)
+	m.dirty.gone[sl.key] = sl
 	s.shard(sl.key).Delete(sl.key)
 	m.order.Delete(sl.key)
+}
+
+// insertLocked puts a slot for key, whose newest version is e, into the map and
+// the index.
+func (s *State) insertLocked(key string, e *Entry) {
+	m := &s.mu.machine
+	sl := m.dirty.gone[key]
+	if sl != nil {
+		delete(m.dirty.gone, key)
+	} else {
+		sl = &slot{key: strings.Clone(key)}
+	}
+	s.installLocked(sl, e)
+	s.shard(sl.key).Store(sl.key, sl)
+	m.order.Set(sl.key, sl)
 }

@@ -1,0 +1,185 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// A fault is a broken transport: it does to one request in some what a broken
+// server would.
+type fault struct {
+	name string
+	trip func(next http.RoundTripper, req *http.Request) (*http.Response, error)
+}
+
+// faults are mistakes that the checks must find.
+func faults() []fault {
+	return []fault{
+		{"an old value is read", staleReads()},
+		{"a write is acknowledged but lost", lostWrite},
+		{"a write is applied twice", twice},
+	}
+}
+
+// staleReads answers every fifth read as the one of that key before.
+func staleReads() func(http.RoundTripper, *http.Request) (*http.Response, error) {
+	var mu sync.Mutex
+	n, old := 0, make(map[string]*http.Response)
+	body := make(map[string]string)
+	return func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+		if req.Method != "GET" {
+			return next.RoundTrip(req)
+		}
+		resp, err := next.RoundTrip(req)
+		if err != nil {
+			return nil, err
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return nil, err
+		}
+		resp.Body.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		key := req.URL.Path
+		n++
+		if was := old[key]; was != nil && n%5 == 0 {
+			copied := *was
+			copied.Body = io.NopCloser(strings.NewReader(body[key]))
+			return &copied, nil
+		}
+		old[key], body[key] = resp, string(text)
+		resp.Body = io.NopCloser(strings.NewReader(string(text)))
+		return resp, nil
+	}
+}
+
+// lostWrite acknowledges some plain puts as the server would, without sending
+// them.
+func lostWrite(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if req.Method != "PUT" || req.Header.Get("If-Match")+req.Header.Get("If-None-Match") != "" || !sometimes(req) {
+		return next.RoundTrip(req)
+	}
+	head := req.Clone(req.Context())
+	head.Method, head.Body, head.ContentLength = "HEAD", nil, 0
+	head.Header.Del("Idempotency-Key")
+	now, err := next.RoundTrip(head)
+	if err != nil {
+		return nil, err
+	}
+	now.Body.Close()
+	version, _ := strconv.Atoi(now.Header.Get("Keywatch-Version"))
+	answer := fmt.Sprintf(`{"rev":1,"version":%d,"created":%v}`, version+1, version == 0)
+	resp := *now
+	resp.StatusCode, resp.Header = 200, http.Header{}
+	if version == 0 {
+		resp.StatusCode = 201
+	}
+	resp.Body = io.NopCloser(strings.NewReader(answer))
+	return &resp, nil
+}
+
+// twice sends some plain puts two times and answers as to the first.
+func twice(next http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if req.Method != "PUT" || !sometimes(req) {
+		return next.RoundTrip(req)
+	}
+	again := req.Clone(req.Context())
+	again.Body, _ = req.GetBody()
+	again.Header.Del("Idempotency-Key")
+	resp, err := next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	second, err := next.RoundTrip(again)
+	if err != nil {
+		return nil, err
+	}
+	second.Body.Close()
+	return resp, nil
+}
+
+// sometimes picks one request in eight by its body, which is never the same
+// twice.
+func sometimes(req *http.Request) bool {
+	body, err := req.GetBody()
+	if err != nil {
+		return false
+	}
+	text, _ := io.ReadAll(body)
+	var sum int
+	for _, c := range text {
+		sum += int(c)
+	}
+	return sum%8 == 0
+}
+
+// roundTripper makes a func an http.RoundTripper.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// TestFaultsAreFound: what the tests above check would notice a server that
+// answers stale values, loses a write or applies one twice.
+func TestFaultsAreFound(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--memory-only")
+	for i, f := range append(faults(), fault{"", http.RoundTripper.RoundTrip}) {
+		rec := newRecorder()
+		ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+		var running sync.WaitGroup
+		for id := range 4 {
+			w := newFaulty(t, s, rec, f, id)
+			w.work.name = fmt.Sprintf("%d.%d", i, id)
+			running.Go(func() { w.run(ctx, t.Context()) })
+		}
+		running.Wait()
+		cancel()
+		got, want := judge(rec.mu.ops), porcupine.Illegal
+		if f.name == "" {
+			want = porcupine.Ok // and without a fault there is none
+		}
+		if got != want || rec.mu.err != nil {
+			t.Errorf("%q: %d operations are %v (%v), want %v (seed %d)", f.name, len(rec.mu.ops), got, rec.mu.err, want, *seed)
+		}
+		clearKeys(t, newClient(t, s))
+	}
+}
+
+func newFaulty(t *testing.T, s *server, rec *recorder, f fault, id int) *worker {
+	keep := &restarter{}
+	keep.mu.now = s
+	return &worker{
+		id: id, rec: rec, keep: keep, one: true, pause: 2 * time.Millisecond, retry: true,
+		http: clientOf(t, keep.url, func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(req *http.Request) (*http.Response, error) { return f.trip(next, req) })
+		}),
+		work: &workload{rng: rand.New(rand.NewPCG(*seed, uint64(id))), keys: modelKeys},
+	}
+}
+
+// judge checks a history key by key.
+func judge(history []porcupine.Operation) porcupine.CheckResult {
+	for _, part := range byKey(history) {
+		if got := porcupine.CheckOperationsTimeout(model, part, checkTime); got != porcupine.Ok {
+			return got
+		}
+	}
+	return porcupine.Ok
+}
+
+// clearKeys makes every key absent, as a history begins.
+func clearKeys(t *testing.T, cl *client) {
+	t.Helper()
+	cl.must(t, call{method: "DELETE", path: "/v1/kv?prefix=keys/"}, 200)
+}

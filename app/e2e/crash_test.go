@@ -1,0 +1,218 @@
+package e2e_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A load is writers at work, and everything that housekeeping does meanwhile.
+type load struct {
+	keep    *restarter
+	top     *highWater
+	writers []*writer
+	running sync.WaitGroup
+	end     context.CancelFunc
+}
+
+func startLoad(t *testing.T, keep *restarter) *load {
+	l := &load{keep: keep, top: new(highWater)}
+	l.writers = newWriters(t, keep, l.top)
+	ctx, cancel := context.WithCancel(t.Context())
+	l.end = cancel
+	hard := within(t, 2*time.Minute)
+	for _, w := range l.writers {
+		l.running.Go(func() { w.run(ctx, hard) })
+	}
+	l.running.Go(func() { l.tidy(t, ctx) })
+	return l
+}
+
+// tidy asks for checkpoints, and now and then for a compaction, so that kills
+// fall into them.
+func (l *load) tidy(t *testing.T, ctx context.Context) {
+	cl := l.keep.client(t)
+	for i := 0; ctx.Err() == nil; i++ {
+		path := "/v1/admin/checkpoint"
+		if i%16 == 15 {
+			path = "/v1/admin/compact"
+		}
+		from := l.keep.server()
+		a, err := cl.do(ctx, call{method: "POST", path: path})
+		if err != nil {
+			l.keep.after(ctx, from)
+		} else if a.status >= 300 {
+			t.Errorf("%s: status %d: %s", path, a.status, a.body)
+			return
+		}
+	}
+}
+
+// stop ends the load and reports what the writers found wrong.
+func (l *load) stop(t *testing.T) {
+	t.Helper()
+	l.end()
+	l.running.Wait()
+	var writes int
+	for _, w := range l.writers {
+		writes += w.writes
+		if w.err != nil {
+			t.Error(w.err)
+		}
+	}
+	if l.top.mu.err != nil {
+		t.Error(l.top.mu.err)
+	}
+	t.Logf("%d writes acknowledged", writes)
+}
+
+// A bound is where the writes of one key stood.
+type bound struct{ acked, tried int }
+
+func (l *load) bounds() map[*ledger]bound {
+	all := make(map[*ledger]bound)
+	for _, w := range l.writers {
+		for _, led := range w.ledgers {
+			acked, tried := led.bounds()
+			all[led] = bound{acked, tried}
+		}
+	}
+	return all
+}
+
+// holds checks that entries are what every ledger stood at between before and
+// after, and nothing else.
+func holds(t *testing.T, entries map[string]entry, before, after map[*ledger]bound) {
+	t.Helper()
+	for led, low := range before {
+		e, found := entries[led.key]
+		if _, err := led.find(found, e.Value, e.Version, low.acked, after[led].tried); err != nil {
+			t.Error(err)
+		}
+		delete(entries, led.key)
+	}
+	for key := range entries {
+		t.Errorf("the store has the key %s that nobody wrote", key)
+	}
+}
+
+// TestKillsLoseNothing: ten kills under load, in the middle of checkpoints,
+// segment changes and sweeps, lose no acknowledged write, bring none back, and
+// never let a revision or a version go backwards.
+func TestKillsLoseNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	keep := keep(t, dir, "--checkpoint-bytes", "256KiB")
+	l := startLoad(t, keep)
+	for range rounds(10) {
+		lasts(t, 500*time.Millisecond)
+		keep.server().kill()
+		atLeast := l.bounds()
+		keep.restart(t) // and the writers go on at once
+		entries, _ := keep.client(t).list(t, "")
+		holds(t, entries, atLeast, l.bounds())
+	}
+	l.stop(t)
+	keep.server().stop(t)
+	keep.restart(t)
+	entries, at := keep.client(t).list(t, "")
+	holds(t, entries, l.bounds(), l.bounds())
+	if p, err := parsePosition(at); err != nil || p.rev < l.top.get().rev || p.epoch != l.top.get().epoch {
+		t.Errorf("after all the position is %s (%v), want %v or later", at, err, l.top.get())
+	}
+	moved(t, dir)
+}
+
+// moved checks that the run changed segments and wrote checkpoints.
+func moved(t *testing.T, dir string) {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		names = append(names, strings.TrimPrefix(path, dir))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range []string{"log-00000000", "log-00000001"} {
+		for _, name := range names {
+			if strings.Contains(name, first+".") {
+				t.Errorf("the first log segment is still there: nothing was ever given up: %q", names)
+			}
+		}
+	}
+}
+
+// TestBackupUnderLoad: a backup taken while writers are at work holds one moment
+// of the store; restored, it is another history, to which no ETag and no
+// position of the first means anything.
+func TestBackupUnderLoad(t *testing.T) {
+	t.Parallel()
+	keep := keep(t, t.TempDir())
+	old := keep.client(t).put(t, "first", "1")
+	l := startLoad(t, keep)
+	lasts(t, 300*time.Millisecond)
+	before := l.bounds()
+	file := filepath.Join(t.TempDir(), "store.backup")
+	command(t, "backup", file, "--server", keep.url())
+	after := l.bounds()
+	lasts(t, 100*time.Millisecond)
+	l.stop(t)
+	_, last := keep.client(t).list(t, "first")
+
+	dir := filepath.Join(t.TempDir(), "restored")
+	command(t, "restore", file, "--data", dir)
+	cl := newClient(t, serve(t, "--data", dir))
+	entries, at := cl.list(t, "")
+	if entries["first"].Value != "1" {
+		t.Errorf("first is %+v, want the value 1", entries["first"])
+	}
+	delete(entries, "first")
+	holds(t, entries, before, after)
+	otherHistory(t, cl, old, last, at)
+}
+
+// otherHistory checks that what was true in an earlier history is not taken for
+// something of the one that cl reads, which is at position now: old is an answer
+// about the key first, last a position.
+func otherHistory(t *testing.T, cl *client, old *answer, last, now string) {
+	t.Helper()
+	was, err := parsePosition(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is, err := parsePosition(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is.epoch == was.epoch || is.rev < 1<<32 {
+		t.Errorf("position %s after %s, want another epoch and a revision from 2^32", now, last)
+	}
+	cl.must(t, putCall("first", "2").with("If-Match", old.etag()), 412)
+	cl.must(t, getCall("first").with("If-None-Match", old.etag()), 200)
+	ctx := within(t, startTime)
+	s, err := cl.watch(ctx, "/v1/watch?key=first", last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if ev, err := s.next(); err != nil || ev.name != "reset" || ev.id != is.epoch+"-0" {
+		t.Errorf("a watch from the old position opens with %+v (%v), want a reset with the id %s-0", ev, err, is.epoch)
+	}
+}
+
+// command runs a client command that must succeed.
+func command(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(within(t, startTime), binary, args...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("keywatch %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}

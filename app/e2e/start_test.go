@@ -1,0 +1,177 @@
+package e2e_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFirstLine: serve says in one line where it listens, where its data is and
+// when a write is safe; nothing else is printed.
+func TestFirstLine(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := serve(t, "--data", dir)
+	want := regexp.MustCompile(`^keywatch: http://127\.0\.0\.1:\d+ data=` + regexp.QuoteMeta(dir) + ` fsync=always$`)
+	if !want.MatchString(s.line) {
+		t.Errorf("first line %q, want %s", s.line, want)
+	}
+	t.Logf("ready %v after the process was started, on an empty folder", s.ready.Sub(s.began).Round(time.Millisecond))
+	cl := newClient(t, s)
+	cl.must(t, call{method: "GET", path: "/healthz"}, 200)
+	cl.must(t, call{method: "GET", path: "/readyz"}, 200)
+	a := cl.put(t, "a", "1")
+	if got, want := a.header.Get("Keywatch-Durability"), "fsync; copies=1/1"; got != want {
+		t.Errorf("Keywatch-Durability %q, want %q", got, want)
+	}
+	s.stop(t)
+	if got := s.out.String(); got != "" {
+		t.Errorf("the server also printed:\n%s", got)
+	}
+}
+
+// TestFolderIsLocked: a second server on a folder that is in use ends at once
+// and says why, and the first goes on.
+func TestFolderIsLocked(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := serve(t, "--data", dir)
+	code, printed := refused(t, "--data", dir)
+	if code != 1 || !strings.Contains(printed, dir) || !strings.Contains(printed, "process") {
+		t.Errorf("the second server ended with code %d, want 1 and the reason; it printed:\n%s", code, printed)
+	}
+	newClient(t, s).put(t, "a", "1")
+	s.kill()
+	s = serve(t, "--data", dir) // the lock of a process that is gone holds nobody up
+	newClient(t, s).must(t, getCall("a"), 200)
+}
+
+// TestPortIsTaken: a server whose port is taken ends and names it, without
+// having made a data folder.
+func TestPortIsTaken(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	dir := filepath.Join(t.TempDir(), "new")
+	code, printed := refused(t, "--listen", ln.Addr().String(), "--data", dir)
+	if code != 1 || !strings.Contains(printed, ln.Addr().String()) {
+		t.Errorf("exit code %d, want 1 and the address; it printed:\n%s", code, printed)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the data folder was made (%v)", err)
+	}
+}
+
+// TestRefusedFlags: flags that would lose data or open the store to strangers by
+// mistake are refused with a way out.
+func TestRefusedFlags(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name string
+		args []string
+		want string // part of what is printed
+	}{
+		{"an empty folder name", []string{"--data", ""}, "--memory-only"},
+		{"all interfaces", []string{"--data", dir, "--listen", "0.0.0.0:0"}, "--insecure"},
+		{"all interfaces without a host", []string{"--data", dir, "--listen", ":0"}, "--insecure"},
+		{"an address that is none", []string{"--data", dir, "--listen", "7070"}, "listen"},
+		{"an unknown durability", []string{"--data", dir, "--fsync", "never"}, "fsync"},
+		{"an unknown flag", []string{"--data", dir, "--no-such-flag"}, "no-such-flag"},
+		{"a bad limit", []string{"--data", dir, "--rate-limit", "much"}, "rate-limit"},
+	} {
+		code, printed := refused(t, c.args...)
+		if code != 1 && code != 2 || !strings.Contains(printed, c.want) {
+			t.Errorf("%s: exit code %d, want 1 or 2 and %q; it printed:\n%s", c.name, code, c.want, printed)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("a refused server left %v in the data folder (%v)", left, err)
+	}
+}
+
+// TestInsecureListens: another address is served once that is said to be meant.
+func TestInsecureListens(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--memory-only", "--listen", "0.0.0.0:0", "--insecure")
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.url = "http://127.0.0.1:" + port
+	newClient(t, s).put(t, "a", "1")
+}
+
+// TestMemoryOnly: nothing is kept, the answers say so, and each start is another
+// history.
+func TestMemoryOnly(t *testing.T) {
+	t.Parallel()
+	var positions []position
+	for range 2 {
+		s := serve(t, "--memory-only")
+		cl := newClient(t, s)
+		cl.must(t, getCall("a"), 404)
+		a := cl.put(t, "a", "1")
+		if got, want := a.header.Get("Keywatch-Durability"), "memory; copies=1/1"; got != want {
+			t.Errorf("Keywatch-Durability %q, want %q", got, want)
+		}
+		p, err := a.position()
+		if err != nil {
+			t.Fatal(err)
+		}
+		positions = append(positions, p)
+		s.stop(t)
+	}
+	if positions[0].epoch == positions[1].epoch {
+		t.Errorf("both histories have the epoch %s", positions[0].epoch)
+	}
+	if _, err := os.Stat("keywatch-data"); !os.IsNotExist(err) {
+		t.Errorf("memory-only made a data folder (%v)", err)
+	}
+}
+
+// TestIntervalEpochs: with --fsync interval a start after a crash is another
+// history, because acknowledged writes may be gone; a start after an ordered stop
+// is the same one.
+func TestIntervalEpochs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	args := []string{"--data", dir, "--fsync", "interval"}
+	s := serve(t, args...)
+	first := newClient(t, s).put(t, "first", "1")
+	if got, want := first.header.Get("Keywatch-Durability"), "buffered; copies=1/1"; got != want {
+		t.Errorf("Keywatch-Durability %q, want %q", got, want)
+	}
+	_, at := newClient(t, s).list(t, "")
+	s.stop(t)
+
+	s = serve(t, args...)
+	_, same := newClient(t, s).list(t, "")
+	if same != at {
+		t.Errorf("after an ordered stop the position is %s, want %s", same, at)
+	}
+	newClient(t, s).must(t, putCall("first", "1").with("If-Match", first.etag()), 200)
+	_, at = newClient(t, s).list(t, "")
+	s.kill()
+
+	s = serve(t, args...)
+	cl := newClient(t, s)
+	_, now := cl.list(t, "")
+	otherHistory(t, cl, first, at, now)
+	s.kill()
+
+	// A crash is a crash also when the next start is to fsync always.
+	s = serve(t, "--data", dir)
+	_, later := newClient(t, s).list(t, "")
+	was, _ := parsePosition(now)
+	if is, err := parsePosition(later); err != nil || is.epoch == was.epoch || is.rev < was.rev {
+		t.Errorf("position %s after a crash at %s, want another epoch and a later revision (%v)", later, now, err)
+	}
+}

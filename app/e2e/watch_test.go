@@ -1,0 +1,201 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A follower keeps a watch open through every restart.
+type follower struct {
+	name, path, accept string
+	pick               func(key string) bool // the keys that path watches
+	fold               *fold
+	cut                int // connections that ended without a bye
+}
+
+func followers() []*follower {
+	all := func(string) bool { return true }
+	some := func(key string) bool { return strings.HasPrefix(key, "f/1") || key == "f/5" || key == "f/end" }
+	return []*follower{
+		{name: "SSE, everything", path: "/v1/watch?prefix=", accept: "text/event-stream", pick: all},
+		{name: "NDJSON, everything", path: "/v1/watch?prefix=", accept: "application/x-ndjson", pick: all},
+		{name: "SSE, some keys", path: "/v1/watch?key=f/5&key=f/end&prefix=f/1", accept: "text/event-stream", pick: some},
+	}
+}
+
+// run follows until the key f/end is put.
+func (f *follower) run(ctx context.Context, keep *restarter, cl *client) error {
+	f.fold = newFold()
+	for {
+		from := keep.server()
+		err := f.connect(ctx, cl)
+		if _, ended := f.fold.cells["f/end"]; ended || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		// The connection ended: the next server goes on.
+		keep.after(ctx, from)
+	}
+}
+
+// connect follows one connection. Its end is no error, what breaks the contract
+// is.
+func (f *follower) connect(ctx context.Context, cl *client) error {
+	s, err := cl.open(ctx, f.path, f.accept, f.fold.lastID)
+	if err != nil {
+		return nil
+	}
+	defer s.close()
+	f.fold.connected()
+	for {
+		ev, err := s.next()
+		if err != nil {
+			f.cut++
+			return nil
+		}
+		if err := f.fold.apply(ev); err != nil {
+			return err
+		}
+		if ev.name == "bye" {
+			return f.goodbye(s, ev)
+		}
+		if _, ended := f.fold.cells["f/end"]; ended && f.fold.phase == "live" && f.fold.open == 0 {
+			return nil
+		}
+	}
+}
+
+// goodbye checks how a server that stops ends a stream.
+func (f *follower) goodbye(s *stream, ev event) error {
+	if ev.Code != "stopping" {
+		return fmt.Errorf("bye with the code %q, want stopping", ev.Code)
+	}
+	if !s.ndjson && s.retry == "" {
+		return fmt.Errorf("bye without a retry")
+	}
+	if more, err := s.next(); err == nil {
+		return fmt.Errorf("%+v after bye", more)
+	}
+	return nil
+}
+
+// scribble changes keys at random until ctx ends, whatever the answers are.
+func scribble(ctx, hard context.Context, keep *restarter, cl *client, name int) {
+	rng := rand.New(rand.NewPCG(*seed, uint64(name)))
+	key := func() string { return fmt.Sprintf("f/%d", rng.IntN(30)) }
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ctx.Err() == nil; n++ {
+		value := fmt.Sprintf("%d.%d", name, n)
+		c := putCall(key(), value)
+		switch rng.IntN(5) {
+		case 0:
+			c = call{method: "DELETE", path: "/v1/kv/" + key()}
+		case 1:
+			b := batch{}
+			for _, i := range rng.Perm(30)[:5] {
+				b.Ops = append(b.Ops, opPut(fmt.Sprintf("f/%d", i), value))
+			}
+			c = b.call()
+		}
+		from := keep.server()
+		if _, err := cl.do(hard, c); err != nil {
+			keep.after(ctx, from)
+		}
+		<-tick.C
+	}
+}
+
+// TestWatchThroughRestarts: watchers that reconnect with the last id they were
+// given, through servers that stop and servers that are killed, see no version
+// twice, miss none while history lasts, and hold in the end what the store holds.
+func TestWatchThroughRestarts(t *testing.T) {
+	t.Parallel()
+	keep := keep(t, t.TempDir(), "--heartbeat", "200ms")
+	hard := within(t, time.Minute)
+	ctx, cancel := context.WithCancel(hard)
+	defer cancel()
+	var writing, watching sync.WaitGroup
+	list := followers()
+	for _, f := range list {
+		cl := keep.client(t)
+		watching.Go(func() {
+			if err := f.run(hard, keep, cl); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for i := range 3 {
+		cl := keep.client(t)
+		writing.Go(func() { scribble(ctx, hard, keep, cl, i) })
+	}
+	for i := range rounds(8) {
+		lasts(t, 300*time.Millisecond)
+		if i%2 == 0 {
+			keep.server().stop(t)
+		} else {
+			keep.server().kill()
+		}
+		keep.restart(t)
+	}
+	cancel()
+	writing.Wait()
+	cl := keep.client(t)
+	cl.put(t, "f/end", "")
+	watching.Wait()
+	entries, _ := cl.list(t, "")
+	for _, f := range list {
+		if diff := f.fold.differs(entries, f.pick); diff != "" {
+			t.Errorf("%s (seed %d):\n%s", f.name, *seed, diff)
+		}
+		if f.fold.byes == 0 || f.cut == 0 || f.fold.resumes == 0 {
+			t.Errorf("%s: %d byes, %d cuts, %d resumes, want some of each", f.name, f.fold.byes, f.cut, f.fold.resumes)
+		}
+		t.Logf("%s: %d byes, %d cuts, %d resumes, %d resyncs, %d resets",
+			f.name, f.fold.byes, f.cut, f.fold.resumes, f.fold.resyncs, f.fold.resets)
+	}
+}
+
+// TestFoldFindsMistakes: the watcher of these tests would notice events that are
+// missing, repeated, torn apart or marked wrongly.
+func TestFoldFindsMistakes(t *testing.T) {
+	t.Parallel()
+	put := func(key string, rev uint64, version int, id string) event {
+		return event{name: "put", id: id, entry: entry{Key: key, Rev: rev, Version: version}}
+	}
+	opening := []event{{name: "reset", id: "aaaaaaaa-0"}, put("a", 3, 2, ""), {name: "synced", id: "aaaaaaaa-3"}}
+	for _, c := range []struct {
+		name   string
+		events []event
+		bad    bool
+	}{
+		{"in order", []event{put("a", 4, 3, ""), put("b", 4, 1, "aaaaaaaa-4")}, false},
+		{"a version left out", []event{put("a", 5, 4, "aaaaaaaa-5")}, true},
+		{"a revision twice", []event{put("a", 4, 3, "aaaaaaaa-4"), put("a", 4, 3, "aaaaaaaa-4")}, true},
+		{"a revision torn apart", []event{put("a", 4, 3, ""), put("b", 5, 1, "aaaaaaaa-5")}, true},
+		{"progress within a revision", []event{put("a", 4, 3, ""), {name: "progress", id: "aaaaaaaa-4"}}, true},
+		{"a deletion of nothing", []event{{name: "delete", id: "aaaaaaaa-4", entry: entry{Key: "b", Rev: 4}}}, true},
+		{"progress without an id", []event{{name: "progress"}}, true},
+		{"an id within a resync", []event{{name: "resync"}, put("a", 9, 7, "aaaaaaaa-9")}, true},
+	} {
+		f := newFold()
+		f.connected()
+		var err error
+		for _, ev := range slices.Concat(opening, c.events) {
+			if err = f.apply(ev); err != nil {
+				break
+			}
+		}
+		if (err != nil) != c.bad {
+			t.Errorf("%s: %v, want an error: %v", c.name, err, c.bad)
+		}
+	}
+}

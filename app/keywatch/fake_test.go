@@ -1,0 +1,428 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"unicode/utf8"
+)
+
+// fake is a server that keeps the promises the client commands rely on, in
+// memory and without conveniences. What it should do wrong is set with fail.
+type fake struct {
+	url string
+
+	mu struct {
+		sync.Mutex
+		rev     uint64
+		entries map[string]fakeEntry
+		events  []fakeEvent
+		changed chan struct{}      // closed at the next change
+		cut     chan struct{}      // closed to break all watches
+		done    map[string]fakeOut // by Idempotency-Key
+		faults  map[string]int     // by name, how often still
+		seen    []string           // requests
+	}
+}
+
+type fakeEntry struct {
+	Key       string `json:"key"`
+	Value     string `json:"value"`
+	Encoding  string `json:"encoding,omitempty"`
+	Rev       uint64 `json:"rev"`
+	CreateRev uint64 `json:"create_rev"`
+	Version   uint64 `json:"version"`
+	TTL       int64  `json:"ttl_ms,omitempty"`
+	bytes     string
+}
+
+type fakeEvent struct {
+	rev  uint64
+	key  string
+	data string
+}
+
+// fakeOut is an answer.
+type fakeOut struct {
+	status int
+	etag   string
+	body   any
+}
+
+const fakeEpoch = "7f3a9c21"
+
+func newFake(t testing.TB) *fake {
+	f := new(fake)
+	f.mu.entries = map[string]fakeEntry{}
+	f.mu.done = map[string]fakeOut{}
+	f.mu.faults = map[string]int{}
+	f.mu.changed, f.mu.cut = make(chan struct{}), make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v1/kv", f.write(f.prefix))
+	mux.HandleFunc("/v1/kv/{key...}", f.write(f.key))
+	mux.HandleFunc("POST /v1/cas/{key...}", f.write(f.cas))
+	mux.HandleFunc("POST /v1/batch", f.write(f.batch))
+	mux.HandleFunc("GET /v1/watch", f.watch)
+	mux.HandleFunc("GET /v1/status", f.status)
+	mux.HandleFunc("GET /v1/admin/backup", f.backup)
+	server := httptest.NewServer(mux)
+	f.url = server.URL
+	t.Cleanup(func() {
+		f.cutWatches()
+		server.Close()
+	})
+	return f
+}
+
+// fail makes the fake misbehave n times in the named way.
+func (f *fake) fail(name string, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.faults[name] = n
+}
+
+// failing takes one of the faults of that name, if there is one left.
+func (f *fake) failing(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failingLocked(name)
+}
+
+func (f *fake) failingLocked(name string) bool {
+	if f.mu.faults[name] == 0 {
+		return false
+	}
+	f.mu.faults[name]--
+	return true
+}
+
+// cutWatches breaks every open watch.
+func (f *fake) cutWatches() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.mu.cut)
+	f.mu.cut = make(chan struct{})
+}
+
+// requests returns the log of requests and empties it.
+func (f *fake) requests() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	log := strings.Join(f.mu.seen, "\n") + "\n"
+	f.mu.seen = nil
+	return log
+}
+
+func refused(status int, code, detail string) fakeOut {
+	return fakeOut{status: status, body: map[string]any{"status": status, "code": code, "title": http.StatusText(status), "detail": detail}}
+}
+
+// write wraps a handler that answers at once with faults and idempotency.
+func (f *fake) write(serve func(*http.Request, string) fakeOut) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		id := r.Header.Get("Idempotency-Key")
+		key := "no"
+		if id != "" {
+			key = "with"
+		}
+		f.mu.seen = append(f.mu.seen, fmt.Sprintf("%s %s %s key", r.Method, r.URL.RequestURI(), key))
+		for _, fault := range []struct {
+			name, code string
+			status     int
+		}{{"503", "queue_full", 503}, {"504", "outcome_unknown", 504}, {"429", "rate_limited", 429}} {
+			if f.failingLocked(fault.name) {
+				w.Header().Set("Retry-After", "0")
+				if f.failingLocked("long") {
+					w.Header().Set("Retry-After", "3600")
+				}
+				reply(w, r, refused(fault.status, fault.code, "try again"))
+				return
+			}
+		}
+		out, again := f.mu.done[id]
+		if !again || id == "" {
+			out = serve(r, string(body))
+			f.mu.done[id] = out
+		}
+		if f.failingLocked("drop-answer") {
+			panic(http.ErrAbortHandler)
+		}
+		reply(w, r, out)
+	}
+}
+
+func reply(w http.ResponseWriter, r *http.Request, out fakeOut) {
+	if out.etag != "" {
+		w.Header().Set("ETag", out.etag)
+	}
+	raw, isRaw := out.body.(string)
+	switch {
+	case isRaw:
+		w.WriteHeader(out.status)
+		io.WriteString(w, raw)
+	case out.body == nil:
+		w.WriteHeader(out.status)
+	default:
+		if out.status >= 400 {
+			w.Header().Set("Content-Type", "application/problem+json")
+		}
+		w.WriteHeader(out.status)
+		json.NewEncoder(w).Encode(out.body)
+	}
+}
+
+func etag(rev uint64) string { return fmt.Sprintf(`"%s-%d"`, fakeEpoch, rev) }
+
+// key serves /v1/kv/{key}.
+func (f *fake) key(r *http.Request, body string) fakeOut {
+	key := r.PathValue("key")
+	e, ok := f.mu.entries[key]
+	if strings.Contains(key, "//") {
+		return refused(400, "bad_key", "the key has an empty segment")
+	}
+	match, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
+	if match != "" && (!ok || match != etag(e.Rev)) || none != "" && ok {
+		return f.compareFailed(e, ok)
+	}
+	switch r.Method {
+	case http.MethodPut:
+		ttl, err := ttlMillis(r.URL.Query().Get("ttl"))
+		if err != nil {
+			return refused(400, "bad_duration", "the ttl is not a duration")
+		}
+		f.mu.rev++
+		return f.put(key, body, ttl)
+	case http.MethodDelete:
+		if !ok {
+			return refused(404, "key_not_found", "no such key")
+		}
+		f.mu.rev++
+		f.remove(key)
+		return fakeOut{status: 204}
+	}
+	if !ok {
+		return refused(404, "key_not_found", "no such key")
+	}
+	if r.Header.Get("Accept") == "application/json" {
+		return fakeOut{200, etag(e.Rev), e}
+	}
+	return fakeOut{200, etag(e.Rev), e.bytes}
+}
+
+func ttlMillis(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	seconds, err := strconv.Atoi(strings.TrimSuffix(text, "s"))
+	return int64(seconds) * 1000, err
+}
+
+func (f *fake) compareFailed(e fakeEntry, ok bool) fakeOut {
+	out := refused(412, "compare_failed", "the key is not what the condition says")
+	if ok {
+		out.etag = etag(e.Rev)
+		out.body.(map[string]any)["current"] = e
+	}
+	return out
+}
+
+// put sets key at the current revision.
+func (f *fake) put(key, value string, ttl int64) fakeOut {
+	old, ok := f.mu.entries[key]
+	e := fakeEntry{Key: key, Rev: f.mu.rev, CreateRev: f.mu.rev, Version: old.Version + 1, TTL: ttl, bytes: value}
+	if ok {
+		e.CreateRev = old.CreateRev
+	}
+	texts, encoding := textOrBase64([]byte(value))
+	e.Value, e.Encoding = texts[0], encoding
+	f.mu.entries[key] = e
+	f.emit(key, e.event())
+	status := 200
+	if !ok {
+		status = 201
+	}
+	return fakeOut{status, etag(e.Rev), map[string]any{"rev": e.Rev, "version": e.Version, "created": !ok}}
+}
+
+func (e fakeEntry) event() string {
+	b, _ := json.Marshal(e)
+	return `{"type":"put",` + string(b[1:])
+}
+
+func (f *fake) remove(key string) {
+	e := f.mu.entries[key]
+	delete(f.mu.entries, key)
+	f.emit(key, fmt.Sprintf(`{"type":"delete","key":%q,"rev":%d,"version":%d,"cause":"deleted"}`, key, f.mu.rev, e.Version+1))
+}
+
+func (f *fake) emit(key, data string) {
+	f.mu.events = append(f.mu.events, fakeEvent{f.mu.rev, key, data})
+	close(f.mu.changed)
+	f.mu.changed = make(chan struct{})
+}
+
+// under returns the keys below a prefix, in order.
+func (f *fake) under(prefix string) []string {
+	keys := slices.Sorted(maps.Keys(f.mu.entries))
+	return slices.DeleteFunc(keys, func(k string) bool { return !strings.HasPrefix(k, prefix) })
+}
+
+// prefix serves /v1/kv?prefix=.
+func (f *fake) prefix(r *http.Request, _ string) fakeOut {
+	q := r.URL.Query()
+	keys := f.under(q.Get("prefix"))
+	if r.Method == http.MethodDelete {
+		if q.Get("prefix") == "" && q.Get("all") != "1" {
+			return refused(400, "prefix_required", "an empty prefix needs all=1")
+		}
+		if len(keys) > 0 {
+			f.mu.rev++
+		}
+		for _, k := range keys {
+			f.remove(k)
+		}
+		return fakeOut{status: 200, body: map[string]any{"deleted": len(keys), "rev": f.mu.rev}}
+	}
+	if cursor := q.Get("cursor"); cursor != "" {
+		keys = slices.DeleteFunc(keys, func(k string) bool { return k <= cursor })
+	}
+	limit := 100
+	if text := q.Get("limit"); text != "" {
+		limit, _ = strconv.Atoi(text)
+	}
+	page := map[string]any{"position": fmt.Sprintf("%s-%d", fakeEpoch, f.mu.rev)}
+	if len(keys) > limit {
+		keys = keys[:limit]
+		page["next"] = keys[limit-1]
+	}
+	entries := []any{}
+	for _, k := range keys {
+		e := f.mu.entries[k]
+		if q.Get("keys") == "1" {
+			entries = append(entries, map[string]any{"key": k, "rev": e.Rev})
+		} else {
+			entries = append(entries, e)
+		}
+	}
+	page["entries"] = entries
+	return fakeOut{status: 200, body: page}
+}
+
+// cas serves POST /v1/cas/{key}.
+func (f *fake) cas(r *http.Request, body string) fakeOut {
+	var s swap
+	if json.Unmarshal([]byte(body), &s) != nil || !utf8.ValidString(body) {
+		return refused(400, "bad_json", "the body is not JSON")
+	}
+	key := r.PathValue("key")
+	e, ok := f.mu.entries[key]
+	want := fakeValue(s.Expected, s.Encoding)
+	if (want != nil) != ok || ok && *want != e.bytes {
+		return f.compareFailed(e, ok)
+	}
+	f.mu.rev++
+	if s.New == nil {
+		f.remove(key)
+		return fakeOut{status: 200, body: map[string]any{"rev": f.mu.rev, "deleted": true}}
+	}
+	ttl, _ := ttlMillis(s.TTL)
+	out := f.put(key, *fakeValue(s.New, s.Encoding), ttl)
+	return out
+}
+
+func fakeValue(text *string, encoding string) *string {
+	if text == nil {
+		return nil
+	}
+	b, _ := (&entry{Value: text, Encoding: encoding}).value()
+	s := string(b)
+	return &s
+}
+
+// batch serves POST /v1/batch.
+func (f *fake) batch(_ *http.Request, body string) fakeOut {
+	type op struct {
+		Op, Key, Value, Encoding string
+	}
+	var b struct {
+		Checks []struct {
+			Key    string
+			Value  *string
+			Exists *bool
+		}
+		Ops  []op
+		Else []op
+	}
+	if json.Unmarshal([]byte(body), &b) != nil {
+		return refused(400, "bad_json", "the body is not JSON")
+	}
+	answer := map[string]any{"committed": true}
+	ops := b.Ops
+	for i, c := range b.Checks {
+		e, ok := f.mu.entries[c.Key]
+		if c.Exists != nil && ok == *c.Exists || c.Value != nil && ok && e.bytes == *c.Value {
+			continue
+		}
+		if b.Else == nil {
+			out := refused(412, "check_failed", fmt.Sprintf("check %d does not hold", i))
+			out.body.(map[string]any)["index"] = i
+			return out
+		}
+		answer["committed"], answer["failed"], ops = false, i, b.Else
+		break
+	}
+	if slices.ContainsFunc(ops, func(o op) bool { return o.Op != "get" }) {
+		f.mu.rev++
+		answer["rev"] = f.mu.rev
+	}
+	results := []any{}
+	for _, o := range ops {
+		e, ok := f.mu.entries[o.Key]
+		switch {
+		case o.Op == "put":
+			results = append(results, f.put(o.Key, *fakeValue(&o.Value, o.Encoding), 0).body)
+		case o.Op == "delete":
+			if ok {
+				f.remove(o.Key)
+			}
+			results = append(results, map[string]any{"deleted": ok})
+		case ok:
+			b, _ := json.Marshal(e)
+			results = append(results, json.RawMessage(`{"found":true,`+string(b[1:])))
+		default:
+			results = append(results, map[string]any{"found": false})
+		}
+	}
+	answer["results"] = results
+	return fakeOut{status: 200, body: answer}
+}
+
+func (f *fake) status(w http.ResponseWriter, _ *http.Request) {
+	io.WriteString(w, `{"version":"v9","position":"`+fakeEpoch+`-1","keys":{"count":12345678901,"bytes":0},"nodes":["a","b"],"leader":null}`)
+}
+
+func (f *fake) backup(w http.ResponseWriter, _ *http.Request) {
+	data := strings.Repeat("backup ", 100_000)
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	if f.failing("503") {
+		w.Header().Del("Content-Length")
+		reply(w, nil, refused(503, "starting", "not yet"))
+		return
+	}
+	if f.failing("cut-backup") {
+		io.WriteString(w, data[:len(data)/2])
+		panic(http.ErrAbortHandler)
+	}
+	io.WriteString(w, data)
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+
+	"keywatch/app"
+)
+
+// restoreCmd makes a data folder from a backup.
+type restoreCmd struct {
+	File string `arg:"" help:"Backup to read." type:"existingfile"`
+	Data string `help:"Data folder to make." required:"" placeholder:"DIR"`
+}
+
+// Help is printed by keywatch restore --help.
+func (*restoreCmd) Help() string {
+	return `
+Works on files alone: no server may use the folder. The restored store begins a
+new epoch, so that no position or etag from before means something else now.
+
+Examples:
+
+    keywatch restore keywatch-2026-01-31.backup --data=./keywatch-data
+`
+}
+
+// restoreBackup makes the data folder dir from the backup file.
+var restoreBackup = app.Restore
+
+// Run restores.
+func (c *restoreCmd) Run(s *session) error {
+	if c.Data == "" {
+		return usagef("--data is empty")
+	}
+	if err := restoreBackup(s.ctx, c.File, c.Data); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	if s.json() {
+		return s.printValue(map[string]string{"data": c.Data})
+	}
+	return s.printf("restored to %s\n", c.Data)
+}

@@ -1,0 +1,182 @@
+package kvtest
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"keywatch/kv"
+)
+
+// Keys are the keys that random commands use: few, so that they meet, nested,
+// and two of them locks.
+var Keys = []string{"a", "a/b", "a/b/c", "a0", "b", "b/c", "locks/l", "locks/m", "é", "zz"}
+
+var locks = []string{"l", "m"}
+
+// SmallParams are bounds so small that random commands reach them.
+var SmallParams = kv.Params{
+	TombstoneMax: 4, TombstoneAge: 120 * time.Millisecond,
+	IdemAge: 60 * time.Millisecond, IdemMax: 8, IdemPerCaller: 5,
+	DeleteMax: 3, ExpireMax: 2,
+}
+
+// A Generator draws random entries that fit the state of a model.
+type Generator struct {
+	model *Model
+	// asked holds the commands with an idempotency key drawn so far.
+	asked []*kv.Command
+}
+
+// NewGenerator returns a generator for m.
+func NewGenerator(m *Model) *Generator { return &Generator{model: m} }
+
+// Steps draws an entry of up to four commands.
+func (g *Generator) Steps(t *rapid.T) (steps []Step) {
+	for range rapid.IntRange(0, 4).Draw(t, "commands") {
+		steps = append(steps, Step{Command: g.Command(t)})
+	}
+	return steps
+}
+
+// Command draws a command.
+func (g *Generator) Command(t *rapid.T) *kv.Command {
+	if len(g.asked) > 0 && chance(t, 15, "again") {
+		c := *rapid.SampledFrom(g.asked).Draw(t, "asked")
+		if chance(t, 25, "mismatch") {
+			c.Idem.Fingerprint[0]++
+		}
+		return &c
+	}
+	c := &kv.Command{Fences: g.fences(t)}
+	if chance(t, 10, "prefix") {
+		prefix := rapid.SampledFrom([]string{"", "a", "a/", "b/", "l", "nothing"}).Draw(t, "prefix text")
+		c.Prefix = &prefix
+	} else {
+		g.batch(t, c)
+	}
+	if chance(t, 25, "idem") {
+		g.identify(t, c)
+	}
+	return c
+}
+
+func (g *Generator) batch(t *rapid.T, c *kv.Command) {
+	c.Ops = g.ops(t)
+	for range rapid.SampledFrom([]int{0, 0, 1, 1, 2}).Draw(t, "checks") {
+		c.Checks = append(c.Checks, g.check(t))
+	}
+	if chance(t, 30, "else") {
+		c.HasElse, c.Else = true, g.ops(t)
+	}
+}
+
+func (g *Generator) identify(t *rapid.T, c *kv.Command) {
+	sum := sha256.Sum256(kv.EncodeEntry(0, c))
+	c.Idem = kv.Idem{
+		Caller: rapid.SampledFrom([]string{"", "ann", "bob"}).Draw(t, "caller"),
+		Key:    rapid.StringMatching(`[a-z0-9]{2}`).Draw(t, "idem key"),
+	}
+	copy(c.Idem.Fingerprint[:], sum[:])
+	g.asked = append(g.asked, c)
+}
+
+func (g *Generator) fences(t *rapid.T) (fences []kv.Fence) {
+	if !chance(t, 15, "fenced") {
+		return nil
+	}
+	f := kv.Fence{Lock: rapid.SampledFrom(locks).Draw(t, "lock"), Token: 1}
+	if it := g.model.Get(kv.ReservedPrefix + f.Lock); it != nil && chance(t, 70, "token") {
+		f.Token = it.Create
+	}
+	return []kv.Fence{f}
+}
+
+func (g *Generator) check(t *rapid.T) kv.Check {
+	k := kv.Check{
+		Kind: kv.CheckKind(rapid.IntRange(int(kv.CheckRev), int(kv.CheckValue)).Draw(t, "check")),
+		Key:  rapid.SampledFrom(Keys).Draw(t, "check key"),
+	}
+	it := g.model.Get(k.Key)
+	hit := chance(t, 70, "hit")
+	if k.Kind == kv.CheckValue {
+		k.Value = []byte("x")
+		if it != nil && hit {
+			k.Value = []byte(it.Value)
+		}
+		return k
+	}
+	if !hit {
+		k.N = rapid.Uint64Range(0, 3).Draw(t, "n")
+		if k.Kind == kv.CheckExists {
+			k.N &= 1
+		}
+		return k
+	}
+	if it != nil {
+		k.N = map[kv.CheckKind]uint64{
+			kv.CheckRev: uint64(it.Mod), kv.CheckCreate: uint64(it.Create),
+			kv.CheckVersion: it.Version, kv.CheckExists: 1,
+		}[k.Kind]
+	}
+	return k
+}
+
+func (g *Generator) ops(t *rapid.T) (ops []kv.Op) {
+	written := make(map[string]bool)
+	for range rapid.IntRange(0, 4).Draw(t, "ops") {
+		op := kv.Op{
+			Kind: rapid.SampledFrom([]kv.OpKind{kv.OpPut, kv.OpPut, kv.OpDelete, kv.OpGet}).Draw(t, "op"),
+			Key:  rapid.SampledFrom(Keys).Draw(t, "key"),
+		}
+		if op.Kind != kv.OpGet && written[op.Key] {
+			continue
+		}
+		written[op.Key] = written[op.Key] || op.Kind != kv.OpGet
+		if op.Kind == kv.OpPut {
+			op.Value = []byte(rapid.SampledFrom([]string{"", "x", "y", "long value \x00\xff"}).Draw(t, "value"))
+			op.TTL = g.ttl(t)
+		}
+		ops = append(ops, op)
+	}
+	return ops
+}
+
+func (g *Generator) ttl(t *rapid.T) time.Duration {
+	switch rapid.IntRange(0, 3).Draw(t, "ttl kind") {
+	case 0:
+		return kv.KeepTTL
+	case 1:
+		return time.Duration(rapid.IntRange(1000, 50_000).Draw(t, "ttl")) * time.Microsecond
+	}
+	return 0
+}
+
+// Setup draws a change of settings, now and then with a new epoch.
+func (g *Generator) Setup(t *rapid.T) Step {
+	u := kv.Setup{Params: SmallParams}
+	u.Params.TombstoneMax = rapid.IntRange(1, 6).Draw(t, "tombstones")
+	u.Params.ExpireMax = rapid.IntRange(1, 4).Draw(t, "expire")
+	if chance(t, 30, "epoch") {
+		u.Epoch = kv.Epoch(rapid.Uint32Range(1, 1<<31).Draw(t, "epoch number"))
+	}
+	return Step{Setup: &u}
+}
+
+func chance(t *rapid.T, percent int, label string) bool {
+	return rapid.IntRange(1, 100).Draw(t, label) > 100-percent
+}
+
+// Encode returns the log entry of steps at log time now.
+func Encode(now int64, steps []Step) []byte {
+	var b kv.EntryBuilder
+	for _, st := range steps {
+		if st.Setup != nil {
+			b.AddSetup(*st.Setup)
+		} else {
+			b.Add(st.Command)
+		}
+	}
+	return b.Finish(now)
+}

@@ -1,0 +1,115 @@
+package kvtest
+
+import (
+	"fmt"
+	"time"
+
+	"keywatch/kv"
+)
+
+// An Item is one version of a key as plain, comparable data.
+type Item struct {
+	Key         string
+	Value       string
+	Mod, Create kv.Rev
+	Version     uint64
+	// Deadline is in milliseconds of log time; of a tombstone it is the time of
+	// the deletion.
+	Deadline int64
+	// Cause is empty for a value, else why the key was deleted.
+	Cause string
+}
+
+// A Result is a kv.Result as plain data.
+type Result struct {
+	Outcome        kv.Outcome
+	Rev            kv.Rev
+	Failed         int
+	Current        *Item
+	CurrentNoValue bool
+	Deleted        int
+	Ops            []OpResult
+	At             kv.Position
+	Time           int64
+	Replayed       bool
+}
+
+// An OpResult is a kv.OpResult as plain data. Item is nil if nothing was found.
+type OpResult struct {
+	Item    *Item
+	NoValue bool
+}
+
+// An Event is a kv.Event as plain data.
+type Event struct {
+	Item
+	Time int64
+	Last bool
+}
+
+// ItemOf returns e, which may be nil, as plain data.
+func ItemOf(key string, e *kv.Entry) *Item {
+	if e == nil {
+		return nil
+	}
+	return &Item{
+		Key: key, Value: e.Value(), Mod: e.Mod, Create: e.Create, Version: e.Version,
+		Deadline: e.Deadline, Cause: e.Cause(),
+	}
+}
+
+// ResultOf returns r, the result of c, as plain data.
+func ResultOf(c *kv.Command, r kv.Result) Result {
+	out := Result{
+		Outcome: r.Outcome, Rev: r.Rev, Failed: r.Failed, CurrentNoValue: r.CurrentNoValue,
+		Deleted: r.Deleted, At: r.At, Time: r.Time, Replayed: r.Replayed,
+	}
+	if r.Current != nil {
+		out.Current = ItemOf(failedKey(c, r.Outcome, r.Failed), r.Current)
+	}
+	ops := branch(c, r.Outcome)
+	for i, did := range r.Ops {
+		out.Ops = append(out.Ops, OpResult{ItemOf(ops[i].Key, did.Entry), did.NoValue})
+	}
+	return out
+}
+
+// branch returns the operations that an outcome ran.
+func branch(c *kv.Command, o kv.Outcome) []kv.Op {
+	if o == kv.ElseRan {
+		return c.Else
+	}
+	return c.Ops
+}
+
+// failedKey returns the key that the i-th fence or check is about.
+func failedKey(c *kv.Command, o kv.Outcome, i int) string {
+	if o == kv.FenceLost {
+		return kv.ReservedPrefix + c.Fences[i].Lock
+	}
+	return c.Checks[i].Key
+}
+
+// EventsOf returns events as plain data.
+func EventsOf(events []kv.Event) (out []Event) {
+	for _, ev := range events {
+		out = append(out, Event{*ItemOf(ev.Key, ev.Entry), ev.Time, ev.Last})
+	}
+	return out
+}
+
+// millis returns d in milliseconds, rounded up.
+func millis(d time.Duration) int64 {
+	ms := d.Milliseconds()
+	if d > time.Duration(ms)*time.Millisecond {
+		ms++
+	}
+	return ms
+}
+
+func (it *Item) String() string {
+	if it == nil {
+		return "absent"
+	}
+	return fmt.Sprintf("%+v", *it)
+}

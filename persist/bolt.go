@@ -1,0 +1,184 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// The checkpoint file holds three buckets: meta with the header; idem with idempotency records by sequence (8 bytes, big endian); and
+// ranges with one bucket per revRange, whose keys are revision (8 bytes) and
+// ordinal (4), big endian, and whose values are a flag byte and a kv record.
+var (
+	bucketMeta   = []byte("meta")
+	bucketIdem   = []byte("idem")
+	bucketRanges = []byte("ranges")
+	keyHeader    = []byte("header")
+)
+
+// Flag bytes of a record's value.
+const (
+	flagPut      = 0
+	flagDeletion = 1
+)
+
+const (
+	checkpointName = "checkpoint.db"
+	checkpointTemp = "checkpoint.tmp" // being made; never opened as it is
+	// fillPercent packs pages: records are appended in order and never between others.
+	fillPercent = 0.95
+	// mapSize is the address space reserved for the file, so that it can grow without
+	// waiting for readers to end.
+	mapSize = 1 << 34
+	// boltLockWait bounds the wait for bbolt's own lock: the folder's is held already.
+	boltLockWait = 100 * time.Millisecond
+)
+
+// checkpointRemedy is the advice for a damaged checkpoint.
+const checkpointRemedy = remedy
+
+// A boltFile is an open checkpoint file. The descriptor is the one that bbolt uses and
+// belongs to it.
+type boltFile struct {
+	*bolt.DB
+	file *os.File
+}
+
+// openBolt opens a checkpoint file, or makes one.
+func openBolt(path string) (*boltFile, error) {
+	var file *os.File
+	opts := bolt.Options{
+		Timeout:        boltLockWait,
+		NoFreelistSync: true,
+		FreelistType:   bolt.FreelistMapType,
+		NoStatistics:   true,
+		OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, perm)
+			file = f
+			return f, err
+		},
+	}
+	if strconv.IntSize == 64 {
+		opts.InitialMmapSize = mapSize
+	}
+	var b *bolt.DB
+	err := guard(path, func() (err error) {
+		for {
+			b, err = bolt.Open(path, 0o600, &opts)
+			if !errors.Is(err, syscall.ENOMEM) || opts.InitialMmapSize == 0 {
+				return err
+			}
+			opts.InitialMmapSize = opts.InitialMmapSize >> 2 &^ (1<<28 - 1)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &boltFile{b, file}, nil
+}
+
+// light leaves out bbolt's fsyncs and keeps the file small, for tests.
+func (b *boltFile) light(on bool) {
+	if on {
+		b.NoSync, b.NoGrowSync, b.AllocSize = true, true, 32<<10
+	}
+}
+
+// createBolt makes an empty checkpoint file under its name, durably: it is whole or
+// not there.
+func createBolt(dir string, unsynced bool) error {
+	temp := filepath.Join(dir, checkpointTemp)
+	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	b, err := openBolt(temp)
+	if err != nil {
+		return err
+	}
+	b.light(unsynced)
+	err = b.Update(createBuckets)
+	if cerr := b.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(temp, filepath.Join(dir, checkpointName))
+	}
+	if err == nil {
+		err = OS.SyncDir(dir)
+	}
+	return err
+}
+
+// createBuckets makes what every checkpoint file has: the buckets and a header.
+func createBuckets(tx *bolt.Tx) error {
+	for _, name := range [][]byte{bucketMeta, bucketIdem, bucketRanges} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return writeHeader(tx, new(header))
+}
+
+// readHeader returns the header in a transaction's view.
+func readHeader(tx *bolt.Tx) (*header, error) {
+	for _, name := range [][]byte{bucketMeta, bucketIdem, bucketRanges} {
+		if tx.Bucket(name) == nil {
+			return nil, fmt.Errorf("bucket %q is missing", name)
+		}
+	}
+	h, err := decodeHeader(tx.Bucket(bucketMeta).Get(keyHeader))
+	if err != nil {
+		return nil, fmt.Errorf("header in bucket %q: %w", bucketMeta, err)
+	}
+	return h, nil
+}
+
+// writeHeader replaces the header.
+func writeHeader(tx *bolt.Tx, h *header) error {
+	return tx.Bucket(bucketMeta).Put(keyHeader, h.encode())
+}
+
+// bucket returns a range's bucket, nil if it is missing.
+func (r *revRange) bucket(tx *bolt.Tx) *bolt.Bucket {
+	return tx.Bucket(bucketRanges).Bucket(r.name())
+}
+
+// guard runs f, which reads a checkpoint file, and makes a *DamageError of what
+// bbolt does about a file that it did not write so: it panics, or reads
+// memory that is not there.
+func guard(path string, f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged(path, 0, fmt.Sprint(p))
+		}
+	}()
+	return f()
+}
+
+// read runs f in a transaction that reads; what goes wrong within bbolt is a
+// *DamageError.
+func (b *boltFile) read(f func(*bolt.Tx) error) error {
+	return guard(b.file.Name(), func() error { return b.View(f) })
+}
+
+// damaged returns the error for a damaged checkpoint file.
+func damaged(path string, offset int64, reason string) error {
+	return &DamageError{File: path, Offset: offset, Reason: reason, Remedy: checkpointRemedy}
+}
+
+// asDamage makes err a *DamageError unless it is one.
+func asDamage(path string, err error) error {
+	var d *DamageError
+	if err == nil || errors.As(err, &d) {
+		return err
+	}
+	return damaged(path, 0, err.Error())
+}

@@ -1,0 +1,184 @@
+package persist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"keywatch/kv"
+
+	"github.com/hashicorp/raft"
+)
+
+// headerVersion is the first byte of an encoded header.
+const headerVersion = 1
+
+// errHeader is why a header cannot be decoded.
+var errHeader = errors.New("the header is malformed")
+
+// A header says what a checkpoint file holds. It is one value, replaced in the
+// transaction that makes it true: whatever the file holds beside it is the
+// leftover of something that did not end.
+type header struct {
+	// seq counts the committed checkpoints; 0 is a file without one.
+	seq uint64
+	// gen is the last generation given to a range's bucket by then.
+	gen uint64
+	// meta is what kv keeps beside the records.
+	meta kv.Meta
+	// index, term, conf and confIndex are what raft named the snapshot by. index is
+	// at or above meta.Index: raft counts entries that the state never sees.
+	index, term uint64
+	conf        raft.Configuration
+	confIndex   uint64
+	// idem counts the idempotency records within [meta.IdemFirst, meta.IdemNext).
+	idem tally
+	// ranges are disjoint, by ascending revision.
+	ranges []revRange
+}
+
+// clone returns a header whose ranges can be changed.
+func (h *header) clone() *header {
+	c := *h
+	c.ranges = append([]revRange(nil), h.ranges...)
+	return &c
+}
+
+// live returns how many records a slot names.
+func (h *header) live() (n int64) {
+	for i := range h.ranges {
+		n += h.ranges[i].live.n
+	}
+	return n
+}
+
+// encode returns the header with its checksum.
+func (h *header) encode() []byte {
+	b := []byte{headerVersion}
+	for _, n := range []uint64{h.seq, h.gen, h.index, h.term, h.confIndex} {
+		b = binary.AppendUvarint(b, n)
+	}
+	var meta []byte
+	if h.seq > 0 {
+		meta = h.meta.AppendTo(nil)
+	}
+	b = appendField(b, meta)
+	b = appendField(b, raft.EncodeConfiguration(h.conf))
+	b = h.idem.appendTo(b)
+	b = binary.AppendUvarint(b, uint64(len(h.ranges)))
+	for i := range h.ranges {
+		b = h.ranges[i].appendTo(b)
+	}
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// decodeHeader reads what encode wrote.
+func decodeHeader(b []byte) (*header, error) {
+	end := len(b) - 4
+	if end < 1 || crc32.Checksum(b[:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
+		return nil, errChecksum
+	}
+	if b[0] != headerVersion {
+		return nil, fmt.Errorf("header version %d is not known to this release", b[0])
+	}
+	h, d := new(header), decoder{b: b[1:end]}
+	for _, n := range []*uint64{&h.seq, &h.gen, &h.index, &h.term, &h.confIndex} {
+		*n = d.number()
+	}
+	meta, conf := d.field(), d.field()
+	h.idem = d.tally()
+	for range min(d.number(), uint64(end)) {
+		h.ranges = append(h.ranges, d.revRange())
+	}
+	if d.bad || len(d.b) > 0 {
+		return nil, errHeader
+	}
+	if h.seq > 0 {
+		var err error
+		if h.meta, err = kv.ParseMeta(meta); err != nil {
+			return nil, err
+		}
+	}
+	h.conf = raft.DecodeConfiguration(conf)
+	return h, h.check()
+}
+
+// check tells whether the ranges follow each other.
+func (h *header) check() error {
+	for i := range h.ranges {
+		r := &h.ranges[i]
+		if r.first > r.last || r.last > h.meta.At.Rev || i > 0 && h.ranges[i-1].last >= r.first {
+			return fmt.Errorf("%w: range %d to %d is out of order", errHeader, r.first, r.last)
+		}
+	}
+	return nil
+}
+
+// A tally counts records, their bytes (key and value in the file), and adds up their
+// checksums, so that a record that is lost, doubled or changed shows.
+type tally struct {
+	n, bytes int64
+	sum      uint64
+}
+
+// add counts one record.
+func (t *tally) add(key, value []byte) {
+	t.n++
+	t.bytes += int64(len(key) + len(value))
+	t.sum += recordSum(key, value)
+}
+
+// remove takes one record off again.
+func (t *tally) remove(key, value []byte) {
+	t.n--
+	t.bytes -= int64(len(key) + len(value))
+	t.sum -= recordSum(key, value)
+}
+
+func (t *tally) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(t.n))
+	b = binary.AppendUvarint(b, uint64(t.bytes))
+	return binary.AppendUvarint(b, t.sum)
+}
+
+// recordSum is the checksum of one record of the file.
+func recordSum(key, value []byte) uint64 {
+	return uint64(crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value))
+}
+
+// A decoder takes an encoded header apart; bad is set once it is not one.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) number() uint64 {
+	n, size := binary.Uvarint(d.b)
+	if size <= 0 {
+		d.bad, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[size:]
+	return n
+}
+
+func (d *decoder) field() []byte {
+	n := d.number()
+	if n > uint64(len(d.b)) {
+		d.bad, d.b = true, nil
+		return nil
+	}
+	f := d.b[:n:n]
+	d.b = d.b[n:]
+	return f
+}
+
+func (d *decoder) tally() tally {
+	return tally{n: int64(d.number()), bytes: int64(d.number()), sum: d.number()}
+}
+
+// appendField appends a length and b.
+func appendField(to, b []byte) []byte {
+	return append(binary.AppendUvarint(to, uint64(len(b))), b...)
+}

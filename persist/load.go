@@ -1,0 +1,272 @@
+package persist
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"keywatch/kv"
+
+	"github.com/hashicorp/raft"
+	bolt "go.etcd.io/bbolt"
+)
+
+// Sizes of the pipeline that loads a checkpoint.
+const (
+	loadBatch = 1024
+	loadDepth = 8 // batches
+)
+
+// Load fills state, which must be new, with the last checkpoint and returns its meta; the
+// zero Meta if there is none, and state is left as it is. The log is made to fit first: it holds
+// what follows the checkpoint, or nothing. It is called once, before
+// everything else. It fails with a *DamageError if anything in the file is not what
+// was written, or the log does not reach back to the checkpoint.
+func (db *DB) Load(state *kv.State) (kv.Meta, error) {
+	if err := db.acquire(nil); err != nil {
+		return kv.Meta{}, err
+	}
+	defer db.release()
+	h := db.head.Load()
+	if err := db.fitLog(h); err != nil {
+		return kv.Meta{}, fmt.Errorf("load checkpoint: %w", err)
+	}
+	if err := db.trim(db.file.Load()); err != nil {
+		return kv.Meta{}, fmt.Errorf("load checkpoint: %w", err)
+	}
+	if h.seq == 0 {
+		return kv.Meta{}, nil
+	}
+	if err := db.load(h, state.Load(h.meta)); err != nil {
+		return kv.Meta{}, fmt.Errorf("load checkpoint: %w", asDamage(db.file.Load().file.Name(), err))
+	}
+	return h.meta, nil
+}
+
+// fitLog discards a log that ends before the checkpoint: all of it is in the checkpoint, and
+// raft could append nothing to it. A log that begins after the checkpoint, or that has
+// another term where they meet, does not belong to it.
+func (db *DB) fitLog(h *header) error {
+	first, err := db.raft.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := db.raft.LastIndex()
+	if err != nil || last == 0 {
+		return err
+	}
+	if first > h.index+1 {
+		return damaged(db.file.Load().file.Name(), 0,
+			fmt.Sprintf("it reaches to log index %d, and the log begins at %d", h.index, first))
+	}
+	if last < h.index {
+		db.log.Warn("log ends before the checkpoint and is discarded", "last", last, "checkpoint", h.index)
+		return db.raft.Discard()
+	}
+	if first > h.index {
+		return nil
+	}
+	var e raft.Log
+	if err := db.raft.GetLog(h.index, &e); err != nil {
+		return err
+	}
+	if h.index > 0 && e.Term != h.term {
+		return damaged(db.file.Load().file.Name(), 0,
+			fmt.Sprintf("it has term %d at log index %d, and the log has %d", h.term, h.index, e.Term))
+	}
+	return nil
+}
+
+// A loaded is a record on its way from the reader to the state, with its size in the
+// file and the place of its range.
+type loaded struct {
+	record kv.Record
+	bytes  int64
+	rng    int
+}
+
+// load reads the records in one goroutine and adds them to the state in this one.
+func (db *DB) load(h *header, l *kv.Loader) error {
+	// batches carries records; the reader closes it after it has sent its error.
+	batches, failed := make(chan []loaded, loadDepth), make(chan error, 1)
+	stop := make(chan struct{}) // closed to end the reader early
+	file := db.file.Load()
+	go func() {
+		defer close(batches)
+		failed <- file.read(func(tx *bolt.Tx) error {
+			return readRecords(tx, h, func(b []loaded) bool {
+				select {
+				case batches <- b:
+					return true
+				case <-stop:
+					return false
+				}
+			})
+		})
+	}()
+	c := census{header: h.clone(), deletions: make(map[kv.Locator]int64)}
+	err := c.add(l, batches)
+	close(stop)
+	for range batches { // until the reader has ended
+	}
+	if rerr := <-failed; err == nil {
+		err = rerr
+	}
+	if err == nil {
+		err = c.check()
+	}
+	if err == nil {
+		err = file.read(func(tx *bolt.Tx) error { return readIdem(tx, h, l.AddIdem) })
+	}
+	if err == nil {
+		err = l.Done()
+	}
+	if err != nil {
+		return err
+	}
+	db.head.Store(c.header)
+	return nil
+}
+
+// A census finds the dead records again while the state is loaded.
+type census struct {
+	*header
+	// deletions has the sizes of the deletions that are alive so far, stale the number
+	// of dead puts in each range.
+	deletions map[kv.Locator]int64
+	stale     []int64
+}
+
+// add hands records to the state and notes those that die.
+func (c *census) add(l *kv.Loader, batches <-chan []loaded) error {
+	c.stale = make([]int64, len(c.ranges))
+	dead := make([]count, len(c.ranges))
+	for b := range batches {
+		for i := range b {
+			at := b[i].record.Locator()
+			old, alive, err := l.Add(b[i].record)
+			if err != nil {
+				return err
+			}
+			if old != (kv.Locator{}) {
+				c.bury(old, dead)
+			}
+			if b[i].record.Entry.Deleted() {
+				c.deletions[at] = b[i].bytes
+			}
+			if !alive {
+				c.bury(at, dead)
+			}
+		}
+	}
+	// A deletion is forgotten as soon as the floor passes it, which may be before the
+	// state has said so.
+	for i := range c.ranges {
+		r := &c.ranges[i]
+		r.live = count{r.all.n, r.all.bytes}
+		r.live.sub(r.stale)
+		r.live.sub(dead[i])
+	}
+	return nil
+}
+
+// bury notes that the record at died.
+func (c *census) bury(at kv.Locator, dead []count) {
+	i := find(c.ranges, at.Rev)
+	c.ranges[i].gone = append(c.ranges[i].gone, at)
+	if bytes, ok := c.deletions[at]; ok {
+		dead[i].add(count{1, bytes})
+		delete(c.deletions, at)
+		return
+	}
+	c.stale[i]++
+}
+
+// check compares the dead puts with those that the header counts.
+func (c *census) check() error {
+	for i := range c.ranges {
+		if r := &c.ranges[i]; r.stale.n != c.stale[i] {
+			return fmt.Errorf("revisions %d to %d: %d records were replaced, want %d",
+				r.first, r.last, c.stale[i], r.stale.n)
+		}
+	}
+	return nil
+}
+
+// readRecords reads all records in order and hands them over in batches, until give
+// returns false.
+func readRecords(tx *bolt.Tx, h *header, give func([]loaded) bool) error {
+	b := make([]loaded, 0, loadBatch)
+	for i := range h.ranges {
+		err := readRange(tx, &h.ranges[i], func(r kv.Record, bytes int) bool {
+			b = append(b, loaded{r, int64(bytes), i})
+			if len(b) < loadBatch {
+				return true
+			}
+			ok := give(b)
+			b = make([]loaded, 0, loadBatch)
+			return ok
+		})
+		if err != nil {
+			return err
+		}
+	}
+	give(b)
+	return nil
+}
+
+// readRange reads the records of one range, until give returns false, and checks them.
+func readRange(tx *bolt.Tx, r *revRange, give func(r kv.Record, bytes int) bool) error {
+	bucket := r.bucket(tx)
+	if bucket == nil {
+		return fmt.Errorf("bucket of revisions %d to %d is missing", r.first, r.last)
+	}
+	var all tally
+	c := bucket.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		at, ok := parseLocator(k)
+		if !ok || at.Rev < r.first || at.Rev > r.last || len(v) == 0 {
+			return fmt.Errorf("record %x does not belong to revisions %d to %d", k, r.first, r.last)
+		}
+		rec, err := kv.ParseRecord(at, v[1:])
+		if err != nil {
+			return fmt.Errorf("revisions %d to %d: %w", r.first, r.last, err)
+		}
+		if rec.Entry.Deleted() != (v[0] == flagDeletion) {
+			return fmt.Errorf("record %x of revisions %d to %d has flag %d", k, r.first, r.last, v[0])
+		}
+		all.add(k, v)
+		if !give(rec, len(k)+len(v)) {
+			return nil
+		}
+	}
+	if all != r.all {
+		return fmt.Errorf("revisions %d to %d: %d records in %d bytes with sum %x, want %d, %d and %x",
+			r.first, r.last, all.n, all.bytes, all.sum, r.all.n, r.all.bytes, r.all.sum)
+	}
+	return nil
+}
+
+// readIdem hands over the idempotency records that the header names and checks them.
+func readIdem(tx *bolt.Tx, h *header, give func(seq uint64, b []byte) error) error {
+	var all tally
+	c := tx.Bucket(bucketIdem).Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if len(k) != 8 {
+			return fmt.Errorf("idempotency record %x is malformed", k)
+		}
+		seq := binary.BigEndian.Uint64(k)
+		if seq < h.meta.IdemFirst || seq >= h.meta.IdemNext {
+			continue
+		}
+		all.add(k, v)
+		if err := give(seq, slices.Clone(v)); err != nil {
+			return err
+		}
+	}
+	if all != h.idem {
+		return fmt.Errorf("%d idempotency records in %d bytes with sum %x, want %d, %d and %x",
+			all.n, all.bytes, all.sum, h.idem.n, h.idem.bytes, h.idem.sum)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package watch
+
+import "keywatch/kv"
+
+// passEvents is about how many events the dispatcher looks at before it hands
+// over what it found and lets others have the lock.
+const passEvents = 1024
+
+// A dispatcher is how far the walk along the ring has come: always between two
+// revisions. It belongs to the holder of the hub's lock.
+type dispatcher struct {
+	gen  uint64
+	next uint64
+	at   kv.Position
+	// touched are the watchers that this pass has found something for.
+	touched []*Watcher
+}
+
+// dispatch walks along the ring until the hub is closed.
+func (h *Hub) dispatch() {
+	defer close(h.done)
+	for {
+		select {
+		case <-h.stop:
+			return
+		case <-h.bell:
+		}
+		for more := true; more; {
+			select {
+			case <-h.stop:
+				return
+			default:
+				more = h.pass()
+			}
+		}
+	}
+}
+
+// pass looks at the next events and leaves references to them with the watchers
+// that they match. It returns whether there is more.
+func (h *Hub) pass() (more bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d := &h.mu.dispatcher
+	m := h.ring.mark()
+	if d.gen != m.gen || d.next < m.tail {
+		h.passOverLocked(m)
+		return false
+	}
+	next, at := d.next, d.at
+	for n := 0; next < m.next; n++ {
+		rec := h.ring.record(next)
+		if rec == nil {
+			h.passOverLocked(h.ring.mark())
+			return false
+		}
+		h.mu.index.match(rec.Key, func(w *Watcher) {
+			if len(w.found) == 0 {
+				d.touched = append(d.touched, w)
+			}
+			w.found = append(w.found, ref{seq: rec.seq, rev: rec.Entry.Mod})
+		})
+		next++
+		if rec.Last {
+			at.Rev = rec.Entry.Mod
+			if n >= passEvents {
+				break
+			}
+		}
+	}
+	d.next, d.at = next, at
+	h.handOverLocked()
+	h.dispatched.Store(&at)
+	return next < m.next
+}
+
+// handOverLocked puts what was found into the mailboxes.
+func (h *Hub) handOverLocked() {
+	d := &h.mu.dispatcher
+	for i, w := range d.touched {
+		w.mail.deliver(w.found)
+		w.forgetFound()
+		d.touched[i] = nil
+	}
+	d.touched = d.touched[:0]
+}
+
+// passOverLocked leaves all watchers to themselves, from where the last pass
+// ended: history broke, or the ring has moved on.
+func (h *Hub) passOverLocked(m *mark) {
+	d := &h.mu.dispatcher
+	for i, w := range d.touched {
+		w.forgetFound()
+		d.touched[i] = nil
+	}
+	d.touched = d.touched[:0]
+	from := cursor{d.next, d.at.Rev}
+	for w := range h.mu.watchers {
+		w.mail.passOver(from, m.next)
+	}
+	h.skipLocked(m)
+}
+
+// skipLocked goes on from m.
+func (h *Hub) skipLocked(m *mark) {
+	d := &h.mu.dispatcher
+	d.gen, d.next, d.at = m.gen, m.next, m.at
+	at := m.at
+	h.dispatched.Store(&at)
+}

@@ -1,0 +1,341 @@
+package watch_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/watch"
+)
+
+var keySpace = []string{"a", "a/1", "a/2", "a/b/1", "b", "b/1", "b/2", "c/1", "c/2", "c/3", "é"}
+
+// randomCommand returns one that may change several keys, or nothing.
+func randomCommand(rnd *rand.Rand) *kv.Command {
+	if rnd.IntN(20) == 0 {
+		prefix := []string{"a/", "b", "c/"}[rnd.IntN(3)]
+		return &kv.Command{Prefix: &prefix}
+	}
+	var ops []kv.Op
+	for _, i := range rnd.Perm(len(keySpace))[:1+rnd.IntN(4)] {
+		op := put(keySpace[i], fmt.Sprint(rnd.IntN(1000)))
+		switch rnd.IntN(5) {
+		case 0:
+			op = del(keySpace[i])
+		case 1:
+			op.TTL = time.Duration(1+rnd.IntN(50)) * time.Millisecond
+		}
+		ops = append(ops, op)
+	}
+	return batch(ops...)
+}
+
+// write runs n log entries of a few commands each, and now and then begins a
+// new epoch if it may.
+func (w *world) write(rnd *rand.Rand, n int, epochs bool) {
+	for i := range n {
+		var commands []*kv.Command
+		for range 1 + rnd.IntN(4) {
+			commands = append(commands, randomCommand(rnd))
+		}
+		w.do(commands...)
+		switch {
+		case rnd.IntN(10) == 0:
+			w.pass(time.Duration(rnd.IntN(20)) * time.Millisecond)
+		case epochs && i%200 == 150:
+			w.setup(kv.Setup{Epoch: kv.Epoch(1 + rnd.Uint32()), Params: w.state.Params()})
+		}
+		for range rnd.IntN(30) {
+			runtime.Gosched()
+		}
+	}
+}
+
+func randomRequest(rnd *rand.Rand) watch.Request {
+	return []watch.Request{
+		{Prefixes: []string{""}},
+		{Keys: []string{"a", "b/1", "c/3"}},
+		{Prefixes: []string{"a/", "b"}},
+		{Keys: []string{"a", "é"}, Prefixes: []string{"a/b/", "c/"}},
+		{Keys: []string{"a/1"}},
+	}[rnd.IntN(5)]
+}
+
+// follow watches with r, coming and going, until it has reached the revision
+// sent on last. It returns the positions seen and what it was told.
+func (w *world) follow(rnd *rand.Rand, r watch.Request, last <-chan kv.Rev) (steps []step) {
+	var until kv.Rev
+	pos := ""
+	for {
+		if pos != "" {
+			r.From, r.Since = watch.FromPosition, pos
+		}
+		watcher, err := w.hub.Watch(r)
+		if err != nil {
+			w.t.Error(err)
+			return nil
+		}
+		steps = append(steps, step{})
+		for range 1 + rnd.IntN(60) {
+			for range rnd.IntN(200) {
+				runtime.Gosched()
+			}
+			messages, err := watcher.Next(context.Background())
+			if err != nil {
+				w.t.Error(err)
+			}
+			for i := range messages {
+				steps = append(steps, stepOf(&messages[i]))
+				if messages[i].HasAt {
+					pos = messages[i].At.String()
+				}
+			}
+			select {
+			case until = <-last:
+			default:
+			}
+			if end := steps[len(steps)-1]; until > 0 && end.hasAt && end.at >= until {
+				watcher.Close()
+				return steps
+			}
+		}
+		watcher.Close()
+	}
+}
+
+// run has writers and clients meet at random and returns what each client asked
+// for and was told.
+func (w *world) run(seed uint64, clients, writers, entries int, epochs bool) ([]watch.Request, [][]step) {
+	requests, told := make([]watch.Request, clients), make([][]step, clients)
+	ends := make([]chan kv.Rev, clients)
+	var watching, writing sync.WaitGroup
+	for i := range clients {
+		rnd := rand.New(rand.NewPCG(seed, uint64(i)))
+		requests[i], ends[i] = randomRequest(rnd), make(chan kv.Rev, 1)
+		requests[i].Progress = time.Millisecond
+		watching.Go(func() { told[i] = w.follow(rnd, requests[i], ends[i]) })
+	}
+	for i := range writers {
+		rnd := rand.New(rand.NewPCG(seed, uint64(1000+i)))
+		writing.Go(func() { w.write(rnd, entries/writers, epochs && i == 0) })
+	}
+	writing.Wait()
+	for _, end := range ends {
+		end <- w.state.Position().Rev
+	}
+	watching.Wait()
+	return requests, told
+}
+
+// Without it any of the promises about a stream could be broken where writers,
+// a tiny history, forgotten deletions, new epochs and clients that come and go
+// meet.
+func TestRandomHistories(t *testing.T) {
+	for i, o := range []watch.Options{{History: 2 << 10}, {History: 20 << 10}, {}} {
+		for _, epochs := range []bool{false, true} {
+			t.Run(fmt.Sprintf("history=%d/epochs=%v", o.History, epochs), func(t *testing.T) {
+				seed := rand.Uint64()
+				w := newWorld(t, o, kv.Params{TombstoneMax: []int{3, 20, 1000}[i]})
+				requests, told := w.run(seed, 8, 4, 1200, epochs)
+				for i := range told {
+					if v := newChecker(w.history, requests[i]).check(told[i]); v != nil {
+						t.Errorf("seed %d, client %d %+v: %v", seed, i, requests[i], v)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Without it the check above could pass whatever happens: each rule is broken
+// in turn in a good transcript.
+func TestBrokenTranscriptsAreFound(t *testing.T) {
+	w := newWorld(t, watch.Options{}, kv.Params{})
+	w.put("a/1", "0")
+	r := w.watch(watch.Request{Prefixes: []string{"a/"}})
+	w.do(batch(put("a/1", "1"), put("b", "x"), put("a/2", "2")))
+	w.put("a/1", "3")
+	w.put("a/3", "4")
+	w.do(batch(del("a/2")))
+	var good []step
+	good = append(good, step{})
+	for len(good) < 5 || good[len(good)-1].at != 5 {
+		m := r.next()
+		good = append(good, stepOf(&m))
+	}
+	late := w.watch(watch.Request{Prefixes: []string{"a/"}, From: watch.FromPosition, Since: "7f3a9c21-1"})
+	good = good[:1]
+	good = append(good, step{kind: watch.Reset, hasAt: true},
+		step{kind: watch.Put, key: "a/1", value: "0", rev: 1, version: 1}, step{kind: watch.Synced, at: 1, hasAt: true})
+	for good[len(good)-1].kind != watch.Synced || good[len(good)-1].at == 1 {
+		m := late.next()
+		good = append(good, stepOf(&m))
+	}
+	// 0 connect, 1 reset, 2 a/1@1, 3 synced, 4 a/1@2, 5 a/2@2, 6 a/1@3, 7 a/3@4, 8 delete a/2@5, 9 synced
+	check := func(steps []step) *violation {
+		return newChecker(w.history, watch.Request{Prefixes: []string{"a/"}}).check(steps)
+	}
+	if v := check(good); v != nil || len(good) != 10 {
+		t.Fatalf("got %v for a good transcript of %d", v, len(good))
+	}
+	for _, c := range []struct {
+		rule  string
+		spoil func(s []step) []step
+	}{
+		{reliable, func(s []step) []step { return slices.Delete(s, 6, 7) }},
+		{reliable, func(s []step) []step { return slices.Delete(s, 8, 9) }},
+		{unique, func(s []step) []step { return slices.Insert(s, 7, s[6]) }},
+		{ordered, func(s []step) []step {
+			return slices.Insert(s, 7, step{kind: watch.Put, key: "a/4", rev: 2, version: 1})
+		}},
+		{atomic, func(s []step) []step { s[4].at, s[4].hasAt = 2, true; return s }},
+		{bookmarked, func(s []step) []step { s[5].hasAt = false; return s }},
+		{bookmarked, func(s []step) []step { s[2].at, s[2].hasAt = 1, true; return s }},
+		{bookmarked, func(s []step) []step { s[1].at = 1; return s }},
+		{bookmarked, func(s []step) []step { return slices.Insert(s, 5, step{}) }},
+		{filtered, func(s []step) []step { s[6].key = "b"; return s }},
+		{consistent, func(s []step) []step { s[6].version++; return s }},
+		{consistent, func(s []step) []step { s[6].value = "x"; return s }},
+		{consistent, func(s []step) []step { s[8].kind = watch.Put; return s }},
+		{consistent, func(s []step) []step { return append(s, step{kind: watch.Put, key: "a/9", rev: 9}) }},
+		{converged, func(s []step) []step { return slices.Delete(s, 2, 3) }},
+		{converged, func(s []step) []step { s[2].value = "x"; return s }},
+	} {
+		v := check(c.spoil(slices.Clone(good)))
+		if v == nil || v.rule != c.rule {
+			t.Errorf("got %v, want a violation of %q", v, c.rule)
+		}
+	}
+}
+
+// Without it a watcher in mode latest could end up with other keys than there
+// are, or be told of an older version after a newer one.
+func TestLatestConverges(t *testing.T) {
+	for _, history := range []int64{2 << 10, 20 << 10} {
+		seed := rand.Uint64()
+		w := newWorld(t, watch.Options{History: history}, kv.Params{TombstoneMax: 3})
+		ends := make([]chan kv.Rev, 8)
+		var watching sync.WaitGroup
+		for i := range ends {
+			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
+			r := watch.Request{Prefixes: []string{""}, Mode: watch.Latest, Progress: time.Millisecond}
+			if i%2 == 1 {
+				r.Interval = 100 * time.Microsecond
+			}
+			ends[i] = make(chan kv.Rev, 1)
+			watching.Go(func() {
+				c := newChecker(nil, r)
+				for _, s := range w.follow(rnd, r, ends[i]) {
+					switch {
+					case s.kind == watch.Reset:
+						clear(c.have)
+					case s.rev != 0 && s.rev < c.have[s.key].rev:
+						t.Errorf("seed %d: %s goes back from %d to %d", seed, s.key, c.have[s.key].rev, s.rev)
+					case s.rev != 0:
+						c.hold(s)
+					}
+				}
+				snap, err := w.state.Snapshot()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer snap.Close()
+				want := 0
+				for key, e := range snap.Scan("", "") {
+					want++
+					if got := c.have[key]; got.rev != e.Mod || got.value != e.Value() {
+						t.Errorf("seed %d: got %s = %+v, want %d", seed, key, got, e.Mod)
+					}
+				}
+				if got := len(c.have); got != want {
+					t.Errorf("seed %d: got %d keys, want %d", seed, got, want)
+				}
+			})
+		}
+		w.write(rand.New(rand.NewPCG(seed, 99)), 1000, false)
+		for _, end := range ends {
+			end <- w.state.Position().Rev
+		}
+		watching.Wait()
+	}
+}
+
+// Without it a change could fall between what a watcher reads from the ring by
+// itself and what the dispatcher brings it.
+func TestNoGapWhereWatchersBecomeLive(t *testing.T) {
+	w := newWorld(t, watch.Options{}, kv.Params{})
+	// So much is read in one piece just before the watcher becomes live.
+	others := make([]*kv.Command, 4000)
+	for i := range others {
+		others[i] = batch(put("other", "x"))
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range 40 {
+		key := fmt.Sprintf("rare/%d", i)
+		r := w.watch(watch.Request{Keys: []string{key}, From: watch.FromLive, Progress: 20 * time.Millisecond})
+		w.do(others...)
+		last := w.state.Position().Rev
+		delay := rnd.IntN(1000)
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			for range delay {
+				runtime.Gosched()
+			}
+			w.put(key, "x")
+		})
+		for m := r.next(); m.Kind != watch.Put; m = r.next() {
+			if m.At.Rev > last {
+				t.Fatalf("got %v at %d without %s", m.Kind, m.At.Rev, key)
+			}
+		}
+		writing.Wait()
+		r.watcher.Close()
+	}
+}
+
+// Without it writers at once, and readers that stall, would let a watcher miss
+// a revision or see one twice.
+func TestWatchVictims(t *testing.T) {
+	const watchers, writers, writes = 256, 64, 20
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Options{}, kv.Params{})
+		var wait sync.WaitGroup
+		stalled := make(chan struct{}) // closed when the writers have ended
+		for i := range watchers {
+			r := w.watch(watch.Request{Prefixes: []string{"k/"}, From: watch.FromLive})
+			wait.Go(func() {
+				r.want(synced0)
+				if i%4 == 0 {
+					<-stalled
+				}
+				for rev := kv.Rev(1); rev <= writers*writes; rev++ {
+					if m := r.next(); m.Kind != watch.Put || m.Entry.Mod != rev || m.At.Rev != rev {
+						t.Errorf("watcher %d: got %v %+v, want revision %d", i, m.Kind, m.At, rev)
+						return
+					}
+				}
+				r.quiet(time.Second)
+			})
+		}
+		var writing sync.WaitGroup
+		for i := range writers {
+			writing.Go(func() {
+				for range writes {
+					w.put(fmt.Sprintf("k/%d", i), "v")
+				}
+			})
+		}
+		writing.Wait()
+		close(stalled)
+		wait.Wait()
+		w.hub.Close()
+	})
+}

@@ -1,0 +1,231 @@
+package watch
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"keywatch/kv"
+)
+
+// Options configure a Hub. The zero value of each field is its default.
+type Options struct {
+	// History bounds the ring of recent events, in bytes; 64 MiB.
+	History int64
+	// MaxWatches bounds the watchers open at once; 100,000.
+	MaxWatches int
+	// MaxNames bounds the keys and prefixes of one watch together; 1,024.
+	MaxNames int
+	// Progress is how long a watcher waits in vain before it gets a Progress;
+	// 15 seconds.
+	Progress time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.History == 0 {
+		o.History = 64 << 20
+	}
+	if o.MaxWatches == 0 {
+		o.MaxWatches = 100_000
+	}
+	if o.MaxNames == 0 {
+		o.MaxNames = 1_024
+	}
+	if o.Progress == 0 {
+		o.Progress = 15 * time.Second
+	}
+	return o
+}
+
+// A Snapshotter opens snapshots of the state whose changes a hub is told of.
+type Snapshotter interface {
+	Snapshot() (*kv.Snapshot, error)
+}
+
+var (
+	_ kv.Publisher = (*Hub)(nil)
+	_ Snapshotter  = (*kv.State)(nil)
+)
+
+// A Hub tells watchers what changes. Its methods are safe for concurrent use,
+// but for Publish and Reset, which belong to the one goroutine that applies.
+type Hub struct {
+	opts  Options
+	ring  *ring
+	views views
+
+	// bell carries a token when the ring has grown; nobody closes it. stop is
+	// closed by Close, done by the dispatcher when it ends.
+	bell, stop, done chan struct{}
+	once             sync.Once
+	// open counts the watchers, so that Publish rings for nobody.
+	open atomic.Int64
+	// dispatched is the position up to which every watcher's mailbox is
+	// complete.
+	dispatched atomic.Pointer[kv.Position]
+
+	delivered, resyncs, resets atomic.Uint64
+
+	mu struct {
+		sync.Mutex
+		closed   bool
+		watchers map[*Watcher]struct{}
+		index    index
+		dispatcher
+	}
+}
+
+// New returns a hub. It serves watchers once Bind was called, and must be
+// closed.
+func New(opts Options) *Hub {
+	h := &Hub{
+		opts: opts.withDefaults(),
+		bell: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	h.ring = newRing(h.opts.History)
+	h.mu.watchers = make(map[*Watcher]struct{})
+	h.mu.index = newIndex()
+	h.dispatched.Store(&kv.Position{})
+	go h.dispatch()
+	return h
+}
+
+// Bind names the state that snapshots come from. It is called once, before the
+// first Watch.
+func (h *Hub) Bind(s Snapshotter) { h.views.source = s }
+
+// Publish appends whole revisions to history and rings for the dispatcher. It
+// never waits.
+func (h *Hub) Publish(events []kv.Event, at kv.Position) {
+	if len(events) == 0 {
+		return
+	}
+	h.ring.append(events, at)
+	h.wakeDispatcher()
+}
+
+// Reset forgets all history: watchers go on from a snapshot. It never waits.
+func (h *Hub) Reset(at kv.Position) {
+	h.ring.reset(at)
+	h.wakeDispatcher()
+}
+
+func (h *Hub) wakeDispatcher() {
+	if h.open.Load() == 0 {
+		return
+	}
+	select {
+	case h.bell <- struct{}{}:
+	default:
+	}
+}
+
+// Position returns the newest position that the hub was told of.
+func (h *Hub) Position() kv.Position { return h.ring.mark().at }
+
+// Watch opens a watch, which must be closed. It fails with ErrEmptyRequest,
+// ErrRequestTooLarge, ErrBadInterval, ErrTooManyWatches, ErrClosed,
+// kv.ErrStarting before Bind, or an error that matches kv.ErrBadKey. Nothing of
+// r is kept.
+func (h *Hub) Watch(r Request) (*Watcher, error) {
+	if err := r.validate(h.opts.MaxNames); err != nil {
+		return nil, err
+	}
+	if h.views.source == nil {
+		return nil, kv.ErrStarting
+	}
+	w := newWatcher(h, &r)
+	if err := h.register(w); err != nil {
+		return nil, err
+	}
+	w.begin(&r)
+	return w, nil
+}
+
+func (h *Hub) register(w *Watcher) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mu.closed {
+		return ErrClosed
+	}
+	if len(h.mu.watchers) >= h.opts.MaxWatches {
+		return ErrTooManyWatches
+	}
+	h.open.Add(1)
+	if len(h.mu.watchers) == 0 {
+		h.skipLocked(h.ring.mark())
+	}
+	h.mu.watchers[w] = struct{}{}
+	h.mu.index.add(w)
+	return nil
+}
+
+func (h *Hub) unregister(w *Watcher) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.mu.watchers[w]; !ok {
+		return
+	}
+	delete(h.mu.watchers, w)
+	h.mu.index.remove(w)
+	h.open.Add(-1)
+}
+
+// Close ends every watch with Bye and waits for the dispatcher. Watchers are
+// still to be closed. It may be called twice.
+func (h *Hub) Close() {
+	h.once.Do(func() {
+		h.mu.Lock()
+		h.mu.closed = true
+		for w := range h.mu.watchers {
+			w.End(Goodbye(CodeStopping))
+		}
+		h.mu.Unlock()
+		close(h.stop)
+	})
+	<-h.done
+}
+
+// Stats are figures of a hub at one moment.
+type Stats struct {
+	// Watchers counts the open watches; Behind those of them that read history
+	// or a snapshot by themselves, because they have just begun or are slow.
+	Watchers, Behind int
+	// MaxLag is the largest number of events by which a watcher is behind.
+	MaxLag uint64
+	// Published counts the events that the hub was told of, Delivered those
+	// that were given to watchers.
+	Published, Delivered uint64
+	// Resyncs and Resets count how often a watcher was sent either.
+	Resyncs, Resets uint64
+	// History is the size of the events in the ring, in bytes, Events their
+	// number. Floor is the revision from which on it is complete.
+	History int64
+	Events  int
+	Floor   kv.Rev
+	At      kv.Position
+}
+
+// Stats returns the hub's figures.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := h.ring.mark()
+	s := Stats{
+		Watchers:  len(h.mu.watchers),
+		Published: m.next, Delivered: h.delivered.Load(),
+		Resyncs: h.resyncs.Load(), Resets: h.resets.Load(),
+		History: m.bytes, Events: int(m.next - m.tail), Floor: m.floor, At: m.at,
+	}
+	for w := range h.mu.watchers {
+		seq, behind, any := w.mail.waiting()
+		if behind {
+			s.Behind++
+			seq = max(seq, w.place.Load())
+		}
+		if any && m.next > seq {
+			s.MaxLag = max(s.MaxLag, m.next-seq)
+		}
+	}
+	return s
+}

@@ -1,0 +1,85 @@
+package watch
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"keywatch/kv"
+)
+
+// Kind says what a message means.
+type Kind uint8
+
+// The kinds of message.
+const (
+	// Put and Delete are changes.
+	Put Kind = iota + 1
+	Delete
+	// Reset says: forget everything held. The full state follows, then Synced.
+	Reset
+	// Resync says that the versions since the last position are gone. Every key
+	// that changed or was deleted since follows, then Synced.
+	Resync
+	// Synced says that what follows is live.
+	Synced
+	// Progress says that all up to its position was delivered.
+	Progress
+	// Denied ends the stream: the credential ended.
+	Denied
+	// Bye ends the stream: come back after Retry.
+	Bye
+)
+
+var kindNames = [...]string{
+	Put: "put", Delete: "delete", Reset: "reset", Resync: "resync", Synced: "synced",
+	Progress: "progress", Denied: "denied", Bye: "bye",
+}
+
+// String returns the name that clients see.
+func (k Kind) String() string { return kindNames[k] }
+
+// The codes of Bye.
+const (
+	// CodeStopping says that the server stops.
+	CodeStopping = "stopping"
+	// CodeMemoryFull says that the state could not be read within the bounds on
+	// memory and time.
+	CodeMemoryFull = "memory_full"
+)
+
+// A Message is one thing that a watcher is told. It is immutable.
+type Message struct {
+	Kind Kind
+	// Key and Entry are those of a Put or Delete, which happened at log time
+	// Time, in milliseconds; in a state, Time is that of the state. Entry is a
+	// tombstone for a Delete.
+	Key   string
+	Entry *kv.Entry
+	Time  int64
+	// Skipped counts the changes of Key that were left out before this one, in
+	// mode Latest.
+	Skipped int
+	// At is the position to resume from once this message was handled, if
+	// HasAt is set: on the last message of a revision or flush, on Reset (where
+	// its revision is 0: start over), on Synced and on Progress.
+	At    kv.Position
+	HasAt bool
+	// Code and Retry belong to Bye.
+	Code  string
+	Retry time.Duration
+
+	form bodyForm
+	// rec has the encoded body to share; nil for a message of a state.
+	rec *record
+}
+
+func positioned(k Kind, at kv.Position) Message { return Message{Kind: k, At: at, HasAt: true} }
+
+// Goodbye returns a Bye with code and a Retry of its own.
+func Goodbye(code string) Message { return Message{Kind: Bye, Code: code, Retry: RetryAfter()} }
+
+// RetryAfter returns how long a client is asked to wait before it comes back:
+// 1 to 3 seconds at random, so that not all come at once.
+func RetryAfter() time.Duration {
+	return time.Second + time.Duration(rand.IntN(2001))*time.Millisecond
+}

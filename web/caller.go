@@ -1,0 +1,83 @@
+package web
+
+import (
+	"net/netip"
+	"strings"
+
+	"keywatch/ratelimit"
+)
+
+// findCaller finds out for whom the request counts: the peer or, where the
+// peer is a trusted proxy, who it says it speaks for.
+func (r *request) findCaller() {
+	if len(r.caller) > 0 {
+		return
+	}
+	ip, _ := netip.AddrFromSlice(r.f.RemoteIP())
+	ip = ip.Unmap()
+	if r.head.has(fieldForwardedFor) && r.s.trusts(ip) {
+		ip = r.s.forwarded(borrow(r.head.get(fieldForwardedFor)), ip)
+	}
+	r.caller = ip.AppendTo(r.caller[:0])
+	r.exempt = ip.IsLoopback() && !r.s.opts.RateLoopback
+}
+
+// callerName returns the caller's address as text.
+func (r *request) callerName() []byte {
+	r.findCaller()
+	return r.caller
+}
+
+func (s *Server) trusts(ip netip.Addr) bool {
+	for _, prefix := range s.opts.TrustedProxy {
+		if prefix.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// forwarded walks a list of addresses from the nearest on, as long as it was
+// written by trusted proxies.
+func (s *Server) forwarded(list string, peer netip.Addr) netip.Addr {
+	for list != "" {
+		i := strings.LastIndexByte(list, ',')
+		ip, err := netip.ParseAddr(strings.Trim(list[i+1:], " \t"))
+		if err != nil {
+			return peer
+		}
+		peer = ip.Unmap()
+		if i < 0 || !s.trusts(peer) {
+			return peer
+		}
+		list = list[:i]
+	}
+	return peer
+}
+
+// charge counts the request against its caller's rate.
+func (r *request) charge(class ratelimit.Class, cost int) error {
+	limiter := r.s.opts.Limiter
+	if limiter == nil {
+		return nil
+	}
+	r.findCaller()
+	if r.exempt {
+		return nil
+	}
+	d := limiter.Allow(borrow(r.caller), class, cost)
+	if d.Limit == 0 {
+		return nil
+	}
+	r.header(nameRateLimit, lend(d.Field(class)))
+	r.header(namePolicy, lend(limiter.Policy(class)))
+	if d.OK {
+		return nil
+	}
+	return &failure{code: CodeRateLimited, detail: "too many " + class.String(), limit: d.Limit, retry: d.RetryAfter}
+}
+
+var (
+	nameRateLimit = []byte(ratelimit.HeaderRateLimit)
+	namePolicy    = []byte(ratelimit.HeaderPolicy)
+)

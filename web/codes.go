@@ -1,0 +1,153 @@
+package web
+
+import (
+	"context"
+	"errors"
+
+	"keywatch/kv"
+	"keywatch/watch"
+)
+
+// A Code is the stable name of a way in which a request can fail.
+type Code string
+
+// The codes. They are append-only: none is ever renamed, or given another
+// status.
+const (
+	CodeBadRequest           Code = "bad_request"
+	CodeBadKey               Code = "bad_key"
+	CodeBadParameter         Code = "bad_parameter"
+	CodeBadCondition         Code = "bad_condition"
+	CodeBadJSON              Code = "bad_json"
+	CodeBadValue             Code = "bad_value"
+	CodeBadDuration          Code = "bad_duration"
+	CodeBadPosition          Code = "bad_position"
+	CodeDuplicateKey         Code = "duplicate_key"
+	CodePrefixRequired       Code = "prefix_required"
+	CodeOriginNotAllowed     Code = "origin_not_allowed"
+	CodeReservedKey          Code = "reserved_key"
+	CodeKeyNotFound          Code = "key_not_found"
+	CodeNoRoute              Code = "no_route"
+	CodeMethodNotAllowed     Code = "method_not_allowed"
+	CodeNotAcceptable        Code = "not_acceptable"
+	CodeRequestTimeout       Code = "request_timeout"
+	CodeLeaseEnded           Code = "lease_ended"
+	CodeCompareFailed        Code = "compare_failed"
+	CodeCheckFailed          Code = "check_failed"
+	CodeFenceLost            Code = "fence_lost"
+	CodeValueTooLarge        Code = "value_too_large"
+	CodeBodyTooLarge         Code = "body_too_large"
+	CodeBatchTooLarge        Code = "batch_too_large"
+	CodeEncodingNotSupported Code = "encoding_not_supported"
+	CodeHostNotAllowed       Code = "host_not_allowed"
+	CodeIdempotencyMismatch  Code = "idempotency_mismatch"
+	CodeRateLimited          Code = "rate_limited"
+	CodeTooManyWatches       Code = "too_many_watches"
+	CodeTooManyConnections   Code = "too_many_connections"
+	CodeHeadTooLarge         Code = "head_too_large"
+	CodeInternal             Code = "internal"
+	CodeDataDamaged          Code = "data_damaged"
+	CodeQueueFull            Code = "queue_full"
+	CodeNoLeader             Code = "no_leader"
+	CodeStarting             Code = "starting"
+	CodeStopping             Code = "stopping"
+	CodeMemoryFull           Code = "memory_full"
+	CodeTierUnavailable      Code = "tier_unavailable"
+	CodeOutcomeUnknown       Code = "outcome_unknown"
+)
+
+// A codeRow is what a code means outside, and which errors it stands for.
+type codeRow struct {
+	code Code
+	// status is the HTTP status, close the WebSocket close code: 1012 and 3000
+	// to 3499 mean that the client should come back, 3500 to 3999 that it
+	// should not.
+	status, close int
+	errs          []error
+}
+
+// codes is the one table of codes.
+var codes = []codeRow{
+	{CodeBadRequest, 400, 3500, nil},
+	{CodeBadKey, 400, 3500, []error{kv.ErrBadKey}},
+	{CodeBadParameter, 400, 3500, []error{watch.ErrEmptyRequest, watch.ErrRequestTooLarge}},
+	{CodeBadCondition, 400, 3500, nil},
+	{CodeBadJSON, 400, 3500, nil},
+	{CodeBadValue, 400, 3500, nil},
+	{CodeBadDuration, 400, 3500, []error{kv.ErrBadTTL, watch.ErrBadInterval}},
+	{CodeBadPosition, 400, 3500, []error{kv.ErrBadPosition}},
+	{CodeDuplicateKey, 400, 3500, []error{kv.ErrDuplicateKey}},
+	{CodePrefixRequired, 400, 3500, nil},
+	{CodeOriginNotAllowed, 403, 3503, nil},
+	{CodeReservedKey, 403, 3503, []error{kv.ErrReservedKey}},
+	{CodeKeyNotFound, 404, 3504, nil},
+	{CodeNoRoute, 404, 3504, nil},
+	{CodeMethodNotAllowed, 405, 3505, nil},
+	{CodeNotAcceptable, 406, 3506, nil},
+	{CodeRequestTimeout, 408, 3508, nil},
+	{CodeLeaseEnded, 409, 3509, nil},
+	{CodeCompareFailed, 412, 3512, nil},
+	{CodeCheckFailed, 412, 3512, nil},
+	{CodeFenceLost, 412, 3512, nil},
+	{CodeValueTooLarge, 413, 3513, []error{kv.ErrValueTooLarge}},
+	{CodeBodyTooLarge, 413, 3513, nil},
+	{CodeBatchTooLarge, 413, 3513, []error{kv.ErrBatchTooLarge}},
+	{CodeEncodingNotSupported, 415, 3515, nil},
+	{CodeHostNotAllowed, 421, 3521, nil},
+	{CodeIdempotencyMismatch, 422, 3522, nil},
+	{CodeRateLimited, 429, 3029, nil},
+	{CodeTooManyWatches, 429, 3029, []error{watch.ErrTooManyWatches}},
+	{CodeTooManyConnections, 429, 3029, []error{errTooManyStreams}},
+	{CodeHeadTooLarge, 431, 3531, nil},
+	{CodeInternal, 500, 3100, nil},
+	{CodeDataDamaged, 500, 3100, []error{kv.ErrDamaged}},
+	{CodeQueueFull, 503, 3103, []error{kv.ErrQueueFull}},
+	{CodeNoLeader, 503, 3103, []error{kv.ErrNoLeader}},
+	{CodeStarting, 503, 3103, []error{kv.ErrStarting}},
+	{CodeStopping, 503, 1012, []error{kv.ErrStopping, watch.ErrClosed}},
+	{CodeMemoryFull, 503, 3103, []error{kv.ErrMemoryFull, kv.ErrSnapshotLost}},
+	{CodeTierUnavailable, 503, 3103, nil},
+	{CodeOutcomeUnknown, 504, 3104, []error{kv.ErrOutcomeUnknown, context.DeadlineExceeded, context.Canceled}},
+}
+
+var codeRows = indexCodes()
+
+func indexCodes() map[Code]*codeRow {
+	rows := make(map[Code]*codeRow, len(codes))
+	for i := range codes {
+		rows[codes[i].code] = &codes[i]
+	}
+	return rows
+}
+
+// Status returns the HTTP status of c, 500 if c is unknown.
+func (c Code) Status() int {
+	if row, ok := codeRows[c]; ok {
+		return row.status
+	}
+	return 500
+}
+
+// WebSocketClose returns the code that closes a WebSocket because of c.
+func (c Code) WebSocketClose() int {
+	if row, ok := codeRows[c]; ok {
+		return row.close
+	}
+	return codeRows[CodeInternal].close
+}
+
+// ComeBack reports whether c tells the client to try again later: the request
+// was refused for load or because the server is not ready, or it failed here.
+func (c Code) ComeBack() bool { return c.Status() == 429 || c.Status() >= 500 }
+
+// codeOf returns the code of err, CodeInternal if it is not known.
+func codeOf(err error) Code {
+	for i := range codes {
+		for _, target := range codes[i].errs {
+			if errors.Is(err, target) {
+				return codes[i].code
+			}
+		}
+	}
+	return CodeInternal
+}

@@ -1,0 +1,166 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+)
+
+// consistencies of a read.
+const (
+	linearizable = "linearizable"
+	local        = "local"
+)
+
+// A getOptions is what the query and head of a read ask for.
+type getOptions struct {
+	local bool
+	// wait is how long to wait for a change from the version held; held is set
+	// if the request names one.
+	wait     time.Duration
+	held     kv.Position
+	hasHeld  bool
+	wantJSON bool
+}
+
+// get answers GET and HEAD of a key.
+func (r *request) get() error {
+	form, err := r.negotiate(mediaBytes, mediaJSON, mediaSSE)
+	if err != nil {
+		return err
+	}
+	if form == 2 && r.method == methodGet {
+		return r.watchKey()
+	}
+	opts := getOptions{wantJSON: form == 1}
+	if err := r.getOptions(&opts); err != nil {
+		return err
+	}
+	if err := r.charge(ratelimit.Read, 1); err != nil {
+		return err
+	}
+	e, at, err := r.read(opts.local)
+	if err != nil {
+		return err
+	}
+	if opts.wait > 0 && opts.unchanged(e, at) {
+		if e, at, err = r.await(&opts, at); err != nil {
+			return err
+		}
+	}
+	r.position(at)
+	switch {
+	case e == nil:
+		return refuse(CodeKeyNotFound, "there is no key %.200q", r.key)
+	case opts.hasHeld && opts.holds(e, at):
+		r.etag(at.Epoch, e.Mod)
+		r.f.Response.SetStatusCode(304)
+		return nil
+	}
+	r.show(e, at, opts.wantJSON)
+	return nil
+}
+
+// getOptions reads the conditions and parameters of a read.
+func (r *request) getOptions(o *getOptions) error {
+	if err := r.unconditional(fieldIfMatch, fieldIfFence); err != nil {
+		return err
+	}
+	if err := r.unconditional(dated...); err != nil {
+		return err
+	}
+	if r.head.has(fieldIfNoneMatch) {
+		o.held, o.hasHeld = parseETag(r.head.get(fieldIfNoneMatch))
+		if !o.hasHeld {
+			return refuse(CodeBadCondition, "If-None-Match of a read is one ETag as the server sent it")
+		}
+	}
+	if len(r.query) == 0 {
+		return nil
+	}
+	var err error
+	if o.local, err = r.consistency(); err != nil {
+		return err
+	}
+	text, ok, err := r.params.take("wait")
+	if err != nil {
+		return err
+	}
+	if ok {
+		if o.wait, ok = parseDuration(text); !ok || o.wait > maxWait {
+			return refuse(CodeBadDuration, "wait is a duration up to %v, not %.80q", maxWait, text)
+		}
+	}
+	return r.params.done()
+}
+
+// consistency takes the parameter consistency and reports whether it is local.
+func (r *request) consistency() (bool, error) {
+	text, ok, err := r.params.take("consistency")
+	if err != nil || !ok || text == linearizable {
+		return false, err
+	}
+	if text != local {
+		return false, refuse(CodeBadParameter, "consistency is linearizable or local, not %.80q", text)
+	}
+	r.number(nameLag, uint64(max(0, r.s.opts.Lag().Milliseconds())))
+	return true, nil
+}
+
+// holds reports whether e is the version that the caller names.
+func (o *getOptions) holds(e *kv.Entry, at kv.Position) bool {
+	return o.held == kv.Position{Epoch: at.Epoch, Rev: e.Mod}
+}
+
+// unchanged reports whether a wait is to go on: the version held is still
+// there or, without one, the key is still absent.
+func (o *getOptions) unchanged(e *kv.Entry, at kv.Position) bool {
+	if o.hasHeld {
+		return e != nil && o.holds(e, at)
+	}
+	return e == nil
+}
+
+// read returns the newest version of the key, nil if it is absent.
+func (r *request) read(local bool) (*kv.Entry, kv.Position, error) {
+	if local {
+		e, at := r.s.opts.Store.State().Get(r.key)
+		return e, at, nil
+	}
+	e, at, err := r.s.opts.Store.Get(r.s.waits.context(r.f.Time()), r.key)
+	return e, at, readError(err)
+}
+
+// readError tells a read that was given up from a write whose fate is unknown.
+func readError(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return &failure{code: CodeNoLeader, detail: "the read could not be confirmed in time", cause: err}
+	}
+	return err
+}
+
+// show answers with a version.
+func (r *request) show(e *kv.Entry, at kv.Position, asJSON bool) {
+	resp := &r.f.Response
+	r.etag(at.Epoch, e.Mod)
+	r.number(nameVersion, e.Version)
+	r.number(nameCreateRev, uint64(e.Create))
+	r.header(nameTier, valueMemory)
+	var now int64
+	if e.Deadline != 0 {
+		now = r.s.opts.Store.Now()
+		r.number(nameTTL, uint64(e.TTL(now)))
+	}
+	if asJSON {
+		r.out = appendEntry(r.out[:0], r.key, e, now, true)
+		r.json(200)
+		return
+	}
+	r.header(nameCSP, valueSandbox)
+	resp.Header.SetContentTypeBytes(typeBytes)
+	// An entry never changes, so its bytes are sent from where they are.
+	resp.SetBodyRaw(lend(e.Value()))
+}

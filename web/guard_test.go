@@ -1,0 +1,134 @@
+package web_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"keywatch/web"
+)
+
+type optionsOf = web.Options
+
+// trustLoopback makes the tests' own address a proxy whose word is taken.
+func trustLoopback(o *web.Options) {
+	o.TrustedProxy = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
+}
+
+// A name that an attacker controls can be made to resolve to 127.0.0.1; then
+// his page's requests have a matching Origin and Host, and only the Host itself
+// gives them away.
+func TestHost(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) {
+		o.Listen = []string{"127.0.0.1:7070", "kv.example:7070"}
+		o.AllowHost = []string{"Also.Example"}
+	})
+	for _, host := range []string{
+		"localhost", "localhost:7070", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:7070", "127.3.2.1", "[::1]:7070", "[::1]",
+		"kv.example", "kv.example:9", "also.example", "ALSO.example:80", "[::ffff:127.0.0.1]:80",
+	} {
+		w.want(201, "PUT", "/v1/kv/h/"+strings.Map(keyRune, host), "1", "Host", host)
+	}
+	for _, host := range []string{
+		"evil.example", "evil.example:7070", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "192.168.1.5:7070",
+		"[::2]", "localhost:x", "kv.example.", "2130706433", "0.0.0.0", "0x7f.1",
+	} {
+		r := w.refused(421, "host_not_allowed", "PUT", "/v1/kv/evil", "1", "Host", host, "Origin", "http://"+host)
+		if r.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: the answer can be read across origins", host)
+		}
+		w.refused(421, "host_not_allowed", "GET", "/healthz", "", "Host", host)
+	}
+}
+
+func keyRune(r rune) rune {
+	if r == ':' || r == '[' || r == ']' {
+		return '-'
+	}
+	return r
+}
+
+// Who listens on all addresses is reached under one of them, which a Host may
+// then name; nobody else's.
+func TestHostOfAnyAddress(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.Listen = []string{":7070"} })
+	w.want(200, "GET", "/healthz", "", "Host", "127.0.0.1:7070")
+	w.refused(421, "host_not_allowed", "GET", "/healthz", "", "Host", "192.0.2.1:7070")
+	w.refused(421, "host_not_allowed", "GET", "/healthz", "", "Host", "evil.example:7070")
+}
+
+// A page on the web can send requests to a local server; unless its origin is
+// allowed they must change nothing and show nothing.
+func TestOrigin(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.AllowOrigin = []string{"https://app.example:8443"} })
+	for _, origin := range []string{"http://" + w.addr, "https://" + w.addr, "https://app.example:8443", "HTTPS://APP.example:8443"} {
+		r := w.do("PUT", "/v1/kv/a", "1", "Origin", origin)
+		if r.status > 201 || r.header.Get("Access-Control-Allow-Origin") != origin {
+			t.Errorf("%s: got %d %v", origin, r.status, r.header)
+		}
+		if !strings.Contains(r.header.Get("Access-Control-Expose-Headers"), "ETag") {
+			t.Errorf("%s: the ETag is not exposed", origin)
+		}
+	}
+	for _, origin := range []string{
+		"http://evil.example", "null", "", "https://app.example", "http://app.example:8443", "https://app.example:8443.evil.example",
+		"http://localhost:5173", "http://" + w.addr + "/", "http://" + w.addr + ".evil.example",
+	} {
+		for _, method := range []string{"PUT", "GET", "OPTIONS"} {
+			r := w.refused(403, "origin_not_allowed", method, "/v1/kv/a", "", "Origin", origin)
+			if r.header.Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s: the answer can be read across origins", origin)
+			}
+		}
+	}
+	w.refused(403, "origin_not_allowed", "GET", "/v1/kv/a", "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors")
+	w.want(200, "GET", "/v1/kv/a", "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate")
+	// A stream is refused alike: an EventSource must give up here.
+	w.refused(403, "origin_not_allowed", "GET", "/v1/watch?key=a", "", "Origin", "http://evil.example", "Accept", "text/event-stream")
+}
+
+// Without a proper preflight a page that is allowed still cannot use conditions.
+func TestPreflight(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.AllowOrigin = []string{"https://app.example"} })
+	r := w.want(204, "OPTIONS", "/v1/kv/a", "", "Origin", "https://app.example",
+		"Access-Control-Request-Method", "PUT", "Access-Control-Request-Headers", "if-match", "Access-Control-Request-Private-Network", "true")
+	for name, want := range map[string]string{
+		"Access-Control-Allow-Origin":          "https://app.example",
+		"Access-Control-Allow-Methods":         "GET, HEAD, PUT, DELETE, OPTIONS",
+		"Access-Control-Allow-Private-Network": "true",
+		"Access-Control-Max-Age":               "600",
+	} {
+		if got := r.header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	for _, name := range []string{"If-Match", "If-None-Match", "If-Fence", "Idempotency-Key", "Authorization", "Content-Type"} {
+		if !strings.Contains(r.header.Get("Access-Control-Allow-Headers"), name) {
+			t.Errorf("%s is not admitted", name)
+		}
+	}
+	w.refused(404, "no_route", "OPTIONS", "/v1/nothing", "", "Origin", "https://app.example", "Access-Control-Request-Method", "PUT")
+}
+
+// An option that cannot mean what it says must be found at start.
+func TestBadOptions(t *testing.T) {
+	log, hub := newStore(t, params())
+	for _, change := range []func(*web.Options){
+		func(o *web.Options) { o.Store = nil },
+		func(o *web.Options) { o.Hub = nil },
+		func(o *web.Options) { o.AllowOrigin = []string{"app.example"} },
+		func(o *web.Options) { o.AllowOrigin = []string{"https://app.example/"} },
+		func(o *web.Options) { o.AllowHost = []string{"http://a"} },
+		func(o *web.Options) { o.Listen = []string{"localhost"} },
+		func(o *web.Options) { o.Durability = "paper" },
+		func(o *web.Options) { o.MaxBody = -1 },
+		func(o *web.Options) { o.ReadTimeout = -1 },
+	} {
+		opts := web.Options{Store: storeOf(log), Hub: hub}
+		change(&opts)
+		if s, err := web.New(opts); err == nil {
+			t.Errorf("options were taken: %+v", opts)
+			_ = s.Shutdown(t.Context())
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/watch"
+	"keywatch/web"
+)
+
+const epoch = kv.Epoch(0x7f3a9c21)
+
+// A directLog applies each command at once, as a log of one node would after
+// its fsync. fail, if set, is asked before each.
+type directLog struct {
+	mu    sync.Mutex
+	state *kv.State
+	index uint64
+	fail  func(ctx context.Context, c *kv.Command) error
+	// barrier, if set, takes the place of an immediate answer.
+	barrier func(ctx context.Context) error
+	start   time.Time
+}
+
+func (l *directLog) Now() int64 { return time.Since(l.start).Milliseconds() }
+
+func (l *directLog) ReadBarrier(ctx context.Context) error {
+	if l.barrier != nil {
+		return l.barrier(ctx)
+	}
+	return nil
+}
+
+func (l *directLog) Propose(ctx context.Context, c *kv.Command) (kv.Result, error) {
+	if l.fail != nil {
+		if err := l.fail(ctx, c); err != nil {
+			return kv.Result{}, err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.apply(kv.EncodeEntry(l.Now(), c))
+}
+
+// apply applies an entry; the caller holds mu, or is alone.
+func (l *directLog) apply(entry []byte) (kv.Result, error) {
+	l.index++
+	results, err := l.state.Apply(l.index, 1, entry)
+	if err != nil {
+		return kv.Result{}, err
+	}
+	return results[0], nil
+}
+
+// A world is a server with everything behind it, on a port of its own.
+type world struct {
+	t      testing.TB
+	log    *directLog
+	state  *kv.State
+	hub    *watch.Hub
+	server *web.Server
+	addr   string
+	client *http.Client
+}
+
+// newStore returns a state, the log that feeds it and the hub that it tells.
+func newStore(t testing.TB, params kv.Params) (*directLog, *watch.Hub) {
+	hub := watch.New(watch.Options{})
+	t.Cleanup(hub.Close)
+	state := kv.NewState(kv.StateOptions{Publisher: hub})
+	hub.Bind(state)
+	log := &directLog{state: state, start: time.Now()}
+	var b kv.EntryBuilder
+	b.Reset(nil)
+	b.AddSetup(kv.Setup{Epoch: epoch, Params: params})
+	if _, err := log.apply(b.Finish(0)); err != nil {
+		t.Fatal(err)
+	}
+	return log, hub
+}
+
+func newWorld(t testing.TB, change ...func(*web.Options)) *world {
+	return newWorldWith(t, kv.Params{}, kv.Limits{}, change...)
+}
+
+func newWorldWith(t testing.TB, params kv.Params, limits kv.Limits, change ...func(*web.Options)) *world {
+	t.Helper()
+	log, hub := newStore(t, params)
+	opts := web.Options{
+		Store: kv.NewStore(log.state, log, limits), Hub: hub, Durability: web.DurabilityMemory,
+		Listen: []string{"127.0.0.1:0"},
+	}
+	for _, c := range change {
+		c(&opts)
+	}
+	server, err := web.New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ln) }()
+	w := &world{
+		t: t, log: log, state: log.state, hub: hub, server: server, addr: ln.Addr().String(),
+		client: &http.Client{Transport: &http.Transport{DisableCompression: true}},
+	}
+	t.Cleanup(func() {
+		w.client.CloseIdleConnections()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-done; !errors.Is(err, web.ErrServerClosed) {
+			t.Errorf("Serve: %v, want ErrServerClosed", err)
+		}
+	})
+	return w
+}
+
+// A reply is an answer that was read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// field returns a member of the JSON body, nil if there is none.
+func (r reply) field(name string) any {
+	var doc map[string]any
+	_ = json.Unmarshal([]byte(r.body), &doc)
+	return doc[name]
+}
+
+// code returns the code of a problem.
+func (r reply) code() string {
+	code, _ := r.field("code").(string)
+	return code
+}
+
+// do sends a request; headers are name and value in turn.
+func (w *world) do(method, path, body string, headers ...string) reply {
+	w.t.Helper()
+	req, err := http.NewRequest(method, "http://"+w.addr+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			req.Host = headers[i+1]
+			continue
+		}
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	resp, err := w.client.Do(req)
+	if err != nil {
+		w.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return reply{status: resp.StatusCode, header: resp.Header, body: string(b)}
+}
+
+// want sends a request and checks the status.
+func (w *world) want(status int, method, path, body string, headers ...string) reply {
+	w.t.Helper()
+	r := w.do(method, path, body, headers...)
+	if r.status != status {
+		w.t.Fatalf("%s %s: got %d %s, want %d", method, path, r.status, r.body, status)
+	}
+	return r
+}
+
+// refused sends a request that must be answered with a problem of this status
+// and code, and must change nothing.
+func (w *world) refused(status int, code, method, path, body string, headers ...string) reply {
+	w.t.Helper()
+	before := w.state.Position()
+	r := w.do(method, path, body, headers...)
+	if r.status != status || r.code() != code {
+		w.t.Errorf("%s %.200s: got %d %s, want %d %s", method, path, r.status, r.body, status, code)
+	}
+	if got := r.header.Get("Content-Type"); got != "application/problem+json" {
+		w.t.Errorf("%s %.200s: Content-Type is %q", method, path, got)
+	}
+	if after := w.state.Position(); after != before {
+		w.t.Errorf("%s %.200s: position went from %v to %v", method, path, before, after)
+	}
+	return r
+}
+
+// raw sends bytes on a connection of its own and returns all that comes back.
+func (w *world) raw(request string) string {
+	w.t.Helper()
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		w.t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if _, err := io.Copy(&b, conn); err != nil {
+		w.t.Fatalf("read: %v after %q", err, b.String())
+	}
+	return b.String()
+}
+
+func params() kv.Params { return kv.Params{} }
+
+func storeOf(log *directLog) *kv.Store { return kv.NewStore(log.state, log, kv.Limits{}) }

@@ -1,0 +1,99 @@
+package web
+
+import "github.com/valyala/fasthttp"
+
+// field is one request header that the server reads.
+type field uint8
+
+const (
+	fieldAccept field = iota
+	fieldIfMatch
+	fieldIfNoneMatch
+	fieldIfModifiedSince
+	fieldIfUnmodifiedSince
+	fieldIfRange
+	fieldIfFence
+	fieldIdemKey
+	fieldOrigin
+	fieldContentEncoding
+	fieldLastEventID
+	fieldForwardedFor
+	fieldFetchSite
+	fieldFetchMode
+	fieldPreflightMethod
+	fieldPreflightPrivate
+	fields
+)
+
+// A head is what a request's header says, read in one pass. Its slices belong
+// to the request.
+type head struct {
+	values [fields][]byte
+	// present and repeated have a bit for each field.
+	present, repeated uint32
+}
+
+func (h *head) has(f field) bool   { return h.present&(1<<f) != 0 }
+func (h *head) twice(f field) bool { return h.repeated&(1<<f) != 0 }
+func (h *head) get(f field) []byte { return h.values[f] }
+
+// read collects the fields that the server knows.
+func (h *head) read(header *fasthttp.RequestHeader) {
+	h.present, h.repeated = 0, 0
+	for key, value := range header.All() {
+		f, ok := fieldOf(key)
+		if !ok {
+			continue
+		}
+		if !h.has(f) {
+			h.present |= 1 << f
+			h.values[f] = value
+			continue
+		}
+		h.repeated |= 1 << f
+		joined := append([]byte(nil), h.values[f]...)
+		h.values[f] = append(append(joined, ", "...), value...)
+	}
+}
+
+// clear drops what the head holds of the request.
+func (h *head) clear() { *h = head{} }
+
+// fieldOf returns the field of a header name as fasthttp normalises it.
+func fieldOf(key []byte) (field, bool) {
+	switch string(key) {
+	case "Accept":
+		return fieldAccept, true
+	case "If-Match":
+		return fieldIfMatch, true
+	case "If-None-Match":
+		return fieldIfNoneMatch, true
+	case "If-Modified-Since":
+		return fieldIfModifiedSince, true
+	case "If-Unmodified-Since":
+		return fieldIfUnmodifiedSince, true
+	case "If-Range":
+		return fieldIfRange, true
+	case "If-Fence":
+		return fieldIfFence, true
+	case "Idempotency-Key":
+		return fieldIdemKey, true
+	case "Origin":
+		return fieldOrigin, true
+	case "Content-Encoding":
+		return fieldContentEncoding, true
+	case "Last-Event-Id":
+		return fieldLastEventID, true
+	case "X-Forwarded-For":
+		return fieldForwardedFor, true
+	case "Sec-Fetch-Site":
+		return fieldFetchSite, true
+	case "Sec-Fetch-Mode":
+		return fieldFetchMode, true
+	case "Access-Control-Request-Method":
+		return fieldPreflightMethod, true
+	case "Access-Control-Request-Private-Network":
+		return fieldPreflightPrivate, true
+	}
+	return 0, false
+}

@@ -1,0 +1,164 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"io"
+	"strconv"
+	"time"
+)
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// operate answers the routes for whoever runs the server.
+func (r *request) operate() error {
+	if err := r.params.done(); err != nil {
+		return err
+	}
+	switch r.route {
+	case routeHealth:
+		r.text(200, "ok\n")
+		return nil
+	case routeReady:
+		return r.ready()
+	case routeStatus:
+		return r.status()
+	case routeMetrics:
+		r.s.gather(r.f)
+		return nil
+	case routeOpenAPI:
+		r.f.Response.Header.SetContentTypeBytes(typeYAML)
+		r.f.Response.SetBodyRaw(openAPI)
+		return nil
+	case routeCheckpoint:
+		return r.work(r.s.opts.Admin.Checkpoint)
+	case routeCompact:
+		return r.work(r.s.opts.Admin.Compact)
+	}
+	return r.backup()
+}
+
+func (r *request) text(status int, body string) {
+	r.f.Response.SetStatusCode(status)
+	r.f.Response.Header.SetContentTypeBytes(typeText)
+	r.f.Response.SetBodyString(body)
+}
+
+// ready answers whether requests are served.
+func (r *request) ready() error {
+	if r.s.stopping.Load() {
+		return &failure{code: CodeStopping, detail: "the server is stopping"}
+	}
+	if err := r.s.opts.Ready(); err != nil {
+		return err
+	}
+	r.text(200, "ready\n")
+	return nil
+}
+
+// A statusDocument is the body of /v1/status.
+type statusDocument struct {
+	Version     string `json:"version"`
+	Ready       bool   `json:"ready"`
+	Reason      string `json:"reason,omitempty"`
+	Position    string `json:"position"`
+	Durability  string `json:"durability"`
+	Keys        int    `json:"keys"`
+	Bytes       int64  `json:"bytes"`
+	LogTime     int64  `json:"log_time_ms"`
+	Index       uint64 `json:"index"`
+	Watchers    int    `json:"watchers"`
+	Streams     int    `json:"streams"`
+	Connections int64  `json:"connections"`
+	Detail      any    `json:"detail,omitempty"`
+}
+
+func (r *request) status() error {
+	s := r.s
+	state := s.opts.Store.State()
+	stats := state.Stats()
+	d := statusDocument{
+		Version: s.opts.Version, Ready: true, Position: state.Position().String(),
+		Durability: string(s.durability), Keys: stats.Keys, Bytes: stats.Bytes,
+		LogTime: stats.Time, Index: stats.Index, Watchers: s.opts.Hub.Stats().Watchers,
+		Streams: s.streams.Len(), Connections: s.conns.open.Load(),
+	}
+	if err := s.opts.Ready(); err != nil {
+		d.Ready, d.Reason = false, string(failureOf(err).code)
+	}
+	if s.opts.Admin.Status != nil {
+		d.Detail = s.opts.Admin.Status()
+	}
+	body, err := json.Marshal(&d)
+	if err != nil {
+		return err
+	}
+	r.position(state.Position())
+	r.out = append(r.out[:0], body...)
+	r.json(200)
+	return nil
+}
+
+// work runs a job of the operator's and answers when it is done.
+func (r *request) work(job func(context.Context) error) error {
+	if err := r.encoding(); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := job(r.s.life); err != nil {
+		return err
+	}
+	r.out = appendNumber(append(r.out[:0], '{'), "took_ms", uint64(time.Since(began).Milliseconds()))
+	r.out = append(r.out, '}')
+	r.json(200)
+	return nil
+}
+
+// backup answers with a backup as it is made. A body that is cut off has no
+// end, which clients of HTTP/1.1 notice.
+func (r *request) backup() error {
+	admin := &r.s.opts.Admin
+	ctx, cancel := context.WithCancel(r.s.life)
+	out, in := io.Pipe()
+	r.s.pipes.Go(func() {
+		defer cancel()
+		_, err := admin.Backup(ctx, in)
+		_ = in.CloseWithError(err) // nil is the end of the file
+	})
+	b := &backupReader{pipe: out, buf: bufio.NewReaderSize(out, 64<<10), cancel: cancel, stall: r.stallGuard()}
+	if _, err := b.buf.Peek(1); err != nil && err != io.EOF {
+		_ = b.Close()
+		return err
+	}
+	if admin.BackupSize != nil {
+		r.header(nameBackupSize, strconv.AppendInt(r.num[:0], admin.BackupSize(), 10))
+	}
+	r.f.Response.Header.SetContentTypeBytes(typeBytes)
+	r.f.Response.SetBodyStream(b, -1)
+	return nil
+}
+
+// A backupReader passes a backup on to a client.
+type backupReader struct {
+	pipe   *io.PipeReader
+	buf    *bufio.Reader
+	cancel context.CancelFunc
+	stall  func() error
+}
+
+// Read implements io.Reader.
+func (b *backupReader) Read(p []byte) (int, error) {
+	if err := b.stall(); err != nil {
+		return 0, err
+	}
+	return b.buf.Read(p)
+}
+
+// Close ends the backup, if it has not ended.
+func (b *backupReader) Close() error {
+	b.cancel()
+	return b.pipe.Close()
+}

@@ -1,0 +1,169 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+	"keywatch/watch"
+)
+
+// Limits of requests that Options do not change.
+const (
+	// maxHead is the largest request head in bytes.
+	maxHead = 16 << 10
+	// maxWait bounds a wait for a change.
+	maxWait = 5 * time.Minute
+	// maxIdemKey is the largest Idempotency-Key in bytes.
+	maxIdemKey = 128
+	// inlineMax is the largest value that a 412 answer shows.
+	inlineMax = 64 << 10
+	// pageBytes ends a page of a list.
+	pageBytes = 8 << 20
+	// pageDefault and pageMax bound the entries of a page.
+	pageDefault, pageMax = 100, 10_000
+)
+
+// Durabilities of an acknowledged write.
+const (
+	DurabilityMemory   = "memory"
+	DurabilityBuffered = "buffered"
+	DurabilityFsync    = "fsync"
+)
+
+// Admin is what the operator's routes do. A nil func makes its route 404.
+type Admin struct {
+	// Checkpoint and Compact return when the work is done.
+	Checkpoint func(ctx context.Context) error
+	Compact    func(ctx context.Context) error
+	// Backup writes a consistent copy of the store to w and returns its size.
+	Backup func(ctx context.Context, w io.Writer) (int64, error)
+	// BackupSize estimates the size of a backup in bytes.
+	BackupSize func() int64
+	// Status returns what /v1/status shows beside its own fields, as a value
+	// that encoding/json can write; nil for nothing.
+	Status func() any
+}
+
+// Options configure a Server. Store and Hub are required; the zero value of
+// each other field is its default.
+type Options struct {
+	Store *kv.Store
+	Hub   *watch.Hub
+	// Limiter counts what callers ask for; nil limits nothing. Callers on
+	// loopback addresses are exempt unless RateLoopback is set.
+	Limiter      *ratelimit.Limiter
+	RateLoopback bool
+
+	// Listen names the addresses served, host:port, which requests may name as
+	// their Host beside loopback names and addresses. An unspecified host
+	// stands for the address at which each connection arrived.
+	Listen []string
+	// AllowHost are further host names, without port, that requests may name.
+	AllowHost []string
+	// AllowOrigin are further origins, such as https://app.example:8443, whose
+	// pages may use the server.
+	AllowOrigin []string
+	// TrustedProxy are the peers whose X-Forwarded-For is believed.
+	TrustedProxy []netip.Prefix
+
+	// MaxBody is the largest request body in bytes; by default what the
+	// store's limits allow for a batch.
+	MaxBody int
+	// MaxConnections bounds the connections with ordinary requests, and
+	// MaxStreams those that watch; 10,000 and 100,000.
+	MaxConnections, MaxStreams int
+	// RequestTimeout is how long a request waits for the log; 10 s.
+	RequestTimeout time.Duration
+	// ReadTimeout bounds reading one request, IdleTimeout the time between
+	// requests of a connection, and WriteTimeout each answer, or each part of
+	// a long one; 1, 2 and 1 minutes.
+	ReadTimeout, IdleTimeout, WriteTimeout time.Duration
+	// Heartbeat is how often an idle stream is sent its position; 15 s.
+	Heartbeat time.Duration
+
+	// Durability is what an acknowledged write has reached: one of the
+	// Durability constants, by default DurabilityFsync.
+	Durability string
+	// Ready returns nil, or why requests cannot be served yet, an error such
+	// as kv.ErrStarting; nil is always ready.
+	Ready func() error
+	// Lag returns how far local reads are behind; nil is never.
+	Lag func() time.Duration
+
+	Admin Admin
+	// Version is shown by /v1/status.
+	Version string
+	// Registry receives the server's metrics and is served at /metrics; by
+	// default a new one, with those of the Go runtime and the process.
+	Registry *prometheus.Registry
+	// Logger is where failures are reported; nothing is by default.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxBody == 0 {
+		o.MaxBody = o.Store.Limits().Command
+	}
+	setInt(&o.MaxConnections, 10_000)
+	setInt(&o.MaxStreams, 100_000)
+	setDuration(&o.RequestTimeout, 10*time.Second)
+	setDuration(&o.ReadTimeout, time.Minute)
+	setDuration(&o.IdleTimeout, 2*time.Minute)
+	setDuration(&o.WriteTimeout, time.Minute)
+	setDuration(&o.Heartbeat, 15*time.Second)
+	if o.Durability == "" {
+		o.Durability = DurabilityFsync
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
+	if o.Lag == nil {
+		o.Lag = func() time.Duration { return 0 }
+	}
+	return o
+}
+
+func setInt(field *int, value int) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+func setDuration(field *time.Duration, value time.Duration) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// validate returns an error that names the first field that cannot be used.
+func (o Options) validate() error {
+	if o.Store == nil || o.Hub == nil {
+		return errors.New("web: Store and Hub are required")
+	}
+	switch o.Durability {
+	case "", DurabilityMemory, DurabilityBuffered, DurabilityFsync:
+	default:
+		return fmt.Errorf("web: unknown durability %q", o.Durability)
+	}
+	if o.MaxBody < 0 || o.MaxConnections < 0 || o.MaxStreams < 0 {
+		return errors.New("web: a limit is negative")
+	}
+	for _, d := range []time.Duration{o.RequestTimeout, o.ReadTimeout, o.IdleTimeout, o.WriteTimeout, o.Heartbeat} {
+		if d < 0 {
+			return errors.New("web: a timeout is negative")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package web
+
+import (
+	"time"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+)
+
+// write returns a command with what any write may carry, and checks what holds
+// for all.
+func (r *request) write() (c kv.Command, err error) {
+	if err := r.encoding(); err != nil {
+		return c, err
+	}
+	if err := r.unconditional(dated...); err != nil {
+		return c, err
+	}
+	if c.Fences, err = r.fences(); err != nil {
+		return c, err
+	}
+	c.Idem, err = r.idem()
+	return c, err
+}
+
+// encoding refuses bodies that are compressed.
+func (r *request) encoding() error {
+	coding := r.head.get(fieldContentEncoding)
+	if r.head.has(fieldContentEncoding) && string(coding) != "identity" {
+		return refuse(CodeEncodingNotSupported, "bodies with Content-Encoding %.40q are not read", coding)
+	}
+	return nil
+}
+
+// put answers PUT of a key.
+func (r *request) put() error {
+	c, err := r.write()
+	if err != nil {
+		return err
+	}
+	if c.Checks, err = r.checks(nil); err != nil {
+		return err
+	}
+	op := [1]kv.Op{{Kind: kv.OpPut, Key: r.key, Value: r.body()}}
+	if err := r.putParams(&op[0]); err != nil {
+		return err
+	}
+	c.Ops = op[:]
+	return r.runWrite(&c)
+}
+
+// putParams reads the query of a put.
+func (r *request) putParams(op *kv.Op) error {
+	if len(r.query) == 0 {
+		return nil
+	}
+	text, ok, err := r.params.take("ttl")
+	if err != nil {
+		return err
+	}
+	if ok {
+		if op.TTL, err = parseTTL(text); err != nil {
+			return err
+		}
+	}
+	lease, hasLease, err := r.params.take("lease")
+	if err != nil {
+		return err
+	}
+	if err := r.params.done(); err != nil {
+		return err
+	}
+	if hasLease {
+		return leaseEnded(lease)
+	}
+	return nil
+}
+
+// leaseEnded is what a write that names a lease fails with: there are none.
+func leaseEnded(id string) error {
+	return refuse(CodeLeaseEnded, "there is no lease %.200q", id)
+}
+
+// delete answers DELETE of a key.
+func (r *request) delete() error {
+	c, err := r.write()
+	if err != nil {
+		return err
+	}
+	if err := r.unconditional(fieldIfNoneMatch); err != nil {
+		return err
+	}
+	if err := r.params.done(); err != nil {
+		return err
+	}
+	if c.Checks, err = r.checks(nil); err != nil {
+		return err
+	}
+	op := [1]kv.Op{{Kind: kv.OpDelete, Key: r.key}}
+	c.Ops = op[:]
+	return r.runWrite(&c)
+}
+
+// runWrite runs a command of one operation and answers for it.
+func (r *request) runWrite(c *kv.Command) error {
+	result, err := r.do(c, 1)
+	if err != nil {
+		return err
+	}
+	e := result.Ops[0].Entry
+	switch {
+	case c.Ops[0].Kind == kv.OpPut:
+		r.showPut(e, result.At.Epoch)
+	case e == nil:
+		return refuse(CodeKeyNotFound, "there is no key %.200q", r.key)
+	default:
+		r.f.Response.SetStatusCode(204)
+	}
+	return nil
+}
+
+// showPut answers for a put that ran.
+func (r *request) showPut(e *kv.Entry, epoch kv.Epoch) {
+	r.etag(epoch, e.Mod)
+	r.out = appendPutResult(append(r.out[:0], '{'), e)
+	r.out = append(r.out, '}')
+	if e.Version == 1 {
+		r.json(201)
+		return
+	}
+	r.json(200)
+}
+
+// do charges and runs a command, sets the headers of its result, and turns the
+// outcomes that are answered with a problem into failures.
+func (r *request) do(c *kv.Command, cost int) (kv.Result, error) {
+	class := ratelimit.Write
+	if c.ReadOnly() {
+		class = ratelimit.Read
+	}
+	if err := r.charge(class, cost); err != nil {
+		return kv.Result{}, err
+	}
+	result, err := r.s.opts.Store.Do(r.s.waits.context(r.f.Time()), c)
+	if err != nil {
+		if class == ratelimit.Read {
+			err = readError(err)
+		}
+		return result, r.withLimit(err)
+	}
+	if result.At.Epoch != 0 || result.At.Rev != 0 {
+		r.position(result.At)
+	}
+	if class == ratelimit.Write {
+		r.header(nameDurability, r.s.durability)
+	}
+	if result.Replayed {
+		r.header(nameReplayed, valueTrue)
+	}
+	return result, r.outcome(c, &result)
+}
+
+// outcome returns the failure that a result is answered with, nil if none.
+func (r *request) outcome(c *kv.Command, result *kv.Result) error {
+	f := &failure{current: result.Current, noValue: result.CurrentNoValue, index: result.Failed, hasIndex: true}
+	switch result.Outcome {
+	case kv.CheckFailed:
+		f.code, f.detail, f.compared = CodeCheckFailed, "a check failed, and nothing was changed", true
+		f.key = c.Checks[result.Failed].Key
+		if r.route != routeBatch {
+			f.code, f.detail, f.hasIndex = CodeCompareFailed, "the key is not what the request expects", false
+		}
+	case kv.FenceLost:
+		f.code, f.lock = CodeFenceLost, c.Fences[result.Failed].Lock
+		f.key = kv.ReservedPrefix + f.lock
+		f.detail = "the lock is not held under this token, and nothing was changed"
+	case kv.TooMany:
+		most := r.s.opts.Store.State().Params().DeleteMax
+		return &failure{code: CodeBatchTooLarge, detail: "more keys begin with the prefix than one request may delete", limit: most}
+	case kv.IdemMismatch:
+		return refuse(CodeIdempotencyMismatch, "the Idempotency-Key was used for another request")
+	case kv.IdemCallerFull:
+		most := r.s.opts.Store.State().Params().IdemPerCaller
+		return &failure{code: CodeRateLimited, detail: "too many requests with an Idempotency-Key are remembered for this caller", limit: most, retry: idemRetry}
+	case kv.IdemFull:
+		most := r.s.opts.Store.State().Params().IdemMax
+		return &failure{code: CodeMemoryFull, detail: "too many requests with an Idempotency-Key are remembered", limit: most, retry: idemRetry}
+	default:
+		return nil
+	}
+	return f
+}
+
+// idemRetry is what a caller is told to wait where only time helps.
+const idemRetry = 10 * time.Second
+
+// withLimit adds the bound that err says was exceeded.
+func (r *request) withLimit(err error) error {
+	f := failureOf(err)
+	limits := r.s.opts.Store.Limits()
+	switch f.code {
+	case CodeValueTooLarge:
+		f.limit = limits.Value
+	case CodeBatchTooLarge:
+		f.limit = limits.Command
+	}
+	return f
+}

@@ -1,0 +1,243 @@
+package web
+
+import (
+	"bytes"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"keywatch/kv"
+)
+
+// Names and values of headers, as they go out.
+var (
+	nameCacheControl = []byte("Cache-Control")
+	nameVary         = []byte("Vary")
+	nameSniff        = []byte("X-Content-Type-Options")
+	nameCSP          = []byte("Content-Security-Policy")
+	nameAllow        = []byte("Allow")
+	nameETag         = []byte("ETag")
+	nameRetryAfter   = []byte("Retry-After")
+	namePosition     = []byte("Keywatch-Position")
+	nameDurability   = []byte("Keywatch-Durability")
+	nameVersion      = []byte("Keywatch-Version")
+	nameCreateRev    = []byte("Keywatch-Create-Rev")
+	nameTTL          = []byte("Keywatch-TTL")
+	nameTier         = []byte("Keywatch-Tier")
+	nameLag          = []byte("Keywatch-Lag")
+	nameBackupSize   = []byte("Keywatch-Backup-Size")
+	nameReplayed     = []byte("Idempotency-Replayed")
+
+	valueNoStore = []byte("no-store")
+	valueVary    = []byte("Accept, Origin")
+	valueNosniff = []byte("nosniff")
+	valueSandbox = []byte("sandbox")
+	valueMemory  = []byte("memory")
+	valueTrue    = []byte("true")
+
+	typeProblem = []byte("application/problem+json")
+	typeJSON    = []byte("application/json")
+	typeNDJSON  = []byte("application/x-ndjson")
+	typeBytes   = []byte("application/octet-stream")
+	typeText    = []byte("text/plain; charset=utf-8")
+	typeYAML    = []byte("application/yaml")
+)
+
+// A request is one request while it is being answered. Its slices and its key
+// share memory with what fasthttp read, and are good until the handler returns.
+type request struct {
+	s *Server
+	f *fasthttp.RequestCtx
+	// c is nil where fiber was not asked, because it does not know the method.
+	c      *fiber.Ctx
+	route  route
+	method methods
+	head   head
+	// path and query are as on the wire; key is decoded and checked.
+	path, query []byte
+	key         string
+	params      params
+	// caller, once asked for, is the address that the request counts for.
+	caller []byte
+	exempt bool
+	// decoded and out are buffers that are kept from request to request.
+	decoded, out []byte
+	num          [32]byte
+}
+
+// keepOut is the largest out buffer that is kept from request to request.
+const keepOut = 64 << 10
+
+func (s *Server) acquire(f *fasthttp.RequestCtx, c *fiber.Ctx) *request {
+	r := s.requests.Get().(*request)
+	r.f, r.c = f, c
+	return r
+}
+
+func (s *Server) release(r *request) {
+	out, decoded, caller, params := r.out[:0], r.decoded[:0], r.caller[:0], r.params
+	if cap(out) > keepOut {
+		out = nil
+	}
+	params.names, params.values = params.names[:0], params.values[:0]
+	*r = request{s: s, out: out, decoded: decoded, caller: caller, params: params}
+	s.requests.Put(r)
+}
+
+// serve answers one request. c is nil if fiber does not know the method.
+func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx) {
+	r := s.acquire(f, c)
+	s.metrics.inFlight.Add(1)
+	defer func() {
+		if p := recover(); p != nil {
+			r.panicked(p)
+		}
+		s.metrics.inFlight.Add(-1)
+		s.metrics.count(r.route, r.method, f.Response.StatusCode())
+		s.release(r)
+	}()
+	r.common()
+	if err := r.answer(); err != nil {
+		r.fail(err)
+	}
+}
+
+// panicked answers for a handler that broke, so that the server lives on.
+func (r *request) panicked(p any) {
+	r.s.opts.Logger.Error("handler panicked", "route", routeNames[r.route], "panic", p, "stack", string(debug.Stack()))
+	r.problem(&failure{code: CodeInternal, detail: "internal error"})
+}
+
+// answer lets the request in, finds its route and runs it.
+func (r *request) answer() error {
+	r.head.read(&r.f.Request.Header)
+	r.method = methodOf(r.f.Method())
+	target, err := r.split()
+	if err != nil {
+		return err
+	}
+	var rest []byte
+	r.route, rest = match(target)
+	if err := r.admit(); err != nil {
+		return err
+	}
+	if !r.s.offers(r.route) {
+		r.route = routeNone
+		return refuse(CodeNoRoute, "there is nothing at %.200q", r.path)
+	}
+	if allowed[r.route]&r.method == 0 {
+		r.header(nameAllow, lend(allowed[r.route].String()))
+		return refuse(CodeMethodNotAllowed, "%.20q is not one of %s", r.f.Method(), allowed[r.route])
+	}
+	if r.method == methodOptions {
+		return r.options()
+	}
+	if err := r.serving(); err != nil {
+		return err
+	}
+	if r.route == routeKey || r.route == routeCAS {
+		if err := r.readKey(rest); err != nil {
+			return err
+		}
+	}
+	if err := r.params.parse(r.query); err != nil {
+		return err
+	}
+	return r.run()
+}
+
+// split cuts the request target into path and query, both as on the wire.
+func (r *request) split() (path []byte, err error) {
+	if p := r.f.Request.Header.Protocol(); string(p) != "HTTP/1.1" && string(p) != "HTTP/1.0" {
+		return nil, refuse(CodeBadRequest, "HTTP/1.1 and HTTP/1.0 are spoken here, not %.20q", p)
+	}
+	target := r.f.Request.Header.RequestURI()
+	if len(target) > 0 && target[0] != '/' {
+		// A target with scheme and host: what follows them is the path.
+		_, after, ok := bytes.Cut(target, []byte("://"))
+		slash := bytes.IndexByte(after, '/')
+		if !ok || slash < 0 {
+			return nil, refuse(CodeNoRoute, "the request target has no path")
+		}
+		target = after[slash:]
+	}
+	if bytes.IndexByte(target, '#') >= 0 {
+		return nil, refuse(CodeBadRequest, "the request target has a fragment")
+	}
+	r.path, r.query, _ = bytes.Cut(target, []byte{'?'})
+	return r.path, nil
+}
+
+// readKey decodes and checks the key that follows the route.
+func (r *request) readKey(rest []byte) error {
+	key, ok := unescape(r.decoded[:0], rest, false)
+	if !ok {
+		return refuse(CodeBadKey, "the path has a bad escape")
+	}
+	if len(key) < len(rest) {
+		r.decoded = key
+	}
+	r.key = borrow(key)
+	return kv.CheckKey(r.key)
+}
+
+// run calls the handler of the route.
+func (r *request) run() error {
+	switch r.route {
+	case routeKey:
+		switch r.method {
+		case methodPut:
+			return r.put()
+		case methodDelete:
+			return r.delete()
+		}
+		return r.get()
+	case routeKeys:
+		if r.method == methodDelete {
+			return r.deletePrefix()
+		}
+		return r.list()
+	case routeCAS:
+		return r.cas()
+	case routeBatch:
+		return r.batch()
+	case routeWatch:
+		return r.watch()
+	}
+	return r.operate()
+}
+
+// body returns the request's body as it was sent.
+func (r *request) body() []byte { return r.f.Request.Body() }
+
+// header sets a header, whose name must be in its final form.
+func (r *request) header(name, value []byte) { r.f.Response.Header.SetCanonical(name, value) }
+
+// number sets a header to a number.
+func (r *request) number(name []byte, n uint64) {
+	r.header(name, strconv.AppendUint(r.num[:0], n, 10))
+}
+
+// common sets what every answer says.
+func (r *request) common() {
+	r.header(nameCacheControl, valueNoStore)
+	r.header(nameVary, valueVary)
+	r.header(nameSniff, valueNosniff)
+}
+
+// position says at which position the answer stands.
+func (r *request) position(at kv.Position) { r.header(namePosition, at.AppendTo(r.num[:0])) }
+
+// etag sets the entity tag of a version.
+func (r *request) etag(epoch kv.Epoch, rev kv.Rev) {
+	r.header(nameETag, appendETag(r.num[:0], epoch, rev))
+}
+
+// json answers with r.out.
+func (r *request) json(status int) {
+	r.f.Response.SetStatusCode(status)
+	r.f.Response.Header.SetContentTypeBytes(typeJSON)
+	r.f.Response.SetBody(r.out)
+}

@@ -1,0 +1,150 @@
+package web
+
+import "strings"
+
+// A route is a place that requests can name. The zero route is none.
+type route uint8
+
+const (
+	routeNone route = iota
+	routeKey
+	routeKeys
+	routeCAS
+	routeBatch
+	routeWatch
+	routeHealth
+	routeReady
+	routeStatus
+	routeMetrics
+	routeOpenAPI
+	routeCheckpoint
+	routeCompact
+	routeBackup
+	routes
+)
+
+// routeNames label metrics and logs.
+var routeNames = [routes]string{
+	"none", "key", "keys", "cas", "batch", "watch", "healthz", "readyz", "status",
+	"metrics", "openapi", "checkpoint", "compact", "backup",
+}
+
+// The paths of the routes that name no key; those of a key begin with a prefix.
+const (
+	pathKeys   = "/v1/kv"
+	prefixKey  = "/v1/kv/"
+	prefixCAS  = "/v1/cas/"
+	pathBatch  = "/v1/batch"
+	pathWatch  = "/v1/watch"
+	pathStatus = "/v1/status"
+	pathAPI    = "/v1/openapi.yaml"
+)
+
+// methods is a set of methods.
+type methods uint8
+
+const (
+	methodGet methods = 1 << iota
+	methodHead
+	methodPut
+	methodPost
+	methodDelete
+	methodOptions
+)
+
+var methodNames = []struct {
+	bit  methods
+	name string
+}{
+	{methodGet, "GET"}, {methodHead, "HEAD"}, {methodPut, "PUT"},
+	{methodPost, "POST"}, {methodDelete, "DELETE"}, {methodOptions, "OPTIONS"},
+}
+
+// methodOf returns the bit of a method, 0 if no route has it.
+func methodOf(name []byte) methods {
+	for _, m := range methodNames {
+		if string(name) == m.name {
+			return m.bit
+		}
+	}
+	return 0
+}
+
+// String lists the methods as the Allow header does.
+func (m methods) String() string {
+	var names []string
+	for _, n := range methodNames {
+		if m&n.bit != 0 {
+			names = append(names, n.name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// allowed has the methods of each route.
+var allowed = [routes]methods{
+	routeKey:        methodGet | methodHead | methodPut | methodDelete | methodOptions,
+	routeKeys:       methodGet | methodHead | methodDelete | methodOptions,
+	routeCAS:        methodPost | methodOptions,
+	routeBatch:      methodPost | methodOptions,
+	routeWatch:      methodGet | methodPost | methodOptions,
+	routeHealth:     methodGet | methodHead | methodOptions,
+	routeReady:      methodGet | methodHead | methodOptions,
+	routeStatus:     methodGet | methodHead | methodOptions,
+	routeMetrics:    methodGet | methodHead | methodOptions,
+	routeOpenAPI:    methodGet | methodHead | methodOptions,
+	routeCheckpoint: methodPost | methodOptions,
+	routeCompact:    methodPost | methodOptions,
+	routeBackup:     methodGet | methodOptions,
+}
+
+// match returns the route of an undecoded path, and what follows the prefix of
+// a route that names a key.
+func match(path []byte) (r route, rest []byte) {
+	if len(path) > len(prefixKey) && string(path[:len(prefixKey)]) == prefixKey {
+		return routeKey, path[len(prefixKey):]
+	}
+	switch string(path) {
+	case pathKeys:
+		return routeKeys, nil
+	case pathBatch:
+		return routeBatch, nil
+	case pathWatch:
+		return routeWatch, nil
+	case "/healthz":
+		return routeHealth, nil
+	case "/readyz":
+		return routeReady, nil
+	case pathStatus:
+		return routeStatus, nil
+	case "/metrics":
+		return routeMetrics, nil
+	case pathAPI:
+		return routeOpenAPI, nil
+	case "/v1/admin/checkpoint":
+		return routeCheckpoint, nil
+	case "/v1/admin/compact":
+		return routeCompact, nil
+	case "/v1/admin/backup":
+		return routeBackup, nil
+	case prefixKey:
+		return routeKey, nil
+	}
+	if len(path) >= len(prefixCAS) && string(path[:len(prefixCAS)]) == prefixCAS {
+		return routeCAS, path[len(prefixCAS):]
+	}
+	return routeNone, nil
+}
+
+// offers reports whether the operator's routes that s was given include r.
+func (s *Server) offers(r route) bool {
+	switch r {
+	case routeCheckpoint:
+		return s.opts.Admin.Checkpoint != nil
+	case routeCompact:
+		return s.opts.Admin.Compact != nil
+	case routeBackup:
+		return s.opts.Admin.Backup != nil
+	}
+	return r != routeNone
+}

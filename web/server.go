@@ -1,0 +1,185 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+)
+
+// ErrServerClosed is returned by Serve after Shutdown was called.
+var ErrServerClosed = errors.New("server closed")
+
+// A Server answers requests. It is safe for concurrent use.
+type Server struct {
+	opts    Options
+	http    *fasthttp.Server
+	guard   guard
+	conns   connections
+	streams *streamRegistry
+	// durability is what answers to writes say.
+	durability []byte
+	metrics    *metrics
+	gather     fasthttp.RequestHandler
+	waits      patience
+	// requests holds idle *request values.
+	requests sync.Pool
+	// pipes counts the goroutines that produce backups.
+	pipes sync.WaitGroup
+
+	// stopping is set when Shutdown begins; draining is cancelled then, and
+	// life when the server stops waiting for what is in flight.
+	stopping     atomic.Bool
+	draining     context.Context
+	drain        context.CancelFunc
+	life         context.Context
+	kill         context.CancelFunc
+	shutdownOnce sync.Once
+	shutdownErr  error
+
+	mu struct {
+		sync.Mutex
+		closed    bool
+		listeners []net.Listener
+	}
+}
+
+// New returns a server, which must be ended with Shutdown. It fails if the
+// options cannot be used.
+func New(opts Options) (*Server, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	opts = opts.withDefaults()
+	guard, err := newGuard(opts)
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	s := &Server{opts: opts, guard: guard, durability: []byte(opts.Durability + "; copies=1/1")}
+	s.life, s.kill = context.WithCancel(context.Background())
+	s.draining, s.drain = context.WithCancel(s.life)
+	s.waits = patience{life: s.life, wait: opts.RequestTimeout}
+	s.requests.New = func() any { return &request{s: s} }
+	s.conns.init(opts.MaxConnections)
+	s.streams = newStreamRegistry(streamOptions{
+		hub: opts.Hub, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
+	})
+	if s.opts.Registry == nil {
+		s.opts.Registry = prometheus.NewRegistry()
+		registerProcess(s.opts.Registry)
+	}
+	if s.metrics, err = newMetrics(s); err != nil {
+		s.kill()
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	s.gather = gatherHandler(s.opts.Registry)
+	s.http = s.newHTTP()
+	return s, nil
+}
+
+// newHTTP makes the fiber application, of which one handler serves everything,
+// and returns the server under it.
+func (s *Server) newHTTP() *fasthttp.Server {
+	app := fiber.New(fiber.Config{
+		DisableStartupMessage:        true,
+		DisableDefaultContentType:    true,
+		DisablePreParseMultipartForm: true,
+		StrictRouting:                true,
+		CaseSensitive:                true,
+		BodyLimit:                    s.opts.MaxBody,
+		ReadBufferSize:               maxHead,
+		ReadTimeout:                  s.opts.ReadTimeout,
+		IdleTimeout:                  s.opts.IdleTimeout,
+		WriteTimeout:                 s.opts.WriteTimeout,
+		Concurrency:                  s.conns.hard,
+	})
+	app.Use(func(c *fiber.Ctx) error {
+		s.serve(c.Context(), c)
+		return nil
+	})
+	routed := app.Handler()
+	server := app.Server()
+	server.Handler = func(f *fasthttp.RequestCtx) {
+		// fiber answers methods that it does not know by itself, in plain text.
+		if methodOf(f.Method()) == 0 {
+			s.serve(f, nil)
+			return
+		}
+		routed(f)
+	}
+	server.ErrorHandler = s.malformed
+	server.ConnState = s.conns.changed
+	server.CloseOnShutdown = true
+	return server
+}
+
+// Handler returns what answers one request, for tests and benchmarks. Requests
+// must not outlive Shutdown.
+func (s *Server) Handler() fasthttp.RequestHandler { return s.http.Handler }
+
+// Serve answers the connections of ln until Shutdown, and then returns
+// ErrServerClosed; otherwise it returns what ended it. It closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	s.mu.Lock()
+	if s.mu.closed {
+		s.mu.Unlock()
+		_ = ln.Close()
+		return ErrServerClosed
+	}
+	s.mu.listeners = append(s.mu.listeners, ln)
+	s.mu.Unlock()
+	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns})
+	_ = ln.Close()
+	if s.stopping.Load() {
+		return ErrServerClosed
+	}
+	return err
+}
+
+// Shutdown stops the server. New requests are refused with 503, streams are
+// told to come back elsewhere, and requests in flight are waited for until ctx
+// ends; then every connection is closed. It returns ctx's error if something
+// had to be cut off. Further calls wait for the first and return the same.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.shutdownOnce.Do(func() { s.shutdownErr = s.shutdown(ctx) })
+	return s.shutdownErr
+}
+
+func (s *Server) shutdown(ctx context.Context) error {
+	// Refuse first, so that nothing new begins behind what is waited for.
+	s.stopping.Store(true)
+	s.closeListeners()
+	// Waits for a change end at once: they would outlast any grace.
+	s.drain()
+	// Streams and requests end side by side; neither waits for the other.
+	streams := make(chan error, 1)
+	go func() { streams <- s.streams.Close(ctx) }()
+	stopPoking := s.conns.pokeIdle(ctx)
+	err := s.http.ShutdownWithContext(ctx)
+	stopPoking()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil // the listeners were closed above
+	}
+	err = errors.Join(err, <-streams)
+	// What is left now is cut off, so that no goroutine outlives the server.
+	s.kill()
+	s.conns.closeAll()
+	s.pipes.Wait()
+	s.waits.close()
+	return err
+}
+
+func (s *Server) closeListeners() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.closed = true
+	for _, ln := range s.mu.listeners {
+		_ = ln.Close()
+	}
+}

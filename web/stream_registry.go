@@ -1,0 +1,129 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/watch"
+)
+
+// errTooManyStreams is returned when as many streams are open as are allowed.
+var errTooManyStreams = errors.New("too many streams")
+
+// streamOptions configure a streamRegistry. The zero value of each field but
+// hub is its default.
+type streamOptions struct {
+	hub *watch.Hub
+	// max bounds the streams open at once; 100,000.
+	max int
+	// writeTimeout is how long a client may take to accept one piece of a
+	// stream, writePiece bytes at most; 30 seconds.
+	writeTimeout time.Duration
+	// heartbeat is how long a stream may be silent; 15 seconds.
+	heartbeat time.Duration
+	logger    *slog.Logger
+}
+
+// A streamRegistry knows the streams that are open, which the HTTP server
+// forgets as soon as it has handed over their connections. It is safe for
+// concurrent use.
+type streamRegistry struct {
+	opts streamOptions
+
+	mu struct {
+		sync.Mutex
+		open    map[*stream]struct{}
+		closing bool
+	}
+	// idle is closed when no stream is open and none will be let in.
+	idle chan struct{}
+}
+
+func newStreamRegistry(opts streamOptions) *streamRegistry {
+	if opts.max == 0 {
+		opts.max = 100_000
+	}
+	if opts.writeTimeout == 0 {
+		opts.writeTimeout = 30 * time.Second
+	}
+	if opts.heartbeat == 0 {
+		opts.heartbeat = 15 * time.Second
+	}
+	if opts.logger == nil {
+		opts.logger = slog.New(slog.DiscardHandler)
+	}
+	r := &streamRegistry{opts: opts, idle: make(chan struct{})}
+	r.mu.open = make(map[*stream]struct{})
+	return r
+}
+
+// enter takes a place for s. It fails with errTooManyStreams or kv.ErrStopping.
+func (r *streamRegistry) enter(s *stream) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.closing {
+		return kv.ErrStopping
+	}
+	if len(r.mu.open) >= r.opts.max {
+		return errTooManyStreams
+	}
+	r.mu.open[s] = struct{}{}
+	return nil
+}
+
+// leave gives the place of s back.
+func (r *streamRegistry) leave(s *stream) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.mu.open, s)
+	if r.mu.closing && len(r.mu.open) == 0 {
+		close(r.idle)
+	}
+}
+
+// Len returns how many streams are open.
+func (r *streamRegistry) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.mu.open)
+}
+
+// Close lets no more streams in, says bye on each, with a retry of its own, and
+// waits until all have ended. When ctx ends first the rest are cut off; Close
+// waits for those too and returns ctx's error. It may be called twice.
+func (r *streamRegistry) Close(ctx context.Context) error {
+	for _, s := range r.close() {
+		s.watcher.End(watch.Goodbye(watch.CodeStopping))
+	}
+	select {
+	case <-r.idle:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, s := range r.close() {
+		s.cut()
+	}
+	<-r.idle
+	return ctx.Err()
+}
+
+// close sets closing and returns the streams that are open.
+func (r *streamRegistry) close() []*stream {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.mu.closing {
+		r.mu.closing = true
+		if len(r.mu.open) == 0 {
+			close(r.idle)
+		}
+	}
+	open := make([]*stream, 0, len(r.mu.open))
+	for s := range r.mu.open {
+		open = append(open, s)
+	}
+	return open
+}

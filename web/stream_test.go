@@ -1,0 +1,418 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"keywatch/kv"
+	"keywatch/web"
+)
+
+// A tail is a connection that got a stream.
+type tail struct {
+	t    testing.TB
+	conn net.Conn
+	r    *bufio.Reader
+	resp *http.Response
+	body *bufio.Reader
+}
+
+// ask sends a request head on conn and reads the head of the answer.
+func ask(t testing.TB, conn net.Conn, head ...string) *tail {
+	t.Helper()
+	// In one piece, from another goroutine: a pipe has no buffer.
+	go io.WriteString(conn, strings.Join(head, "\r\n")+"\r\n\r\n")
+	s := &tail{t: t, conn: conn, r: bufio.NewReader(conn)}
+	method, _, _ := strings.Cut(head[0], " ")
+	resp, err := http.ReadResponse(s.r, &http.Request{Method: method})
+	if err != nil {
+		t.Fatalf("%q: %v", head, err)
+	}
+	s.resp, s.body = resp, bufio.NewReader(resp.Body)
+	return s
+}
+
+// tail opens a stream over the network.
+func (w *world) tail(path string, headers ...string) *tail {
+	w.t.Helper()
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	return ask(w.t, conn, append([]string{"GET " + path + " HTTP/1.1", "Host: " + w.addr}, headers...)...)
+}
+
+// block returns the next lines up to and without an empty one.
+func (s *tail) block() string {
+	s.t.Helper()
+	var lines []string
+	for {
+		line, err := s.body.ReadString('\n')
+		if err != nil {
+			s.t.Fatalf("after %q: %v", lines, err)
+		}
+		if line == "\n" {
+			return strings.Join(lines, "")
+		}
+		lines = append(lines, line)
+	}
+}
+
+func (s *tail) want(blocks ...string) {
+	s.t.Helper()
+	for _, want := range blocks {
+		if got := s.block(); got != want {
+			s.t.Fatalf("got  %q\nwant %q", got, want)
+		}
+	}
+}
+
+// wantRetry fails unless the next block asks for 1 to 3 seconds.
+func (s *tail) wantRetry() {
+	s.t.Helper()
+	if got := s.block(); !regexp.MustCompile(`^retry: ([12]\d{3}|3000)\n$`).MatchString(got) {
+		s.t.Fatalf("got %q, want a retry of 1 to 3 s", got)
+	}
+}
+
+const (
+	sseReset  = "event: reset\ndata: {\"type\":\"reset\"}\nid: 7f3a9c21-0\n"
+	sseSynced = "event: synced\ndata: {\"type\":\"synced\"}\nid: 7f3a9c21-%d\n"
+)
+
+func ssePut(key, value string, rev, create, version int, id string) string {
+	data := fmt.Sprintf(`{"type":"put","key":%q,"value":%q,"rev":%d,"create_rev":%d,"version":%d}`, key, value, rev, create, version)
+	return "event: put\ndata: " + data + "\n" + id
+}
+
+func sseID(rev int) string { return fmt.Sprintf("id: 7f3a9c21-%d\n", rev) }
+
+// Without it the stream would not be what an EventSource, a proxy or curl reads,
+// in either version of HTTP.
+func TestStream(t *testing.T) {
+	w := newWorld(t)
+	w.want(201, "PUT", "/v1/kv/sensors/1", "20")
+	for _, c := range []struct {
+		proto, encoding string
+	}{{"HTTP/1.1", "chunked"}, {"HTTP/1.0", ""}} {
+		conn, err := net.Dial("tcp", w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		s := ask(t, conn, "GET /v1/watch?prefix=sensors/ "+c.proto, "Host: "+w.addr, "Origin: http://"+w.addr)
+		if got := strings.Join(s.resp.TransferEncoding, ","); got != c.encoding {
+			t.Errorf("%s: transfer encoding is %q, want %q", c.proto, got, c.encoding)
+		}
+		if !s.resp.Close || s.resp.StatusCode != 200 || s.resp.ContentLength != -1 {
+			t.Errorf("%s: got %+v, want 200 until the connection closes", c.proto, s.resp)
+		}
+		at := w.state.Position()
+		for name, want := range map[string]string{
+			"Content-Type": "text/event-stream", "Cache-Control": "no-store", "Vary": "Accept, Origin",
+			"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff", "Keywatch-Position": at.String(),
+			"Access-Control-Allow-Origin": "http://" + w.addr,
+		} {
+			if got := strings.Join(s.resp.Header.Values(name), " and "); got != want {
+				t.Errorf("%s: %s is %q, want %q", c.proto, name, got, want)
+			}
+		}
+		e, _ := w.state.Get("sensors/1")
+		s.wantRetry()
+		s.want(sseReset, ssePut("sensors/1", string(e.Value()), int(e.Mod), 1, int(e.Version), ""), fmt.Sprintf(sseSynced, at.Rev))
+		w.want(200, "PUT", "/v1/kv/sensors/1", "21.5")
+		next := int(at.Rev) + 1
+		s.want(ssePut("sensors/1", "21.5", next, 1, next, sseID(next)))
+	}
+}
+
+// Without it a client that asked for lines, or for no event names, would get
+// another form than it reads.
+func TestStreamForms(t *testing.T) {
+	w := newWorld(t)
+	lines := w.tail("/v1/watch?prefix=&state=0", "Accept: application/x-ndjson")
+	if got := lines.resp.Header.Get("Content-Type"); got != "application/x-ndjson" {
+		t.Errorf("got %q", got)
+	}
+	w.want(201, "PUT", "/v1/kv/a", "1")
+	for _, want := range []string{
+		`{"type":"synced","pos":"7f3a9c21-0"}`,
+		`{"type":"put","key":"a","value":"1","rev":1,"create_rev":1,"version":1,"pos":"7f3a9c21-1"}`,
+	} {
+		if got, err := lines.body.ReadString('\n'); got != want+"\n" {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+	unnamed := w.tail("/v1/watch?key=a&named=0")
+	unnamed.wantRetry()
+	unnamed.want("data: {\"type\":\"reset\"}\nid: 7f3a9c21-0\n")
+}
+
+// Without it Last-Event-ID would not bring a browser back to where it was.
+func TestStreamResumes(t *testing.T) {
+	w := newWorld(t)
+	for i := range 3 {
+		w.do("PUT", "/v1/kv/a", fmt.Sprint(i))
+	}
+	s := w.tail("/v1/kv/a", "Accept: text/event-stream", "Last-Event-ID: 7f3a9c21-2")
+	s.wantRetry()
+	s.want(ssePut("a", "2", 3, 1, 3, sseID(3)), fmt.Sprintf(sseSynced, 3))
+}
+
+// Without it HEAD would be answered with a stream that never ends.
+func TestStreamHead(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.MaxStreams = 1 })
+	w.want(201, "PUT", "/v1/kv/a", "1")
+	for _, path := range []string{"/v1/watch?key=a", "/v1/kv/a"} {
+		if r := w.do("HEAD", path, "", "Accept", "text/event-stream"); r.body != "" {
+			t.Errorf("got a body %q", r.body)
+		}
+	}
+	if got := w.hub.Stats().Watchers; got != 0 {
+		t.Errorf("got %d watchers, want 0", got)
+	}
+}
+
+// Without it what a client sends after its request would end the stream, or be
+// taken for another request.
+func TestStreamIgnoresWhatFollows(t *testing.T) {
+	w := newWorld(t)
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s := ask(t, conn, "GET /v1/watch?key=a&state=0 HTTP/1.1", "Host: "+w.addr, "",
+		"PUT /v1/kv/a HTTP/1.1", "Host: "+w.addr, "Content-Length: 1", "", "x"+strings.Repeat("y", 1<<16))
+	s.wantRetry()
+	s.want(fmt.Sprintf(sseSynced, 0))
+	w.want(201, "PUT", "/v1/kv/a", "1")
+	s.want(ssePut("a", "1", 1, 1, 1, sseID(1)))
+}
+
+// Without it streams would have no bound, a refusal would make an EventSource
+// give up for good, or a client that leaves would keep its place.
+func TestStreamPlaces(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.MaxStreams = 1 })
+	first := w.tail("/v1/watch?key=a")
+	w.refused(429, "too_many_connections", "GET", "/v1/watch?key=a", "", "Accept", "application/x-ndjson")
+	bye := w.want(200, "GET", "/v1/watch?key=a", "", "Accept", "text/event-stream")
+	form := regexp.MustCompile(`^retry: (\d{4})\nevent: bye\ndata: {"type":"bye","code":"too_many_connections","retry_ms":(\d{4})}\n\n$`)
+	if m := form.FindStringSubmatch(bye.body); m == nil || m[1] != m[2] {
+		t.Errorf("got %q", bye.body)
+	}
+	first.conn.Close()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		conn, err := net.Dial("tcp", w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := ask(t, conn, "GET /v1/watch?key=a HTTP/1.1", "Host: "+w.addr)
+		conn.Close()
+		if s.resp.StatusCode == 200 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the place of a client that left was not given to another")
+		}
+	}
+}
+
+// Without it clients would see a connection that breaks, all come back at the
+// same moment, or keep the server from stopping.
+func TestStreamsSayBye(t *testing.T) {
+	w := newWorld(t)
+	var tails []*tail
+	for range 20 {
+		s := w.tail("/v1/watch?prefix=")
+		s.wantRetry()
+		s.want(sseReset, fmt.Sprintf(sseSynced, 0))
+		tails = append(tails, s)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := w.server.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	retries := map[string]bool{}
+	form := regexp.MustCompile(`^retry: ([12]\d{3}|3000)\nevent: bye\ndata: {"type":"bye","code":"stopping","retry_ms":(\d{4})}\n$`)
+	for _, s := range tails {
+		got := s.block()
+		m := form.FindStringSubmatch(got)
+		if m == nil || m[1] != m[2] {
+			t.Fatalf("got %q", got)
+		}
+		retries[m[1]] = true
+		if rest, err := io.ReadAll(s.body); err != nil || len(rest) > 0 {
+			t.Errorf("got %q, %v after bye, want the end of the body", rest, err)
+		}
+	}
+	if len(retries) < 5 {
+		t.Errorf("20 streams were given only the retries %v", retries)
+	}
+}
+
+// bubble serves one connection without a network, inside a synctest bubble.
+func bubble(t *testing.T, test func(t *testing.T, w *world, conn net.Conn)) {
+	warm := newWorld(t) // fasthttp starts a goroutine for the date with its first answer
+	warm.want(200, "GET", "/healthz", "")
+	synctest.Test(t, func(t *testing.T) {
+		log, hub := newStore(t, kv.Params{})
+		server, err := web.New(web.Options{
+			Store: kv.NewStore(log.state, log, kv.Limits{}), Hub: hub, Durability: web.DurabilityMemory,
+			Listen: []string{"127.0.0.1:7070"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, conn := net.Pipe()
+		served := make(chan error, 1)
+		go func() {
+			plain := fasthttp.Server{Handler: server.Handler(), NoDefaultServerHeader: true}
+			served <- plain.ServeConn(conn)
+		}()
+		test(t, &world{t: t, log: log, state: log.state, hub: hub, server: server}, client)
+		client.Close()
+		if err := <-served; err != nil {
+			t.Errorf("ServeConn: %v", err)
+		}
+		synctest.Wait()
+		if got := hub.Stats().Watchers; got != 0 {
+			t.Errorf("got %d watchers at the end, want 0", got)
+		}
+		if err := server.Shutdown(context.Background()); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown: %v", err)
+		}
+		hub.Close()
+	})
+}
+
+func (w *world) write(key, value string) {
+	w.t.Helper()
+	c := &kv.Command{Ops: []kv.Op{{Kind: kv.OpPut, Key: key, Value: []byte(value)}}}
+	if _, err := w.log.Propose(context.Background(), c); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// Without it proxies would close idle streams, and the positions of idle clients
+// would grow too old to resume from.
+func TestStreamHeartbeat(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
+		s := ask(t, conn, "GET /v1/watch?key=a&state=0 HTTP/1.1", "Host: 127.0.0.1:7070")
+		s.wantRetry()
+		s.want(fmt.Sprintf(sseSynced, 0))
+		w.write("other", "1")
+		start := time.Now()
+		s.want("event: progress\ndata: {\"type\":\"progress\"}\nid: 7f3a9c21-1\n")
+		if got := time.Since(start); got != 15*time.Second {
+			t.Errorf("got a heartbeat after %v, want 15 s", got)
+		}
+	})
+}
+
+// Without it a client that stops reading would hold a goroutine and its place
+// for ever.
+func TestStreamWriteTimeout(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
+		s := ask(t, conn, "GET /v1/watch?key=a&state=0 HTTP/1.1", "Host: 127.0.0.1:7070")
+		s.wantRetry()
+		s.want(fmt.Sprintf(sseSynced, 0))
+		w.write("a", "1")
+		synctest.Wait()
+		if got := w.hub.Stats().Watchers; got != 1 {
+			t.Fatalf("got %d watchers, want 1", got)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got := w.hub.Stats().Watchers; got != 0 {
+			t.Errorf("got %d watchers after the write timeout, want 0", got)
+		}
+	})
+}
+
+// Without it a client that does not read would keep the server from stopping.
+func TestStalledStreamIsCutOff(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
+		s := ask(t, conn, "GET /v1/watch?key=a&state=0 HTTP/1.1", "Host: 127.0.0.1:7070")
+		s.wantRetry()
+		s.want(fmt.Sprintf(sseSynced, 0))
+		w.write("a", "1")
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := w.server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
+		}
+		if got := time.Since(start); got != time.Second {
+			t.Errorf("Shutdown took %v, want 1 s", got)
+		}
+		if got := w.hub.Stats().Watchers; got != 0 {
+			t.Errorf("got %d watchers after Shutdown, want 0", got)
+		}
+	})
+}
+
+// Without it a client that leaves would be noticed only by the next write.
+func TestStreamNoticesClientLeaving(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
+		s := ask(t, conn, "GET /v1/watch?key=a HTTP/1.1", "Host: 127.0.0.1:7070")
+		s.wantRetry()
+		s.want(sseReset, fmt.Sprintf(sseSynced, 0))
+		conn.Close()
+		synctest.Wait()
+		if got := w.hub.Stats().Watchers; got != 0 {
+			t.Errorf("got %d watchers, want 0", got)
+		}
+	})
+}
+
+// Without it many streams and writers at once could lose or repeat a change
+// between the ring and the socket.
+func TestManyStreams(t *testing.T) {
+	const streams, writers, writes = 40, 8, 50
+	w := newWorld(t)
+	var reading, writing sync.WaitGroup
+	for range streams {
+		s := w.tail("/v1/watch?prefix=k/&state=0")
+		reading.Go(func() {
+			s.block()
+			s.block()
+			for rev := 1; rev <= writers*writes; rev++ {
+				if got, id := s.block(), sseID(rev); !strings.HasSuffix(got, "\n"+id) {
+					t.Errorf("got %q, want %q", got, id)
+					return
+				}
+			}
+		})
+	}
+	for i := range writers {
+		writing.Go(func() {
+			for range writes {
+				w.do("PUT", fmt.Sprintf("/v1/kv/k/%d", i), "v")
+			}
+		})
+	}
+	writing.Wait()
+	reading.Wait()
+	if got := w.hub.Stats().Delivered; got != streams*writers*writes {
+		t.Errorf("got %d delivered, want %d", got, streams*writers*writes)
+	}
+}

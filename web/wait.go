@@ -1,0 +1,39 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"keywatch/kv"
+	"keywatch/watch"
+)
+
+// await waits until the key is not what it was at position at, and returns what
+// it is then. When the time is up it returns what there is, unchanged.
+func (r *request) await(o *getOptions, at kv.Position) (*kv.Entry, kv.Position, error) {
+	r.key = strings.Clone(r.key)
+	w, err := r.s.opts.Hub.Watch(watch.Request{
+		Keys: []string{r.key}, From: watch.FromPosition, Since: at.String(), Mode: watch.Keys,
+	})
+	if err != nil {
+		return nil, at, err
+	}
+	defer w.Close()
+	ctx, cancel := context.WithTimeout(r.s.draining, o.wait)
+	defer cancel()
+	for {
+		_, err := w.Next(ctx)
+		if r.s.stopping.Load() || errors.Is(err, watch.ErrClosed) {
+			return nil, at, kv.ErrStopping
+		}
+		if err != nil && ctx.Err() == nil {
+			return nil, at, err
+		}
+		// What a watcher is told of can be read here already.
+		e, now := r.s.opts.Store.State().Get(r.key)
+		if !o.unchanged(e, now) || ctx.Err() != nil {
+			return e, now, nil
+		}
+	}
+}
