@@ -38,7 +38,6 @@ func (e *Engine) checkpoint() error {
 
 // checkpointLoop writes a checkpoint whenever one is due.
 func (e *Engine) checkpointLoop() {
-	e.checkpoints.mu.last = time.Now()
 	poll := time.NewTicker(checkpointPoll)
 	defer poll.Stop()
 	for {

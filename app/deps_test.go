@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"keywatch/web":          {"keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
 	"keywatch/app":          {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
 	"keywatch/app/keywatch": {"keywatch/app"},
+	"keywatch/app/e2e":      {},
 }
 
 // testOnly are packages that only tests may import.

@@ -49,6 +49,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	e.checkpoints.mu.last = time.Now()
 	e.running.Go(e.checkpointLoop)
 	return e, nil
 }
@@ -74,6 +75,12 @@ func (e *Engine) open(ctx context.Context) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	e.node = node
+	// Only now, because the new epoch that the mark asked for is in the log.
+	if e.disk != nil && c.Fsync != "interval" {
+		if err := unmarkUnsynced(c.Data); err != nil {
+			return err
+		}
+	}
 	e.hub.Bind(e.state)
 	e.store = kv.NewStore(e.state, node, c.limits())
 	c.Logger.Info("ready", "position", e.state.Position(), "keys", e.state.Len(), "after", time.Since(began))
@@ -103,7 +110,14 @@ func (e *Engine) openDisk(opts *cluster.Options) error {
 		return fmt.Errorf("load %s: %w", c.Data, err)
 	}
 	opts.Log, opts.Stable, opts.Snapshots = disk.Log(), disk.Stable(), disk.Snapshots()
-	opts.NewEpoch = policy == persist.SyncInterval && !disk.Clean()
+	unsynced, err := wasUnsynced(c.Data)
+	if err != nil {
+		return err
+	}
+	opts.NewEpoch = unsynced && !disk.Clean()
+	if policy == persist.SyncInterval {
+		return markUnsynced(c.Data)
+	}
 	return nil
 }
 

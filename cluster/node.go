@@ -106,7 +106,7 @@ var _ kv.Log = (*Node)(nil)
 // without history is bootstrapped as a cluster of one.
 func Open(ctx context.Context, opts Options) (*Node, error) {
 	n := &Node{opts: opts.withDefaults(), state: opts.State, stop: make(chan struct{})}
-	n.inflight = make(chan flight, 1)
+	n.inflight = make(chan flight)
 	n.queue.init(n.opts)
 	n.ticker.init()
 	n.setStatus(kv.ErrStarting)

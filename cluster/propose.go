@@ -27,7 +27,7 @@ func (n *Node) propose() {
 			if b == nil {
 				break
 			}
-			n.inflight <- flight{b, n.raft.Apply(b.builder.Finish(n.Now()), 0)}
+			n.inflight <- flight{b, n.raft.Apply(n.queue.entry(b, n.Now()), 0)}
 		}
 	}
 }

@@ -1,10 +1,17 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"sync"
 
 	"keywatch/kv"
+)
+
+// spareMax buffers of up to spareSize bytes are kept to build entries in.
+const (
+	spareMax  = 4
+	spareSize = 1 << 20
 )
 
 // A batch is one log entry in the making and those who wait for it.
@@ -31,7 +38,7 @@ type queue struct {
 		batches  []*batch
 		commands int
 		bytes    int
-		sizeHint int
+		spare    [][]byte // buffers to build entries in
 		closed   bool
 	}
 }
@@ -57,7 +64,6 @@ func (q *queue) add(c *kv.Command) (*batch, int, error) {
 	b.builder.Add(c)
 	q.mu.commands++
 	q.mu.bytes += b.builder.Size() - before
-	q.signal()
 	return b, place, nil
 }
 
@@ -67,11 +73,11 @@ func (q *queue) addTick() {
 	defer q.mu.Unlock()
 	if !q.mu.closed && len(q.mu.batches) == 0 {
 		q.lastLocked()
-		q.signal()
 	}
 }
 
-// lastLocked returns the batch that takes the next command.
+// lastLocked returns the batch that takes the next command. A new one is
+// signalled here, once: whoever takes batches takes all there are.
 func (q *queue) lastLocked() *batch {
 	if n := len(q.mu.batches); n > 0 {
 		b := q.mu.batches[n-1]
@@ -80,9 +86,14 @@ func (q *queue) lastLocked() *batch {
 		}
 	}
 	b := &batch{done: make(chan struct{})}
-	b.builder.Reset(make([]byte, 0, max(256, q.mu.sizeHint)))
+	var buf []byte
+	if n := len(q.mu.spare); n > 0 {
+		buf, q.mu.spare = q.mu.spare[n-1], q.mu.spare[:n-1]
+	}
+	b.builder.Reset(buf)
 	q.mu.bytes += b.builder.Size()
 	q.mu.batches = append(q.mu.batches, b)
+	q.signal()
 	return b
 }
 
@@ -106,8 +117,24 @@ func (q *queue) take() (b *batch, more bool) {
 	q.mu.batches = q.mu.batches[1:]
 	q.mu.commands -= b.builder.Len()
 	q.mu.bytes -= b.builder.Size()
-	q.mu.sizeHint = (q.mu.sizeHint + b.builder.Size() + b.builder.Size()/4) / 2
 	return b, true
+}
+
+// entry returns the log entry of a batch that was taken, in memory of its own
+// size: entries stay in memory logs for long. The buffer that the batch was
+// built in is used again.
+func (q *queue) entry(b *batch, now int64) []byte {
+	buf := b.builder.Finish(now)
+	data := bytes.Clone(buf)
+	if cap(buf) > spareSize {
+		return data
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.mu.spare) < spareMax {
+		q.mu.spare = append(q.mu.spare, buf)
+	}
+	return data
 }
 
 func (q *queue) depth() int {

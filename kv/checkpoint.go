@@ -148,8 +148,9 @@ func (c *Checkpoint) Idem() iter.Seq2[uint64, []byte] {
 	return func(yield func(uint64, []byte) bool) {
 		var b []byte
 		for i, rec := range c.idem {
-			b = rec.appendTo(b[:0])
-			if !yield(c.idemFrom+uint64(i), b) {
+			seq := c.idemFrom + uint64(i)
+			b = rec.appendTo(b[:0], seq)
+			if !yield(seq, b) {
 				return
 			}
 		}

@@ -2,6 +2,8 @@ package kv
 
 import (
 	"encoding/binary"
+	"hash/crc32"
+	"slices"
 	"strings"
 )
 
@@ -131,18 +133,30 @@ func (t *idemTable) unsaved() (uint64, []*idemRecord) {
 	return from, t.queue[from-t.first:]
 }
 
-// The bytes of an idempotency record: expiry, caller, key, fingerprint,
-// outcome.
-func (rec *idemRecord) appendTo(b []byte) []byte {
+// The bytes of an idempotency record: expiry, caller, key, fingerprint, outcome,
+// and the CRC-32C of its sequence number and all of these, little-endian.
+func (rec *idemRecord) appendTo(b []byte, seq uint64) []byte {
+	start := len(b)
 	b = binary.AppendUvarint(b, uint64(rec.expires))
 	b = appendText(b, rec.id.caller)
 	b = appendText(b, rec.id.key)
 	b = append(b, rec.fingerprint[:]...)
-	return appendText(b, rec.outcome)
+	b = appendText(b, rec.outcome)
+	return binary.LittleEndian.AppendUint32(b, idemSum(seq, b[start:]))
 }
 
-func parseIdemRecord(b []byte) (*idemRecord, bool) {
-	d := decoder{b: append([]byte(nil), b...)}
+func idemSum(seq uint64, b []byte) uint32 {
+	var head [8]byte
+	binary.BigEndian.PutUint64(head[:], seq)
+	return crc32.Update(crc32.Checksum(head[:], castagnoli), castagnoli, b)
+}
+
+func parseIdemRecord(seq uint64, b []byte) (*idemRecord, bool) {
+	end := len(b) - 4
+	if end < 0 || binary.LittleEndian.Uint32(b[end:]) != idemSum(seq, b[:end]) {
+		return nil, false
+	}
+	d := decoder{b: slices.Clone(b[:end])}
 	rec := &idemRecord{expires: int64(d.uvarint())}
 	rec.id = idemKey{d.text(), d.text()}
 	copy(rec.fingerprint[:], d.bytes(uint64(len(rec.fingerprint))))

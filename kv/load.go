@@ -95,7 +95,7 @@ func (l *Loader) uncount(sl *slot) {
 // ErrDamaged.
 func (l *Loader) AddIdem(seq uint64, b []byte) error {
 	t := &l.state.mu.idem
-	rec, ok := parseIdemRecord(b)
+	rec, ok := parseIdemRecord(seq, b)
 	if !ok || seq != t.next || seq >= l.meta.IdemNext {
 		return fmt.Errorf("%w: idempotency record %d", ErrDamaged, seq)
 	}

@@ -255,12 +255,12 @@ func TestImageTimesOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute - 1)
+		time.Sleep(time.Minute - time.Second)
 		synctest.Wait()
 		if _, err := img.Read(make([]byte, 1)); err != nil {
 			t.Errorf("before the time is up: %v", err)
 		}
-		time.Sleep(2)
+		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if _, err := img.Read(make([]byte, 1)); !errors.Is(err, persist.ErrImageEnded) {
 			t.Errorf("after it: got %v, want ErrImageEnded", err)

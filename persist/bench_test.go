@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -45,22 +46,9 @@ func BenchmarkMemLogAppend(b *testing.B) {
 // appendAll appends n entries of 128 bytes an operation, compacting now and then.
 func appendAll(b *testing.B, l raft.LogStore, n int) {
 	logs := entries(1, 1, n, 128)
-	next, first := uint64(1), uint64(1)
-	keep := uint64(keepBytes / 160)
+	next := uint64(1)
 	for b.Loop() {
-		for _, e := range logs {
-			e.Index = next
-			next++
-		}
-		if err := l.StoreLogs(logs); err != nil {
-			b.Fatal(err)
-		}
-		if next-first > 2*keep {
-			first = next - keep
-			if err := l.DeleteRange(1, first-1); err != nil {
-				b.Fatal(err)
-			}
-		}
+		next = appendNext(b, l, logs, next)
 	}
 	b.ReportMetric(float64(next-1)/b.Elapsed().Seconds(), "entries/s")
 }
@@ -73,26 +61,83 @@ func BenchmarkRawPreallocated(b *testing.B) {
 			f := zeroFile(b, keepBytes)
 			defer f.Close()
 			buf := make([]byte, persist.GroupHead+n*(persist.EntryHead+128))
-			for i := range buf {
-				buf[i] = byte(i)
-			}
 			off, written := int64(0), 0
 			for b.Loop() {
-				if off+int64(len(buf)) > keepBytes {
-					off = 0
-				}
-				if _, err := f.WriteAt(buf, off); err != nil {
-					b.Fatal(err)
-				}
-				if err := f.Sync(); err != nil {
-					b.Fatal(err)
-				}
-				off += int64(len(buf))
+				off = appendRaw(b, f, buf, off)
 				written += n
 			}
 			b.ReportMetric(float64(written)/b.Elapsed().Seconds(), "entries/s")
 		})
 	}
+}
+
+// BenchmarkLogBesideRaw takes turns between the two, 50 appends each, so that other
+// load on the disk meets both. ratio is the log's throughput over the raw file's.
+func BenchmarkLogBesideRaw(b *testing.B) {
+	for _, n := range groupSizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			l, err := persist.OpenLog(b.TempDir(), persist.LogOptions{Logger: quiet})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer l.Close()
+			f := zeroFile(b, keepBytes)
+			defer f.Close()
+			logs := entries(1, 1, n, 128)
+			buf := make([]byte, persist.GroupHead+n*(persist.EntryHead+128))
+			var logTime, rawTime time.Duration
+			next, off := uint64(1), int64(0)
+			for b.Loop() {
+				start := time.Now()
+				for range 50 {
+					next = appendNext(b, l, logs, next)
+				}
+				middle := time.Now()
+				for range 50 {
+					off = appendRaw(b, f, buf, off)
+				}
+				logTime += middle.Sub(start)
+				rawTime += time.Since(middle)
+			}
+			b.ReportMetric(rawTime.Seconds()/logTime.Seconds(), "ratio")
+			b.ReportMetric(float64(next-1)/logTime.Seconds(), "log-entries/s")
+			b.ReportMetric(float64(next-1)/rawTime.Seconds(), "raw-entries/s")
+		})
+	}
+}
+
+// appendNext appends entries from next on, compacts now and then, and returns the
+// index after them.
+func appendNext(b *testing.B, l raft.LogStore, logs []*raft.Log, next uint64) uint64 {
+	for _, e := range logs {
+		e.Index = next
+		next++
+	}
+	if err := l.StoreLogs(logs); err != nil {
+		b.Fatal(err)
+	}
+	const keep = keepBytes / 160
+	if first, _ := l.FirstIndex(); next-first > 2*keep {
+		if err := l.DeleteRange(1, next-keep-1); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return next
+}
+
+// appendRaw writes and syncs at off, or at the beginning where the file ends, and
+// returns the place after it.
+func appendRaw(b *testing.B, f persist.File, buf []byte, off int64) int64 {
+	if off+int64(len(buf)) > keepBytes {
+		off = 0
+	}
+	if _, err := f.WriteAt(buf, off); err != nil {
+		b.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		b.Fatal(err)
+	}
+	return off + int64(len(buf))
 }
 
 // zeroFile returns a file of n zeros that are on disk.
@@ -110,8 +155,7 @@ func zeroFile(b *testing.B, n int) persist.File {
 	return f
 }
 
-// BenchmarkLogOpen is a start with 64 MiB of entries of the size given, and
-// BenchmarkLogReplay reads them all in order.
+// BenchmarkLogOpen is a start with 64 MiB of entries of the size given.
 func BenchmarkLogOpen(b *testing.B) {
 	for _, size := range []int{128, 64 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {

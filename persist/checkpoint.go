@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -88,7 +89,8 @@ func (db *DB) update(f *boltFile, kind string, change func(*bolt.Tx) error) erro
 		})
 	})
 	if err != nil {
-		if committing && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+		if committing && !full && f == db.file.Load() {
 			db.lost = fmt.Errorf("the checkpoint file cannot be written until the next start: %w", err)
 		}
 		return err
@@ -112,65 +114,6 @@ func (db *DB) rest(d time.Duration) {
 	case <-t.C:
 	case <-db.closing:
 	}
-}
-
-// A batch collects records for one transaction in one buffer.
-type batch struct {
-	buf   []byte
-	items []item
-}
-
-// An item is a key and a value in a batch's buffer, and the range it belongs to.
-type item struct{ key, value, end, rng int }
-
-func (b *batch) reset() { b.buf, b.items = b.buf[:0], b.items[:0] }
-
-// item returns the key and value of the i-th record.
-func (b *batch) item(i int) (key, value []byte) {
-	t := b.items[i]
-	return b.buf[t.key:t.value:t.value], b.buf[t.value:t.end:t.end]
-}
-
-// record appends a record of the state.
-func (b *batch) record(r kv.Record, rng int) {
-	t := item{key: len(b.buf), rng: rng}
-	b.buf = appendLocator(b.buf, r.Locator())
-	t.value = len(b.buf)
-	flag := byte(flagPut)
-	if r.Entry.Deleted() {
-		flag = flagDeletion
-	}
-	b.buf = r.AppendTo(append(b.buf, flag))
-	t.end = len(b.buf)
-	b.items = append(b.items, t)
-}
-
-// raw appends a record of the file.
-func (b *batch) raw(key, value []byte) {
-	t := item{key: len(b.buf), value: len(b.buf) + len(key), end: len(b.buf) + len(key) + len(value)}
-	b.buf = append(append(b.buf, key...), value...)
-	b.items = append(b.items, t)
-}
-
-// put writes the batch into the buckets of its ranges, which it makes if need be.
-func (b *batch) put(tx *bolt.Tx, ranges []revRange) error {
-	last := -1
-	var bucket *bolt.Bucket
-	for i := range b.items {
-		if rng := b.items[i].rng; rng != last {
-			var err error
-			bucket, err = tx.Bucket(bucketRanges).CreateBucketIfNotExists(ranges[rng].name())
-			if err != nil {
-				return err
-			}
-			bucket.FillPercent = fillPercent
-			last = rng
-		}
-		if err := bucket.Put(b.item(i)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // write appends the records of the sink's checkpoint to the file, in new ranges.
@@ -203,7 +146,7 @@ func (s *sink) write() error {
 		if from != (kv.Locator{}) {
 			replaced = append(replaced, from)
 		}
-		if len(b.items) >= s.db.opts.TxRecords || len(b.buf) >= s.db.opts.TxBytes {
+		if b.full(&s.db.opts) {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -212,10 +155,25 @@ func (s *sink) write() error {
 	if err := flush(); err != nil {
 		return err
 	}
-	if err := s.bury(s.cp.Dropped()); err != nil {
+	if err := s.forget(s.cp.Dropped()); err != nil {
 		return err
 	}
 	return s.writeIdem()
+}
+
+// forget buries deletions that nothing replaces. A put that went so would be back at the
+// next start.
+func (s *sink) forget(records []kv.Locator) error {
+	n := len(s.deaths)
+	if err := s.bury(records); err != nil {
+		return err
+	}
+	for _, d := range s.deaths[n:] {
+		if !d.deleted {
+			return fmt.Errorf("record %d.%d is a value and goes without a deletion", d.at.Rev, d.at.Ordinal)
+		}
+	}
+	return nil
 }
 
 // place begins a new range if the newest one of this checkpoint is full. A revision is
@@ -294,23 +252,14 @@ func (s *sink) writeIdem() error {
 		if len(b.items) == 0 {
 			return nil
 		}
-		err := s.db.update(s.file, txIdem, func(tx *bolt.Tx) error {
-			bucket := tx.Bucket(bucketIdem)
-			bucket.FillPercent = fillPercent
-			for i := range b.items {
-				if err := bucket.Put(b.item(i)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err := s.db.update(s.file, txIdem, b.putIdem)
 		b.reset()
 		return err
 	}
 	for seq, value := range s.cp.Idem() {
 		b.raw(idemKey(seq), value)
 		s.next.idem.add(b.item(len(b.items) - 1))
-		if len(b.items) >= s.db.opts.TxRecords || len(b.buf) >= s.db.opts.TxBytes {
+		if b.full(&s.db.opts) {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -363,24 +312,27 @@ func (db *DB) seal(f *boltFile) error {
 	})
 }
 
+// errTrimmed undoes a transaction that had nothing to trim.
+var errTrimmed = errors.New("nothing to trim")
+
 // trim removes what the header does not name: leftovers of a failed checkpoint and
 // expired idempotency records.
 func (db *DB) trim(f *boltFile) error {
 	h := db.head.Load()
 	for {
-		more := false
-		err := db.update(f, txTrim, func(tx *bolt.Tx) (err error) {
-			more, err = trimSome(tx, h, db.opts.TxRecords)
-			return err
-		})
-		if err != nil || !more {
+		err := db.update(f, txTrim, func(tx *bolt.Tx) error { return trimSome(tx, h, db.opts.TxRecords) })
+		if errors.Is(err, errTrimmed) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
 }
 
-// trimSome is one transaction of trim; more tells whether another is due.
-func trimSome(tx *bolt.Tx, h *header, most int) (more bool, err error) {
+// trimSome is one transaction of trim: a bucket or some idempotency records. It returns
+// errTrimmed if there is nothing left to do.
+func trimSome(tx *bolt.Tx, h *header, most int) error {
 	ranges := tx.Bucket(bucketRanges)
 	names := make(map[string]bool, len(h.ranges))
 	for i := range h.ranges {
@@ -389,22 +341,31 @@ func trimSome(tx *bolt.Tx, h *header, most int) (more bool, err error) {
 	c := ranges.Cursor()
 	for k, _ := c.First(); k != nil; k, _ = c.Next() {
 		if !names[string(k)] {
-			return true, ranges.DeleteBucket(append([]byte(nil), k...))
+			return ranges.DeleteBucket(bytes.Clone(k))
 		}
 	}
 	idem := tx.Bucket(bucketIdem)
-	for range most {
+	for n := range most {
 		c := idem.Cursor()
 		k, _ := c.First()
 		if k == nil || binary.BigEndian.Uint64(k) >= h.meta.IdemFirst {
 			k, _ = c.Last()
-			if k == nil || binary.BigEndian.Uint64(k) < h.meta.IdemNext {
-				return false, nil
-			}
 		}
-		if err := idem.Delete(append([]byte(nil), k...)); err != nil {
-			return false, err
+		if k == nil || h.namesIdem(k) {
+			if n == 0 {
+				return errTrimmed
+			}
+			return nil
+		}
+		if err := idem.Delete(bytes.Clone(k)); err != nil {
+			return err
 		}
 	}
-	return true, nil
+	return nil
+}
+
+// namesIdem tells whether the header names the idempotency record with a key.
+func (h *header) namesIdem(key []byte) bool {
+	seq := binary.BigEndian.Uint64(key)
+	return seq >= h.meta.IdemFirst && seq < h.meta.IdemNext
 }

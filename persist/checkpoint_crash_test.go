@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
+	"time"
 
 	"keywatch/kv"
 	"keywatch/persist"
@@ -30,7 +30,7 @@ func TestCrashAtEveryCommit(t *testing.T) {
 	r = &rig{t: t, dir: t.TempDir(), opts: opts, fs: faultfs.New(1), time: 1000}
 	r.open()
 	defer func() { r.db.Close(false) }()
-	r.params(kv.Params{TombstoneMax: 3})
+	r.params(kv.Params{TombstoneMax: 3, IdemAge: 300 * time.Millisecond})
 	p := &play{rig: r, rng: newPlay(t, 3, tight).rng}
 	for i := range 12 {
 		for range 10 {
@@ -183,7 +183,68 @@ func TestPowerCutWithInterval(t *testing.T) {
 	}
 }
 
-// files returns the positions within a file at which damage is tried: all of the first two
+// If this failed, a power cut in some operation of the log, between or within checkpoints, would lose
+// an acknowledged write or leave a folder that does not start.
+func TestPowerCutAtEveryLogOp(t *testing.T) {
+	for at := 1; ; at += 1 + at/20 {
+		if !cutLogAt(t, at) {
+			return
+		}
+	}
+}
+
+// cutLogAt writes, makes checkpoints and shortens the log until the power is cut in the at-th
+// operation, and opens what is left. It returns false if that operation was never reached.
+func cutLogAt(t *testing.T, at int) bool {
+	t.Helper()
+	r := newRig(t, quick())
+	defer func() { r.db.Close(false) }()
+	r.fs.CutAt(at)
+	want := dump(t, r.state, false)
+	alive := func(err error) bool {
+		if err != nil && !errors.Is(err, faultfs.ErrPowerCut) {
+			t.Fatalf("cut in operation %d: %v", at, err)
+		}
+		return err == nil
+	}
+	for i := range 60 {
+		data := kv.EncodeEntry(r.time, put(fmt.Sprint(i%9), fmt.Sprint(i), 0), del(fmt.Sprint(i%4)))
+		ok := alive(r.store(data))
+		if ok {
+			if _, err := r.state.Apply(r.index, 1, data); err != nil {
+				t.Fatal(err)
+			}
+			want = dump(t, r.state, false)
+		}
+		if ok && i%7 == 6 {
+			ok = alive(r.checkpoint())
+		}
+		if meta, made := r.db.Meta(); ok && made && i%14 == 13 {
+			ok = alive(r.db.Log().DeleteRange(0, meta.Index))
+		}
+		if ok {
+			continue
+		}
+		cut := r.copyTo(t.TempDir())
+		if err := cut.tryOpen(); err != nil {
+			t.Fatalf("cut in operation %d: open: %v", at, err)
+		}
+		defer cut.db.Close(false)
+		got := dump(t, cut.state, false)
+		if diff(got, want) == "" {
+			return true
+		}
+		// The entry that was not acknowledged may be there, whole.
+		if _, err := r.state.Apply(r.index, 1, data); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, fmt.Sprintf("cut in operation %d", at), got, dump(t, r.state, false))
+		return true
+	}
+	return false
+}
+
+// positions returns the places within a file at which damage is tried: all of the first two
 // pages and of each page's head, and every step-th byte beyond.
 func positions(size, step int) (at []int) {
 	for i := range size {
@@ -234,7 +295,12 @@ func TestFlippedBitsInCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := 97
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	step := 211
 	if os.Getenv("KEYWATCH_EVERY_BIT") != "" {
 		step = 1
 	}
@@ -245,20 +311,50 @@ func TestFlippedBitsInCheckpoint(t *testing.T) {
 			bits = []int{0, 1, 2, 3, 4, 5, 6, 7}
 		}
 		for _, bit := range bits {
-			b := slices.Clone(whole)
-			b[at] ^= 1 << bit
-			if err := os.WriteFile(path, b, 0o600); err != nil {
-				t.Fatal(err)
+			flip := func(b byte) {
+				if _, err := f.WriteAt([]byte{b}, int64(at)); err != nil {
+					t.Fatal(err)
+				}
 			}
+			flip(whole[at] ^ 1<<bit)
 			tried++
 			if judgeFile(t, fmt.Sprintf("bit %d of byte %d", bit, at), path, want) {
 				refused++
 			}
+			flip(whole[at])
 		}
 	}
 	t.Logf("%d of %d flipped bits refused, in a file of %d bytes", refused, tried, len(whole))
 	if refused < tried/10 {
 		t.Errorf("only %d of %d flipped bits were refused", refused, tried)
+	}
+}
+
+// If this failed, the loss of the meta page that was written last would take the file back to the
+// checkpoint before, whose log is gone.
+func TestLostMetaPage(t *testing.T) {
+	for page := range 2 {
+		r := newRig(t, quick())
+		for i := range 3 {
+			r.do(put(fmt.Sprint(i), "v", 0))
+			r.mustCheckpoint()
+			r.trimLog()
+		}
+		want := dump(t, r.state, true)
+		if err := r.db.Close(true); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(r.dir, persist.CheckpointName)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(b[page*4096:][:4096])
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.open()
+		equal(t, fmt.Sprintf("without meta page %d", page), dump(t, r.state, true), want)
 	}
 }
 

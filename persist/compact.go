@@ -127,23 +127,14 @@ func (db *DB) copyRun(from, to *boltFile, run []revRange, next *header) error {
 func (db *DB) copyIdem(from, to *boltFile, h *header) error {
 	var b batch
 	flush := func() error {
-		err := db.update(to, txIdem, func(tx *bolt.Tx) error {
-			bucket := tx.Bucket(bucketIdem)
-			bucket.FillPercent = fillPercent
-			for i := range b.items {
-				if err := bucket.Put(b.item(i)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err := db.update(to, txIdem, b.putIdem)
 		b.reset()
 		return err
 	}
 	err := from.read(func(tx *bolt.Tx) error {
 		return readIdem(tx, h, func(seq uint64, value []byte) error {
 			b.raw(idemKey(seq), value)
-			if len(b.items) < db.opts.TxRecords && len(b.buf) < db.opts.TxBytes {
+			if !b.full(&db.opts) {
 				return nil
 			}
 			return flush()

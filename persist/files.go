@@ -201,7 +201,7 @@ func fill(f File, size int64, quit <-chan struct{}) error {
 			}
 		}
 	}
-	return f.Sync()
+	return nil // writeHead syncs the rest
 }
 
 // syncDir makes the folder durable; an error stops the log, because nothing would

@@ -20,7 +20,7 @@ const (
 	DefaultRangeRecords = 1 << 16
 	DefaultRangeBytes   = 32 << 20
 	DefaultTxRecords    = 10_000
-	DefaultTxBytes      = 2 << 20
+	DefaultTxBytes      = 512 << 10
 	DefaultImageTimeout = 15 * time.Minute
 )
 

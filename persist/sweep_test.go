@@ -99,12 +99,14 @@ func TestForgottenDeletionStaysWhileItHidesAPut(t *testing.T) {
 // checkpoint still needs.
 func TestSweepIgnoresWhatCameAfterTheCheckpoint(t *testing.T) {
 	var r *rig
+	armed := false
 	ahead := func(kind string) error {
-		if kind != "header" || r.state.Stats().Keys < 6 {
+		if !armed || kind != "header" {
 			return nil
 		}
-		// The checkpoint is complete but for its header; now keys that it holds go and are forgotten.
-		for i := range 4 {
+		// All is written but the header. Now two keys that the file holds go and are forgotten.
+		armed = false
+		for i := range 2 {
 			r.do(del(fmt.Sprint("k", i)), put(fmt.Sprint("t", i), "", 0), del(fmt.Sprint("t", i)))
 		}
 		return nil
@@ -114,9 +116,16 @@ func TestSweepIgnoresWhatCameAfterTheCheckpoint(t *testing.T) {
 	for i := range 6 {
 		r.do(put(fmt.Sprint("k", i), "v", 0))
 	}
-	var want []string
 	r.mustCheckpoint()
-	want = dump(t, r.state, false)
+	for i := 2; i < 6; i++ { // four of the six records die, so that the range is swept
+		r.do(put(fmt.Sprint("k", i), "w", 0))
+	}
+	armed = true
+	r.mustCheckpoint()
+	if s := r.db.Stats(); s.SweptRecords != 4 || s.Live != 6 {
+		t.Errorf("got %d records swept and %d live, want 4 and 6", s.SweptRecords, s.Live)
+	}
+	want := dump(t, r.state, false)
 	img := r.copyTo(t.TempDir())
 	img.opts = quick()
 	img.open()

@@ -233,12 +233,17 @@ func TestConcurrentCallers(t *testing.T) {
 
 // Without it a flood from many connections at once could outgrow the table.
 func TestConcurrentFloodKeepsTheBound(t *testing.T) {
-	for range 200 {
+	for range 2000 {
 		l := ratelimit.New(ratelimit.Options{Writes: ratelimit.Rate{PerSecond: 1}, MaxCallers: 1})
 		var wg sync.WaitGroup
+		start := make(chan struct{}) // closed when all may begin
 		for g := range 8 {
-			wg.Go(func() { l.Allow(fmt.Sprint(g), ratelimit.Write, 1) })
+			wg.Go(func() {
+				<-start
+				l.Allow(fmt.Sprint(g), ratelimit.Write, 1)
+			})
 		}
+		close(start)
 		wg.Wait()
 		if got := l.Stats(); got.Callers != 1 || got.Overflow != 7 {
 			t.Fatalf("got %+v, want one caller known and seven in the overflow", got)

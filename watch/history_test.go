@@ -301,6 +301,41 @@ func TestNoGapWhereWatchersBecomeLive(t *testing.T) {
 	}
 }
 
+// Without it a client that comes back while the ring drops what it needs could
+// be let in with a gap.
+func TestResumeWhileHistoryMoves(t *testing.T) {
+	w := newWorld(t, watch.Options{History: 20 << 10}, kv.Params{})
+	commands := make([]*kv.Command, 120) // about what history holds
+	for i := range commands {
+		commands[i] = batch(put("k", "v"))
+	}
+	w.do(commands...)
+	done := make(chan struct{}) // closed when there was enough
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				w.do(commands...)
+			}
+		}
+	})
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		at := w.state.Position()
+		at.Rev -= kv.Rev(rnd.IntN(len(commands) - 1))
+		r := w.watch(watch.Request{Keys: []string{"k"}, From: watch.FromPosition, Since: at.String()})
+		if m := r.next(); m.Kind == watch.Put && m.Entry.Mod != at.Rev+1 {
+			t.Fatalf("got revision %d after %d", m.Entry.Mod, at.Rev)
+		}
+		r.watcher.Close()
+	}
+	close(done)
+	writing.Wait()
+}
+
 // Without it writers at once, and readers that stall, would let a watcher miss
 // a revision or see one twice.
 func TestWatchVictims(t *testing.T) {

@@ -213,7 +213,7 @@ func (h *Hub) Stats() Stats {
 	m := h.ring.mark()
 	s := Stats{
 		Watchers:  len(h.mu.watchers),
-		Published: m.next, Delivered: h.delivered.Load(),
+		Published: m.published, Delivered: h.delivered.Load(),
 		Resyncs: h.resyncs.Load(), Resets: h.resets.Load(),
 		History: m.bytes, Events: int(m.next - m.tail), Floor: m.floor, At: m.at,
 	}

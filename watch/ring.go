@@ -35,9 +35,9 @@ func (r *record) cost() int64 { return int64(recordCost + len(r.Key) + r.Entry.S
 func (r *record) bodySize() int64 { return int64(bodyCost + len(r.Key) + r.Entry.Size()) }
 
 // A mark says what the ring held at one moment, between revisions. Events are
-// numbered by seq, without gaps, for the life of the ring.
+// numbered by seq for the life of the ring.
 type mark struct {
-	// gen grows with each break in history.
+	// gen grows with each break in history, which takes a number too.
 	gen uint64
 	at  kv.Position
 	// The ring held the events from tail up to, not including, next.
@@ -46,6 +46,8 @@ type mark struct {
 	// after any position at or above it is complete.
 	floor kv.Rev
 	bytes int64
+	// published counts the events there ever were.
+	published uint64
 }
 
 // A ring is the recent history: a bounded sequence of events with one writer
@@ -56,6 +58,9 @@ type ring struct {
 	mask  uint64
 	max   int64
 	now   atomic.Pointer[mark]
+	// floor is that of the next mark. It rises before a record goes, so that
+	// whoever finds a record gone finds the floor above it.
+	floor atomic.Uint64
 
 	// The rest belongs to the writer. Records before coded are sealed; those
 	// from it on have codedBytes of encoded forms at most.
@@ -86,6 +91,7 @@ func (r *ring) append(events []kv.Event, at kv.Position) {
 		r.makeRoom(rec.cost())
 		r.slots[rec.seq&r.mask].Store(rec)
 		r.m.next++
+		r.m.published++
 		r.m.bytes += rec.cost()
 		r.codedBytes += rec.bodySize()
 	}
@@ -104,11 +110,16 @@ func (r *ring) makeRoom(n int64) {
 		}
 		slot := &r.slots[r.m.tail&r.mask]
 		rec := slot.Load()
+		r.raise(rec.Entry.Mod)
 		slot.Store(nil)
 		r.m.bytes -= rec.cost()
-		r.m.floor = rec.Entry.Mod
 		r.m.tail++
 	}
+}
+
+func (r *ring) raise(floor kv.Rev) {
+	r.m.floor = floor
+	r.floor.Store(uint64(floor))
 }
 
 // seal drops the encoded forms of the oldest record that may have some.
@@ -123,12 +134,14 @@ func (r *ring) seal() {
 
 // reset forgets all events: history is known from at on.
 func (r *ring) reset(at kv.Position) {
+	r.raise(at.Rev)
 	for ; r.m.tail < r.m.next; r.m.tail++ {
 		r.slots[r.m.tail&r.mask].Store(nil)
 	}
-	r.coded, r.codedBytes = r.m.next, 0
-	r.m.bytes, r.m.at, r.m.floor = 0, at, at.Rev
 	r.m.gen++
+	r.m.next++
+	r.m.tail, r.coded = r.m.next, r.m.next
+	r.m.at, r.m.bytes, r.codedBytes = at, 0, 0
 	r.publish()
 }
 
@@ -163,6 +176,5 @@ func (r *ring) after(m *mark, rev kv.Rev) (seq uint64, ok bool) {
 			hi = mid
 		}
 	}
-	now := r.mark()
-	return lo, now.gen == m.gen && rev >= now.floor
+	return lo, r.mark().gen == m.gen && uint64(rev) >= r.floor.Load()
 }

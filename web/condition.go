@@ -115,8 +115,7 @@ func lockName(name string) bool {
 
 // idem returns what makes the request repeatable, the zero Idem without an
 // Idempotency-Key. The fingerprint covers the method, the route and key, the
-// query, the conditions, the fences and the body, which must not have been
-// decoded in place yet.
+// query, the conditions, the fences and the body.
 func (r *request) idem() (kv.Idem, error) {
 	if !r.head.has(fieldIdemKey) {
 		return kv.Idem{}, nil

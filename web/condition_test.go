@@ -80,7 +80,7 @@ func TestTTL(t *testing.T) {
 	}
 	w.want(200, "PUT", "/v1/kv/a?ttl=87600h", "4")
 	w.want(200, "PUT", "/v1/kv/a?ttl=1ms", "5")
-	w.want(200, "PUT", "/v1/kv/b?ttl=3600", "6", "If-None-Match", "*")
+	w.want(201, "PUT", "/v1/kv/b?ttl=3600", "6", "If-None-Match", "*")
 }
 
 // Compare-and-swap by value needs no earlier read.
@@ -114,7 +114,7 @@ func TestIdempotencyKey(t *testing.T) {
 		method, path, body string
 		headers            []string
 	}{
-		{201, "PUT", "/v1/kv/a?ttl=1h", "1", nil},
+		{201, "PUT", "/v1/kv/a?ttl=keep", "1", nil},
 		{412, "PUT", "/v1/kv/a", "1", []string{"If-None-Match", "*"}},
 		{412, "PUT", "/v1/kv/a", "1", []string{"If-Fence", "deploy=3"}},
 		{201, "POST", "/v1/cas/c", `{"expected":null,"new":"x"}`, nil},
@@ -169,14 +169,14 @@ func TestNegotiation(t *testing.T) {
 	w := newWorld(t)
 	w.want(201, "PUT", "/v1/kv/a", "1")
 	for accept, want := range map[string]string{
-		"":    "application/octet-stream",
-		"*/*": "application/octet-stream",
-		"application/json, text/plain, */*":         "application/octet-stream",
-		"application/json":                          "application/json",
-		"APPLICATION/JSON":                          "application/json",
-		"application/json, */*;q=0.5":               "application/json",
-		"application/*":                             "application/octet-stream",
-		"application/octet-stream;q=0, */*":         "application/json",
+		"":                                  "application/octet-stream",
+		"*/*":                               "application/octet-stream",
+		"application/json, text/plain, */*": "application/octet-stream",
+		"application/json":                  "application/json",
+		"APPLICATION/JSON":                  "application/json",
+		"application/json, */*;q=0.5":       "application/json",
+		"application/*":                     "application/octet-stream",
+		"application/octet-stream;q=0, */*": "application/json",
 		"text/html,application/xml;q=0.9,*/*;q=0.8": "application/octet-stream",
 		"image/*,*/*;q=0.8":                         "application/octet-stream",
 		"application/json;q=0.4, */*;q=0.5":         "application/octet-stream",

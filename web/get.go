@@ -130,7 +130,7 @@ func (r *request) read(local bool) (*kv.Entry, kv.Position, error) {
 		e, at := r.s.opts.Store.State().Get(r.key)
 		return e, at, nil
 	}
-	e, at, err := r.s.opts.Store.Get(r.s.waits.context(r.f.Time()), r.key)
+	e, at, err := r.s.opts.Store.Get(r.patience(), r.key)
 	return e, at, readError(err)
 }
 

@@ -52,14 +52,14 @@ func newGuard(opts Options) (guard, error) {
 
 // allowsHost reports whether host, which may have a port, may be named by a
 // connection that arrived at local.
-func (g *guard) allowsHost(host []byte, local func() net.Addr) bool {
+func (g *guard) allowsHost(host []byte, local interface{ LocalAddr() net.Addr }) bool {
 	name, ok := hostName(host)
 	if !ok {
 		return false
 	}
 	if ip, err := netip.ParseAddr(borrow(name)); err == nil {
 		ip = ip.Unmap()
-		return ip.IsLoopback() || g.hosts[borrow(name)] || g.anyLocal && sameIP(ip, local())
+		return ip.IsLoopback() || g.hosts[borrow(name)] || g.anyLocal && sameIP(ip, local.LocalAddr())
 	}
 	return g.hosts[borrow(name)] || g.hosts[strings.ToLower(borrow(name))]
 }
@@ -115,7 +115,7 @@ var (
 // admit refuses what must not come in, whatever it asks for.
 func (r *request) admit() error {
 	host := r.f.Request.Header.Host()
-	if !r.s.guard.allowsHost(host, r.f.LocalAddr) {
+	if !r.s.guard.allowsHost(host, r.f) {
 		return refuse(CodeHostNotAllowed, "the host %.80q is not one of this server's; allow it with --allow-host", host)
 	}
 	if r.f.Request.Header.RequestURI()[0] != '/' && !bytes.EqualFold(r.f.URI().Host(), host) {

@@ -226,3 +226,15 @@ func (w *world) raw(request string) string {
 func params() kv.Params { return kv.Params{} }
 
 func storeOf(log *directLog) *kv.Store { return kv.NewStore(log.state, log, kv.Limits{}) }
+
+// eventually waits for something that another goroutine is about to do.
+func (w *world) eventually(what string, done func() bool) {
+	w.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !done() {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("not in 20 s: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

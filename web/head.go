@@ -56,9 +56,6 @@ func (h *head) read(header *fasthttp.RequestHeader) {
 	}
 }
 
-// clear drops what the head holds of the request.
-func (h *head) clear() { *h = head{} }
-
 // fieldOf returns the field of a header name as fasthttp normalises it.
 func fieldOf(key []byte) (field, bool) {
 	switch string(key) {

@@ -116,7 +116,7 @@ func (r *request) snapshot(local bool) (*kv.Snapshot, error) {
 	if local {
 		return r.s.opts.Store.State().Snapshot()
 	}
-	snap, err := r.s.opts.Store.Snapshot(r.s.waits.context(r.f.Time()))
+	snap, err := r.s.opts.Store.Snapshot(r.patience())
 	return snap, readError(err)
 }
 

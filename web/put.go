@@ -1,6 +1,7 @@
 package web
 
 import (
+	"strings"
 	"time"
 
 	"keywatch/kv"
@@ -8,8 +9,10 @@ import (
 )
 
 // write returns a command with what any write may carry, and checks what holds
-// for all.
+// for all. The key stops sharing memory with the request, in case that a log
+// gives up on a command which it still holds.
 func (r *request) write() (c kv.Command, err error) {
+	r.key = strings.Clone(r.key)
 	if err := r.encoding(); err != nil {
 		return c, err
 	}
@@ -141,7 +144,7 @@ func (r *request) do(c *kv.Command, cost int) (kv.Result, error) {
 	if err := r.charge(class, cost); err != nil {
 		return kv.Result{}, err
 	}
-	result, err := r.s.opts.Store.Do(r.s.waits.context(r.f.Time()), c)
+	result, err := r.s.opts.Store.Do(r.patience(), c)
 	if err != nil {
 		if class == ratelimit.Read {
 			err = readError(err)

@@ -2,8 +2,10 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -207,6 +209,15 @@ func (r *request) run() error {
 		return r.watch()
 	}
 	return r.operate()
+}
+
+// patience returns the context that the request waits for the log under.
+func (r *request) patience() context.Context {
+	began := r.f.Time()
+	if began.IsZero() {
+		began = time.Now() // the handler was called without a server
+	}
+	return r.s.waits.context(began)
 }
 
 // body returns the request's body as it was sent.

@@ -97,7 +97,8 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		ReadTimeout:                  s.opts.ReadTimeout,
 		IdleTimeout:                  s.opts.IdleTimeout,
 		WriteTimeout:                 s.opts.WriteTimeout,
-		Concurrency:                  s.conns.hard,
+		// Above the hard cap the listener refuses first: fasthttp does it in plain text.
+		Concurrency: s.conns.hard + 64,
 	})
 	app.Use(func(c *fiber.Ctx) error {
 		s.serve(c.Context(), c)

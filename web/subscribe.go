@@ -8,8 +8,9 @@ import (
 // A subscription is a watch as a request asks for it.
 type subscription struct {
 	req watch.Request
-	// since and state tell what the request says from what it leaves open.
-	since, hasSince bool
+	// hasSince and hasState tell what the request says from what it leaves
+	// open.
+	hasSince        bool
 	state, hasState bool
 	named           bool
 }

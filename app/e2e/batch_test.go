@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -75,29 +76,30 @@ func setReaders() []setReader {
 	}
 }
 
-// loop reads until ctx ends and returns how many different revisions it saw.
-func (r setReader) loop(ctx context.Context, cl *client) (revs int, err error) {
-	seen := make(map[uint64]bool)
+// loop reads until ctx ends and counts the times that the revision was another.
+func (r setReader) loop(ctx context.Context, cl *client, revs *atomic.Int64) error {
+	var last uint64
 	for ctx.Err() == nil {
 		a, err := cl.do(ctx, r.call)
 		if ctx.Err() != nil {
 			break
 		}
 		if err != nil {
-			return 0, err
+			return err
 		}
 		entries, err := r.read(a)
 		if err == nil {
 			err = whole(entries, setSize)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("%s: %w (status %d)", r.name, err, a.status)
+			return fmt.Errorf("%s: %w (status %d)", r.name, err, a.status)
 		}
-		if len(entries) > 0 {
-			seen[entries[0].Rev] = true
+		if len(entries) > 0 && entries[0].Rev != last {
+			last = entries[0].Rev
+			revs.Add(1)
 		}
 	}
-	return len(seen), nil
+	return nil
 }
 
 // A setWatcher follows part of a set, size keys, and comes back now and then
@@ -107,8 +109,8 @@ type setWatcher struct {
 	size         int
 }
 
-// loop watches until ctx ends and returns how many revisions it was told of.
-func (w setWatcher) loop(ctx context.Context, cl *client, rng *rand.Rand) (revs int, err error) {
+// loop watches until ctx ends and counts the revisions that it was told of.
+func (w setWatcher) loop(ctx context.Context, cl *client, rng *rand.Rand, revs *atomic.Int64) error {
 	var ids []string // positions it was given
 	for ctx.Err() == nil {
 		from := ""
@@ -117,17 +119,17 @@ func (w setWatcher) loop(ctx context.Context, cl *client, rng *rand.Rand) (revs 
 		}
 		s, err := cl.open(ctx, w.path, w.accept, from)
 		if err != nil {
-			return revs, ignoreEnd(ctx, err)
+			return ignoreEnd(ctx, err)
 		}
 		got, err := w.read(s, 20+rng.IntN(100))
 		s.close()
 		ids = append(ids, got...)
-		revs += len(got)
+		revs.Add(int64(len(got)))
 		if err != nil {
-			return revs, ignoreEnd(ctx, err)
+			return ignoreEnd(ctx, err)
 		}
 	}
-	return revs, nil
+	return nil
 }
 
 // ignoreEnd returns nil in place of an error that ctx caused.
@@ -204,8 +206,7 @@ func writeSets(ctx context.Context, cl *client, name int) error {
 func TestBatchesAreSeenWhole(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--data", t.TempDir())
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rounds(8))*300*time.Millisecond)
-	defer cancel()
+	ctx, cancel := context.WithCancel(within(t, time.Minute))
 	var running sync.WaitGroup
 	for i := range 3 {
 		running.Go(func() {
@@ -214,27 +215,42 @@ func TestBatchesAreSeenWhole(t *testing.T) {
 			}
 		})
 	}
-	report := func(name string, revs int, err error) {
-		if err != nil || revs < 2 {
-			t.Errorf("%s: %v, after %d revisions (seed %d)", name, err, revs, *seed)
-		}
-	}
-	for _, r := range setReaders() {
+	var counts []*atomic.Int64 // of revisions, one for each reader
+	read := func(name string, loop func(revs *atomic.Int64) error) {
+		revs := new(atomic.Int64)
+		counts = append(counts, revs)
 		running.Go(func() {
-			revs, err := r.loop(ctx, newClient(t, s))
-			report(r.name, revs, err)
+			if err := loop(revs); err != nil {
+				t.Errorf("%s: %v, after %d revisions (seed %d)", name, err, revs.Load(), *seed)
+				cancel()
+			}
 		})
 	}
-	for i, w := range []setWatcher{
+	for _, r := range setReaders() {
+		read(r.name, func(revs *atomic.Int64) error { return r.loop(ctx, newClient(t, s), revs) })
+	}
+	for i, w := range setWatchers() {
+		rng := rand.New(rand.NewPCG(*seed, uint64(100+i)))
+		read(w.path, func(revs *atomic.Int64) error { return w.loop(ctx, newClient(t, s), rng, revs) })
+	}
+	lasts(t, time.Duration(rounds(8))*250*time.Millisecond)
+	for _, revs := range counts {
+		for revs.Load() < 20 && ctx.Err() == nil {
+			waitABit(ctx)
+		}
+	}
+	if ctx.Err() != nil && !t.Failed() {
+		t.Error("some reader has seen too little")
+	}
+	cancel()
+	running.Wait()
+}
+
+func setWatchers() []setWatcher {
+	return []setWatcher{
 		{"/v1/watch?prefix=set/", "text/event-stream", setSize},
 		{"/v1/watch?prefix=set/", "application/x-ndjson", setSize},
 		{"/v1/watch?key=set/03&key=set/11&prefix=set/0", "text/event-stream", 11},
 		{"/v1/watch?key=set/03&key=set/11", "application/x-ndjson", 2},
-	} {
-		running.Go(func() {
-			revs, err := w.loop(ctx, newClient(t, s), rand.New(rand.NewPCG(*seed, uint64(100+i))))
-			report(w.path, revs, err)
-		})
 	}
-	running.Wait()
 }

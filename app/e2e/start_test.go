@@ -142,36 +142,68 @@ func TestMemoryOnly(t *testing.T) {
 // is the same one.
 func TestIntervalEpochs(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	args := []string{"--data", dir, "--fsync", "interval"}
+	args := []string{"--data", t.TempDir(), "--fsync", "interval"}
 	s := serve(t, args...)
 	first := newClient(t, s).put(t, "first", "1")
 	if got, want := first.header.Get("Keywatch-Durability"), "buffered; copies=1/1"; got != want {
 		t.Errorf("Keywatch-Durability %q, want %q", got, want)
 	}
-	_, at := newClient(t, s).list(t, "")
+	at := positionNow(t, s)
 	s.stop(t)
-
 	s = serve(t, args...)
-	_, same := newClient(t, s).list(t, "")
-	if same != at {
+	if same := positionNow(t, s); same != at {
 		t.Errorf("after an ordered stop the position is %s, want %s", same, at)
 	}
 	newClient(t, s).must(t, putCall("first", "1").with("If-Match", first.etag()), 200)
-	_, at = newClient(t, s).list(t, "")
+	at = positionNow(t, s)
 	s.kill()
-
 	s = serve(t, args...)
-	cl := newClient(t, s)
-	_, now := cl.list(t, "")
-	otherHistory(t, cl, first, at, now)
-	s.kill()
+	otherHistory(t, newClient(t, s), first, at, positionNow(t, s))
+}
 
-	// A crash is a crash also when the next start is to fsync always.
-	s = serve(t, "--data", dir)
-	_, later := newClient(t, s).list(t, "")
-	was, _ := parsePosition(now)
-	if is, err := parsePosition(later); err != nil || is.epoch == was.epoch || is.rev < was.rev {
-		t.Errorf("position %s after a crash at %s, want another epoch and a later revision (%v)", later, now, err)
+func positionNow(t *testing.T, s *server) string {
+	t.Helper()
+	_, at := newClient(t, s).list(t, "")
+	return at
+}
+
+// TestEpochsFollowThePolicyThatCrashed: whether writes may be gone depends on the
+// run that crashed, not on the one that starts.
+func TestEpochsFollowThePolicyThatCrashed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	last := ""
+	for i, c := range []struct {
+		fsync string
+		kill  bool
+		// other is set if this start must be another history than the last run.
+		other bool
+	}{
+		{fsync: "interval", kill: true},
+		{fsync: "always", kill: true, other: true},
+		{fsync: "always", kill: true},
+		{fsync: "interval", kill: false},
+		{fsync: "always", kill: true},
+		{fsync: "interval", kill: true},
+		{fsync: "interval", kill: true, other: true},
+		{fsync: "always", kill: false, other: true},
+	} {
+		s := serve(t, "--data", dir, "--fsync", c.fsync)
+		now := positionNow(t, s)
+		was, _ := parsePosition(last)
+		is, err := parsePosition(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 && ((is.epoch != was.epoch) != c.other || is.rev < was.rev) {
+			t.Errorf("start %d, fsync %s: position %s after %s, want another epoch: %v", i, c.fsync, now, last, c.other)
+		}
+		newClient(t, s).put(t, "a", "1")
+		last = positionNow(t, s)
+		if c.kill {
+			s.kill()
+		} else {
+			s.stop(t)
+		}
 	}
 }

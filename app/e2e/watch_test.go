@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -17,6 +18,8 @@ type follower struct {
 	pick               func(key string) bool // the keys that path watches
 	fold               *fold
 	cut                int // connections that ended without a bye
+	// live is the server whose changes are being followed.
+	live atomic.Pointer[server]
 }
 
 func followers() []*follower {
@@ -34,7 +37,7 @@ func (f *follower) run(ctx context.Context, keep *restarter, cl *client) error {
 	f.fold = newFold()
 	for {
 		from := keep.server()
-		err := f.connect(ctx, cl)
+		err := f.connect(ctx, cl, from)
 		if _, ended := f.fold.cells["f/end"]; ended || ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -46,9 +49,9 @@ func (f *follower) run(ctx context.Context, keep *restarter, cl *client) error {
 	}
 }
 
-// connect follows one connection. Its end is no error, what breaks the contract
-// is.
-func (f *follower) connect(ctx context.Context, cl *client) error {
+// connect follows one connection, to the server from. Its end is no error, what breaks the
+// contract is.
+func (f *follower) connect(ctx context.Context, cl *client, from *server) error {
 	s, err := cl.open(ctx, f.path, f.accept, f.fold.lastID)
 	if err != nil {
 		return nil
@@ -66,6 +69,9 @@ func (f *follower) connect(ctx context.Context, cl *client) error {
 		}
 		if ev.name == "bye" {
 			return f.goodbye(s, ev)
+		}
+		if f.fold.phase == "live" {
+			f.live.Store(from)
 		}
 		if _, ended := f.fold.cells["f/end"]; ended && f.fold.phase == "live" && f.fold.open == 0 {
 			return nil
@@ -114,6 +120,20 @@ func scribble(ctx, hard context.Context, keep *restarter, cl *client, name int) 
 	}
 }
 
+// allFollow waits until every follower follows s.
+func allFollow(t *testing.T, list []*follower, s *server) {
+	t.Helper()
+	ctx := within(t, startTime)
+	for _, f := range list {
+		for f.live.Load() != s {
+			if ctx.Err() != nil {
+				t.Fatalf("%s does not follow the server at %s", f.name, s.url)
+			}
+			waitABit(ctx)
+		}
+	}
+}
+
 // TestWatchThroughRestarts: watchers that reconnect with the last id they were
 // given, through servers that stop and servers that are killed, see no version
 // twice, miss none while history lasts, and hold in the end what the store holds.
@@ -138,7 +158,8 @@ func TestWatchThroughRestarts(t *testing.T) {
 		writing.Go(func() { scribble(ctx, hard, keep, cl, i) })
 	}
 	for i := range rounds(8) {
-		lasts(t, 300*time.Millisecond)
+		lasts(t, 200*time.Millisecond)
+		allFollow(t, list, keep.server())
 		if i%2 == 0 {
 			keep.server().stop(t)
 		} else {

@@ -184,6 +184,7 @@ func (w *worker) value() []byte {
 }
 
 func (w *worker) set(method, path string, body []byte) {
+	w.req.Reset() // else a GET says the Content-Length of the PUT before it
 	w.req.Header.SetMethod(method)
 	w.req.SetRequestURI(w.l.base + path)
 	w.req.SetBody(body)

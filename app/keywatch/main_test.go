@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
 	"time"
+
+	"keywatch/app"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -18,24 +22,69 @@ func TestMain(m *testing.M) {
 // If a script fails, the command does not do what its help and the exit codes
 // promise. These scripts hold for every server that follows the contract.
 func TestScripts(t *testing.T) {
-	runScripts(t, "testdata/script")
+	runScripts(t, "testdata/script", func(env *testscript.Env) string {
+		return newFake(env.T().(testing.TB)).url
+	})
+}
+
+// If a script fails here and not with the fake, the command and the server
+// read the contract differently.
+func TestScriptsWithServer(t *testing.T) {
+	runScripts(t, "testdata/script", startServer)
+}
+
+// If a script fails, what the server writes to disk is of no use to the
+// command, or the other way round.
+func TestServerScripts(t *testing.T) {
+	runScripts(t, "testdata/server", startServer)
 }
 
 // If a script fails, the command does not survive what networks and servers
 // do: lost answers, refusals, cut streams. Only the fake fails to order.
 func TestFaults(t *testing.T) {
-	runScripts(t, "testdata/fault")
+	runScripts(t, "testdata/fault", func(env *testscript.Env) string {
+		f := newFake(env.T().(testing.TB))
+		env.Values[fakeKey{}] = f
+		return f.url
+	})
+}
+
+// startServer runs a server until the script ends.
+func startServer(env *testscript.Env) (url string) {
+	t := env.T().(testing.TB)
+	ctx, stop := context.WithCancel(context.Background())
+	ready, done := make(chan net.Addr, 1), make(chan error, 1)
+	go func() {
+		config := app.Config{Data: filepath.Join(env.WorkDir, ".data"), Listen: "127.0.0.1:0"}
+		done <- app.Serve(ctx, config, func(addr net.Addr) { ready <- addr })
+	}()
+	env.Defer(func() { // before the script's folder goes
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	select {
+	case addr := <-ready:
+		return "http://" + addr.String()
+	case err := <-done:
+		done <- nil
+		t.Fatalf("serve: %v", err)
+		return ""
+	}
 }
 
 type fakeKey struct{}
 
-func runScripts(t *testing.T, dir string) {
+// runScripts runs the scripts in dir, each with a server of its own, which
+// they find by $KEYWATCH_SERVER.
+func runScripts(t *testing.T, dir string, start func(*testscript.Env) (url string)) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Setup: func(env *testscript.Env) error {
-			f := newFake(env.T().(testing.TB))
-			env.Values[fakeKey{}] = f
-			env.Setenv("KEYWATCH_SERVER", f.url)
+			env.Setenv("KEYWATCH_SERVER", start(env))
+			// A program built with the race detector else sleeps a second at its end.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

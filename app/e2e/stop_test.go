@@ -1,0 +1,219 @@
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestStopFinishesWork: a server that is asked to stop while clients write, watch
+// and wait answers what is under way, says goodbye to streams, lets nobody wait
+// out the grace time, and ends with 0; every write that it acknowledged is there,
+// and every one that it refused is not.
+func TestStopFinishesWork(t *testing.T) {
+	t.Parallel()
+	const grace = 15 * time.Second
+	dir := t.TempDir()
+	s := serve(t, "--data", dir, "--grace", grace.String())
+	cl := newClient(t, s)
+	cl.put(t, "waited", "1")
+	stream, err := cl.watch(within(t, time.Minute), "/v1/watch?key=waited", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.close()
+	if _, _, err := stream.until("synced"); err != nil {
+		t.Fatal(err)
+	}
+	idle := connect(t, s) // a connection that asks nothing
+	var running sync.WaitGroup
+	running.Go(func() { // and one whose answer is long in coming
+		a, err := cl.do(within(t, time.Minute), getCall("waited?wait=60s").with("If-None-Match", cl.put(t, "waited", "2").etag()))
+		if err == nil && a.status != 503 && a.status != 304 {
+			t.Errorf("a wait ended with status %d: %s", a.status, a.body)
+		}
+	})
+	acked, refused := make([]int, 4), make([]int, 4)
+	for i := range 4 {
+		running.Go(func() { acked[i], refused[i] = writeUntilStopped(t, newClient(t, s), i) })
+	}
+	lasts(t, 200*time.Millisecond)
+	began := time.Now()
+	s.stop(t)
+	took := time.Since(began)
+	if took >= grace {
+		t.Errorf("stopping took %v, all of the grace time", took)
+	}
+	running.Wait()
+	checkBye(t, stream)
+	if resp, err := http.ReadResponse(idle.Reader, nil); err == nil && resp.StatusCode != 503 && resp.StatusCode != 408 {
+		t.Errorf("a connection that asked nothing was answered with %d", resp.StatusCode)
+	}
+	t.Logf("stopped in %v, with %v writes acknowledged and %v refused", took.Round(time.Millisecond), acked, refused)
+	checkStopped(t, dir, acked)
+}
+
+func checkBye(t *testing.T, s *stream) {
+	t.Helper()
+	_, bye, err := s.until("bye")
+	if err != nil || bye.Code != "stopping" || s.retry == "" {
+		t.Errorf("the stream ended with %+v, retry %q (%v), want a bye because of stopping", bye, s.retry, err)
+	}
+}
+
+// checkStopped starts the server again and checks that it holds exactly the
+// writes acknowledged and had no log to replay.
+func checkStopped(t *testing.T, dir string, acked []int) {
+	t.Helper()
+	s := serve(t, "--data", dir)
+	cl := newClient(t, s)
+	for i, n := range acked {
+		got := cl.must(t, getCall(fmt.Sprintf("stop/%d", i)), 200, 404)
+		if n == 0 && got.status == 404 {
+			continue
+		}
+		if got.status != 200 || got.body != fmt.Sprint(n) || got.version() != n {
+			t.Errorf("stop/%d is %s at version %d, want %d", i, got.body, got.version(), n)
+		}
+	}
+	var status struct {
+		Detail struct {
+			Checkpoint struct {
+				Rev uint64 `json:"rev"`
+			} `json:"checkpoint"`
+		} `json:"detail"`
+	}
+	a := cl.must(t, call{method: "GET", path: "/v1/status"}, 200)
+	_, at := cl.list(t, "stop/")
+	p, err := parsePosition(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.decode(&status); err != nil || status.Detail.Checkpoint.Rev != p.rev {
+		t.Errorf("the checkpoint is at revision %d and the store at %d: the stop left log to replay (%v)",
+			status.Detail.Checkpoint.Rev, p.rev, err)
+	}
+	t.Logf("ready again after %v", s.ready.Sub(s.began).Round(time.Millisecond))
+}
+
+// writeUntilStopped writes 1, 2, 3 and so on until the server refuses or is gone.
+// It returns the last write acknowledged and the first refused, if any.
+func writeUntilStopped(t *testing.T, cl *client, name int) (acked, refused int) {
+	for n := 1; ; n++ {
+		a, err := cl.do(within(t, time.Minute), putCall(fmt.Sprintf("stop/%d", name), fmt.Sprint(n)))
+		switch {
+		case err != nil:
+			// Nobody listens any more, or the server has closed the connection
+			// as idle at that moment: then it has not read the request, or the
+			// store would hold a write too many.
+			return acked, refused
+		case a.status == 503 && a.problem().Code == "stopping":
+			return acked, n
+		case a.status == 200 || a.status == 201:
+			acked = n
+		default:
+			t.Errorf("write %d: status %d: %s", n, a.status, a.body)
+			return acked, refused
+		}
+	}
+}
+
+// connect opens a connection to s.
+func connect(t *testing.T, s *server) *bufio.ReadWriter {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(stopTime)); err != nil {
+		t.Fatal(err)
+	}
+	return bufio.NewReadWriter(bufio.NewReader(conn), bufio.NewWriter(conn))
+}
+
+// TestStopWithHalfARequest: a request that is half sent when the server is asked
+// to stop is either carried out and answered, or refused and not carried out.
+func TestStopWithHalfARequest(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := serve(t, "--data", dir, "--grace", "5s")
+	cl := newClient(t, s)
+	stream, err := cl.watch(within(t, stopTime), "/v1/watch?key=a", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.close()
+	conn := connect(t, s)
+	fmt.Fprintf(conn, "PUT /v1/kv/half HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx")
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	cl.must(t, getCall("half"), 404) // by now the server reads the other one, or will
+	s.signal(t)
+	checkBye(t, stream) // the server is stopping
+	fmt.Fprint(conn, "y")
+	flushed := conn.Flush()
+	status := 0
+	if resp, err := http.ReadResponse(conn.Reader, nil); err == nil {
+		status = resp.StatusCode
+	}
+	s.awaitStop(t)
+	want := 404
+	if status == 201 {
+		want = 200
+	} else if status != 503 && status != 0 {
+		t.Errorf("half a request: status %d, want 201, 503 or none", status)
+	}
+	newClient(t, serve(t, "--data", dir)).must(t, getCall("half"), want)
+	t.Logf("the other half was answered with %d (%v)", status, flushed)
+}
+
+// TestSecondSignal: a second signal ends a server at once, and what it had
+// acknowledged is safe all the same.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := serve(t, "--data", dir, "--grace", "60s")
+	cl := newClient(t, s)
+	cl.put(t, "a", "1")
+	// Half a request holds the server up for as long as it has grace.
+	conn := connect(t, s)
+	fmt.Fprintf(conn, "PUT /v1/kv/half HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx")
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(t)
+	ctx := within(t, stopTime)
+	for running(s) && ctx.Err() == nil {
+		s.signal(t)
+		waitABit(ctx)
+	}
+	if running(s) {
+		t.Fatal("the server goes on after further signals")
+	}
+	newClient(t, serve(t, "--data", dir)).must(t, getCall("a"), 200)
+}
+
+func running(s *server) bool {
+	select {
+	case <-s.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// waitABit is the pause of a poll.
+func waitABit(ctx context.Context) {
+	select {
+	case <-time.After(5 * time.Millisecond):
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,182 @@
+package kv_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+
+	"keywatch/kv"
+)
+
+// benchKeys returns n keys of equal length, each with memory of its own.
+func benchKeys(n int) []string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("bench/%07d", i)
+	}
+	return keys
+}
+
+// fill puts a value of size bytes under each key, 500 to an entry.
+func fill(b *testing.B, s *kv.State, keys []string, size int) (index uint64) {
+	b.Helper()
+	value := make([]byte, size)
+	var e kv.EntryBuilder
+	for i, key := range keys {
+		e.Add(&kv.Command{Ops: []kv.Op{{Kind: kv.OpPut, Key: key, Value: value}}})
+		if e.Len() == 500 || i == len(keys)-1 {
+			index++
+			if _, err := s.Apply(index, 1, e.Finish(0)); err != nil {
+				b.Fatal(err)
+			}
+			e.Reset(nil)
+		}
+	}
+	return index
+}
+
+// BenchmarkApply applies entries of 256 puts of 100 bytes to existing keys.
+func BenchmarkApply(b *testing.B) {
+	for _, n := range []int{4096, 1_000_000} {
+		b.Run(fmt.Sprint("keys=", n), func(b *testing.B) {
+			s := kv.NewState(kv.StateOptions{Presize: n})
+			keys := benchKeys(n)
+			index := fill(b, s, keys, 100)
+			const puts = 256
+			entries := make([][]byte, 64)
+			for i := range entries {
+				var e kv.EntryBuilder
+				for range puts {
+					e.Add(&kv.Command{Ops: []kv.Op{{Kind: kv.OpPut, Key: keys[rand.IntN(n)], Value: make([]byte, 100)}}})
+				}
+				entries[i] = e.Finish(0)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				index++
+				if _, err := s.Apply(index, 1, entries[index%64]); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)*puts/b.Elapsed().Seconds(), "puts/s")
+		})
+	}
+}
+
+// BenchmarkGet reads random keys from GOMAXPROCS goroutines.
+func BenchmarkGet(b *testing.B) {
+	for _, n := range []int{4096, 1_000_000} {
+		b.Run(fmt.Sprint("keys=", n), func(b *testing.B) {
+			s := kv.NewState(kv.StateOptions{Presize: n})
+			keys := benchKeys(n)
+			fill(b, s, keys, 100)
+			runtime.GC()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				r := rand.New(rand.NewPCG(rand.Uint64(), 1))
+				for pb.Next() {
+					if e, _ := s.Get(keys[r.IntN(n)]); e == nil {
+						b.Error("absent")
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
+		})
+	}
+}
+
+// BenchmarkMemory reports the heap that a key of a million takes beyond the
+// bytes of key and value.
+func BenchmarkMemory(b *testing.B) {
+	const n, size = 1_000_000, 100
+	keys := benchKeys(n)
+	for b.Loop() {
+		before := heap()
+		s := kv.NewState(kv.StateOptions{Presize: n})
+		fill(b, s, keys, size)
+		commit(b, s)
+		b.ReportMetric(float64(heap()-before)/n-float64(len(keys[0])+size), "bytes/key")
+		runtime.KeepAlive(s)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// commit has the state forget what is dirty, as a checkpoint does.
+func commit(b *testing.B, s *kv.State) {
+	c, err := s.Freeze()
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.Commit()
+}
+
+// BenchmarkLoad loads a million records of 100 bytes that lie in memory,
+// parsing included.
+func BenchmarkLoad(b *testing.B) {
+	const n = 1_000_000
+	s := kv.NewState(kv.StateOptions{Presize: n})
+	fill(b, s, benchKeys(n), 100)
+	c, err := s.Freeze()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var disk []byte
+	var places []kv.Locator
+	for r := range c.Records() {
+		start := len(disk)
+		disk = r.AppendTo(append(disk, 0, 0, 0, 0))
+		binary.LittleEndian.PutUint32(disk[start:], uint32(len(disk)-start-4))
+		places = append(places, r.Locator())
+	}
+	meta := c.Meta()
+	c.Commit()
+	for b.Loop() {
+		load(b, meta, places, disk)
+	}
+	b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "records/s")
+}
+
+func load(b *testing.B, meta kv.Meta, places []kv.Locator, disk []byte) {
+	l := kv.NewState(kv.StateOptions{Presize: len(places)}).Load(meta)
+	for _, at := range places {
+		size := binary.LittleEndian.Uint32(disk)
+		r, err := kv.ParseRecord(at, disk[4:4+size])
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := l.Add(r); err != nil {
+			b.Fatal(err)
+		}
+		disk = disk[4+size:]
+	}
+	if err := l.Done(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkSnapshot opens, reads and closes a snapshot of a million keys.
+func BenchmarkSnapshot(b *testing.B) {
+	s := kv.NewState(kv.StateOptions{Presize: 1_000_000})
+	keys := benchKeys(1_000_000)
+	fill(b, s, keys, 10)
+	for b.Loop() {
+		n, err := s.Snapshot()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for range n.Scan("bench/05", "bench/0500000") {
+			break
+		}
+		n.Close()
+	}
+}

@@ -1,0 +1,346 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+	"keywatch/web"
+)
+
+// A caller that asks too much is told so before anything runs, and told when to
+// come back; others are not held up by it.
+func TestRateLimit(t *testing.T) {
+	w := newWorld(t, trustLoopback, func(o *web.Options) {
+		rate := ratelimit.Rate{PerSecond: 0.001, Burst: 3}
+		o.Limiter = ratelimit.New(ratelimit.Options{Reads: rate, Writes: rate, Watches: ratelimit.Rate{PerSecond: 0.001, Burst: 1}})
+	})
+	from := func(ip string) []string { return []string{"X-Forwarded-For", ip} }
+	for i := range 3 {
+		r := w.do("PUT", "/v1/kv/a", "1", from("192.0.2.1")...)
+		if want := fmt.Sprintf(`"writes";r=%d;t=`, 2-i); r.status > 201 || !strings.HasPrefix(r.header.Get("RateLimit"), want) {
+			t.Errorf("put %d: got %d, RateLimit %q, want %s", i, r.status, r.header.Get("RateLimit"), want)
+		}
+	}
+	r := w.refused(429, "rate_limited", "PUT", "/v1/kv/a", "2", from("192.0.2.1")...)
+	if r.header.Get("Retry-After") == "" || !strings.HasPrefix(r.header.Get("RateLimit-Policy"), `"writes";q=3;w=`) || r.field("limit") != 3.0 {
+		t.Errorf("429: %v %s", r.header, r.body)
+	}
+	w.want(200, "GET", "/v1/kv/a", "", from("192.0.2.1")...)
+	w.want(200, "PUT", "/v1/kv/a", "3", from("192.0.2.2")...)
+	w.want(200, "PUT", "/v1/kv/a", "4")
+	// What the proxy did not write itself is not believed.
+	w.refused(429, "rate_limited", "PUT", "/v1/kv/a", "2", from("192.0.2.9, 192.0.2.1, 10.0.0.1")...)
+	batch := `{"ops":[{"op":"put","key":"a","value":""},{"op":"put","key":"b","value":""}]}`
+	w.want(200, "POST", "/v1/batch", batch, from("192.0.2.3")...)
+	w.refused(429, "rate_limited", "POST", "/v1/batch", batch, from("192.0.2.3")...)
+	// An EventSource would give up for good on a 429.
+	resp := w.stream("/v1/watch?key=a", append(from("192.0.2.4"), "Accept", "text/event-stream")...)
+	resp.Body.Close()
+	bye := w.want(200, "GET", "/v1/watch?key=a", "", append(from("192.0.2.4"), "Accept", "text/event-stream")...)
+	if !strings.Contains(bye.body, "event: bye\n") || !strings.Contains(bye.body, `"code":"rate_limited"`) || !strings.Contains(bye.body, "retry: ") {
+		t.Errorf("got %q", bye.body)
+	}
+	w.refused(429, "rate_limited", "GET", "/v1/watch?key=a", "", append(from("192.0.2.4"), "Accept", "text/event-stream, */*")...)
+}
+
+// Callers on the machine itself are not limited unless that is wanted.
+func TestRateLimitOnLoopback(t *testing.T) {
+	limiter := func(o *web.Options) {
+		o.Limiter = ratelimit.New(ratelimit.Options{Reads: ratelimit.Rate{PerSecond: 0.001, Burst: 1}})
+	}
+	w := newWorld(t, limiter)
+	for range 5 {
+		if r := w.want(404, "GET", "/v1/kv/a", ""); r.header.Get("RateLimit") != "" {
+			t.Errorf("RateLimit is %q", r.header.Get("RateLimit"))
+		}
+	}
+	w = newWorld(t, limiter, func(o *web.Options) { o.RateLoopback = true })
+	w.want(404, "GET", "/v1/kv/a", "")
+	w.refused(429, "rate_limited", "GET", "/v1/kv/a", "")
+	// Somebody who is not a trusted proxy cannot borrow another name.
+	w.refused(429, "rate_limited", "GET", "/v1/kv/a", "", "X-Forwarded-For", "192.0.2.1")
+}
+
+// stream opens a stream and leaves it open.
+func (w *world) stream(path string, headers ...string) *http.Response {
+	w.t.Helper()
+	req, _ := http.NewRequest("GET", "http://"+w.addr+path, nil)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := w.client.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if resp.StatusCode != 200 {
+		w.t.Fatalf("%s: got %d", path, resp.StatusCode)
+	}
+	return resp
+}
+
+// More connections than allowed are refused with an answer, those there are
+// served on, and a place that is given back can be taken.
+func TestMaxConnections(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.MaxConnections = 2 })
+	dial := func() (net.Conn, *bufio.Reader) {
+		conn, err := net.Dial("tcp", w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn, bufio.NewReader(conn)
+	}
+	ask := func(conn net.Conn, r *bufio.Reader) int {
+		fmt.Fprintf(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	first, r1 := dial()
+	second, r2 := dial()
+	if a, b := ask(first, r1), ask(second, r2); a != 200 || b != 200 {
+		t.Fatalf("got %d and %d, want 200", a, b)
+	}
+	third, r3 := dial()
+	if got := ask(third, r3); got != 429 {
+		t.Errorf("the third connection: got %d, want 429", got)
+	}
+	if got := ask(first, r1); got != 200 {
+		t.Errorf("the first connection again: got %d, want 200", got)
+	}
+	second.Close()
+	w.eventually("a place is free", func() bool {
+		conn, r := dial()
+		defer conn.Close()
+		return ask(conn, r) == 200
+	})
+	// Far above the bound the answer comes without a look at the request.
+	var last net.Conn
+	for range 25 {
+		last, _ = dial()
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(last), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 429 || resp.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("got %d %v", resp.StatusCode, resp.Header)
+	}
+}
+
+// The streams are bounded apart, and their bound does not reach requests.
+func TestMaxStreams(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.MaxStreams = 1 })
+	resp := w.stream("/v1/watch?key=a")
+	defer resp.Body.Close()
+	w.refused(429, "too_many_connections", "GET", "/v1/watch?key=a", "")
+	bye := w.want(200, "GET", "/v1/kv/a", "", "Accept", "text/event-stream")
+	if !strings.Contains(bye.body, `"code":"too_many_connections"`) {
+		t.Errorf("got %q", bye.body)
+	}
+	w.want(201, "PUT", "/v1/kv/a", "1")
+}
+
+// Each way in which the log can fail has its own meaning for a client: whether
+// the write happened, and whether to try again.
+func TestLogErrors(t *testing.T) {
+	var fail error
+	w := newWorld(t)
+	w.log.fail = func(context.Context, *kv.Command) error { return fail }
+	w.log.barrier = func(context.Context) error { return fail }
+	for _, c := range []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{kv.ErrQueueFull, 503, "queue_full"},
+		{kv.ErrNoLeader, 503, "no_leader"},
+		{kv.ErrStarting, 503, "starting"},
+		{kv.ErrStopping, 503, "stopping"},
+		{kv.ErrMemoryFull, 503, "memory_full"},
+		{kv.ErrOutcomeUnknown, 504, "outcome_unknown"},
+		{kv.ErrDamaged, 500, "data_damaged"},
+		{errors.New("secret inside"), 500, "internal"},
+	} {
+		fail = fmt.Errorf("while testing: %w", c.err)
+		r := w.refused(c.status, c.code, "PUT", "/v1/kv/a", "1")
+		if (r.header.Get("Retry-After") != "") != (c.status == 503) {
+			t.Errorf("%v: Retry-After is %q", c.err, r.header.Get("Retry-After"))
+		}
+		w.refused(c.status, c.code, "GET", "/v1/kv/a", "")
+		w.refused(c.status, c.code, "POST", "/v1/batch", `{"ops":[{"op":"delete","key":"a"}]}`)
+		if strings.Contains(r.body, "secret") {
+			t.Errorf("the inner error shows outside: %s", r.body)
+		}
+	}
+}
+
+// Until it has caught up a server must not show old state, nor take writes, but
+// it must say that it lives.
+func TestNotReady(t *testing.T) {
+	ready := fmt.Errorf("replaying: %w", kv.ErrStarting)
+	w := newWorld(t, func(o *web.Options) { o.Ready = func() error { return ready } })
+	w.refused(503, "starting", "PUT", "/v1/kv/a", "1")
+	w.refused(503, "starting", "GET", "/v1/kv/a", "")
+	w.refused(503, "starting", "GET", "/v1/watch?key=a", "")
+	w.refused(503, "starting", "GET", "/readyz", "")
+	w.want(200, "GET", "/healthz", "")
+	w.want(200, "GET", "/metrics", "")
+	if r := w.want(200, "GET", "/v1/status", ""); r.field("ready") != false || r.field("reason") != "starting" {
+		t.Errorf("status: %s", r.body)
+	}
+	bye := w.want(200, "GET", "/v1/watch?key=a", "", "Accept", "text/event-stream")
+	if !strings.Contains(bye.body, `"code":"starting"`) {
+		t.Errorf("got %q", bye.body)
+	}
+	ready = nil
+	w.want(201, "PUT", "/v1/kv/a", "1")
+	w.want(200, "GET", "/readyz", "")
+}
+
+// Bytes beyond the limit must never be inflated or kept: the body is taken as
+// it was sent, whatever form it claims to be in.
+func TestBodiesAreRaw(t *testing.T) {
+	w := newWorld(t)
+	form := "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--b--\r\n"
+	w.want(201, "PUT", "/v1/kv/form", form, "Content-Type", "multipart/form-data; boundary=b")
+	w.want(201, "PUT", "/v1/kv/post", "a=b&c=d", "Content-Type", "application/x-www-form-urlencoded")
+	w.want(201, "PUT", "/v1/kv/identity", "x", "Content-Encoding", "identity")
+	for key, want := range map[string]string{"form": form, "post": "a=b&c=d"} {
+		if got := w.want(200, "GET", "/v1/kv/"+key, "").body; got != want {
+			t.Errorf("%s: got %q, want %q", key, got, want)
+		}
+	}
+}
+
+// What each limit refuses must show in the metrics, or nobody finds out why
+// clients complain.
+func TestMetrics(t *testing.T) {
+	w := newWorld(t)
+	w.want(201, "PUT", "/v1/kv/a", "1")
+	w.refused(412, "compare_failed", "PUT", "/v1/kv/a", "1", "If-None-Match", "*")
+	w.refused(404, "no_route", "BREW", "/pot", "")
+	body := w.want(200, "GET", "/metrics", "").body
+	for _, want := range []string{
+		`keywatch_http_requests_total{method="PUT",route="key",status="201"} 1`,
+		`keywatch_http_requests_total{method="PUT",route="key",status="412"} 1`,
+		`keywatch_http_requests_total{method="other",route="none",status="404"} 1`,
+		`keywatch_refused_total{code="compare_failed"} 1`,
+		`keywatch_refused_total{code="queue_full"} 0`,
+		"keywatch_keys 1", "keywatch_http_in_flight 1", "keywatch_streams 0", "keywatch_watch_published_total 1", "go_goroutines ", "process_open_fds ",
+	} {
+		if !strings.Contains(body, "\n"+want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+}
+
+// A request in flight when the server stops must be answered; one that comes
+// after must be refused as not applied; and nothing may be left running.
+func TestShutdown(t *testing.T) {
+	w := newWorld(t)
+	started, release := make(chan struct{}), make(chan struct{})
+	w.log.fail = func(_ context.Context, c *kv.Command) error {
+		if c.Ops[0].Key == "slow" {
+			close(started)
+			<-release
+		}
+		return nil
+	}
+	silent, err := net.Dial("tcp", w.addr) // never sends anything
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	keep, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keep.Close()
+	answers := bufio.NewReader(keep)
+	ask := func(conn net.Conn, key string) {
+		fmt.Fprintf(conn, "PUT /v1/kv/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1", key)
+	}
+	ask(keep, "slow")
+	<-started
+	stopped := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		stopped <- w.server.Shutdown(ctx)
+	}()
+	w.eventually("no more connections are taken", func() bool {
+		conn, err := net.Dial("tcp", w.addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	ask(keep, "late") // pipelined behind the slow one
+	close(release)
+	resp, err := http.ReadResponse(answers, nil)
+	if err != nil || resp.StatusCode != 201 {
+		t.Fatalf("in flight: %v %v, want 201", resp, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if e, _ := w.state.Get("late"); e != nil {
+		t.Error("a request after the stop was applied")
+	}
+}
+
+// A handler that does not end must not keep the server from stopping.
+func TestShutdownCutsOff(t *testing.T) {
+	log, hub := newStore(t, kv.Params{})
+	server, err := web.New(web.Options{Store: storeOf(log), Hub: hub})
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan struct{})
+	log.fail = func(ctx context.Context, _ *kv.Command) error {
+		close(started)
+		<-ctx.Done()
+		return kv.ErrOutcomeUnknown
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1")
+	<-started
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := server.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown: %v, want context.Canceled", err)
+	}
+	if err := <-served; !errors.Is(err, web.ErrServerClosed) {
+		t.Errorf("Serve: %v", err)
+	}
+	if err := server.Shutdown(context.Background()); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown again: %v, want the same", err)
+	}
+	if err := server.Serve(ln); !errors.Is(err, web.ErrServerClosed) {
+		t.Errorf("Serve after Shutdown: %v", err)
+	}
+}
