@@ -95,6 +95,9 @@ func (w *world) write(t *rapid.T, c *kv.Checkpoint) disk {
 		}
 	}
 	for seq, b := range c.Idem() {
+		if _, there := d.idem[seq]; there {
+			t.Fatalf("idempotency record %d is written again", seq)
+		}
 		d.idem[seq] = slices.Clone(b)
 	}
 	for seq := range d.idem {

@@ -51,7 +51,7 @@ func (db *DB) RawRecords() (records, buckets int) {
 	return records, buckets
 }
 
-// Swap replaces the checkpoint file's header by one that change has changed.
+// Reindex gives the checkpoint another index and term in its header.
 func (db *DB) Reindex(index, term uint64) error {
 	h := db.head.Load().clone()
 	h.index, h.term = index, term

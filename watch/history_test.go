@@ -143,7 +143,7 @@ func TestRandomHistories(t *testing.T) {
 			t.Run(fmt.Sprintf("history=%d/epochs=%v", o.History, epochs), func(t *testing.T) {
 				seed := rand.Uint64()
 				w := newWorld(t, o, kv.Params{TombstoneMax: []int{3, 20, 1000}[i]})
-				requests, told := w.run(seed, 8, 4, 1200, epochs)
+				requests, told := w.run(seed, 8, 4, 800, epochs)
 				for i := range told {
 					if v := newChecker(w.history, requests[i]).check(told[i]); v != nil {
 						t.Errorf("seed %d, client %d %+v: %v", seed, i, requests[i], v)
@@ -278,7 +278,7 @@ func TestNoGapWhereWatchersBecomeLive(t *testing.T) {
 		others[i] = batch(put("other", "x"))
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for i := range 40 {
+	for i := range 30 {
 		key := fmt.Sprintf("rare/%d", i)
 		r := w.watch(watch.Request{Keys: []string{key}, From: watch.FromLive, Progress: 20 * time.Millisecond})
 		w.do(others...)
@@ -339,7 +339,7 @@ func TestResumeWhileHistoryMoves(t *testing.T) {
 // Without it writers at once, and readers that stall, would let a watcher miss
 // a revision or see one twice.
 func TestWatchVictims(t *testing.T) {
-	const watchers, writers, writes = 256, 64, 20
+	const watchers, writers, writes = 256, 64, 10
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, watch.Options{}, kv.Params{})
 		var wait sync.WaitGroup

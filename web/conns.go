@@ -11,55 +11,129 @@ import (
 )
 
 // connections knows the connections with ordinary requests, so that their
-// number can be bounded and none is forgotten at the end. A connection that
-// became a stream is known to the streamRegistry instead.
+// number and their patience can be bounded and none is forgotten at the end. A
+// connection that became a stream is known to the streamRegistry instead.
 type connections struct {
 	// max is the cap. Connections above it are still accepted, up to hard, so
 	// that their first request is refused with an answer.
 	max, hard int
-	open      atomic.Int64
-	refused   atomic.Int64
+	// limits are how long a connection may be in each phase.
+	limits  [phases]time.Duration
+	open    atomic.Int64
+	refused atomic.Int64
+	// clock is moved on by interval in each sweep, in nanoseconds. It stands
+	// still while the process does, so that a pause costs nobody a connection.
+	clock atomic.Int64
 
 	mu struct {
 		sync.Mutex
 		closed bool
-		all    map[net.Conn]struct{}
+		all    map[*conn]struct{}
 	}
 }
 
-func (c *connections) init(most int) {
-	c.max, c.hard = most, most+max(16, min(1024, most/4))
-	c.mu.all = make(map[net.Conn]struct{})
+// A phase is what a connection is at.
+type phase int32
+
+const (
+	phaseIdle    phase = iota // waiting for a request to begin
+	phaseReading              // reading a request
+	phaseWorking              // in a handler, or given away: takes what it takes
+	phaseWriting              // writing a piece of an answer
+	phases
+)
+
+// A conn notes what it is at. One sweep a second then looks after all of them,
+// where deadlines would have to be set three times for each request.
+type conn struct {
+	net.Conn
+	conns *connections
+	// at is a phase, since the clock when it began. They are read by the sweep,
+	// which does no harm if it sees one of them late: the clock moves on first.
+	at    atomic.Int32
+	since atomic.Int64
+}
+
+func (c *conn) enter(p phase) {
+	c.since.Store(c.conns.clock.Load())
+	c.at.Store(int32(p))
+}
+
+// Write implements net.Conn. Each piece has its own time.
+func (c *conn) Write(b []byte) (int, error) {
+	c.enter(phaseWriting)
+	n, err := c.Conn.Write(b)
+	c.at.Store(int32(phaseWorking))
+	return n, err
+}
+
+// CloseWrite shuts down the writing side, where there is such a thing.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return net.ErrClosed
+}
+
+// UnsafeConn returns the connection itself.
+func (c *conn) UnsafeConn() net.Conn { return c.Conn }
+
+func (c *connections) init(o *Options) {
+	c.max, c.hard = o.MaxConnections, o.MaxConnections+max(16, min(1024, o.MaxConnections/4))
+	c.limits = [phases]time.Duration{phaseIdle: o.IdleTimeout, phaseReading: o.ReadTimeout, phaseWriting: o.WriteTimeout}
+	c.mu.all = make(map[*conn]struct{})
 }
 
 // over reports whether there are more connections than the cap.
 func (c *connections) over() bool { return c.open.Load() > int64(c.max) }
 
+// working counts the connections whose request is being answered.
+func (c *connections) working() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for own := range c.mu.all {
+		if p := phase(own.at.Load()); p == phaseWorking || p == phaseWriting {
+			n++
+		}
+	}
+	return n
+}
+
 // changed is fasthttp's ConnState hook.
-func (c *connections) changed(conn net.Conn, state fasthttp.ConnState) {
+func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
+	own, ok := nc.(*conn)
+	if !ok {
+		return
+	}
 	switch state {
 	case fasthttp.StateNew:
-		c.add(conn)
+		// The first byte counts as part of the first request.
+		own.enter(phaseReading)
+		c.add(own)
+	case fasthttp.StateActive:
+		own.enter(phaseReading)
+	case fasthttp.StateIdle:
+		own.enter(phaseIdle)
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
-		c.remove(conn)
+		c.remove(own)
 	}
 }
 
-func (c *connections) add(conn net.Conn) {
+func (c *connections) add(own *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mu.closed {
-		_ = conn.Close()
+		_ = own.Close()
 		return
 	}
-	c.mu.all[conn] = struct{}{}
+	c.mu.all[own] = struct{}{}
 	c.open.Store(int64(len(c.mu.all)))
 }
 
-func (c *connections) remove(conn net.Conn) {
+func (c *connections) remove(own *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.mu.all, conn)
+	delete(c.mu.all, own)
 	c.open.Store(int64(len(c.mu.all)))
 }
 
@@ -68,8 +142,54 @@ func (c *connections) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.closed = true
-	for conn := range c.mu.all {
-		_ = conn.Close()
+	for own := range c.mu.all {
+		_ = own.Close()
+	}
+}
+
+// interval is how often to sweep: a quarter of the shortest limit, at most a
+// second.
+func (c *connections) interval() time.Duration {
+	shortest := 4 * time.Second
+	for _, limit := range c.limits {
+		if limit > 0 {
+			shortest = min(shortest, limit)
+		}
+	}
+	return max(shortest/4, time.Millisecond)
+}
+
+// watchOver sweeps until ctx ends.
+func (c *connections) watchOver(ctx context.Context) {
+	tick := time.NewTicker(c.interval())
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			c.sweep()
+		}
+	}
+}
+
+// sweep ends what has taken too long. The connection's own goroutine sees a
+// timeout, and does the rest.
+func (c *connections) sweep() {
+	now := time.Duration(c.clock.Add(int64(c.interval())))
+	past := time.Unix(1, 0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for own := range c.mu.all {
+		p := phase(own.at.Load())
+		if limit := c.limits[p]; limit == 0 || now-time.Duration(own.since.Load()) <= limit {
+			continue
+		}
+		if p == phaseWriting {
+			_ = own.SetWriteDeadline(past)
+		} else {
+			_ = own.SetReadDeadline(past)
+		}
 	}
 }
 
@@ -91,19 +211,19 @@ func (c *connections) pokeIdle(ctx context.Context) (stop func()) {
 			select {
 			case <-ctx.Done():
 				return
-			case now := <-tick.C:
-				c.poke(now)
+			case <-tick.C:
+				c.poke()
 			}
 		}
 	}()
 	return func() { cancel(); <-done }
 }
 
-func (c *connections) poke(now time.Time) {
+func (c *connections) poke() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for conn := range c.mu.all {
-		_ = conn.SetReadDeadline(now)
+	for own := range c.mu.all {
+		_ = own.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
@@ -117,14 +237,17 @@ type capped struct {
 // Accept returns the next connection within the cap.
 func (l *capped) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.Listener.Accept()
-		if err != nil || l.conns.open.Load() < int64(l.conns.hard) {
-			return conn, err
+		nc, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.conns.open.Load() < int64(l.conns.hard) {
+			return &conn{Conn: nc, conns: l.conns}, nil
 		}
 		l.conns.refused.Add(1)
-		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = conn.Write(refusal)
-		_ = conn.Close()
+		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = nc.Write(refusal)
+		_ = nc.Close()
 	}
 }
 

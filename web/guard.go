@@ -21,7 +21,7 @@ type guard struct {
 }
 
 func newGuard(opts Options) (guard, error) {
-	g := guard{hosts: map[string]bool{"localhost": true}, origins: map[string]bool{}}
+	g := guard{hosts: map[string]bool{"localhost": true, "127.0.0.1": true}, origins: map[string]bool{}}
 	for _, address := range opts.Listen {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
@@ -57,11 +57,14 @@ func (g *guard) allowsHost(host []byte, local interface{ LocalAddr() net.Addr })
 	if !ok {
 		return false
 	}
+	if g.hosts[borrow(name)] {
+		return true
+	}
 	if ip, err := netip.ParseAddr(borrow(name)); err == nil {
 		ip = ip.Unmap()
-		return ip.IsLoopback() || g.hosts[borrow(name)] || g.anyLocal && sameIP(ip, local.LocalAddr())
+		return ip.IsLoopback() || g.anyLocal && sameIP(ip, local.LocalAddr())
 	}
-	return g.hosts[borrow(name)] || g.hosts[strings.ToLower(borrow(name))]
+	return g.hosts[strings.ToLower(borrow(name))]
 }
 
 // hostName returns a Host without its port and brackets.

@@ -35,7 +35,14 @@ type head struct {
 
 func (h *head) has(f field) bool   { return h.present&(1<<f) != 0 }
 func (h *head) twice(f field) bool { return h.repeated&(1<<f) != 0 }
-func (h *head) get(f field) []byte { return h.values[f] }
+
+// get returns the value of f, nil if it is not there.
+func (h *head) get(f field) []byte {
+	if !h.has(f) {
+		return nil
+	}
+	return h.values[f]
+}
 
 // read collects the fields that the server knows.
 func (h *head) read(header *fasthttp.RequestHeader) {

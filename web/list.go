@@ -148,7 +148,7 @@ func appendPage(b []byte, o *listOptions, snap *kv.Snapshot, now int64) []byte {
 // lines of JSON; the position is the last line. A body that ends without it was
 // cut off.
 func (r *request) streamList(o *listOptions, snap *kv.Snapshot) {
-	l := &listReader{opts: *o, snap: snap, now: r.s.opts.Store.Now(), stall: r.stallGuard()}
+	l := &listReader{opts: *o, snap: snap, now: r.s.opts.Store.Now()}
 	l.next, l.stop = iter.Pull2(snap.Scan(o.prefix, ""))
 	r.f.Response.Header.SetContentTypeBytes(typeNDJSON)
 	r.f.Response.SetBodyStream(l, -1)
@@ -156,12 +156,11 @@ func (r *request) streamList(o *listOptions, snap *kv.Snapshot) {
 
 // A listReader produces the lines of a list as they are sent.
 type listReader struct {
-	opts  listOptions
-	snap  *kv.Snapshot
-	now   int64
-	next  func() (string, *kv.Entry, bool)
-	stop  func()
-	stall func() error
+	opts listOptions
+	snap *kv.Snapshot
+	now  int64
+	next func() (string, *kv.Entry, bool)
+	stop func()
 	// buf holds lines from sent on that were not read yet.
 	buf  []byte
 	sent int
@@ -173,9 +172,6 @@ const linesAhead = 16 << 10
 
 // Read implements io.Reader.
 func (l *listReader) Read(p []byte) (int, error) {
-	if err := l.stall(); err != nil {
-		return 0, err
-	}
 	if l.sent == len(l.buf) {
 		if err := l.fill(); err != nil {
 			return 0, err

@@ -1,18 +1,16 @@
 package web
 
 import (
+	"math/bits"
 	"strconv"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/puzpuzpuz/xsync/v3"
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
-
-	"keywatch/kv"
-	"keywatch/ratelimit"
-	"keywatch/watch"
 )
 
 // methodLabels label the methods by their bit's number plus one; 0 is any that
@@ -22,36 +20,19 @@ var methodLabels = [...]string{"other", "GET", "HEAD", "PUT", "POST", "DELETE", 
 // maxStatus bounds the statuses that are counted apart.
 const maxStatus = 600
 
-// metrics counts what the server does.
+// metrics counts what the server does. The counters are striped, because every
+// request counts.
 type metrics struct {
-	inFlight atomic.Int64
-	requests *prometheus.CounterVec
-	// cells caches the counter of each route, method and status.
-	cells   [routes][len(methodLabels)]atomic.Pointer[[maxStatus]atomic.Pointer[countCell]]
-	refused map[Code]prometheus.Counter
+	cells   [routes][len(methodLabels)]atomic.Pointer[[maxStatus]atomic.Pointer[xsync.Counter]]
+	refused map[Code]*xsync.Counter
 }
 
-type countCell struct{ prometheus.Counter }
-
 func newMetrics(s *Server) (*metrics, error) {
-	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "keywatch_http_requests_total", Help: "Requests answered.",
-		}, []string{"route", "method", "status"}),
-		refused: make(map[Code]prometheus.Counter),
-	}
-	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "keywatch_refused_total", Help: "Requests that were answered with an error, by its code.",
-	}, []string{"code"})
+	m := &metrics{refused: make(map[Code]*xsync.Counter)}
 	for i := range codes {
-		m.refused[codes[i].code] = refused.WithLabelValues(string(codes[i].code))
+		m.refused[codes[i].code] = xsync.NewCounter()
 	}
-	for _, c := range []prometheus.Collector{m.requests, refused, newFigures(s, m)} {
-		if err := s.opts.Registry.Register(c); err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
+	return m, s.opts.Registry.Register(newFigures(s, m))
 }
 
 // registerProcess adds the metrics of the Go runtime and of the process.
@@ -66,22 +47,19 @@ func gatherHandler(r *prometheus.Registry) fasthttp.RequestHandler {
 
 // count counts an answer.
 func (m *metrics) count(r route, method methods, status int) {
-	label := 0
-	for bit := method; bit != 0; bit >>= 1 {
-		label++
+	row := &m.cells[r][bits.Len8(uint8(method))]
+	cells := row.Load()
+	if cells == nil {
+		row.CompareAndSwap(nil, new([maxStatus]atomic.Pointer[xsync.Counter]))
+		cells = row.Load()
 	}
-	row := m.cells[r][label].Load()
-	if row == nil {
-		m.cells[r][label].CompareAndSwap(nil, new([maxStatus]atomic.Pointer[countCell]))
-		row = m.cells[r][label].Load()
+	cell := &cells[status%maxStatus]
+	counter := cell.Load()
+	if counter == nil {
+		cell.CompareAndSwap(nil, xsync.NewCounter())
+		counter = cell.Load()
 	}
-	status %= maxStatus
-	cell := row[status].Load()
-	if cell == nil {
-		cell = &countCell{m.requests.WithLabelValues(routeNames[r], methodLabels[label], strconv.Itoa(status))}
-		row[status].Store(cell)
-	}
-	cell.Inc()
+	counter.Inc()
 }
 
 // refuse counts a refusal.
@@ -91,89 +69,27 @@ func (m *metrics) refuse(c Code) {
 	}
 }
 
-// A sample is what figures are read from, taken once per scrape.
-type sample struct {
-	s     *Server
-	m     *metrics
-	state kv.Stats
-	hub   watch.Stats
-	rate  ratelimit.Stats
-}
-
-// A figure is a metric that is read when it is asked for.
-type figure struct {
-	name, help string
-	kind       prometheus.ValueType
-	read       func(*sample) float64
-}
-
-// figures is a collector of what the server, the state, the hub and the limiter
-// know.
-type figures struct {
-	s     *Server
-	m     *metrics
-	descs []*prometheus.Desc
-}
-
-const (
-	gauge   = prometheus.GaugeValue
-	counter = prometheus.CounterValue
+var (
+	descRequests = prometheus.NewDesc("keywatch_http_requests_total", "Requests answered.", []string{"route", "method", "status"}, nil)
+	descRefused  = prometheus.NewDesc("keywatch_refused_total", "Requests answered with an error, by its code.", []string{"code"}, nil)
 )
 
-var figureList = []figure{
-	{"keywatch_http_in_flight", "Requests being answered.", gauge, func(x *sample) float64 { return float64(x.m.inFlight.Load()) }},
-	{"keywatch_http_connections", "Connections with ordinary requests.", gauge, func(x *sample) float64 { return float64(x.s.conns.open.Load()) }},
-	{"keywatch_http_connections_max", "Bound on connections.", gauge, func(x *sample) float64 { return float64(x.s.conns.max) }},
-	{"keywatch_http_connections_refused_total", "Connections refused above the bound.", counter, func(x *sample) float64 { return float64(x.s.conns.refused.Load()) }},
-	{"keywatch_streams", "Streams open.", gauge, func(x *sample) float64 { return float64(x.s.streams.Len()) }},
-	{"keywatch_streams_max", "Bound on streams.", gauge, func(x *sample) float64 { return float64(x.s.opts.MaxStreams) }},
-	{"keywatch_watchers", "Watches open.", gauge, func(x *sample) float64 { return float64(x.hub.Watchers) }},
-	{"keywatch_watchers_behind", "Watches that read history or a snapshot by themselves.", gauge, func(x *sample) float64 { return float64(x.hub.Behind) }},
-	{"keywatch_watch_lag_events_max", "Events by which the slowest watch is behind.", gauge, func(x *sample) float64 { return float64(x.hub.MaxLag) }},
-	{"keywatch_watch_published_total", "Events published.", counter, func(x *sample) float64 { return float64(x.hub.Published) }},
-	{"keywatch_watch_delivered_total", "Events given to watches.", counter, func(x *sample) float64 { return float64(x.hub.Delivered) }},
-	{"keywatch_watch_resyncs_total", "Watches that history had left behind.", counter, func(x *sample) float64 { return float64(x.hub.Resyncs) }},
-	{"keywatch_watch_resets_total", "Watches that started over with the state.", counter, func(x *sample) float64 { return float64(x.hub.Resets) }},
-	{"keywatch_history_bytes", "Size of the history kept.", gauge, func(x *sample) float64 { return float64(x.hub.History) }},
-	{"keywatch_history_events", "Events in the history kept.", gauge, func(x *sample) float64 { return float64(x.hub.Events) }},
-	{"keywatch_keys", "Keys that exist.", gauge, func(x *sample) float64 { return float64(x.state.Keys) }},
-	{"keywatch_bytes", "Size of all keys and values.", gauge, func(x *sample) float64 { return float64(x.state.Bytes) }},
-	{"keywatch_tombstones", "Deletions remembered.", gauge, func(x *sample) float64 { return float64(x.state.Tombstones) }},
-	{"keywatch_deadlines", "Keys with a TTL.", gauge, func(x *sample) float64 { return float64(x.state.Deadlines) }},
-	{"keywatch_idempotency_records", "Outcomes remembered for an Idempotency-Key.", gauge, func(x *sample) float64 { return float64(x.state.IdemRecords) }},
-	{"keywatch_snapshots", "Snapshots open.", gauge, func(x *sample) float64 { return float64(x.state.Snapshots) }},
-	{"keywatch_snapshot_bytes", "Memory of versions kept for snapshots only.", gauge, func(x *sample) float64 { return float64(x.state.SnapshotBytes) }},
-	{"keywatch_snapshots_ended_total", "Snapshots that were ended early.", counter, func(x *sample) float64 { return float64(x.state.SnapshotsEnded) }},
-	{"keywatch_dirty_keys", "Keys that the next checkpoint writes.", gauge, func(x *sample) float64 { return float64(x.state.DirtyKeys) }},
-	{"keywatch_dirty_bytes", "Size of what the next checkpoint writes.", gauge, func(x *sample) float64 { return float64(x.state.DirtyBytes) }},
-	{"keywatch_applied_index", "Index of the last log entry applied.", gauge, func(x *sample) float64 { return float64(x.state.Index) }},
-	{"keywatch_log_time_seconds", "Log time.", gauge, func(x *sample) float64 { return float64(x.state.Time) / 1000 }},
-	{"keywatch_ratelimit_callers", "Callers whose rate is counted.", gauge, func(x *sample) float64 { return float64(x.rate.Callers) }},
-	{"keywatch_ratelimit_overflow_total", "Requests counted against the shared overflow caller.", counter, func(x *sample) float64 { return float64(x.rate.Overflow) }},
-}
-
-func newFigures(s *Server, m *metrics) *figures {
-	f := &figures{s: s, m: m}
-	for _, g := range figureList {
-		f.descs = append(f.descs, prometheus.NewDesc(g.name, g.help, nil, nil))
+// collect sends the counts to ch.
+func (m *metrics) collect(ch chan<- prometheus.Metric) {
+	for code, n := range m.refused {
+		ch <- prometheus.MustNewConstMetric(descRefused, counter, float64(n.Value()), string(code))
 	}
-	return f
-}
-
-// Describe implements prometheus.Collector.
-func (f *figures) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range f.descs {
-		ch <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (f *figures) Collect(ch chan<- prometheus.Metric) {
-	x := &sample{s: f.s, m: f.m, state: f.s.opts.Store.State().Stats(), hub: f.s.opts.Hub.Stats()}
-	if f.s.opts.Limiter != nil {
-		x.rate = f.s.opts.Limiter.Stats()
-	}
-	for i, g := range figureList {
-		ch <- prometheus.MustNewConstMetric(f.descs[i], g.kind, g.read(x))
+	for r := range m.cells {
+		for method := range m.cells[r] {
+			cells := m.cells[r][method].Load()
+			if cells == nil {
+				continue
+			}
+			for status := range cells {
+				if n := cells[status].Load(); n != nil {
+					ch <- prometheus.MustNewConstMetric(descRequests, counter, float64(n.Value()), routeNames[r], methodLabels[method], strconv.Itoa(status))
+				}
+			}
+		}
 	}
 }

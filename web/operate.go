@@ -123,12 +123,12 @@ func (r *request) backup() error {
 	admin := &r.s.opts.Admin
 	ctx, cancel := context.WithCancel(r.s.life)
 	out, in := io.Pipe()
-	r.s.pipes.Go(func() {
+	r.s.background.Go(func() {
 		defer cancel()
 		_, err := admin.Backup(ctx, in)
 		_ = in.CloseWithError(err) // nil is the end of the file
 	})
-	b := &backupReader{pipe: out, buf: bufio.NewReaderSize(out, 64<<10), cancel: cancel, stall: r.stallGuard()}
+	b := &backupReader{pipe: out, buf: bufio.NewReaderSize(out, 64<<10), cancel: cancel}
 	if _, err := b.buf.Peek(1); err != nil && err != io.EOF {
 		_ = b.Close()
 		return err
@@ -146,16 +146,10 @@ type backupReader struct {
 	pipe   *io.PipeReader
 	buf    *bufio.Reader
 	cancel context.CancelFunc
-	stall  func() error
 }
 
 // Read implements io.Reader.
-func (b *backupReader) Read(p []byte) (int, error) {
-	if err := b.stall(); err != nil {
-		return 0, err
-	}
-	return b.buf.Read(p)
-}
+func (b *backupReader) Read(p []byte) (int, error) { return b.buf.Read(p) }
 
 // Close ends the backup, if it has not ended.
 func (b *backupReader) Close() error {

@@ -78,28 +78,35 @@ func (s *Server) acquire(f *fasthttp.RequestCtx, c *fiber.Ctx) *request {
 	return r
 }
 
+// release makes r idle again. What it still points to belongs to the server's
+// own pools, and is not looked at before it was set anew.
 func (s *Server) release(r *request) {
-	out, decoded, caller, params := r.out[:0], r.decoded[:0], r.caller[:0], r.params
-	if cap(out) > keepOut {
-		out = nil
+	if cap(r.out) > keepOut {
+		r.out = nil
 	}
-	params.names, params.values = params.names[:0], params.values[:0]
-	*r = request{s: s, out: out, decoded: decoded, caller: caller, params: params}
+	r.f, r.c = nil, nil
+	r.route, r.method, r.key = routeNone, 0, ""
+	r.path, r.query = nil, nil
+	r.head.present, r.head.repeated = 0, 0
+	r.params.names, r.params.values = r.params.names[:0], r.params.values[:0]
+	r.caller, r.exempt = r.caller[:0], false
+	r.out, r.decoded = r.out[:0], r.decoded[:0]
 	s.requests.Put(r)
 }
 
 // serve answers one request. c is nil if fiber does not know the method.
 func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx) {
 	r := s.acquire(f, c)
-	s.metrics.inFlight.Add(1)
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked(p)
 		}
-		s.metrics.inFlight.Add(-1)
 		s.metrics.count(r.route, r.method, f.Response.StatusCode())
 		s.release(r)
 	}()
+	if own, ok := f.Conn().(*conn); ok {
+		own.enter(phaseWorking)
+	}
 	r.common()
 	if err := r.answer(); err != nil {
 		r.fail(err)
@@ -232,10 +239,20 @@ func (r *request) number(name []byte, n uint64) {
 }
 
 // common sets what every answer says.
-func (r *request) common() {
-	r.header(nameCacheControl, valueNoStore)
-	r.header(nameVary, valueVary)
-	r.header(nameSniff, valueNosniff)
+func (r *request) common() { r.s.common.CopyTo(&r.f.Response.Header) }
+
+// commonHeader returns a header with what every answer says. Copying it is
+// cheaper than setting each line.
+func commonHeader() *fasthttp.ResponseHeader {
+	h := new(fasthttp.ResponseHeader)
+	fresh := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(fresh)
+	fresh.Header.CopyTo(h)
+	h.SetCanonical(nameCacheControl, valueNoStore)
+	h.SetCanonical(nameVary, valueVary)
+	h.SetCanonical(nameSniff, valueNosniff)
+	h.SetContentTypeBytes(typeProblem)
+	return h
 }
 
 // position says at which position the answer stands.

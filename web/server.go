@@ -23,6 +23,8 @@ type Server struct {
 	guard   guard
 	conns   connections
 	streams *streamRegistry
+	// common is the header that every answer begins with.
+	common *fasthttp.ResponseHeader
 	// durability is what answers to writes say.
 	durability []byte
 	metrics    *metrics
@@ -30,8 +32,10 @@ type Server struct {
 	waits      patience
 	// requests holds idle *request values.
 	requests sync.Pool
-	// pipes counts the goroutines that produce backups.
-	pipes sync.WaitGroup
+	// background counts the goroutines that produce backups, and the one that
+	// watches over the connections, which the first Serve starts.
+	background sync.WaitGroup
+	watchOver  sync.Once
 
 	// stopping is set when Shutdown begins; draining is cancelled then, and
 	// life when the server stops waiting for what is in flight.
@@ -61,12 +65,12 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	s := &Server{opts: opts, guard: guard, durability: []byte(opts.Durability + "; copies=1/1")}
+	s := &Server{opts: opts, guard: guard, common: commonHeader(), durability: []byte(opts.Durability + "; copies=1/1")}
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)
 	s.waits = patience{life: s.life, wait: opts.RequestTimeout}
 	s.requests.New = func() any { return &request{s: s} }
-	s.conns.init(opts.MaxConnections)
+	s.conns.init(&opts)
 	s.streams = newStreamRegistry(streamOptions{
 		hub: opts.Hub, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
 	})
@@ -94,9 +98,6 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		CaseSensitive:                true,
 		BodyLimit:                    s.opts.MaxBody,
 		ReadBufferSize:               maxHead,
-		ReadTimeout:                  s.opts.ReadTimeout,
-		IdleTimeout:                  s.opts.IdleTimeout,
-		WriteTimeout:                 s.opts.WriteTimeout,
 		// Above the hard cap the listener refuses first: fasthttp does it in plain text.
 		Concurrency: s.conns.hard + 64,
 	})
@@ -134,6 +135,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		return ErrServerClosed
 	}
 	s.mu.listeners = append(s.mu.listeners, ln)
+	s.watchOver.Do(func() { s.background.Go(func() { s.conns.watchOver(s.life) }) })
 	s.mu.Unlock()
 	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns})
 	_ = ln.Close()
@@ -171,7 +173,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	// What is left now is cut off, so that no goroutine outlives the server.
 	s.kill()
 	s.conns.closeAll()
-	s.pipes.Wait()
+	s.background.Wait()
 	s.waits.close()
 	return err
 }

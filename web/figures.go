@@ -1,0 +1,98 @@
+package web
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+	"keywatch/watch"
+)
+
+// A sample is what figures are read from, taken once per scrape.
+type sample struct {
+	s     *Server
+	state kv.Stats
+	hub   watch.Stats
+	rate  ratelimit.Stats
+}
+
+// A figure is a metric that is read when it is asked for.
+type figure struct {
+	name, help string
+	kind       prometheus.ValueType
+	read       func(*sample) float64
+}
+
+// figures is a collector of what the server, the state, the hub and the limiter
+// know.
+type figures struct {
+	s     *Server
+	m     *metrics
+	descs []*prometheus.Desc
+}
+
+const (
+	gauge   = prometheus.GaugeValue
+	counter = prometheus.CounterValue
+)
+
+var figureList = []figure{
+	{"keywatch_http_in_flight", "Requests being answered.", gauge, func(x *sample) float64 { return float64(x.s.conns.working()) }},
+	{"keywatch_http_connections", "Connections with ordinary requests.", gauge, func(x *sample) float64 { return float64(x.s.conns.open.Load()) }},
+	{"keywatch_http_connections_max", "Bound on connections.", gauge, func(x *sample) float64 { return float64(x.s.conns.max) }},
+	{"keywatch_http_connections_refused_total", "Connections refused above the bound.", counter, func(x *sample) float64 { return float64(x.s.conns.refused.Load()) }},
+	{"keywatch_streams", "Streams open.", gauge, func(x *sample) float64 { return float64(x.s.streams.Len()) }},
+	{"keywatch_streams_max", "Bound on streams.", gauge, func(x *sample) float64 { return float64(x.s.opts.MaxStreams) }},
+	{"keywatch_watchers", "Watches open.", gauge, func(x *sample) float64 { return float64(x.hub.Watchers) }},
+	{"keywatch_watchers_behind", "Watches that read history or a snapshot by themselves.", gauge, func(x *sample) float64 { return float64(x.hub.Behind) }},
+	{"keywatch_watch_lag_events_max", "Events by which the slowest watch is behind.", gauge, func(x *sample) float64 { return float64(x.hub.MaxLag) }},
+	{"keywatch_watch_published_total", "Events published.", counter, func(x *sample) float64 { return float64(x.hub.Published) }},
+	{"keywatch_watch_delivered_total", "Events given to watches.", counter, func(x *sample) float64 { return float64(x.hub.Delivered) }},
+	{"keywatch_watch_resyncs_total", "Watches that history had left behind.", counter, func(x *sample) float64 { return float64(x.hub.Resyncs) }},
+	{"keywatch_watch_resets_total", "Watches that started over with the state.", counter, func(x *sample) float64 { return float64(x.hub.Resets) }},
+	{"keywatch_history_bytes", "Size of the history kept.", gauge, func(x *sample) float64 { return float64(x.hub.History) }},
+	{"keywatch_history_events", "Events in the history kept.", gauge, func(x *sample) float64 { return float64(x.hub.Events) }},
+	{"keywatch_keys", "Keys that exist.", gauge, func(x *sample) float64 { return float64(x.state.Keys) }},
+	{"keywatch_bytes", "Size of all keys and values.", gauge, func(x *sample) float64 { return float64(x.state.Bytes) }},
+	{"keywatch_tombstones", "Deletions remembered.", gauge, func(x *sample) float64 { return float64(x.state.Tombstones) }},
+	{"keywatch_deadlines", "Keys with a TTL.", gauge, func(x *sample) float64 { return float64(x.state.Deadlines) }},
+	{"keywatch_idempotency_records", "Outcomes remembered for an Idempotency-Key.", gauge, func(x *sample) float64 { return float64(x.state.IdemRecords) }},
+	{"keywatch_snapshots", "Snapshots open.", gauge, func(x *sample) float64 { return float64(x.state.Snapshots) }},
+	{"keywatch_snapshot_bytes", "Memory of versions kept for snapshots only.", gauge, func(x *sample) float64 { return float64(x.state.SnapshotBytes) }},
+	{"keywatch_snapshots_ended_total", "Snapshots that were ended early.", counter, func(x *sample) float64 { return float64(x.state.SnapshotsEnded) }},
+	{"keywatch_dirty_keys", "Keys that the next checkpoint writes.", gauge, func(x *sample) float64 { return float64(x.state.DirtyKeys) }},
+	{"keywatch_dirty_bytes", "Size of what the next checkpoint writes.", gauge, func(x *sample) float64 { return float64(x.state.DirtyBytes) }},
+	{"keywatch_applied_index", "Index of the last log entry applied.", gauge, func(x *sample) float64 { return float64(x.state.Index) }},
+	{"keywatch_log_time_seconds", "Log time.", gauge, func(x *sample) float64 { return float64(x.state.Time) / 1000 }},
+	{"keywatch_ratelimit_callers", "Callers whose rate is counted.", gauge, func(x *sample) float64 { return float64(x.rate.Callers) }},
+	{"keywatch_ratelimit_overflow_total", "Requests counted against the shared overflow caller.", counter, func(x *sample) float64 { return float64(x.rate.Overflow) }},
+}
+
+func newFigures(s *Server, m *metrics) *figures {
+	f := &figures{s: s, m: m}
+	for _, g := range figureList {
+		f.descs = append(f.descs, prometheus.NewDesc(g.name, g.help, nil, nil))
+	}
+	return f
+}
+
+// Describe implements prometheus.Collector.
+func (f *figures) Describe(ch chan<- *prometheus.Desc) {
+	ch <- descRequests
+	ch <- descRefused
+	for _, d := range f.descs {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (f *figures) Collect(ch chan<- prometheus.Metric) {
+	x := &sample{s: f.s, state: f.s.opts.Store.State().Stats(), hub: f.s.opts.Hub.Stats()}
+	if f.s.opts.Limiter != nil {
+		x.rate = f.s.opts.Limiter.Stats()
+	}
+	f.m.collect(ch)
+	for i, g := range figureList {
+		ch <- prometheus.MustNewConstMetric(f.descs[i], g.kind, g.read(x))
+	}
+}
