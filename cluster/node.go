@@ -90,13 +90,10 @@ type Node struct {
 	queue  queue
 	ticker ticker
 
-	// inflight carries entries from propose to collect, which handed them to
-	// Raft and awaits them; propose closes it.
-	inflight chan flight
-	stop     chan struct{} // closed by Close
-	closing  sync.Once
-	running  sync.WaitGroup
-	stats    counters
+	stop    chan struct{} // closed by Close
+	closing sync.Once
+	running sync.WaitGroup
+	stats   counters
 }
 
 var _ kv.Log = (*Node)(nil)
@@ -106,7 +103,6 @@ var _ kv.Log = (*Node)(nil)
 // without history is bootstrapped as a cluster of one.
 func Open(ctx context.Context, opts Options) (*Node, error) {
 	n := &Node{opts: opts.withDefaults(), state: opts.State, stop: make(chan struct{})}
-	n.inflight = make(chan flight)
 	n.queue.init(n.opts)
 	n.ticker.init()
 	n.setStatus(kv.ErrStarting)
@@ -115,7 +111,6 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		return nil, err
 	}
 	n.running.Go(n.propose)
-	n.running.Go(n.collect)
 	if err := n.lead(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -249,7 +244,7 @@ func (n *Node) Close() (err error) {
 	n.closing.Do(func() {
 		n.Drain()
 		close(n.stop)
-		n.queue.close() // propose ends when the queue is empty, then collect
+		n.queue.close() // propose ends when the queue is empty
 		n.running.Wait()
 		err = n.raft.Shutdown().Error()
 	})

@@ -2,24 +2,21 @@ package cluster
 
 import (
 	"errors"
+	"runtime"
 
 	"github.com/hashicorp/raft"
 
 	"keywatch/kv"
 )
 
-// A flight is an entry that Raft has and has not answered yet.
-type flight struct {
-	batch  *batch
-	future raft.ApplyFuture
-}
-
-// propose hands batches to Raft, oldest first. While one is being written the
-// next collects; inflight holds it back when two are under way.
+// propose hands batches to Raft, oldest first, one at a time. While one is being
+// written the next collects: with more than one under way batches are smaller,
+// and the fsyncs that this adds cost more than the time that it saves.
 func (n *Node) propose() {
-	defer close(n.inflight)
 	for range n.queue.wake {
 		for {
+			// Who is about to run may have a command: let it come along.
+			runtime.Gosched()
 			b, more := n.queue.take()
 			if !more {
 				return
@@ -27,28 +24,26 @@ func (n *Node) propose() {
 			if b == nil {
 				break
 			}
-			n.inflight <- flight{b, n.raft.Apply(n.queue.entry(b, n.Now()), 0)}
+			n.commit(b)
 		}
 	}
 }
 
-// collect awaits Raft's answers and tells those who wait.
-func (n *Node) collect() {
-	for f := range n.inflight {
-		err := f.future.Error()
-		if err != nil {
-			f.batch.finish(nil, proposeError(err))
-			continue
-		}
-		results, ok := f.future.Response().([]kv.Result)
-		if !ok || len(results) != f.batch.builder.Len() {
-			f.batch.finish(nil, kv.ErrOutcomeUnknown)
-			continue
-		}
-		n.stats.entries.Add(1)
-		n.stats.commands.Add(uint64(len(results)))
-		f.batch.finish(results, nil)
+// commit has Raft commit and apply b, and tells those who wait for it.
+func (n *Node) commit(b *batch) {
+	future := n.raft.Apply(n.queue.entry(b, n.Now()), 0)
+	if err := future.Error(); err != nil {
+		b.finish(nil, proposeError(err))
+		return
 	}
+	results, ok := future.Response().([]kv.Result)
+	if !ok || len(results) != b.builder.Len() {
+		b.finish(nil, kv.ErrOutcomeUnknown)
+		return
+	}
+	n.stats.entries.Add(1)
+	n.stats.commands.Add(uint64(len(results)))
+	b.finish(results, nil)
 }
 
 // proposeError says what an error of Raft means for a command: only what was
