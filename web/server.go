@@ -11,6 +11,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
+
+	"keywatch/web/reactor"
 )
 
 // ErrServerClosed is returned by Serve after Shutdown was called.
@@ -23,6 +25,8 @@ type Server struct {
 	guard   guard
 	conns   connections
 	streams *streamRegistry
+	// reactor owns the connections of streams.
+	reactor *reactor.Reactor
 	// common is the header that every answer begins with.
 	common *fasthttp.ResponseHeader
 	// durability is what answers to writes say.
@@ -71,8 +75,9 @@ func New(opts Options) (*Server, error) {
 	s.waits = patience{life: s.life, wait: opts.RequestTimeout}
 	s.requests.New = func() any { return &request{s: s} }
 	s.conns.init(&opts)
+	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout})
 	s.streams = newStreamRegistry(streamOptions{
-		hub: opts.Hub, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
+		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
 	})
 	if s.opts.Registry == nil {
 		s.opts.Registry = prometheus.NewRegistry()
@@ -118,6 +123,8 @@ func (s *Server) newHTTP() *fasthttp.Server {
 	server.ErrorHandler = s.malformed
 	server.ConnState = s.conns.changed
 	server.CloseOnShutdown = true
+	// The reactor closes the connections that it took over.
+	server.KeepHijackedConns = true
 	return server
 }
 
@@ -173,6 +180,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	// What is left now is cut off, so that no goroutine outlives the server.
 	s.kill()
 	s.conns.closeAll()
+	s.reactor.Close()
 	s.background.Wait()
 	s.waits.close()
 	return err
