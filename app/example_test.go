@@ -43,7 +43,7 @@ func ExampleOpen() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(m.Kind, m.Key)
+		fmt.Printf("%v %q\n", m.Kind, m.Key)
 		if m.Kind == watch.Synced {
 			break
 		}
@@ -52,7 +52,7 @@ func ExampleOpen() {
 	// green true
 	// red false
 	// config/mode green 2
-	// reset
-	// put config/mode
-	// synced
+	// reset ""
+	// put "config/mode"
+	// synced ""
 }
