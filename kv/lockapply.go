@@ -136,8 +136,9 @@ func (s *State) handOverLocked() {
 // A LockInfo is what a lock is at one moment.
 type LockInfo struct {
 	// Holder is the version of the holder's key, nil if nobody holds the lock;
-	// Lease is its lease.
+	// Owner is what its value says, and Lease its lease.
 	Holder *Entry
+	Owner  string
 	Lease  LeaseInfo
 	// Queue are the first of those who wait, in order, and Waiting is how many
 	// there are in all.
@@ -162,7 +163,7 @@ func (s *State) Lock(name string, most int) LockInfo {
 	m := &s.mu.machine
 	i := LockInfo{Holder: s.currentLocked(LockKey(name)), At: Position{Epoch(s.epoch.Load()), m.rev}}
 	if i.Holder != nil && i.Holder.lease != nil {
-		i.Lease = *s.leaseInfoLocked(i.Holder.lease)
+		i.Owner, i.Lease = i.Holder.lease.owner, *s.leaseInfoLocked(i.Holder.lease)
 	}
 	q := m.locks.queues[name]
 	if q == nil {

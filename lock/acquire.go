@@ -13,6 +13,8 @@ const (
 	renewals = 3
 	// cleanUp bounds giving a place back after the caller has left.
 	cleanUp = 10 * time.Second
+	// patience bounds each command on the way through the log.
+	patience = 10 * time.Second
 )
 
 // A Request is for one lock.
@@ -31,6 +33,9 @@ type Request struct {
 	// lock of the first, or fails with kv.LockLost.
 	Idem   kv.Idem
 	Fences []kv.Fence
+	// Placed, if not nil, is called once with the lease that the request has:
+	// before a wait begins, or before Acquire returns with the lock.
+	Placed func(kv.LeaseID)
 }
 
 // Acquire asks for a lock and waits for it as long as the request says. The
@@ -52,7 +57,10 @@ func Acquire(ctx context.Context, store *kv.Store, q Request) (kv.Result, error)
 	if q.Wait > 0 {
 		c.WaitTTL = kv.WaitTTL
 	}
-	r, err := store.Do(ctx, &kv.Command{Idem: q.Idem, Fences: q.Fences, Lock: c})
+	r, err := do(ctx, store, &kv.Command{Idem: q.Idem, Fences: q.Fences, Lock: c})
+	if err == nil && r.Lease != nil && q.Placed != nil {
+		q.Placed(r.Lease.ID)
+	}
 	switch {
 	case err == kv.ErrOutcomeUnknown && q.Idem.Key == "":
 		abandon(ctx, store, c.ID) // nobody will ever ask for it again
@@ -60,16 +68,28 @@ func Acquire(ctx context.Context, store *kv.Store, q Request) (kv.Result, error)
 	case err != nil || r.Outcome != kv.LockQueued:
 		return r, err
 	case q.Wait == 0: // the first request for this place was ready to wait
-		return store.GiveUp(ctx, q.Name, r.Lease.ID)
+		return giveUp(ctx, store, q, r)
 	}
 	return wait(ctx, store, q, r)
+}
+
+func do(ctx context.Context, store *kv.Store, c *kv.Command) (kv.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return store.Do(ctx, c)
+}
+
+// giveUp ends the wait of the place that r says. If that is not known to have
+// worked the place runs out.
+func giveUp(ctx context.Context, store *kv.Store, q Request, r kv.Result) (kv.Result, error) {
+	return do(ctx, store, &kv.Command{Lock: &kv.LockCommand{Kind: kv.LockGiveUp, Name: q.Name, ID: r.Lease.ID}})
 }
 
 // wait waits in the place that r says.
 func wait(ctx context.Context, store *kv.Store, q Request, r kv.Result) (kv.Result, error) {
 	id := r.Lease.ID
-	patience := time.NewTimer(q.Wait)
-	defer patience.Stop()
+	timeUp := time.NewTimer(q.Wait)
+	defer timeUp.Stop()
 	renew := time.NewTicker(kv.WaitTTL / renewals)
 	defer renew.Stop()
 	over := store.State().Parked(id)
@@ -79,13 +99,14 @@ func wait(ctx context.Context, store *kv.Store, q Request, r kv.Result) (kv.Resu
 			return settle(store, r), nil
 		case <-renew.C:
 			// A renewal that fails, or comes when the wait is over, does no harm.
-			if kept, err := store.KeepAlive(ctx, id); err == nil && kept.Outcome == kv.LeaseEnded {
+			kept, err := do(ctx, store, &kv.Command{Lease: &kv.LeaseCommand{Kind: kv.LeaseKeep, ID: id}})
+			if err == nil && kept.Outcome == kv.LeaseEnded {
 				r.Outcome, r.Lease = kv.LockLost, nil
 				return r, nil
 			}
 			over = store.State().Parked(id)
-		case <-patience.C:
-			return store.GiveUp(ctx, q.Name, id)
+		case <-timeUp.C:
+			return giveUp(ctx, store, q, r)
 		case <-ctx.Done():
 			if q.Idem.Key == "" {
 				abandon(ctx, store, id)
