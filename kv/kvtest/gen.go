@@ -20,7 +20,7 @@ var SmallParams = kv.Params{
 	TombstoneMax: 4, TombstoneAge: 120 * time.Millisecond,
 	IdemAge: 60 * time.Millisecond, IdemMax: 8, IdemPerCaller: 5,
 	DeleteMax: 3, ExpireMax: 2,
-	LeaseMax: 5, LeasePerCaller: 4, LeaseKeys: 2,
+	LeaseMax: 4, LeasePerCaller: 3, LeaseKeys: 2,
 }
 
 // A Generator draws random entries that fit the state of a model.
@@ -166,6 +166,8 @@ func (g *Generator) Setup(t *rapid.T) Step {
 	u := kv.Setup{Params: SmallParams}
 	u.Params.TombstoneMax = rapid.IntRange(1, 6).Draw(t, "tombstones")
 	u.Params.ExpireMax = rapid.IntRange(1, 4).Draw(t, "expire")
+	u.Params.LeaseMax = rapid.IntRange(2, 6).Draw(t, "leases")
+	u.Params.LeasePerCaller = rapid.IntRange(1, 5).Draw(t, "leases per caller")
 	if chance(t, 30, "epoch") {
 		u.Epoch = kv.Epoch(rapid.Uint32Range(1, 1<<31).Draw(t, "epoch number"))
 	}
