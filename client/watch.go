@@ -129,7 +129,7 @@ func (w *watcher) final(err error) bool {
 
 // delay moves on to the next endpoint and returns when to ask it.
 func (w *watcher) delay(err error) time.Duration {
-	n := len(w.c.endpoints)
+	n, again := len(w.c.endpoints), max(0, w.failures-1)
 	w.at = (w.at + 1) % n
 	var bye *byeError
 	var e *Error
@@ -137,11 +137,11 @@ func (w *watcher) delay(err error) time.Duration {
 	case errors.As(err, &bye) && bye.after > 0:
 		return bye.after
 	case errors.As(err, &e):
-		return e.RetryAfter + backoff(firstReturn, longestReturn, w.failures-1)
+		return e.RetryAfter + backoff(firstReturn, longestReturn, again)
 	case w.failures%n != 0:
 		return backoff(firstReturn, firstReturn, 0)
 	}
-	return backoff(firstReturn, longestReturn, (w.failures-1)/n)
+	return backoff(firstReturn, longestReturn, again/n)
 }
 
 // follow opens one connection and tells its events until it ends, which is
