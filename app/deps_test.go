@@ -16,8 +16,9 @@ var allowed = map[string][]string{
 	"keywatch/watch":        {"keywatch/kv"},
 	"keywatch/persist":      {"keywatch/kv"},
 	"keywatch/cluster":      {"keywatch/kv"},
-	"keywatch/web":          {"keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
-	"keywatch/app":          {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
+	"keywatch/lock":         {"keywatch/kv"},
+	"keywatch/web":          {"keywatch/watch", "keywatch/ratelimit", "keywatch/lock", "keywatch/kv"},
+	"keywatch/app":          {"keywatch/web", "keywatch/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
 	"keywatch/app/keywatch": {"keywatch/app"},
 	"keywatch/app/e2e":      {},
 }

@@ -20,6 +20,7 @@ var SmallParams = kv.Params{
 	TombstoneMax: 4, TombstoneAge: 120 * time.Millisecond,
 	IdemAge: 60 * time.Millisecond, IdemMax: 8, IdemPerCaller: 5,
 	DeleteMax: 3, ExpireMax: 2,
+	LeaseMax: 5, LeasePerCaller: 3, LeaseKeys: 2,
 }
 
 // A Generator draws random entries that fit the state of a model.
