@@ -19,7 +19,8 @@ var allowed = map[string][]string{
 	"keywatch/lock":         {"keywatch/kv"},
 	"keywatch/web":          {"keywatch/watch", "keywatch/ratelimit", "keywatch/lock", "keywatch/kv"},
 	"keywatch/app":          {"keywatch/web", "keywatch/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
-	"keywatch/app/keywatch": {"keywatch/app"},
+	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client"},
+	"keywatch/client":       {},
 	"keywatch/app/e2e":      {},
 }
 

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+
+	kw "keywatch/client"
 )
 
 // Exit codes. Scripts rely on them.
@@ -70,9 +72,21 @@ func (p *problem) Error() string {
 func exitCode(err error) int {
 	var usage *usageError
 	var p *problem
+	var refused *kw.Error
+	var child *childExit
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(err, errLockLost):
+		return exitLockLost
+	case errors.As(err, &child):
+		return child.code
+	case errors.As(err, &refused):
+		return (&problem{Code: refused.Code, Status: refused.Status}).exitCode()
+	case errors.Is(err, kw.ErrLockLost):
+		return exitLockLost
+	case errors.Is(err, kw.ErrLeaseEnded):
+		return exitNotFound
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &p):
@@ -107,6 +121,10 @@ func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitDone
 	}
+	var child *childExit
+	if errors.As(err, &child) {
+		return child.code // it has said itself what is wrong
+	}
 	fmt.Fprintf(stderr, "keywatch: error: %v\n", err)
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(stderr, "keywatch: hint: %s\n", hint)
@@ -118,6 +136,7 @@ func hintFor(err error) string {
 	var usage *usageError
 	var p *problem
 	var unknown *unknownOutcomeError
+	var refused *kw.Error
 	switch {
 	case errors.As(err, &usage):
 		return usage.hint
@@ -125,6 +144,8 @@ func hintFor(err error) string {
 		return "the write may have been applied; run the same command with --idempotency-key=" + unknown.key + " within 10 minutes to find out"
 	case errors.As(err, &p):
 		return p.hint()
+	case errors.As(err, &refused):
+		return (&problem{Code: refused.Code}).hint()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "is the server running? start one with keywatch serve, or name another with --server"
 	case errors.Is(err, context.DeadlineExceeded):

@@ -18,6 +18,7 @@ type watchCmd struct {
 	NoState  bool     `help:"Print only what changes from now on."`
 	Mode     string   `help:"all: every change; latest: the newest of each key when behind; keys: without values." enum:"all,latest,keys" default:"all" placeholder:"all|latest|keys"`
 	Interval string   `help:"With --mode=latest: at most one change of a key in this time, such as 100ms." placeholder:"DURATION"`
+	Exec     string   `help:"Run this by sh for each change instead of printing it; the value is its standard input." placeholder:"COMMAND"`
 }
 
 // Help is printed by keywatch watch --help.
@@ -32,6 +33,10 @@ are about the watch itself. Ctrl-C ends it and exits 0.
 With -o json each event is one JSON object a line, as the server sends it, and
 "pos" is what --since takes.
 
+With --exec a shell runs for each put and delete, one after the other, with the
+value as standard input and KEYWATCH_EVENT_TYPE, _KEY, _REV, _VERSION, _CAUSE and
+_POSITION in its environment. One that fails is reported, and the watch goes on.
+
 Examples:
 
     keywatch watch sensors/1
@@ -39,6 +44,7 @@ Examples:
     keywatch watch --no-state -o json / | jq .key
     keywatch watch --mode=latest --interval=1s sensors/
     keywatch watch --since=7f3a9c21-1042 jobs/
+    keywatch watch config/app --exec 'cat > app.yaml && kill -HUP $(cat app.pid)'
 `
 }
 
@@ -59,7 +65,7 @@ func (c *watchCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	w := &watcher{s: s, request: r, delay: comeBack, out: bufio.NewWriter(s.stdout)}
+	w := &watcher{s: s, exec: c.Exec, request: r, delay: comeBack, out: bufio.NewWriter(s.stdout)}
 	return w.run(s.ctx)
 }
 
@@ -96,6 +102,7 @@ func (c *watchCmd) request() (*request, error) {
 // watcher follows one watch over as many connections as it takes.
 type watcher struct {
 	s       *session
+	exec    string // what to run for each change, "" to print it
 	request *request
 	out     *bufio.Writer
 
@@ -269,6 +276,10 @@ func (w *watcher) bye(e watchEvent) error {
 
 func (w *watcher) printPending() error {
 	for _, e := range w.pending {
+		if w.exec != "" {
+			w.runFor(&e)
+			continue
+		}
 		line := e.line()
 		if w.s.json() {
 			line = string(withField(e.raw, "pos", e.pos))
