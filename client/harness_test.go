@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,30 +36,31 @@ func serve(t testing.TB, config app.Config) *server {
 		config.Listen = "127.0.0.1:0"
 	}
 	config.MemoryOnly = config.Data == ""
+	url, stop, err := start(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{url: url, stop: sync.OnceFunc(func() {
+		if err := stop(); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})}
+	t.Cleanup(s.stop)
+	return s
+}
+
+// start starts a server; stop waits for its end.
+func start(config app.Config) (url string, stop func() error, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan net.Addr, 1), make(chan error, 1)
 	go func() { done <- app.Serve(ctx, config, func(addr net.Addr) { ready <- addr }) }()
-	s := new(server)
 	select {
 	case addr := <-ready:
-		s.url = "http://" + addr.String()
+		return "http://" + addr.String(), func() error { cancel(); return <-done }, nil
 	case err := <-done:
 		cancel()
-		t.Fatalf("serve: %v", err)
+		return "", nil, err
 	}
-	stopped := false
-	s.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	}
-	t.Cleanup(s.stop)
-	return s
 }
 
 // connect returns a client that is closed with the test.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -73,8 +74,9 @@ func (c *Client) Open(ctx context.Context, r *Request) (*http.Response, error) {
 // send sends r once to endpoint i and returns a good answer. Errors are *Error,
 // *lostError and *unreachableError.
 func (c *Client) send(ctx context.Context, i int, r *Request) (*http.Response, error) {
-	var connected atomic.Bool
+	var asked, connected atomic.Bool
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { asked.Store(true) },
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
 	req, err := c.newRequest(traced, c.endpoints[i], r)
@@ -83,7 +85,7 @@ func (c *Client) send(ctx context.Context, i int, r *Request) (*http.Response, e
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, transportError(req.URL.Host, err, connected.Load())
+		return nil, transportError(req.URL.Host, err, asked.Load() && !connected.Load())
 	}
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 || resp.StatusCode == http.StatusNotModified {
 		return resp, nil
@@ -120,12 +122,14 @@ func (c *Client) newRequest(ctx context.Context, base string, r *Request) (*http
 }
 
 // transportError tells a request that never left from one whose answer is lost.
-func transportError(host string, err error, connected bool) error {
+// In doubt, as with a transport that does not say, it is lost.
+func transportError(host string, err error, unsent bool) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	if !connected {
+	var dial *net.OpError
+	if unsent || errors.As(err, &dial) && dial.Op == "dial" {
 		return &unreachableError{fmt.Errorf("cannot reach %s: %w", host, err)}
 	}
 	return &lostError{fmt.Errorf("no answer from %s: %w", host, err)}
