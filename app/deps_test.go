@@ -21,6 +21,11 @@ var allowed = map[string][]string{
 	"keywatch/app":          {"keywatch/web", "keywatch/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
 	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client"},
 	"keywatch/client":       {},
+
+	"keywatch/examples":           {},
+	"keywatch/examples/dashboard": {},
+	"keywatch/examples/reload":    {"keywatch/client"},
+	"keywatch/examples/workers":   {"keywatch/client"},
 	"keywatch/app/e2e":      {},
 }
 
