@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	"keywatch/examples/dashboard": {},
 	"keywatch/examples/reload":    {"keywatch/client"},
 	"keywatch/examples/workers":   {"keywatch/client"},
-	"keywatch/app/e2e":      {},
+	"keywatch/app/e2e":            {},
 }
 
 // testOnly are packages that only tests may import.
