@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"keywatch/app"
 	"keywatch/client"
 )
@@ -284,15 +286,41 @@ func TestDashboard(t *testing.T) {
 	if !strings.Contains(fetch(t, here+"/keywatch.js"), "Keywatch") {
 		t.Skip("this server has no keywatch.js")
 	}
-	browser, err := exec.LookPath("chromium")
+	ctx := chromium(t)
+	if err := chromedp.Do(ctx, chromedp.Navigate(here+"/")); err != nil {
+		t.Fatal(err)
+	}
+	shows := func(rows string) {
+		t.Helper()
+		eventually(t, "the page shows "+rows, func() bool {
+			got, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.getElementById("rows").innerText`))
+			return err == nil && strings.Join(strings.Fields(got), " ") == rows
+		})
+	}
+	shows("kitchen 21.5")
+	if _, err := c.Put(t.Context(), "sensors/attic", []byte("<b>hot</b>")); err != nil {
+		t.Fatal(err)
+	}
+	shows("attic <b>hot</b> kitchen 21.5")
+	if _, err := c.Delete(t.Context(), "sensors/kitchen"); err != nil {
+		t.Fatal(err)
+	}
+	shows("attic <b>hot</b>")
+}
+
+// chromium returns the context of a page in a Chromium that ends with the test.
+func chromium(t *testing.T) context.Context {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("chromium is not installed")
+		t.Skip("chromium is not installed, so the page was not looked at")
 	}
-	shown, err := exec.Command(browser, "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir="+t.TempDir(),
-		"--timeout=5000", "--virtual-time-budget=5000", "--dump-dom", here+"/").Output()
-	if err != nil || !bytes.Contains(shown, []byte("<td>kitchen</td><td>21.5</td>")) {
-		t.Errorf("the page shows %s, %v", shown, err)
-	}
+	alloc, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU)...)
+	t.Cleanup(stop)
+	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 func fetch(t *testing.T, url string) string {
