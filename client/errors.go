@@ -136,8 +136,8 @@ func parseError(status int, header http.Header, body []byte) *Error {
 	return e
 }
 
-// passing reports whether the same request may succeed later.
-func (e *Error) passing() bool {
+// Temporary reports whether the same request may succeed later.
+func (e *Error) Temporary() bool {
 	switch e.Status {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests,
 		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

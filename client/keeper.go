@@ -172,7 +172,7 @@ func (c *Client) attempt(ctx context.Context, r *Request, into any) error {
 	resp, err := a.once(ctx)
 	if err != nil {
 		var e *Error
-		if !errors.As(err, &e) || e.passing() {
+		if !errors.As(err, &e) || e.Temporary() {
 			c.preferred.CompareAndSwap(at, (at+1)%uint32(len(c.endpoints)))
 		}
 		return err

@@ -104,7 +104,7 @@ func (a *attempts) next(err error) (time.Duration, bool) {
 	again, after := false, time.Duration(0)
 	switch {
 	case errors.As(err, &e):
-		again, after = e.passing(), e.RetryAfter
+		again, after = e.Temporary(), e.RetryAfter
 		round = round && e.Status != http.StatusTooManyRequests
 	case errors.As(err, &lost):
 		again = true
@@ -143,7 +143,7 @@ func (a *attempts) pause(ctx context.Context, d time.Duration) bool {
 // may have been applied and the last one does not settle that.
 func (a *attempts) verdict(ctx context.Context, last error) error {
 	var e *Error
-	settled := errors.As(last, &e) && !e.passing() && e.unapplied()
+	settled := errors.As(last, &e) && !e.Temporary() && e.unapplied()
 	if a.unknown != nil && !settled && a.r.IdempotencyKey != "" {
 		return &UnknownError{Key: a.r.IdempotencyKey, Err: because(ctx, a.unknown)}
 	}

@@ -85,6 +85,9 @@ func TestRetries(t *testing.T) {
 		{"refused for good", two, []func() (*http.Response, error){answer(412, `{"code":"compare_failed"}`)}, 1, 0, 0, client.ErrConflict},
 		{"unreachable", client.Options{FailFast: true}, []func() (*http.Response, error){failing}, 1, 0, 0, client.ErrUnreachable},
 		{"all unreachable", client.Options{FailFast: true, Endpoints: two.Endpoints}, []func() (*http.Response, error){failing}, 2, 0, 0, client.ErrUnreachable},
+		{"restarting", client.Options{FailFast: true}, []func() (*http.Response, error){answer(503, ""), failing, failing, created}, 4, 0, 500 * time.Millisecond, nil},
+		{"told to come back too late", client.Options{}, []func() (*http.Response, error){answer(504, ""), answer(503, "", "Retry-After", "3600")}, 2, 0, 200 * time.Millisecond, client.ErrOutcomeUnknown},
+		{"too late, and surely not applied", client.Options{}, []func() (*http.Response, error){answer(503, `{"code":"lock_held"}`, "Retry-After", "3600")}, 1, 0, 0, client.ErrLockHeld},
 		{"settled by a refusal", client.Options{}, []func() (*http.Response, error){answer(504, ``), answer(409, `{"code":"lease_ended"}`)}, 2, 0, time.Second, client.ErrLeaseEnded},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -118,7 +118,7 @@ func (w *watcher) run(ctx context.Context) error {
 func (w *watcher) final(err error) bool {
 	var e *Error
 	if errors.As(err, &e) {
-		return !e.passing() && e.Status < 500
+		return !e.Temporary() && e.Status < 500
 	}
 	var unreachable *unreachableError
 	if errors.As(err, &unreachable) && w.c.opts.FailFast && w.pos == "" {

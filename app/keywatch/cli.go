@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os/signal"
 	"syscall"
 	"time"
@@ -98,12 +97,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 		if s.client, err = newClient(cli.Server, cli.Timeout); err != nil {
 			return report(stderr, err)
 		}
-		s.kw, err = kw.New(kw.Options{
-			Endpoints: []string{cli.Server}, Patience: cli.Timeout, FailFast: true, Header: http.Header{"User-Agent": {"keywatch"}},
-		})
-		if err != nil {
-			return report(stderr, usagef("%v", err))
-		}
+		s.kw = s.client.kw
 		defer s.kw.Close()
 	}
 	return report(stderr, parsed.Run(s))

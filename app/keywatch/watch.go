@@ -9,6 +9,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"time"
+
+	kw "keywatch/client"
 )
 
 // watchCmd prints changes until it is interrupted.
@@ -150,15 +152,14 @@ func (w *watcher) run(ctx context.Context) error {
 
 // final reports whether coming back is no use.
 func (w *watcher) final(err error) bool {
-	var p *problem
+	var refused *kw.Error
 	var output *outputError
-	var unreachable *unreachableError
 	switch {
-	case errors.As(err, &p):
-		return !mayPass(p) && p.Status < 500
+	case errors.As(err, &refused):
+		return !refused.Temporary() && refused.Status < 500
 	case errors.As(err, &output), errors.Is(err, errDenied):
 		return true
-	case errors.As(err, &unreachable):
+	case errors.Is(err, kw.ErrUnreachable):
 		return !w.connected
 	}
 	return false
