@@ -20,8 +20,14 @@ var allowed = map[string][]string{
 	"keywatch/web":          {"keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
 	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
-	"keywatch/app/keywatch": {"keywatch/app"},
-	"keywatch/app/e2e":      {},
+	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client"},
+	"keywatch/client":       {},
+
+	"keywatch/examples":           {},
+	"keywatch/examples/dashboard": {},
+	"keywatch/examples/reload":    {"keywatch/client"},
+	"keywatch/examples/workers":   {"keywatch/client"},
+	"keywatch/app/e2e":            {},
 }
 
 // testOnly are packages that only tests may import.
