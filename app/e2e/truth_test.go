@@ -37,16 +37,6 @@ func (tr *truth) history() *watchtest.History {
 	return watchtest.NewHistory(tr.mu.changes)
 }
 
-// passed waits until rev was reached; false means that ctx ended first.
-func (tr *truth) passed(ctx context.Context, rev uint64) bool {
-	for tr.newest.Load() < rev {
-		if waitABit(ctx); ctx.Err() != nil {
-			return false
-		}
-	}
-	return true
-}
-
 // A teller writes batches to keys of its own.
 type teller struct {
 	name string
