@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"keywatch/app":                 {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
 	"keywatch/app/keywatch":        {"keywatch/app", "keywatch/app/keywatch/fanout"},
 	"keywatch/app/keywatch/fanout": {},
+	"keywatch/app/proxies":         {},
 	"keywatch/app/e2e":             {},
 }
 
