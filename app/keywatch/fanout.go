@@ -28,6 +28,7 @@ type fanoutCmd struct {
 	Idle      bool          `help:"Look at memory only; write nothing." env:"KEYWATCH_FANOUT_IDLE"`
 	Stalled   int           `help:"Percentage of watchers that do not read." default:"0" env:"KEYWATCH_FANOUT_STALLED"`
 	Drops     int           `help:"How often all watchers are dropped at once and come back." default:"0" env:"KEYWATCH_FANOUT_DROPS"`
+	Churn     float64       `help:"Watchers a second that are dropped and come back." default:"0" env:"KEYWATCH_FANOUT_CHURN"`
 	Size      int           `help:"Bytes in a value." default:"128" env:"KEYWATCH_FANOUT_SIZE"`
 	Prefix    string        `help:"What the keys begin with." default:"bench/fanout/" env:"KEYWATCH_FANOUT_PREFIX"`
 	PID       []int         `help:"The server's processes; else those that listen on its port here." name:"pid" placeholder:"PID" env:"KEYWATCH_FANOUT_PID"`
@@ -96,7 +97,7 @@ func (c *fanoutCmd) options(s *session, l *latencies) fanout.Options {
 		PubMethod: c.PubMethod, PubBody: c.PubBody, SubHeaders: c.SubHeader, PubHeaders: c.PubHeader,
 		Transport: fanout.Transport(c.Transport), Watchers: c.Watchers, Watches: c.Watches, Keys: c.Keys,
 		ByPrefix: c.ByPrefix, Prefix: c.Prefix, Size: c.Size, Batch: c.Batch, Rate: c.Rate, Burst: c.Burst,
-		Conns: c.Conns, Probe: c.Probe, Duration: c.Duration, Settle: c.Settle, Stalled: c.Stalled, Drops: c.Drops,
+		Conns: c.Conns, Probe: c.Probe, Duration: c.Duration, Settle: c.Settle, Stalled: c.Stalled, Drops: c.Drops, Churn: c.Churn,
 		PIDs:     c.PID,
 		Delivery: recorder{&l.delivery}, Publish: recorder{&l.publish}, ProbePut: recorder{&l.probe},
 	}

@@ -286,11 +286,24 @@ func (l *loop) drop(w *watcher) {
 func (l *loop) dropAll() {
 	l.toOpen, l.again, l.inFlight, l.limit = l.toOpen[:0], nil, 0, len(l.watchers)
 	for i := range l.watchers {
-		w := &l.watchers[i]
-		if w.fd >= 0 && i%2 == 0 {
-			_ = unix.SetsockoptLinger(w.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-		}
-		l.drop(w)
+		l.cut(&l.watchers[i])
 		l.toOpen = append(l.toOpen, i)
+	}
+}
+
+// cut drops a connection; every other watcher's ends without a goodbye to TCP.
+func (l *loop) cut(w *watcher) {
+	if w.fd >= 0 && w.n%2 == 0 {
+		_ = unix.SetsockoptLinger(w.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	l.drop(w)
+}
+
+// dropOne closes the connection of watcher n, if it is complete, and has it come
+// back.
+func (l *loop) dropOne(n int) {
+	if w := &l.watchers[n]; w.ready >= l.o.Watches {
+		l.cut(w)
+		l.toOpen = append(l.toOpen, n)
 	}
 }

@@ -71,6 +71,9 @@ type Options struct {
 	// Drops is how often, during Duration, all connections are dropped at once
 	// and come back at once, each where it was.
 	Drops int
+	// Churn is how many connections a second, drawn at random, are dropped during
+	// Duration and come back, each where it was.
+	Churn float64
 	// OpenTimeout is how long opening, and coming back, may take; a minute.
 	OpenTimeout time.Duration
 	// Drain is how long to wait, after the last value that came, for those that
@@ -127,7 +130,7 @@ func (o *Options) validate() error {
 	switch {
 	case o.Transport != SSE && o.Transport != WebSocket:
 		return bad("the transport is sse or ws, not %q", o.Transport)
-	case o.Watchers < 0 || o.Keys < 1 || o.Rate < 0 || o.Probe < 0 || o.Drops < 0 || o.Duration < 0:
+	case o.Watchers < 0 || o.Keys < 1 || o.Rate < 0 || o.Probe < 0 || o.Drops < 0 || o.Churn < 0 || o.Duration < 0:
 		return bad("numbers must not be negative, and there must be a key")
 	case o.Stalled < 0 || o.Stalled > 100:
 		return bad("stalled is a percentage")
@@ -141,8 +144,8 @@ func (o *Options) validate() error {
 		return bad("several watches on a connection take a WebSocket of keywatch")
 	case o.foreign() && (o.SubURL == "" || o.PubURL == ""):
 		return bad("another server needs both an address to subscribe and one to publish")
-	case o.foreign() && (o.Batch > 1 || o.Drops > 0 || o.Probe > 0):
-		return bad("batches, drops and probes are for keywatch")
+	case o.foreign() && (o.Batch > 1 || o.Drops > 0 || o.Churn > 0 || o.Probe > 0):
+		return bad("batches, drops, churn and probes are for keywatch")
 	}
 	for _, address := range []string{o.Server, o.SubURL, o.PubURL} {
 		if u, err := url.Parse(address); err != nil || address != "" && u.Scheme != "http" && u.Scheme != "ws" {

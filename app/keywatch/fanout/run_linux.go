@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -176,6 +177,9 @@ func (x *run) publish(ctx context.Context) error {
 	if all.Go(func() { x.pub.run(timed) }); x.o.Probe > 0 {
 		all.Go(func() { x.pub.probe(timed) })
 	}
+	if x.o.Churn > 0 {
+		all.Go(func() { x.churn(timed) })
+	}
 	err = x.drops(timed, ctx)
 	all.Wait()
 	x.r.Seconds = time.Since(began).Seconds()
@@ -208,6 +212,14 @@ func (x *run) drops(timed, ctx context.Context) error {
 		x.r.CameBack = append(x.r.CameBack, at.Sub(began).Seconds())
 	}
 	return nil
+}
+
+// churn drops connections at random until ctx ends.
+func (x *run) churn(ctx context.Context) {
+	began := time.Now()
+	for n := 1; until(ctx, began.Add(time.Duration(float64(n)/x.o.Churn*float64(time.Second)))); n++ {
+		x.loop.do(func() { x.loop.dropOne(rand.IntN(len(x.loop.watchers))) })
+	}
 }
 
 // drain waits until all that was published has come, or nothing comes any more.
