@@ -89,9 +89,9 @@ func (s *server) both(t *testing.T, n int, args ...string) []*crowdResult {
 // figures are what a server uses.
 type figures struct{ fds, goroutines, streams, watchers, rss int }
 
-func (s *server) figures(t *testing.T) (f figures) {
+func (s *server) figures(t *testing.T, cl *client) (f figures) {
 	t.Helper()
-	a := newClient(t, s).must(t, call{method: "GET", path: "/metrics"}, 200)
+	a := cl.must(t, call{method: "GET", path: "/metrics"}, 200)
 	for line := range strings.Lines(a.body) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		n, _ := strconv.ParseFloat(value, 64)
@@ -112,11 +112,11 @@ func (s *server) figures(t *testing.T) (f figures) {
 }
 
 // settled waits until the server has let go of every watcher.
-func (s *server) settled(t *testing.T, before figures) figures {
+func (s *server) settled(t *testing.T, cl *client, before figures) figures {
 	t.Helper()
 	ctx := within(t, startTime)
 	for {
-		f := s.figures(t)
+		f := s.figures(t, cl)
 		if f.streams == 0 && f.watchers == 0 && f.fds <= before.fds+8 && f.goroutines <= before.goroutines+20 {
 			return f
 		}
@@ -131,9 +131,10 @@ func (s *server) settled(t *testing.T, before figures) figures {
 // of others, and leave neither descriptor nor goroutine nor memory behind.
 func TestReconnectStorm(t *testing.T) {
 	s := serve(t, "--memory-only")
-	newClient(t, s).put(t, "warm", "up")
+	cl := newClient(t, s)
+	cl.put(t, "warm", "up")
 	n := crowd(t) / 100 * 100
-	before := s.figures(t)
+	before := s.figures(t, cl)
 	var first figures
 	for round := range 3 {
 		for _, l := range s.both(t, n, "--batch=100", "--rate=5000", "--conns=2", "--duration=6s", "--drops=2") {
@@ -142,7 +143,7 @@ func TestReconnectStorm(t *testing.T) {
 			}
 			t.Logf("round %d: %d watchers, %d delivered, all back after %.2f s", round, n, l.Delivered, l.CameBack)
 		}
-		after := s.settled(t, before)
+		after := s.settled(t, cl, before)
 		if t.Logf("round %d: %+v, before it %+v", round, after, before); round == 0 {
 			first = after
 		}
@@ -156,13 +157,14 @@ func TestReconnectStorm(t *testing.T) {
 // descriptors are used again and again, nobody gets what is another's.
 func TestChurnNeverMisdelivers(t *testing.T) {
 	s := serve(t, "--memory-only")
-	newClient(t, s).put(t, "warm", "up")
-	before := s.figures(t)
+	cl := newClient(t, s)
+	cl.put(t, "warm", "up")
+	before := s.figures(t, cl)
 	for _, l := range s.both(t, 500, "--batch=50", "--rate=5000", "--conns=2", "--duration=5s", "--churn=1000") {
 		if bad := l.whole(); bad != "" {
 			t.Error(bad)
 		}
 		t.Logf("%d delivered", l.Delivered)
 	}
-	s.settled(t, before)
+	s.settled(t, cl, before)
 }
