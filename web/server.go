@@ -78,7 +78,9 @@ func New(opts Options) (*Server, error) {
 	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout})
 	s.streams = newStreamRegistry(streamOptions{
 		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
+		full: func() bool { return s.conns.all() > opts.MaxFiles },
 	})
+	s.conns.streams = s.streams.Len
 	if s.opts.Registry == nil {
 		s.opts.Registry = prometheus.NewRegistry()
 		registerProcess(s.opts.Registry)
