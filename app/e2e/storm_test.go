@@ -137,7 +137,7 @@ func TestReconnectStorm(t *testing.T) {
 	before := s.figures(t, cl)
 	var first figures
 	for round := range 3 {
-		for _, l := range s.both(t, n, "--batch=100", "--rate=5000", "--conns=2", "--duration=6s", "--drops=2") {
+		for _, l := range s.both(t, n, "--batch=100", "--rate=1000", "--conns=2", "--duration=4s", "--drops=2", "--patience=4m") {
 			if bad := l.whole(); bad != "" {
 				t.Errorf("round %d: %s", round, bad)
 			}
@@ -160,7 +160,7 @@ func TestChurnNeverMisdelivers(t *testing.T) {
 	cl := newClient(t, s)
 	cl.put(t, "warm", "up")
 	before := s.figures(t, cl)
-	for _, l := range s.both(t, 500, "--batch=50", "--rate=5000", "--conns=2", "--duration=5s", "--churn=1000") {
+	for _, l := range s.both(t, 500, "--batch=50", "--rate=5000", "--conns=2", "--duration=4s", "--churn=1000", "--patience=4m") {
 		if bad := l.whole(); bad != "" {
 			t.Error(bad)
 		}

@@ -25,6 +25,7 @@ type fanoutCmd struct {
 	Probe     float64       `help:"Puts a second to a key that nobody watches; their latency is shown." default:"0" env:"KEYWATCH_FANOUT_PROBE"`
 	Duration  time.Duration `help:"How long to write." default:"10s" env:"KEYWATCH_FANOUT_DURATION"`
 	Settle    time.Duration `help:"How long to wait before memory is looked at." default:"1s" env:"KEYWATCH_FANOUT_SETTLE"`
+	Patience  time.Duration `help:"How long opening, and coming back, may take." default:"1m" env:"KEYWATCH_FANOUT_PATIENCE"`
 	Idle      bool          `help:"Look at memory only; write nothing." env:"KEYWATCH_FANOUT_IDLE"`
 	Stalled   int           `help:"Percentage of watchers that do not read." default:"0" env:"KEYWATCH_FANOUT_STALLED"`
 	Drops     int           `help:"How often all watchers are dropped at once and come back." default:"0" env:"KEYWATCH_FANOUT_DROPS"`
@@ -98,7 +99,7 @@ func (c *fanoutCmd) options(s *session, l *latencies) fanout.Options {
 		Transport: fanout.Transport(c.Transport), Watchers: c.Watchers, Watches: c.Watches, Keys: c.Keys,
 		ByPrefix: c.ByPrefix, Prefix: c.Prefix, Size: c.Size, Batch: c.Batch, Rate: c.Rate, Burst: c.Burst,
 		Conns: c.Conns, Probe: c.Probe, Duration: c.Duration, Settle: c.Settle, Stalled: c.Stalled, Drops: c.Drops, Churn: c.Churn,
-		PIDs:     c.PID,
+		PIDs: c.PID, OpenTimeout: c.Patience,
 		Delivery: recorder{&l.delivery}, Publish: recorder{&l.publish}, ProbePut: recorder{&l.probe},
 	}
 	if c.Idle {
