@@ -2,7 +2,10 @@ package kv
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"unsafe"
 )
 
 // A Tier says where a value lies.
@@ -56,3 +59,63 @@ var (
 	// read at the moment. Nothing is lost.
 	ErrTierUnavailable = errors.New("tier unavailable")
 )
+
+// Cold reports whether the entry's value is not in memory. Value panics then;
+// Store.Get, State.Resolve and Snapshot.Resolve return entries that are not.
+func (e *Entry) Cold() bool { return e.cold }
+
+// Tier returns where the value lies or, of an entry that was read from a slower
+// tier for this caller, where it lay before.
+func (e *Entry) Tier() Tier { return e.tier }
+
+// What a cold entry keeps of its value: hash, size, place.
+const coldHead = HashSize + 8
+
+// coldForm returns what a cold entry keeps of a value.
+func coldForm(hash []byte, size int, place string) string {
+	b := make([]byte, 0, coldHead+len(place))
+	b = append(b, hash[:HashSize]...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(size))
+	return string(append(b, place...))
+}
+
+func (e *Entry) coldSize() int {
+	return int(binary.LittleEndian.Uint64([]byte(e.value[HashSize:coldHead])))
+}
+
+// ref names the value of e, which is cold.
+func (e *Entry) ref(key string) ColdRef {
+	r := ColdRef{Tier: e.tier, Key: key, At: e.locator(), Size: e.coldSize(), Place: e.value[coldHead:]}
+	copy(r.Hash[:], e.value)
+	return r
+}
+
+// with returns a copy of e that has another value, in another tier.
+func (e *Entry) with(value string, tier Tier, cold bool) *Entry {
+	c := &Entry{
+		value: value, Mod: e.Mod, Create: e.Create, Version: e.Version, Deadline: e.Deadline,
+		ordinal: e.ordinal, kind: e.kind, tier: tier, cold: cold,
+	}
+	c.prev.Store(e.prev.Load())
+	return c
+}
+
+// cooled returns e as it is once its value is on disk only.
+func (e *Entry) cooled() *Entry {
+	hash := sha256.Sum256(unsafe.Slice(unsafe.StringData(e.value), len(e.value)))
+	return e.with(coldForm(hash[:], len(e.value), ""), TierDisk, true)
+}
+
+// equals reports whether the value of e is v. Of a cold entry the length and 128
+// bits of SHA-256 are compared, so that every node comes to the same verdict
+// whether it has the value in memory or not.
+func (e *Entry) equals(v []byte) bool {
+	if !e.cold {
+		return e.value == string(v)
+	}
+	if e.coldSize() != len(v) {
+		return false
+	}
+	hash := sha256.Sum256(v)
+	return e.value[:HashSize] == string(hash[:HashSize])
+}
