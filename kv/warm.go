@@ -42,13 +42,13 @@ func (s *Store) warmEntry(ctx context.Context, key string, e *Entry) (got *Entry
 
 // readGets runs operations that are all gets against a snapshot.
 func (s *Store) readGets(ctx context.Context, snap *Snapshot, ops []Op) ([]OpResult, error) {
-	out := make([]OpResult, len(ops))
+	var out []OpResult
 	for i := range ops {
 		e, err := snap.read(ctx, ops[i].Key)
 		if err != nil {
 			return nil, err
 		}
-		out[i].Entry = e
+		out = append(out, OpResult{Entry: e})
 	}
 	return out, nil
 }
