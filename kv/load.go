@@ -130,10 +130,10 @@ func (l *Loader) Done() error {
 }
 
 // ColdBytes returns how many bytes of a checkpoint, the oldest records first, are
-// to be loaded cold so that the state stays within StateOptions.LoadMax: of
+// to be loaded cold so that the state stays within StateOptions.MemoryMax: of
 // records that live in it, which take bytes in all.
 func (l *Loader) ColdBytes(records, bytes int64) int64 {
-	most := l.state.opts.LoadMax
+	most := l.state.opts.MemoryMax
 	if most == 0 {
 		return 0
 	}

@@ -132,7 +132,8 @@ func (s *State) fetch(ctx context.Context, key string, e *Entry) (*Entry, error)
 // snapshot keeps the version before e it does not: linking and unlinking such
 // versions belongs to the apply lock.
 func (s *State) promote(sl *slot, e, got *Entry) {
-	if e.prev.Load() != nil || len(got.value) < s.opts.ColdMin {
+	full := s.opts.MemoryMax > 0 && s.Used() > s.opts.MemoryMax
+	if full || e.prev.Load() != nil {
 		return
 	}
 	hot := e.with(got.value, TierMemory, false)

@@ -37,9 +37,9 @@ type StateOptions struct {
 	// ColdMin is the size in bytes below which a value always stays in memory;
 	// DefaultColdMin.
 	ColdMin int
-	// LoadMax is how many bytes a state may take after it was loaded: values
-	// beyond stay cold. 0 is no bound.
-	LoadMax int64
+	// MemoryMax is how many bytes the state is to take: what is loaded or fetched
+	// beyond stays cold. What is written is bounded by a Gate. 0 is no bound.
+	MemoryMax int64
 }
 
 func (o StateOptions) withDefaults() StateOptions {
