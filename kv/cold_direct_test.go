@@ -281,3 +281,20 @@ func TestEvictionKeepsEveryField(t *testing.T) {
 		t.Errorf("fields that a cold entry loses: %v", missing)
 	}
 }
+
+// A state that has nothing to read from must never drop a value, whatever its
+// checkpoints say.
+func TestNoReaderNoEviction(t *testing.T) {
+	s := newShelf(t, kv.StateOptions{})
+	s.state = kv.NewState(kv.StateOptions{})
+	log, err := kvtest.NewDirect(s.state, 7, kv.Params{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.store = kv.NewStore(s.state, log, kv.Limits{})
+	s.put("a", value("a"))
+	s.checkpoint(false)
+	if freed := s.state.Evict(1 << 30); freed != 0 || must(s.state.Get("a")).Cold() {
+		t.Errorf("freed %d bytes that nothing else holds", freed)
+	}
+}
