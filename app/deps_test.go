@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 }
 
 // testOnly are packages that only tests may import.
-var testOnly = []string{"keywatch/kv/kvtest", "keywatch/persist/faultfs"}
+var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/persist/faultfs"}
 
 // impure may not be imported by kv, directly or not: the state machine has no
 // I/O and no replication.
