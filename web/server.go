@@ -23,6 +23,9 @@ type Server struct {
 	guard   guard
 	conns   connections
 	streams *streamRegistry
+	// sockets are the WebSockets, upgrader shakes hands with them.
+	sockets  *socketRegistry
+	upgrader fiber.Handler
 	// common is the header that every answer begins with.
 	common *fasthttp.ResponseHeader
 	// durability is what answers to writes say.
@@ -74,6 +77,8 @@ func New(opts Options) (*Server, error) {
 	s.streams = newStreamRegistry(streamOptions{
 		hub: opts.Hub, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
 	})
+	s.sockets = newSocketRegistry(opts.MaxStreams, s.streams.Len)
+	s.upgrader = s.newUpgrader()
 	if s.opts.Registry == nil {
 		s.opts.Registry = prometheus.NewRegistry()
 		registerProcess(s.opts.Registry)
@@ -161,15 +166,16 @@ func (s *Server) shutdown(ctx context.Context) error {
 	// Waits for a change end at once: they would outlast any grace.
 	s.drain()
 	// Streams and requests end side by side; neither waits for the other.
-	streams := make(chan error, 1)
+	streams := make(chan error, 2)
 	go func() { streams <- s.streams.Close(ctx) }()
+	go func() { streams <- s.sockets.Close(ctx) }()
 	stopPoking := s.conns.pokeIdle(ctx)
 	err := s.http.ShutdownWithContext(ctx)
 	stopPoking()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil // the listeners were closed above
 	}
-	err = errors.Join(err, <-streams)
+	err = errors.Join(err, <-streams, <-streams)
 	// What is left now is cut off, so that no goroutine outlives the server.
 	s.kill()
 	s.conns.closeAll()
