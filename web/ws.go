@@ -12,7 +12,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"keywatch/ratelimit"
-	"keywatch/web/reactor"
 )
 
 // Subprotocol is what is spoken on WebSockets.
@@ -150,14 +149,14 @@ func (r *request) upgrade(s *session) error {
 func (s *Server) upgraded(c *websocket.Conn) {
 	n, ok := c.Locals(sessionLocal).(*session)
 	if !ok || !n.taken.CompareAndSwap(false, true) {
+		_ = c.Close()
 		return
 	}
 	n.claim.Stop()
 	n.claim = nil
 	conn := c.NetConn()
 	early := earlyBytes(conn)
-	err := s.adopt(conn, func(sock reactor.Socket) reactor.Handler { return n.attach(sock, early) })
-	if err != nil {
+	if err := s.reactor.Adopt(conn, early, n.attach); err != nil {
 		s.opts.Logger.Warn("take over a connection", "err", err)
 		s.sockets.end(n)
 	}

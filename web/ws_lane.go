@@ -105,12 +105,12 @@ func (s *session) control(op wire.Op, payload []byte) {
 
 // takeAnswers appends answers to b, about a piece of them. whole is false if it
 // ends within one, so that nothing else may follow.
-func (s *session) takeAnswers(b []byte) (_ []byte, whole bool) {
+func (s *session) takeAnswers(b []byte) (_ []byte, whole, waiting bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.mu.work
 	if k == nil {
-		return b, true
+		return b, true, false
 	}
 	if k.sent == len(k.sending) {
 		k.sending, k.out, k.sent = k.out, k.sending[:0], 0
@@ -129,7 +129,7 @@ func (s *session) takeAnswers(b []byte) (_ []byte, whole bool) {
 	if k.idle() {
 		s.mu.work = nil
 	}
-	return b, k.sent == len(k.sending)
+	return b, k.sent == len(k.sending), len(k.out) > 0
 }
 
 // keepAnswers is the largest buffer that a session with commands keeps.

@@ -28,8 +28,6 @@ const (
 	pingEvery = 25 * time.Second
 	// closeWait is how long a client may take to agree to a close.
 	closeWait = 5 * time.Second
-	// deafWait is how long a client whose bytes make no sense may take to leave.
-	deafWait = 300 * time.Millisecond
 	// maxPolls bounds the watches that one Fill looks at.
 	maxPolls = 256
 )
@@ -83,9 +81,9 @@ type session struct {
 	// whatever the client sends, pinged by an unanswered ping, paused while
 	// nothing is read.
 	heavy, heard, pinged, paused bool
-	// peerClosed says that the client has sent its close frame; deaf that what
-	// it sends cannot be understood any more.
-	peerClosed, deaf bool
+	// peerClosed says that the client has sent its close frame, or cannot be
+	// understood any more.
+	peerClosed bool
 
 	// taken is set by whoever gives the session its socket, or gives it up;
 	// attached once sock is set; stopping when the server stops.
@@ -109,11 +107,10 @@ type session struct {
 
 var _ reactor.Handler = (*session)(nil)
 
-// attach gives the session its socket, and the bytes that came with the
-// handshake.
-func (s *session) attach(sock reactor.Socket, early []byte) reactor.Handler {
+// attach gives the session its socket.
+func (s *session) attach(sock reactor.Socket) reactor.Handler {
 	now := s.server.sockets.clock(time.Now())
-	s.sock, s.rest = sock, early
+	s.sock = sock
 	s.nextPing = now + jittered(pingEvery)
 	s.nextProgress = now + jittered(s.server.opts.Heartbeat)
 	s.attached.Store(true)
@@ -143,7 +140,7 @@ func (s *session) Heavy() bool { return s.heavy }
 // Receive implements reactor.Handler.
 func (s *session) Receive(p []byte) {
 	s.heard = true
-	if s.stage == stageOver || s.deaf {
+	if s.stage == stageOver {
 		return
 	}
 	if len(s.rest) > 0 {
@@ -198,7 +195,7 @@ func (s *session) broken(err *wire.Error) {
 		return
 	}
 	s.in.Drop()
-	s.deaf = true
+	s.peerClosed = true
 	s.close(err.Code, err.Reason)
 }
 
@@ -249,7 +246,7 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 	at, heavy := s.server.sockets.clock(now), s.heavy
 	s.heavy = false
 	s.readOn()
-	b, whole := s.takeAnswers(b)
+	b, whole, waiting := s.takeAnswers(b)
 	if !whole {
 		return b, now
 	}
@@ -262,7 +259,7 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 	b, more := s.events(b, now, heavy)
 	b = s.progress(b, at)
 	b = s.ping(b, at)
-	if more || s.stage >= stageClosing {
+	if more || waiting || s.stage >= stageClosing {
 		return b, now
 	}
 	return b, s.again()
@@ -301,14 +298,10 @@ func (s *session) fillClose(b []byte, at time.Duration) []byte {
 		b = wire.AppendClose(b, s.closeCode, s.closeReason)
 		s.server.sockets.framesOut.Inc()
 		s.stage, s.until = stageClosed, at+closeWait
-		if s.deaf {
-			// Closing at once could take the close frame away from a client that
-			// is still sending.
-			s.until = at + deafWait
-		}
-		s.readOn()
-		if s.peerClosed && s.stage != stageOver {
+		if s.peerClosed {
 			s.finish()
+		} else {
+			s.readOn()
 		}
 	case s.stage == stageClosed && at >= s.until:
 		s.finish()
