@@ -87,6 +87,7 @@ func (r *socketRegistry) enter(s *session) error {
 		return errTooManyStreams
 	}
 	r.mu.open++
+	s.server.streams.opened.Add(1)
 	if s.next = r.mu.first; s.next != nil {
 		s.next.prev = s
 	}
