@@ -16,10 +16,11 @@ var allowed = map[string][]string{
 	"keywatch/watch":        {"keywatch/kv"},
 	"keywatch/persist":      {"keywatch/kv"},
 	"keywatch/cluster":      {"keywatch/kv"},
-	"keywatch/web":          {"keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
+	"keywatch/lock":         {"keywatch/kv"},
+	"keywatch/web":          {"keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/lock", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
 	"keywatch/web/wire":     {},
-	"keywatch/app":          {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
+	"keywatch/app":          {"keywatch/web", "keywatch/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
 	"keywatch/app/keywatch": {"keywatch/app"},
 	"keywatch/app/e2e":      {},
 }

@@ -55,6 +55,9 @@ type conn struct {
 	// broken, if set, is called when the connection is closed before it was
 	// handed over. It belongs to the goroutine that serves the connection.
 	broken func()
+	// early is what watchGone has read; written is told of the next write.
+	early   []byte
+	written atomic.Pointer[func(error)]
 }
 
 func (c *conn) enter(p phase) {
@@ -67,6 +70,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	c.enter(phaseWriting)
 	n, err := c.Conn.Write(b)
 	c.at.Store(int32(phaseWorking))
+	c.wrote(err)
 	return n, err
 }
 
@@ -141,6 +145,7 @@ func (c *connections) remove(own *conn) {
 	defer c.mu.Unlock()
 	delete(c.mu.all, own)
 	c.open.Store(int64(len(c.mu.all)))
+	own.wrote(net.ErrClosed)
 }
 
 // closeAll closes every connection there is and every one to come.
