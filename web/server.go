@@ -83,9 +83,11 @@ func New(opts Options) (*Server, error) {
 	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout})
 	s.streams = newStreamRegistry(streamOptions{
 		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
+		full: func() bool { return s.conns.all() > opts.MaxFiles },
 	})
-	s.sockets = newSocketRegistry(opts.MaxStreams, s.streams.Len)
+	s.sockets = newSocketRegistry(opts.MaxStreams, s.streams)
 	s.upgrader = s.newUpgrader()
+	s.conns.streams = func() int { return s.streams.Len() + s.sockets.Len() }
 	if s.opts.Registry == nil {
 		s.opts.Registry = prometheus.NewRegistry()
 		registerProcess(s.opts.Registry)
