@@ -123,6 +123,9 @@ func (l *lane) charge(class ratelimit.Class, cost int) error {
 // write begins a write. It is answered by finish, in its turn.
 func (l *lane) write(c *socketCommand, cost int, finish func(*lane, uint64, *kv.Command, *kv.Result) error) error {
 	w := socketWrite{id: c.id, finish: finish, command: &c.cmd, batch: c.op.name == "batch", ctx: l.patience()}
+	if c.has(hasLease) {
+		w.lease = c.lease.string()
+	}
 	if w.err = l.identify(c); w.err == nil {
 		class := ratelimit.Write
 		if c.cmd.ReadOnly() {

@@ -19,6 +19,7 @@ var commandFields = []string{
 	"key", "value", "encoding", "ttl", "lease", "expected", "new",
 	"checks", "ops", "else", "prefix", "limit", "cursor", "consistency",
 	"if_match", "if_absent", "fence", "idempotency_key",
+	"lock", "owner", "wait", "token", "force",
 }
 
 const (
@@ -49,6 +50,11 @@ const (
 	hasIfAbsent
 	hasFence
 	hasIdemKey
+	hasLock
+	hasOwner
+	hasWait
+	hasToken
+	hasForce
 )
 
 const (
@@ -83,6 +89,8 @@ type socketCommand struct {
 	keysFlag bool
 	ifMatch  string
 	idemKey  string
+	// lock is what a command about a lock says beside its ttl.
+	lock lockCommand
 }
 
 func (c *socketCommand) has(bits uint32) bool { return c.seen&bits != 0 }
@@ -128,6 +136,8 @@ func (c *socketCommand) read(s *scanner, field uint32, limit int) {
 		c.readFences(s)
 	case hasIdemKey:
 		c.idemKey = s.text().string()
+	case hasLock, hasOwner, hasWait, hasToken, hasForce:
+		c.readLock(s, field)
 	case hasKeys, hasPrefixes, hasSince, hasState, hasMode, hasInterval:
 		c.readWatch(s, field)
 	case hasPrefix, hasLimit, hasCursor, hasConsistency:

@@ -24,6 +24,10 @@ type socketWork struct {
 	sent         int
 	// running says that a lane is at work, or that the session waits for one.
 	running bool
+	// waits ends when the session does; it is nil until a command waits for
+	// something. stop ends it.
+	waits context.Context
+	stop  context.CancelFunc
 	// more carries a token when the inbox has grown while a lane is at work;
 	// nobody closes it.
 	more chan struct{}
@@ -37,8 +41,19 @@ func (k *socketWork) idle() bool { return k.inFlight == 0 && !k.running && k.uns
 // unsent returns how many bytes wait to be sent.
 func (k *socketWork) unsent() int { return len(k.out) + len(k.sending) - k.sent }
 
-// forget drops what cannot be sent any more. Commands that were read still run.
-func (k *socketWork) forget() { k.out, k.sending, k.sent = nil, nil, 0 }
+// forget drops what cannot be sent any more, and ends waits. Commands that were
+// read still run.
+func (k *socketWork) forget() {
+	k.out, k.sending, k.sent = nil, nil, 0
+	k.end()
+}
+
+// end ends what waits.
+func (k *socketWork) end() {
+	if k.stop != nil {
+		k.stop()
+	}
+}
 
 // workLocked returns the session's work, which may be new; mu is held.
 func (s *session) workLocked() *socketWork {
@@ -127,6 +142,7 @@ func (s *session) takeAnswers(b []byte) (_ []byte, whole, waiting bool) {
 		s.kickLocked(k) // the lane had stopped for want of room
 	}
 	if k.idle() {
+		k.end()
 		s.mu.work = nil
 	}
 	return b, k.sent == len(k.sending), len(k.out) > 0
@@ -161,7 +177,9 @@ type socketWrite struct {
 	command *kv.Command
 	finish  func(l *lane, id uint64, c *kv.Command, r *kv.Result) error
 	batch   bool
-	err     error
+	// lease is how the command names a lease.
+	lease string
+	err   error
 }
 
 // runLane runs what is in the inbox, and what comes while that is under way.
@@ -262,7 +280,7 @@ func (l *lane) settleOne(w *socketWrite) error {
 		return kv.ErrOutcomeUnknown
 	}
 	result, err := w.pending.Result()
-	l.r.route = routeKey
+	l.r.route, l.r.key = routeKey, w.lease
 	if w.batch {
 		l.r.route = routeBatch
 	}

@@ -28,6 +28,11 @@ var socketOps = [...]socketOp{
 	{"batch", hasOps, hasChecks | hasElse | anyWrite, (*lane).batch},
 	{"list", 0, hasPrefix | hasLimit | hasCursor | hasKeys | hasConsistency, (*lane).list},
 	{"ping", 0, 0, (*lane).ping},
+	{"lease", hasTTL, anyWrite, (*lane).grant},
+	{"keepalive", 0, hasLease | hasLock | hasToken | anyWrite, (*lane).keep},
+	{"revoke", hasLease, anyWrite, (*lane).revoke},
+	{"lock", hasLock | hasTTL, hasWait | hasOwner | anyWrite, (*lane).lock},
+	{"unlock", hasLock, hasToken | hasForce | anyWrite, (*lane).unlock},
 }
 
 func (l *lane) watch(c *socketCommand) error {

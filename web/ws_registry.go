@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +29,8 @@ type socketRegistry struct {
 	// lanes counts the goroutines that run commands or clean up.
 	lanes sync.WaitGroup
 
+	// lockWaits counts the commands that wait for locks.
+	lockWaits           atomic.Int64
 	framesIn, framesOut *xsync.Counter
 	closes              closeCounts
 	// commands counts by operation; the last place is for those that are not known.
@@ -218,12 +221,14 @@ var (
 	descCommands = prometheus.NewDesc("keywatch_socket_commands_total", "Commands of WebSockets, by what they ask for.", []string{"op"}, nil)
 	descLanes    = prometheus.NewDesc("keywatch_socket_lanes", "Goroutines that run commands of WebSockets.", nil, nil)
 	descLaneMax  = prometheus.NewDesc("keywatch_socket_lanes_max", "Bound on those.", nil, nil)
+	descLocks    = prometheus.NewDesc("keywatch_socket_lock_waits", "Commands of WebSockets that wait for locks.", nil, nil)
+	descLocksMax = prometheus.NewDesc("keywatch_socket_lock_waits_max", "Bound on those.", nil, nil)
 	descWaiting  = prometheus.NewDesc("keywatch_socket_lanes_waiting", "WebSockets whose commands wait for one.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (r *socketRegistry) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descSockets, descFrames, descCommands, descLanes, descLaneMax, descWaiting, descCloses} {
+	for _, d := range []*prometheus.Desc{descSockets, descFrames, descCommands, descLanes, descLaneMax, descWaiting, descLocks, descLocksMax, descCloses} {
 		ch <- d
 	}
 }
@@ -239,6 +244,8 @@ func (r *socketRegistry) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descWaiting, gauge, float64(waiting))
 	ch <- prometheus.MustNewConstMetric(descFrames, counter, float64(r.framesIn.Value()), "in")
 	ch <- prometheus.MustNewConstMetric(descFrames, counter, float64(r.framesOut.Value()), "out")
+	ch <- prometheus.MustNewConstMetric(descLocks, gauge, float64(r.lockWaits.Load()))
+	ch <- prometheus.MustNewConstMetric(descLocksMax, gauge, maxSocketWaits)
 	for i, n := range r.commands {
 		name := "unknown"
 		if i < len(socketOps) {
