@@ -214,6 +214,8 @@ func (r *request) run() error {
 		return r.batch()
 	case routeWatch:
 		return r.watch()
+	case routePage:
+		return r.page()
 	}
 	return r.operate()
 }

@@ -20,13 +20,14 @@ const (
 	routeCheckpoint
 	routeCompact
 	routeBackup
+	routePage
 	routes
 )
 
 // routeNames label metrics and logs.
 var routeNames = [routes]string{
 	"none", "key", "keys", "cas", "batch", "watch", "healthz", "readyz", "status",
-	"metrics", "openapi", "checkpoint", "compact", "backup",
+	"metrics", "openapi", "checkpoint", "compact", "backup", "page",
 }
 
 // The paths of the routes that name no key; those of a key begin with a prefix.
@@ -96,6 +97,7 @@ var allowed = [routes]methods{
 	routeCheckpoint: methodPost | methodOptions,
 	routeCompact:    methodPost | methodOptions,
 	routeBackup:     methodGet | methodOptions,
+	routePage:       methodGet | methodHead | methodOptions,
 }
 
 // match returns the route of an undecoded path, and what follows the prefix of
@@ -132,6 +134,9 @@ func match(path []byte) (r route, rest []byte) {
 	}
 	if len(path) >= len(prefixCAS) && string(path[:len(prefixCAS)]) == prefixCAS {
 		return routeCAS, path[len(prefixCAS):]
+	}
+	if isPage(path) {
+		return routePage, nil
 	}
 	return routeNone, nil
 }
