@@ -290,3 +290,13 @@ func (s *server) streams() int {
 	}
 	return status.Streams
 }
+
+// waitStreams waits until the server has n streams open.
+func (s *server) waitStreams(n int) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); s.streams() != n; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the server has %d streams, want %d", s.streams(), n)
+		}
+	}
+}

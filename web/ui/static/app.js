@@ -1,7 +1,7 @@
 // The dashboard: joins the stream, the tree, the panel of one key and the figures.
 
 import { Keywatch } from '/keywatch.js'
-import { $, h, set, span, count, choose } from './dom.js'
+import { $, h, set, span, count, plural, choose } from './dom.js'
 import { readPalette } from './spark.js'
 import { Store, MAX_KEYS } from './store.js'
 import { Grid } from './grid.js'
@@ -30,7 +30,7 @@ function wake() {
 
 function counts() {
   const all = store.keys.size
-  set($('count'), store.filter ? `${count(grid.rows.length)} of ${count(all)}` : `${count(all)} ${all === 1 ? 'key' : 'keys'}`)
+  set($('count'), store.filter ? `${count(grid.rows.length)} of ${count(all)}` : plural(all, 'key'))
   const none = grid.rows.length === 0
   $('empty').hidden = !none
   if (none) set($('empty'), watch?.phase !== 'live' && !pausedAt ? '' : store.filter ? 'No key contains that.' : $('prefix').value ? 'No key begins so.' : 'No keys yet. Press n to make one.')
@@ -101,12 +101,15 @@ function connection() {
   } else set(box, phase === 'closed' ? `Closed: ${error?.code ?? ''}` : 'Connecting …')
 }
 
-kw.addEventListener('state', connection)
-setInterval(() => { connection(); wake() }, 500)
-setInterval(async () => {
+async function measure() {
   if (kw.state.phase !== 'open' || document.visibilityState === 'hidden') return
   roundTrip = await kw.ping().catch(() => 0)
-}, 3000)
+  connection()
+}
+
+kw.addEventListener('state', () => { connection(); if (!roundTrip) measure() })
+setInterval(() => { connection(); wake() }, 500)
+setInterval(measure, 3000)
 
 // ---------------------------------------------------------------- places
 
@@ -177,7 +180,7 @@ const themes = ['auto', 'light', 'dark']
 
 function theme(name) {
   document.documentElement.dataset.theme = name
-  set($('theme'), name[0].toUpperCase() + name.slice(1))
+  set($('theme'), '◐ ' + name[0].toUpperCase() + name.slice(1))
   kept.set('keywatch-theme', name)
   repaint()
 }

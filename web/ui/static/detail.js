@@ -164,7 +164,7 @@ export class Detail {
       return
     }
     p.changes.replaceChildren(...this.#changes.map(c => h('li', {},
-      h('span', { class: 'when', title: new Date(c.when).toLocaleString() }, new Date(c.when).toLocaleTimeString()),
+      h('span', { class: 'when', title: new Date(c.when).toLocaleString() }, timeOf(c.when)),
       h('span', { class: 'version' }, c.type === 'put' ? `v${c.version}` : c.cause),
       h('span', { class: 'value' }, c.type === 'put' ? text(c.value, 40).slice(0, 200) : ''))))
   }
@@ -215,6 +215,9 @@ export class Detail {
     if (!result.ok && result.current) await this.#removeAnyway(key, result.current)
   }
 }
+
+/** timeOf is the local time of day to a tenth of a second. */
+const timeOf = when => `${new Date(when).toTimeString().slice(0, 8)}.${Math.floor(when % 1000 / 100)}`
 
 /** pretty shows JSON with its structure, and all else as it is. */
 function pretty(value) {

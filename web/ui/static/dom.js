@@ -52,6 +52,8 @@ export function count(n) {
   return n >= 100 || Number.isInteger(n) ? Math.round(n).toLocaleString('en') : n.toFixed(1)
 }
 
+export const plural = (n, what) => `${count(n)} ${what}${n === 1 ? '' : 's'}`
+
 /** size in bytes of a value as it came. */
 export const sizeOf = value => typeof value === 'string' ? new TextEncoder().encode(value).length : value.length
 

@@ -1,6 +1,6 @@
 // The server's figures, asked for every two seconds while somebody looks.
 
-import { h, set, bytes, count, span } from './dom.js'
+import { h, set, bytes, count, plural, span } from './dom.js'
 import { Samples, draw } from './spark.js'
 
 const EVERY = 2000
@@ -27,9 +27,9 @@ const each = n => `${count(n)}/s`
 /** tiles are what is shown: name, how it is read, how it is written, and a hint from the rest. */
 const tiles = [
   ['Writes', rate('keywatch_log_commands_total'), each, now => now.has('keywatch_queue_commands') ? `${count(now.get('keywatch_queue_commands'))} queued` : ''],
-  ['Requests', rate('keywatch_http_requests_total'), each, now => `${count(now.get('keywatch_http_connections') ?? 0)} connections`],
+  ['Requests', rate('keywatch_http_requests_total'), each, now => plural(now.get('keywatch_http_connections') ?? 0, 'connection')],
   ['Events sent', rate('keywatch_watch_delivered_total'), each, now => `${count(now.get('keywatch_watch_lag_events_max') ?? 0)} behind at most`],
-  ['Watchers', gauge('keywatch_watchers'), count, now => `${count(now.get('keywatch_streams') ?? 0)} streams`],
+  ['Watchers', gauge('keywatch_watchers'), count, now => plural(now.get('keywatch_streams') ?? 0, 'stream')],
   ['Keys', gauge('keywatch_keys'), count, now => bytes(now.get('keywatch_bytes') ?? 0)],
   ['Log', gauge('keywatch_log_bytes'), bytes, (now, status) => status.detail?.log ? `fsync ${(status.detail.log.fsync_mean_us / 1000).toFixed(2)} ms` : status.durability],
   ['Checkpoint due', gauge('keywatch_checkpoint_dirty_bytes'), bytes, (now, status) => lastCheckpoint(status)],

@@ -1,6 +1,6 @@
 // The tree of keys as rows, of which only those on the screen exist.
 
-import { h, set, span, count } from './dom.js'
+import { h, set, span, plural } from './dom.js'
 import { draw } from './spark.js'
 
 const OVERSCAN = 6 // rows kept above and below what is seen
@@ -159,14 +159,14 @@ class Row {
     this.el.setAttribute('aria-selected', selected)
     if (node.folder) this.el.setAttribute('aria-expanded', node.open)
     else this.el.removeAttribute('aria-expanded')
-    this.#name.style.paddingInlineStart = `${(flat ? 0 : node.depth) * 14 + 22}px`
+    this.el.style.setProperty('--indent', `${(flat ? 0 : node.depth) * 14 + 22}px`)
     set(this.#name, flat ? node.path : node.name)
     this.#name.title = node.path
   }
 
   #fill(node, other, now) {
     this.#tick = node.tick
-    set(this.#value, node.folder ? `${count(node.keys)} ${node.keys === 1 ? 'key' : 'keys'}` : node.value)
+    set(this.#value, node.folder ? plural(node.keys, 'key') : node.value)
     set(this.#version, node.folder ? '' : String(node.version))
     if (node.trend?.length > 1 || this.#drawn) draw(this.#trend, node.trend)
     this.#drawn = Boolean(node.trend)

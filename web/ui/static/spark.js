@@ -55,7 +55,8 @@ export function draw(canvas, samples, zero = false) {
   let [low, high] = samples.range()
   if (zero) low = Math.min(0, low)
   const scale = high > low ? (height - 4) / (high - low) : 0
-  const step = width / (samples.capacity - 1)
+  // The line fills the width as it grows, from a fifth on.
+  const step = width / (Math.max(samples.length, samples.capacity / 5) - 1)
   const left = width - (samples.length - 1) * step
   const y = i => scale ? height - 2 - (samples.at(i) - low) * scale : zero ? height - 2 : height / 2
   c.beginPath()
