@@ -92,4 +92,7 @@ func (p *tab) fits(what string) {
 	if excess := value[int](p, `document.documentElement.scrollWidth - innerWidth`); excess > 0 {
 		p.t.Errorf("%s: the page is %d pixels too wide", what, excess)
 	}
+	if cut := value[string](p, `[...document.querySelectorAll('button')].filter(b => b.getBoundingClientRect().right > innerWidth && !b.closest('#figures')).map(b => b.id).join(' ')`); cut != "" {
+		p.t.Errorf("%s: buttons reach beyond the page: %s", what, cut)
+	}
 }

@@ -2,9 +2,9 @@
 // keywatch.js with its types. All of it is in the binary; nothing is built and
 // nothing comes from elsewhere.
 //
-// The files of static are served as they are. keywatch.js is one module for
-// whoever imports it, and several files for whoever reads it: the parts in
-// client are joined in order.
+// keywatch.js is one module for whoever imports it, and several files for
+// whoever reads it: the parts in client are joined in order. Scripts and styles
+// are served without comments and indentation; keywatch.d.ts has the words.
 package ui
 
 import (
@@ -92,6 +92,9 @@ func servedAt(name string) string {
 }
 
 func newFile(name string, body []byte) File {
+	if ext := path.Ext(name); ext == ".js" || ext == ".css" {
+		body = squeeze(body)
+	}
 	sum := sha256.Sum256(body)
 	return File{Type: types[path.Ext(name)], ETag: `"` + hex.EncodeToString(sum[:12]) + `"`, Body: body}
 }

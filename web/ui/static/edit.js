@@ -29,14 +29,13 @@ export class Editor {
     this.#life = h('input', { type: 'text', size: 8, placeholder: '30s', 'aria-label': 'Live for, such as 30s or 24h', hidden: true })
     this.#state = h('p', { class: 'state', role: 'status' })
     this.#save = h('button', { id: 'save', class: 'primary', title: 'Save (Ctrl+Enter)', onclick: () => this.save() }, this.#base ? 'Save' : 'Create')
-    this.#show(this.#area)
+    this.#show([this.#area], [h('button', { id: 'cancel', onclick: () => this.#done() }, 'Cancel')])
     if (this.#base && typeof this.#base.value !== 'string') this.#say('The value is not text. What you write here replaces it.')
     this.#area.focus()
   }
 
-  #show(...middle) {
-    this.#box.replaceChildren(...middle, h('div', { class: 'options' }, this.#ttl, this.#life), this.#state,
-      h('div', { class: 'actions' }, this.#save, h('button', { id: 'cancel', onclick: () => this.#done() }, 'Cancel')))
+  #show(middle, others) {
+    this.#box.replaceChildren(...middle, h('div', { class: 'options' }, this.#ttl, this.#life), this.#state, h('div', { class: 'actions' }, this.#save, others))
   }
 
   #keys(e) {
@@ -95,14 +94,22 @@ export class Editor {
     set(this.#save, current ? 'Replace theirs with mine' : 'Create it again with mine')
     const was = this.#base ? `version ${this.#base.version}` : 'no such key'
     const now = current ? `now it is version ${current.version}` : 'now it is deleted'
-    this.#show(
+    this.#show([
       h('p', { class: 'conflict', role: 'alert' }, h('strong', {}, 'Somebody else was faster. '), `You began with ${was}; ${now}. Nothing was overwritten.`),
       h('div', { class: 'sides' },
         h('section', { 'aria-label': 'Theirs' }, h('h3', {}, 'Theirs'), theirs),
         h('section', { 'aria-label': 'Yours' }, h('h3', {}, 'Yours'), this.#area)),
-      h('div', { class: 'actions' }, h('button', { id: 'take', onclick: () => this.#done() }, current ? 'Take theirs' : 'Leave it deleted'),
-        current && h('button', { id: 'copy', onclick: () => { this.#area.value = text(current.value); this.#mark(); this.#area.focus() } }, 'Start again from theirs')))
+    ], [
+      h('button', { id: 'take', onclick: () => this.#done() }, current ? 'Take theirs' : 'Leave it deleted'),
+      current && h('button', { id: 'copy', onclick: () => this.#copy() }, 'Start again from theirs'),
+    ])
     this.#say('')
+    this.#area.focus()
+  }
+
+  #copy() {
+    this.#area.value = text(this.#current.value)
+    this.#mark()
     this.#area.focus()
   }
 
