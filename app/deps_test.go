@@ -17,9 +17,12 @@ var allowed = map[string][]string{
 	"keywatch/persist":      {"keywatch/kv"},
 	"keywatch/cluster":      {"keywatch/kv"},
 	"keywatch/web/ui":       {},
-	"keywatch/web":          {"keywatch/web/ui", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
+	"keywatch/web/reactor":  {},
+	"keywatch/web/wire":     {},
+	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
 	"keywatch/app":          {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
 	"keywatch/app/keywatch": {"keywatch/app"},
+	"keywatch/app/browser":  {},
 	"keywatch/app/e2e":      {},
 }
 

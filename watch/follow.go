@@ -4,11 +4,7 @@ import "slices"
 
 // readMail takes what the dispatcher has left.
 func (w *Watcher) readMail() {
-	spare := w.refs[:0]
-	if cap(spare) > keepCap {
-		spare = nil
-	}
-	refs, behind, from := w.mail.take(spare)
+	refs, behind, from := w.mail.take()
 	w.refs = refs
 	if behind {
 		w.phase = catchingUp
@@ -31,7 +27,7 @@ func (w *Watcher) readRing() {
 		w.out = append(w.out, positioned(Synced, w.position()))
 		return
 	}
-	w.refs = w.refs[:0]
+	w.refs = nil
 	at, ok := w.scan(m)
 	if !ok {
 		w.restart(w.position(), false)
@@ -139,7 +135,9 @@ func (w *Watcher) drain() {
 			}
 		}
 	}
-	w.refs = slices.Delete(w.refs, 0, sent)
+	if w.refs = w.refs[sent:]; len(w.refs) == 0 {
+		w.refs = nil
+	}
 }
 
 // lose gives up refs from r on, because its event is gone, and drops the part

@@ -216,6 +216,8 @@ func (r *request) run() error {
 		return r.watch()
 	case routePage:
 		return r.page()
+	case routeSocket:
+		return r.socket()
 	}
 	return r.operate()
 }

@@ -12,6 +12,7 @@ const (
 	routeCAS
 	routeBatch
 	routeWatch
+	routeSocket
 	routeHealth
 	routeReady
 	routeStatus
@@ -26,7 +27,7 @@ const (
 
 // routeNames label metrics and logs.
 var routeNames = [routes]string{
-	"none", "key", "keys", "cas", "batch", "watch", "healthz", "readyz", "status",
+	"none", "key", "keys", "cas", "batch", "watch", "ws", "healthz", "readyz", "status",
 	"metrics", "openapi", "checkpoint", "compact", "backup", "page",
 }
 
@@ -37,6 +38,7 @@ const (
 	prefixCAS  = "/v1/cas/"
 	pathBatch  = "/v1/batch"
 	pathWatch  = "/v1/watch"
+	pathSocket = "/v1/ws"
 	pathStatus = "/v1/status"
 	pathAPI    = "/v1/openapi.yaml"
 )
@@ -89,6 +91,7 @@ var allowed = [routes]methods{
 	routeCAS:        methodPost | methodOptions,
 	routeBatch:      methodPost | methodOptions,
 	routeWatch:      methodGet | methodPost | methodOptions,
+	routeSocket:     methodGet | methodOptions,
 	routeHealth:     methodGet | methodHead | methodOptions,
 	routeReady:      methodGet | methodHead | methodOptions,
 	routeStatus:     methodGet | methodHead | methodOptions,
@@ -113,6 +116,8 @@ func match(path []byte) (r route, rest []byte) {
 		return routeBatch, nil
 	case pathWatch:
 		return routeWatch, nil
+	case pathSocket:
+		return routeSocket, nil
 	case "/healthz":
 		return routeHealth, nil
 	case "/readyz":

@@ -11,6 +11,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
+
+	"keywatch/web/reactor"
 )
 
 // ErrServerClosed is returned by Serve after Shutdown was called.
@@ -23,6 +25,11 @@ type Server struct {
 	guard   guard
 	conns   connections
 	streams *streamRegistry
+	// sockets are the WebSockets, upgrader shakes hands with them.
+	sockets  *socketRegistry
+	upgrader fiber.Handler
+	// reactor owns the connections of streams.
+	reactor *reactor.Reactor
 	// common is the header that every answer begins with.
 	common *fasthttp.ResponseHeader
 	// durability is what answers to writes say.
@@ -71,9 +78,12 @@ func New(opts Options) (*Server, error) {
 	s.waits = patience{life: s.life, wait: opts.RequestTimeout}
 	s.requests.New = func() any { return &request{s: s} }
 	s.conns.init(&opts)
+	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout})
 	s.streams = newStreamRegistry(streamOptions{
-		hub: opts.Hub, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
+		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
 	})
+	s.sockets = newSocketRegistry(opts.MaxStreams, s.streams.Len)
+	s.upgrader = s.newUpgrader()
 	if s.opts.Registry == nil {
 		s.opts.Registry = prometheus.NewRegistry()
 		registerProcess(s.opts.Registry)
@@ -118,6 +128,8 @@ func (s *Server) newHTTP() *fasthttp.Server {
 	server.ErrorHandler = s.malformed
 	server.ConnState = s.conns.changed
 	server.CloseOnShutdown = true
+	// The reactor closes the connections that it took over.
+	server.KeepHijackedConns = true
 	return server
 }
 
@@ -161,18 +173,20 @@ func (s *Server) shutdown(ctx context.Context) error {
 	// Waits for a change end at once: they would outlast any grace.
 	s.drain()
 	// Streams and requests end side by side; neither waits for the other.
-	streams := make(chan error, 1)
+	streams := make(chan error, 2)
 	go func() { streams <- s.streams.Close(ctx) }()
+	go func() { streams <- s.sockets.Close(ctx) }()
 	stopPoking := s.conns.pokeIdle(ctx)
 	err := s.http.ShutdownWithContext(ctx)
 	stopPoking()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil // the listeners were closed above
 	}
-	err = errors.Join(err, <-streams)
+	err = errors.Join(err, <-streams, <-streams)
 	// What is left now is cut off, so that no goroutine outlives the server.
 	s.kill()
 	s.conns.closeAll()
+	s.reactor.Close()
 	s.background.Wait()
 	s.waits.close()
 	return err
