@@ -214,7 +214,7 @@ func TestPauseAndResume(t *testing.T) {
 	p.until(row("n"))
 	p.click("#pause")
 	p.until(`document.querySelector('#connection').textContent.startsWith('Paused')`)
-	s.waitStreams(0) // nothing flows any more, so nothing can come late
+	s.wait("keywatch_watchers", 0) // nothing flows any more, so nothing can come late
 	s.put("n", "2")
 	s.delete("gone")
 	s.put("made", "meanwhile")

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -104,7 +105,7 @@ func newTab(t *testing.T, of *tab) *tab {
 	if of == nil {
 		ctx, cancel = chromedp.NewContext(chromium(t), chromedp.WithNewBrowserContext())
 	} else {
-		ctx, cancel = chromedp.NewContext(of.ctx)
+		ctx, cancel = chromedp.NewContext(chromium(t), chromedp.WithExistingBrowserContext(chromedp.FromContext(of.ctx).BrowserContextID))
 	}
 	p := &tab{t: t, ctx: ctx, cancel: cancel}
 	t.Cleanup(p.cancel)
@@ -279,24 +280,28 @@ func (s *server) state(prefix string) map[string]string {
 	return all
 }
 
-// streams returns how many streams the server has open, sockets included.
-func (s *server) streams() int {
+// metric returns the value of a metric without labels.
+func (s *server) metric(name string) int {
 	s.t.Helper()
-	var status struct {
-		Streams int `json:"streams"`
+	for line := range strings.Lines(s.do("GET", "/metrics", "")) {
+		if text, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				s.t.Fatalf("%s: %v", name, err)
+			}
+			return int(n)
+		}
 	}
-	if err := json.Unmarshal([]byte(s.do("GET", "/v1/status", "")), &status); err != nil {
-		s.t.Fatal(err)
-	}
-	return status.Streams
+	s.t.Fatalf("there is no metric %s", name)
+	return 0
 }
 
-// waitStreams waits until the server has n streams open.
-func (s *server) waitStreams(n int) {
+// wait waits until the metric is n.
+func (s *server) wait(name string, n int) {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); s.streams() != n; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); s.metric(name) != n; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("the server has %d streams, want %d", s.streams(), n)
+			s.t.Fatalf("%s is %d, want %d", name, s.metric(name), n)
 		}
 	}
 }
