@@ -327,3 +327,24 @@ func TestCommands(t *testing.T) {
 	}
 	p.clean()
 }
+
+// If a leader that hangs kept the lead, every tab would hang with it.
+func TestLeaderThatHangs(t *testing.T) {
+	s := newServer(t)
+	s.put("n", "1")
+	leader := client(t, s, nil, "")
+	leader.follow()
+	p := client(t, s, leader, "")
+	p.follow()
+	leader.eval(`void setTimeout(() => { for (const end = Date.now() + 8000; Date.now() < end;); })`)
+	s.put("n", "2")
+	p.eval(`dispatchEvent(new Event('online'))`) // has it look after its leader
+	p.until(`kw.state.role === 'leader'`)
+	s.put("n", "3")
+	p.consecutive(3)
+	leader.until(`kw.state.role === 'follower'`)
+	s.put("n", "4")
+	leader.consecutive(4)
+	p.consecutive(4)
+	s.wait("keywatch_sockets", 1)
+}

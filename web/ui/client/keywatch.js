@@ -36,8 +36,8 @@ export class Keywatch extends EventTarget {
   watch({ keys, prefixes, mode, interval, state, since } = {}, handlers) {
     const query = { keys, prefixes, mode, interval: typeof interval === 'number' ? `${interval}ms` : interval, state, since }
     if (!keys?.length && !prefixes?.length) throw new KeywatchError('usage', 'keys or prefixes are wanted; the prefix "" is everything')
-    const watch = new Watch(this.#source, ++this.#n, plain(query), handlers)
-    this.#watches.add(watch)
+    const watch = new Watch(this.#source, ++this.#n, plain(query), handlers, ended => this.#watches.delete(ended))
+    if (watch.phase !== 'closed') this.#watches.add(watch)
     return watch
   }
 

@@ -58,10 +58,10 @@ class StreamLink {
       await this.#read(n, stream, response.body)
     } catch (err) {
       if (stream.abort.signal.aborted) return
-      return this.#end(new KeywatchError('network', err.message))
+      return this.#end(new KeywatchError('network', err.message), stream.retry)
     }
     // A stream that ends without a bye was cut: by a proxy, or with the server.
-    if (this.#streams.delete(n) && !stream.bye) this.#end(new KeywatchError('network', 'the stream was cut'))
+    if (this.#streams.delete(n) && !stream.bye) this.#end(new KeywatchError('network', 'the stream was cut'), stream.retry)
   }
 
   async #refused(n, response) {
@@ -76,7 +76,7 @@ class StreamLink {
       if (id !== undefined) o.pos = id
       if (o.type === 'bye') stream.bye = true
       if (this.#streams.has(n)) this.#on.message(n, o)
-    })
+    }, ms => { stream.retry = ms })
     const text = new TextDecoder()
     for (const reader = body.getReader(); ;) {
       const { done, value } = await reader.read()
@@ -86,10 +86,10 @@ class StreamLink {
     }
   }
 
-  #end(error) {
+  #end(error, retry) {
     if (this.#over) return
     this.close()
-    this.#on.ended({ opened: this.#opened, error, final: false })
+    this.#on.ended({ opened: this.#opened, error, retry, final: false })
   }
 
   close() {

@@ -64,8 +64,9 @@ class Tabs {
     }, 5000)
     const { signal } = this.#away
     // Own lock first: the leader waits for it to learn of this tab's end.
-    await new Promise(held => this.#lock(`${this.#name}:${this.#id}`, {}, () => { held(); return aborted(signal) }))
+    const refused = await new Promise(done => this.#lock(`${this.#name}:${this.#id}`, {}, () => { done(); return aborted(signal) }).then(done))
     if (signal.aborted) return
+    if (refused) return void this.#lead(signal) // a page that may not lock, such as a sandboxed one, leads itself
     this.#queue(signal)
     this.#say({ type: 'who' })
   }

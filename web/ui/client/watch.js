@@ -8,12 +8,13 @@ export class Watch {
   /** 'starting', 'syncing', 'live', 'paused', 'closed'. */
   phase = 'starting'
   error = null
-  #source; #key; #query; #handlers; #queue = []; #wait = null; #held = false; #iterated = false
+  #source; #key; #query; #handlers; #ended; #queue = []; #wait = null; #held = false; #iterated = false
 
-  constructor(source, key, query, handlers) {
+  constructor(source, key, query, handlers, ended) {
     const { since, ...rest } = query
     this.#source = source
     this.#key = key
+    this.#ended = ended
     this.#query = rest
     this.#handlers = typeof handlers === 'function' ? { event: handlers } : handlers ?? null
     this.position = since
@@ -41,12 +42,15 @@ export class Watch {
     if (this.phase === 'closed') return
     this.#source.remove(this.#key)
     this.phase = 'closed'
+    this.#ended(this)
     this.#wake()
   }
 
   #fail(err) {
     this.error = err
     this.phase = 'closed'
+    this.#source.remove(this.#key)
+    this.#ended(this)
     this.#call('error', err)
     this.#wake()
   }
@@ -83,7 +87,8 @@ export class Watch {
     if (this.#handlers) return
     this.#queue.push(m)
     this.#wake()
-    if (this.#queue.length > QUEUE_MAX && !this.#held) this.#hold()
+    // Not within a state, which would begin anew and never end.
+    if (this.#queue.length > QUEUE_MAX && !this.#held && this.phase !== 'syncing') this.#hold()
   }
 
   /** hold stops the flow while an iterator is behind; what is missed is caught up from the position. */
