@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -94,5 +95,33 @@ func (p *tab) fits(what string) {
 	}
 	if cut := value[string](p, `[...document.querySelectorAll('button')].filter(b => b.getBoundingClientRect().right > innerWidth && !b.closest('#figures')).map(b => b.id).join(' ')`); cut != "" {
 		p.t.Errorf("%s: buttons reach beyond the page: %s", what, cut)
+	}
+}
+
+// If the page's policy did not hold, a mistake in showing a value could run as
+// a script. That a breach is reported shows that the other tests would see one.
+func TestPolicyHolds(t *testing.T) {
+	s := newServer(t)
+	p := open(t, s)
+	p.clean()
+	p.eval(`void (() => {
+		const script = document.createElement('script')
+		script.textContent = 'window.pwned = 1'
+		document.body.append(script)
+		document.body.setAttribute('style', 'color: red')
+	})()`)
+	if value[bool](p, `window.pwned === 1 || document.body.style.color === 'red'`) {
+		t.Error("a script or style in the page took effect")
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		p.mu.Lock()
+		n := len(p.mu.problems)
+		p.mu.Unlock()
+		if n >= 2 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d breaches were reported, want 2", n)
+		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"keywatch/web/ui"
 )
 
-// If the module were put together wrongly, no browser could run it; and its
-// parts are tried here without one.
+// If the module were put together wrongly, no browser could run it; its parts
+// and those of the dashboard that need no page are tried here without one.
 func TestClientUnderNode(t *testing.T) {
 	node, err := exec.LookPath("node")
 	if err != nil {
@@ -23,7 +23,13 @@ func TestClientUnderNode(t *testing.T) {
 	}
 	dir := t.TempDir()
 	module, _ := ui.Lookup("/keywatch.js")
-	files := map[string][]byte{"keywatch.mjs": module.Body}
+	files := map[string][]byte{"keywatch.mjs": module.Body, "package.json": []byte(`{"type":"module"}`)}
+	for _, path := range ui.Paths() {
+		if name, ok := strings.CutPrefix(path, "/ui/"); ok {
+			f, _ := ui.Lookup(path)
+			files[name] = f.Body
+		}
+	}
 	tests, err := filepath.Glob("testdata/*.test.mjs")
 	if err != nil || len(tests) == 0 {
 		t.Fatalf("no tests in testdata: %v", err)

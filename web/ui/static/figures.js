@@ -26,16 +26,19 @@ const each = n => `${count(n)}/s`
 
 /** tiles are what is shown: name, how it is read, how it is written, and a hint from the rest. */
 const tiles = [
-  ['Writes', rate('keywatch_log_commands_total'), each, now => now.has('keywatch_queue_commands') ? `${count(now.get('keywatch_queue_commands'))} queued` : ''],
+  ['Writes', rate('keywatch_log_commands_total'), each, (now, status, before, seconds) => {
+    const changes = rate('keywatch_watch_published_total')(now, before, seconds)
+    return changes === undefined ? '' : `${each(changes)} changes`
+  }],
   ['Requests', rate('keywatch_http_requests_total'), each, now => plural(now.get('keywatch_http_connections') ?? 0, 'connection')],
-  ['Events sent', rate('keywatch_watch_delivered_total'), each, now => `${count(now.get('keywatch_watch_lag_events_max') ?? 0)} behind at most`],
-  ['Watchers', gauge('keywatch_watchers'), count, now => plural(now.get('keywatch_streams') ?? 0, 'stream')],
+  ['Events sent', rate('keywatch_watch_delivered_total'), each, now => `slowest ${count(now.get('keywatch_watch_lag_events_max') ?? 0)} behind`],
+  ['Watchers', gauge('keywatch_watchers'), count, now => `${plural(now.get('keywatch_sockets') ?? 0, 'socket')}, ${plural(now.get('keywatch_streams') ?? 0, 'stream')}`],
   ['Keys', gauge('keywatch_keys'), count, now => bytes(now.get('keywatch_bytes') ?? 0)],
   ['Log', gauge('keywatch_log_bytes'), bytes, (now, status) => status.detail?.log ? `fsync ${(status.detail.log.fsync_mean_us / 1000).toFixed(2)} ms` : status.durability],
   ['Checkpoint due', gauge('keywatch_checkpoint_dirty_bytes'), bytes, (now, status) => lastCheckpoint(status)],
-  ['Memory', gauge('keywatch_memory_bytes'), bytes, () => ''],
-  ['On disk', gauge('keywatch_tier_disk_bytes'), bytes, () => ''],
-  ['Object storage', gauge('keywatch_tier_object_bytes'), bytes, () => ''],
+  ['Memory', gauge('keywatch_memory_used_bytes'), bytes, now => now.get('keywatch_memory_max_bytes') ? `of ${bytes(now.get('keywatch_memory_max_bytes'))}` : ''],
+  ...['disk', 'object'].map(tier => [`Tier: ${tier}`, gauge(`keywatch_tier_bytes{tier="${tier}"}`), bytes, now => plural(now.get(`keywatch_tier_keys{tier="${tier}"}`) ?? 0, 'key')]),
+  ['Locks', gauge('keywatch_locks'), count, now => `${count(now.get('keywatch_lock_waiters') ?? 0)} waiting`],
 ]
 
 function lastCheckpoint(status) {
@@ -60,7 +63,7 @@ class Tile {
     this.#samples.push(value)
     this.el.hidden = false
     set(this.#value, this.#write(value))
-    set(this.#note, this.#hint(now, status))
+    set(this.#note, this.#hint(now, status, before, seconds))
     draw(this.#canvas, this.#samples, true)
   }
 
