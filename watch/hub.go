@@ -227,7 +227,6 @@ func (h *Hub) Stats() Stats {
 		seq, behind, any := w.mail.waiting()
 		if behind {
 			s.Behind++
-			seq = max(seq, w.place.Load())
 		}
 		if any && m.next > seq {
 			s.MaxLag = max(s.MaxLag, m.next-seq)

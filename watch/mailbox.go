@@ -94,6 +94,15 @@ func (b *mailbox) fallBehindLocked(at cursor) {
 	b.mu.behind, b.mu.from, b.mu.refs = true, at, nil
 }
 
+// moved says how far the watcher, which is behind, has come by itself.
+func (b *mailbox) moved(at cursor) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mu.behind {
+		b.mu.from = at
+	}
+}
+
 // fallBehind is for the watcher itself, which knows where it has to begin.
 func (b *mailbox) fallBehind() {
 	b.mu.Lock()

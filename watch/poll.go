@@ -19,17 +19,15 @@ type Scratch struct {
 func (w *Watcher) Next(ctx context.Context) ([]Message, error) {
 	w.turn.Lock()
 	defer w.turn.Unlock()
-	clear(w.out)
-	if w.out = w.out[:0]; cap(w.out) > keepCap {
-		w.out = nil
-	}
+	w.say = &w.bell.own
+	w.say.empty(keepCap)
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		again, err := w.look(w.hub.now())
-		if err != nil || len(w.out) > 0 {
-			return w.out, err
+		if err != nil || len(w.say.out) > 0 {
+			return w.say.out, err
 		}
 		if err := w.bell.wait(ctx, time.Duration(again-w.hub.now())); err != nil {
 			return nil, err
@@ -63,14 +61,19 @@ func (b *bell) wait(ctx context.Context, d time.Duration) error {
 func (w *Watcher) Poll(s *Scratch, now time.Time) (messages []Message, again time.Time, err error) {
 	w.turn.Lock()
 	defer w.turn.Unlock()
-	clear(s.out)
-	if w.out = s.out[:0]; cap(w.out) > 2*maxMail {
-		w.out = nil
-	}
+	s.empty(2 * maxMail)
+	w.say = s
 	at, err := w.look(int64(now.Sub(w.hub.began)))
-	messages, w.out = w.out, nil
-	s.out = messages
-	return messages, w.hub.began.Add(time.Duration(at)), err
+	w.say = nil
+	return s.out, w.hub.began.Add(time.Duration(at)), err
+}
+
+// empty makes room again, and gives up more of it than keep.
+func (s *Scratch) empty(keep int) {
+	clear(s.out)
+	if s.out = s.out[:0]; cap(s.out) > keep {
+		s.out = nil
+	}
 }
 
 // look does a bounded piece of work, which may add to out. If it does not, again
@@ -80,7 +83,7 @@ func (w *Watcher) look(now int64) (again int64, err error) {
 		return now, ErrClosed
 	}
 	w.step(now)
-	if len(w.out) == 0 {
+	if len(w.say.out) == 0 {
 		if again = w.due(now); again > now || w.busy(now) {
 			return again, nil
 		}
@@ -124,15 +127,15 @@ func (w *Watcher) progress() {
 	if w.phase == following && at.Epoch == w.epoch && w.mail.idle() {
 		w.cur.rev = max(w.cur.rev, at.Rev)
 	}
-	w.out = append(w.out, positioned(Progress, w.position()))
+	w.say.out = append(w.say.out, positioned(Progress, w.position()))
 }
 
 // count notes what is returned.
 func (w *Watcher) count(now int64) {
 	w.sent = now
 	changes := 0
-	for i := range w.out {
-		if w.out[i].Entry != nil {
+	for i := range w.say.out {
+		if w.say.out[i].Entry != nil {
 			changes++
 		}
 	}

@@ -42,11 +42,11 @@ func (w *Watcher) openView() {
 		return
 	case known:
 		w.hub.resyncs.Add(1)
-		w.out = append(w.out, Message{Kind: Resync})
+		w.say.out = append(w.say.out, Message{Kind: Resync})
 		changes = w.filter.changes(view.Snapshot, r.since.Rev)
 	default:
 		w.hub.resets.Add(1)
-		w.out = append(w.out, positioned(Reset, kv.Position{Epoch: at.Epoch}))
+		w.say.out = append(w.say.out, positioned(Reset, kv.Position{Epoch: at.Epoch}))
 		changes = w.filter.state(view.Snapshot)
 	}
 	r.pull, r.stopPull = iter.Pull2(changes)
@@ -58,7 +58,7 @@ func (w *Watcher) openView() {
 // goes on along the ring, from the snapshot's revision.
 func (w *Watcher) readView() {
 	r := w.reread
-	start, size, more := len(w.out), 0, true
+	start, size, more := len(w.say.out), 0, true
 	for size < batchBytes {
 		var key string
 		var e *kv.Entry
@@ -69,12 +69,12 @@ func (w *Watcher) readView() {
 		if e.Deleted() {
 			m.Kind = Delete
 		}
-		w.out = append(w.out, m)
+		w.say.out = append(w.say.out, m)
 		size += len(key) + e.Size() + bodyCost
 	}
 	if r.view.Err() != nil {
-		clear(w.out[start:])
-		w.out = w.out[:0]
+		clear(w.say.out[start:])
+		w.say.out = w.say.out[:0]
 		w.viewLost()
 		return
 	}
@@ -98,7 +98,7 @@ func (w *Watcher) viewRead() {
 	w.dropView()
 	w.restarts = 0
 	w.epoch, w.cur.rev = at.Epoch, at.Rev
-	w.out = append(w.out, positioned(Synced, at))
+	w.say.out = append(w.say.out, positioned(Synced, at))
 	m := w.hub.ring.mark()
 	seq, ok := w.hub.ring.after(m, at.Rev)
 	if !ok || m.at.Epoch != at.Epoch {

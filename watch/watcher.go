@@ -68,8 +68,6 @@ type Watcher struct {
 	gen   uint64
 	epoch kv.Epoch
 	cur   cursor
-	// place is cur.seq as of late, for Stats.
-	place atomic.Uint64
 	// refs are references still to be sent, of whole revisions.
 	refs []ref
 	// syncAt is the event before which a resuming watcher is told Synced.
@@ -79,7 +77,8 @@ type Watcher struct {
 	// flushed is when messages were last returned in mode Latest, sent when any
 	// were, in nanoseconds since the hub began; 0 is never.
 	flushed, sent int64
-	out           []Message
+	// say is where messages go; nil while nobody asks for any.
+	say *Scratch
 }
 
 // A bell wakes a goroutine that waits in Next.
@@ -88,6 +87,8 @@ type bell struct {
 	wake chan struct{}
 	// closed is closed by Close.
 	closed chan struct{}
+	// own is what Next returns.
+	own Scratch
 }
 
 func (b *bell) Wake(*Watcher) {
@@ -103,7 +104,7 @@ func newWatcher(h *Hub, r *Request) *Watcher {
 	}
 	w.mail.owner, w.mail.mu.behind = w, true
 	if w.mail.waker = r.Waker; r.Waker == nil {
-		w.bell = &bell{make(chan struct{}, 1), make(chan struct{})}
+		w.bell = &bell{wake: make(chan struct{}, 1), closed: make(chan struct{})}
 		w.mail.waker = w.bell
 	}
 	if w.heartbeat = r.Progress; w.heartbeat == 0 {
@@ -112,7 +113,6 @@ func newWatcher(h *Hub, r *Request) *Watcher {
 	if r.Mode == Keys {
 		w.form = withoutValue
 	}
-	w.place.Store(h.ring.mark().next)
 	return w
 }
 
@@ -136,9 +136,10 @@ func (w *Watcher) startAt(at cursor, syncAt uint64) {
 	w.phase, w.syncing, w.syncAt = catchingUp, true, syncAt
 }
 
+// move goes on from at, which Stats are to know of.
 func (w *Watcher) move(at cursor) {
 	w.cur = at
-	w.place.Store(at.seq)
+	w.mail.moved(at)
 }
 
 // resume goes on after the position written in since.
@@ -193,7 +194,7 @@ func (w *Watcher) step(now int64) {
 func (w *Watcher) finish(m Message) {
 	w.dropView()
 	w.phase = ended
-	w.out = append(w.out[:0], m)
+	w.say.out = append(w.say.out[:0], m)
 }
 
 func (w *Watcher) position() kv.Position { return kv.Position{Epoch: w.epoch, Rev: w.cur.rev} }

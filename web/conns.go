@@ -52,6 +52,9 @@ type conn struct {
 	// which does no harm if it sees one of them late: the clock moves on first.
 	at    atomic.Int32
 	since atomic.Int64
+	// broken, if set, is called when the connection is closed before it was
+	// handed over. It belongs to the goroutine that serves the connection.
+	broken func()
 }
 
 func (c *conn) enter(p phase) {
@@ -116,6 +119,9 @@ func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
 		own.enter(phaseIdle)
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
 		c.remove(own)
+		if state == fasthttp.StateClosed && own.broken != nil {
+			own.broken()
+		}
 	}
 }
 

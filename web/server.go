@@ -39,8 +39,8 @@ type Server struct {
 	waits      patience
 	// requests holds idle *request values.
 	requests sync.Pool
-	// background counts the goroutines that produce backups, and the one that
-	// watches over the connections, which the first Serve starts.
+	// background counts the goroutines that produce backups, and those that look
+	// after connections and memory, which the first Serve starts.
 	background sync.WaitGroup
 	watchOver  sync.Once
 
@@ -147,7 +147,10 @@ func (s *Server) Serve(ln net.Listener) error {
 		return ErrServerClosed
 	}
 	s.mu.listeners = append(s.mu.listeners, ln)
-	s.watchOver.Do(func() { s.background.Go(func() { s.conns.watchOver(s.life) }) })
+	s.watchOver.Do(func() {
+		s.background.Go(func() { s.conns.watchOver(s.life) })
+		s.background.Go(func() { s.streams.tidyUp(s.life) })
+	})
 	s.mu.Unlock()
 	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns})
 	_ = ln.Close()

@@ -101,10 +101,10 @@ type stream struct {
 	// chunked says that the body is sent in chunks, as HTTP/1.1 does.
 	chunked bool
 	ended   atomic.Bool
-	// socket is nil until the connection is handed over. head is what is sent
-	// first.
+	// socket is nil until the connection is handed over, and head, which is what
+	// is sent first, once it is sent.
 	socket atomic.Pointer[reactor.Socket]
-	head   []byte
+	head   *[]byte
 }
 
 var (
@@ -124,7 +124,8 @@ func (s *stream) takeOver(ctx *fasthttp.RequestCtx) {
 			_ = conn.Close()
 			return
 		}
-		s.head = s.appendHead(ctx)
+		head := s.appendHead(ctx)
+		s.head = &head
 		if err := s.registry.opts.reactor.Adopt(conn, nil, s.attach); err != nil {
 			s.registry.opts.logger.Warn("stream not served", "err", err)
 			s.end()
@@ -200,7 +201,7 @@ var scratches = sync.Pool{New: func() any { return new(watch.Scratch) }}
 // the end of the body after the watcher's last message.
 func (s *stream) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 	if s.head != nil {
-		b = append(b, s.head...)
+		b = append(b, *s.head...)
 		s.head = nil
 		if s.watcher.Heavy() {
 			return b, now

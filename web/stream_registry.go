@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"keywatch/kv"
@@ -32,6 +33,8 @@ type streamOptions struct {
 // concurrent use.
 type streamRegistry struct {
 	opts streamOptions
+	// opened counts the streams there ever were.
+	opened atomic.Uint64
 
 	mu struct {
 		sync.Mutex
@@ -68,6 +71,7 @@ func (r *streamRegistry) enter(s *stream) error {
 		return errTooManyStreams
 	}
 	r.mu.open[s] = struct{}{}
+	r.opened.Add(1)
 	return nil
 }
 

@@ -135,9 +135,13 @@ func (s *Server) newSession(r *request) *session {
 // over, the session ends by itself.
 func (r *request) upgrade(s *session) error {
 	r.c.Locals(sessionLocal, s)
-	s.claim = time.AfterFunc(claimTimeout, func() { r.s.sockets.abandon(s) })
+	abandon := func() { s.server.sockets.abandon(s) }
+	s.claim = time.AfterFunc(claimTimeout, abandon)
+	if own, ok := r.f.Conn().(*conn); ok {
+		own.broken = abandon
+	}
 	if err := s.server.upgrader(r.c); err != nil || r.f.Response.StatusCode() != fiber.StatusSwitchingProtocols {
-		r.s.sockets.abandon(s)
+		abandon()
 		return refuse(CodeBadRequest, "the handshake is not that of a WebSocket")
 	}
 	r.f.Response.Header.SetNoDefaultContentType(true)

@@ -31,14 +31,12 @@ type loop struct {
 	timers timers
 	buf    []byte
 	in     []byte
-	open   map[*sock]struct{}
+	// open counts its sockets.
+	open int
 }
 
 func newLoop(r *Reactor) *loop {
-	return &loop{
-		reactor: r, began: time.Now(), bell: make(chan struct{}, 1), stop: make(chan struct{}),
-		open: make(map[*sock]struct{}),
-	}
+	return &loop{reactor: r, began: time.Now(), bell: make(chan struct{}, 1), stop: make(chan struct{})}
 }
 
 func (l *loop) close() { close(l.stop) }
@@ -127,13 +125,13 @@ func (l *loop) end() {
 	for _, s := range l.take(nil) {
 		s.handle(time.Now()) // it may be new
 	}
-	for len(l.open) > 0 {
-		for s := range l.open {
+	for l.open > 0 {
+		for _, s := range l.reactor.poller.owned(l) {
 			if !s.busy {
 				s.close(ErrClosed)
 			}
 		}
-		if len(l.open) == 0 {
+		if l.open == 0 {
 			return
 		}
 		<-l.bell

@@ -20,7 +20,9 @@ type pair struct {
 	turn sync.Mutex
 	mu   struct {
 		sync.Mutex
-		finished, paused, closed bool
+		// finished says that nothing more is to be written, written that nothing is
+		// left either.
+		finished, written, paused, closed bool
 		failed                   error
 		resumed                  *sync.Cond
 	}
@@ -106,10 +108,21 @@ func (p *pair) read(early []byte) {
 			p.receive(buf[:n])
 		}
 		if err != nil {
-			p.Abort(err)
+			p.Abort(p.left(err))
 			return
 		}
 	}
+}
+
+// left returns why the connection ends when reading failed with err: that the
+// peer leaves is expected in the end.
+func (p *pair) left(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.written {
+		return nil
+	}
+	return err
 }
 
 func (p *pair) receive(b []byte) {
@@ -164,6 +177,9 @@ func (p *pair) over() bool {
 // lastRead gives the peer a moment to close the connection itself, so that the
 // last bytes are not lost to a reset.
 func (p *pair) lastRead() error {
+	p.mu.Lock()
+	p.mu.written = true
+	p.mu.Unlock()
 	half, ok := p.conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return nil

@@ -94,24 +94,36 @@ func (p *poller) tell(events []unix.EpollEvent) {
 func (p *poller) add(s *sock) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.mu.socks) <= s.fd {
+	for len(p.mu.socks) <= int(s.fd) {
 		p.mu.socks = append(p.mu.socks, nil)
 	}
 	p.mu.gen++
 	s.gen = p.mu.gen
-	e := unix.EpollEvent{Events: interest, Fd: int32(s.fd), Pad: int32(s.gen)}
-	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, s.fd, &e); err != nil {
+	e := unix.EpollEvent{Events: interest, Fd: s.fd, Pad: int32(s.gen)}
+	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, int(s.fd), &e); err != nil {
 		return err
 	}
 	p.mu.socks[s.fd] = s
 	return nil
 }
 
+// owned returns the sockets of l.
+func (p *poller) owned(l *loop) (owned []*sock) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.mu.socks {
+		if s != nil && s.loop == l {
+			owned = append(owned, s)
+		}
+	}
+	return owned
+}
+
 // remove forgets s, which is about to be closed.
 func (p *poller) remove(s *sock) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s.fd < len(p.mu.socks) && p.mu.socks[s.fd] == s {
+	if int(s.fd) < len(p.mu.socks) && p.mu.socks[s.fd] == s {
 		p.mu.socks[s.fd] = nil
 	}
 }

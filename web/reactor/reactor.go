@@ -78,7 +78,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Loops == 0 {
-		o.Loops = runtime.GOMAXPROCS(0)
+		o.Loops = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	if o.WriteTimeout == 0 {
 		o.WriteTimeout = 30 * time.Second

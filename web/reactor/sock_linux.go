@@ -32,18 +32,24 @@ const (
 type sock struct {
 	loop    *loop
 	handler Handler
-	fd      int
-	state   atomic.Uint32
-	gen     uint32
-	// rest is what is still to be written, moved when some of it last was.
-	rest  []byte
-	moved int64
+	rare    atomic.Pointer[rare]
+	// rest is what is still to be written; nil if nothing is.
+	rest *rest
 	// due is when the socket will be looked at; 0 if not at all.
 	due     int64
+	fd      int32
+	gen     uint32
+	state   atomic.Uint32
 	busy    bool
 	closed  bool
 	lingers bool
-	rare    atomic.Pointer[rare]
+}
+
+// A rest is what the kernel did not take.
+type rest struct {
+	b []byte
+	// moved is when it last took some.
+	moved int64
 }
 
 // rare is what few sockets need, and for a short time.
@@ -73,13 +79,15 @@ func (r *Reactor) adoptLocked(conn net.Conn, tcp *net.TCPConn, early []byte, han
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, r.opts.SendBuffer)
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(r.opts.WriteTimeout.Milliseconds()))
 	r.next = (r.next + 1) % len(r.loops)
-	s := &sock{loop: r.loops[r.next], fd: fd}
+	s := &sock{loop: r.loops[r.next], fd: int32(fd)}
+	s.state.Store(queued) // so that nobody who wakes it before it has a handler does queue it
 	s.handler = handler(s)
 	if len(early) > 0 {
 		s.rare.Store(&rare{early: slices.Clone(early)})
 	}
 	r.open.Add(1)
-	s.post(adopted | woken | readable)
+	s.state.Or(adopted | woken | readable)
+	s.loop.push(s)
 	return nil
 }
 
@@ -149,7 +157,7 @@ func (s *sock) handle(now time.Time) {
 
 // enter has the poller watch s.
 func (s *sock) enter() bool {
-	s.loop.open[s] = struct{}{}
+	s.loop.open++
 	if err := s.loop.reactor.poller.add(s); err != nil {
 		s.close(fmt.Errorf("watch connection: %w", err))
 		return false
@@ -173,10 +181,10 @@ func (s *sock) serve(bits uint32, now time.Time) {
 	if s.closed {
 		return
 	}
-	if len(s.rest) > 0 {
+	if s.rest != nil {
 		s.flush(now, bits&writable != 0)
 	}
-	if s.closed || s.lingers || len(s.rest) > 0 {
+	if s.closed || s.lingers || s.rest != nil {
 		return
 	}
 	if s.state.Load()&finished != 0 {
@@ -200,7 +208,7 @@ func (s *sock) read() {
 	if l.in == nil {
 		l.in = make([]byte, readSize)
 	}
-	n, err := unix.Read(s.fd, l.in)
+	n, err := unix.Read(int(s.fd), l.in)
 	switch {
 	case err == unix.EAGAIN:
 	case err == unix.EINTR:
@@ -266,7 +274,7 @@ func (s *sock) takeFilled(now time.Time) {
 // filledUp sees to what comes after a Fill.
 func (s *sock) filledUp(again, now time.Time) {
 	switch {
-	case s.closed || len(s.rest) > 0:
+	case s.closed || s.rest != nil:
 	case s.state.Load()&finished != 0:
 		s.finish(now)
 	case again.IsZero():
@@ -283,28 +291,28 @@ func (s *sock) send(b []byte, now time.Time) {
 	if s.closed || n == len(b) {
 		return
 	}
-	s.rest, s.moved = slices.Clone(b[n:]), s.loop.since(now)
-	s.loop.schedule(s, s.moved+int64(s.loop.reactor.opts.WriteTimeout))
+	s.rest = &rest{slices.Clone(b[n:]), s.loop.since(now)}
+	s.loop.schedule(s, s.rest.moved+int64(s.loop.reactor.opts.WriteTimeout))
 }
 
 // flush writes what is left, and gives a peer up that has read nothing for too
 // long.
 func (s *sock) flush(now time.Time, retry bool) {
 	if retry {
-		if n := s.write(s.rest); n > 0 {
-			s.rest, s.moved = s.rest[n:], s.loop.since(now)
+		if n := s.write(s.rest.b); n > 0 && !s.closed {
+			s.rest.b, s.rest.moved = s.rest.b[n:], s.loop.since(now)
 		}
 	}
 	switch patience := int64(s.loop.reactor.opts.WriteTimeout); {
 	case s.closed:
-	case len(s.rest) == 0:
+	case len(s.rest.b) == 0:
 		s.rest = nil
 		s.post(woken)
-	case s.loop.since(now)-s.moved >= patience:
+	case s.loop.since(now)-s.rest.moved >= patience:
 		s.loop.reactor.stalled.Add(1)
 		s.close(ErrStalled)
 	default:
-		s.loop.schedule(s, s.moved+patience)
+		s.loop.schedule(s, s.rest.moved+patience)
 	}
 }
 
@@ -312,7 +320,7 @@ func (s *sock) flush(now time.Time, retry bool) {
 // it took.
 func (s *sock) write(b []byte) (n int) {
 	for n < len(b) {
-		m, errno := sendNow(s.fd, b[n:])
+		m, errno := sendNow(int(s.fd), b[n:])
 		switch errno {
 		case 0:
 			n += m
@@ -337,7 +345,7 @@ func sendNow(fd int, b []byte) (int, unix.Errno) {
 // finish tells the peer that nothing more will come and waits for it to close.
 func (s *sock) finish(now time.Time) {
 	s.lingers = true
-	if err := unix.Shutdown(s.fd, unix.SHUT_WR); err != nil {
+	if err := unix.Shutdown(int(s.fd), unix.SHUT_WR); err != nil {
 		s.close(nil)
 		return
 	}
@@ -353,9 +361,9 @@ func (s *sock) close(err error) {
 	}
 	s.closed = true
 	s.rest = nil
-	delete(s.loop.open, s)
+	s.loop.open--
 	s.loop.reactor.poller.remove(s)
-	_ = unix.Close(s.fd)
+	_ = unix.Close(int(s.fd))
 	s.loop.reactor.open.Add(-1)
 	s.handler.Closed(err)
 }
