@@ -132,9 +132,10 @@ export class Hub {
       case 'bye': return this.#later(sub, o.retry_ms)
       case 'denied': return this.#fail(sub, new KeywatchError('denied', 'the credential ended'))
       case 'reset': case 'resync': sub.live = false; break
-      case 'synced': sub.live = true; break
+      case 'synced':
+        sub.live = true
+        sub.tries = 0
     }
-    sub.tries = this.#tries = 0
     delete o.watch
     delete o.more
     // A change belongs to a revision, whose last event has the position; those of a state have none.

@@ -13,7 +13,6 @@ class SocketLink {
     this.#on = on
     this.#socket = new WebSocket(base.replace(/^http/, 'ws') + '/v1/ws', 'keywatch.v1.json')
     this.#socket.onopen = () => {
-      this.#opened = true
       this.heard = Date.now()
       on.open()
     }
@@ -56,6 +55,7 @@ class SocketLink {
   }
 
   #frame(data) {
+    this.#opened = true // a socket through which nothing comes is not open, whatever a proxy says
     this.heard = Date.now()
     this.#pinged = 0
     for (const line of data.split('\n')) {

@@ -96,6 +96,28 @@ test('bookmarks move synced watches only', async () => {
   w.hub.close()
 })
 
+// If a link that breaks at once were tried again at once, an ailing server would
+// be finished off.
+test('only a link that lasted has earned a short delay', t => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'] })
+  t.mock.method(Math, 'random', () => 1)
+  const w = world()
+  subscribe(w)
+  const delays = []
+  const round = lived => {
+    const l = w.links.at(-1)
+    l.on.open()
+    l.on.message(1, { type: 'reset', pos: 'e-0' })
+    t.mock.timers.tick(lived)
+    l.on.ended({ opened: true, error: new Error('cut') })
+    delays.push(w.hub.state.until - Date.now())
+    t.mock.timers.tick(delays.at(-1))
+  }
+  for (const lived of [0, 0, 0, 11_000, 0]) round(lived)
+  assert.deepEqual(delays, [500, 1000, 2000, 500, 1000])
+  w.hub.close()
+})
+
 // If a server's retry were not kept, it would be stormed while it starts.
 test('bye says when to come back', t => {
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'] })
