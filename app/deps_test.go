@@ -16,14 +16,21 @@ var allowed = map[string][]string{
 	"keywatch/watch":        {"keywatch/kv"},
 	"keywatch/persist":      {"keywatch/kv"},
 	"keywatch/cluster":      {"keywatch/kv"},
+	"keywatch/kv/lock":      {"keywatch/kv"},
 	"keywatch/web/ui":       {},
+	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
 	"keywatch/web/wire":     {},
-	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
-	"keywatch/app":          {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
-	"keywatch/app/keywatch": {"keywatch/app"},
-	"keywatch/app/browser":  {},
-	"keywatch/app/e2e":      {},
+	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
+	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client"},
+	"keywatch/client":       {},
+
+	"keywatch/examples":           {},
+	"keywatch/examples/dashboard": {},
+	"keywatch/examples/reload":    {"keywatch/client"},
+	"keywatch/examples/workers":   {"keywatch/client"},
+	"keywatch/app/browser":        {},
+	"keywatch/app/e2e":            {},
 }
 
 // testOnly are packages that only tests may import.

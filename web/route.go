@@ -21,6 +21,11 @@ const (
 	routeCheckpoint
 	routeCompact
 	routeBackup
+	routeLeases
+	routeLease
+	routeLeaseKeep
+	routeLock
+	routeLockKeep
 	routePage
 	routes
 )
@@ -28,7 +33,9 @@ const (
 // routeNames label metrics and logs.
 var routeNames = [routes]string{
 	"none", "key", "keys", "cas", "batch", "watch", "ws", "healthz", "readyz", "status",
-	"metrics", "openapi", "checkpoint", "compact", "backup", "page",
+	"metrics", "openapi", "checkpoint", "compact", "backup",
+	"leases", "lease", "lease_keepalive", "lock", "lock_keepalive",
+	"page",
 }
 
 // The paths of the routes that name no key; those of a key begin with a prefix.
@@ -100,6 +107,11 @@ var allowed = [routes]methods{
 	routeCheckpoint: methodPost | methodOptions,
 	routeCompact:    methodPost | methodOptions,
 	routeBackup:     methodGet | methodOptions,
+	routeLeases:     methodPost | methodOptions,
+	routeLease:      methodGet | methodHead | methodDelete | methodOptions,
+	routeLeaseKeep:  methodPost | methodOptions,
+	routeLock:       methodGet | methodHead | methodPost | methodDelete | methodOptions,
+	routeLockKeep:   methodPost | methodOptions,
 	routePage:       methodGet | methodHead | methodOptions,
 }
 
@@ -143,7 +155,7 @@ func match(path []byte) (r route, rest []byte) {
 	if isPage(path) {
 		return routePage, nil
 	}
-	return routeNone, nil
+	return matchLease(path)
 }
 
 // offers reports whether the operator's routes that s was given include r.

@@ -121,12 +121,19 @@ func (r *request) socketWatch() (*subscription, error) {
 	return sub, sub.finish()
 }
 
+// A callerAddr is the address that a session's commands count for, in the
+// smallest form.
+type callerAddr [16]byte
+
+// appendTo appends the address as HTTP requests from it are named.
+func (a callerAddr) appendTo(b []byte) []byte { return netip.AddrFrom16(a).Unmap().AppendTo(b) }
+
 func (s *Server) newSession(r *request) *session {
 	n := &session{server: s}
 	r.findCaller()
 	n.exempt = r.exempt
 	if ip, err := netip.ParseAddr(string(r.caller)); err == nil {
-		n.caller = ip
+		n.caller = ip.As16()
 	}
 	return n
 }

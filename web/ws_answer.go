@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"runtime/debug"
 	"time"
 
@@ -114,7 +113,7 @@ func (l *lane) charge(class ratelimit.Class, cost int) error {
 		return nil
 	}
 	var name [64]byte
-	d := limiter.Allow(borrow(s.caller.AppendTo(name[:0])), class, cost)
+	d := limiter.Allow(borrow(s.caller.appendTo(name[:0])), class, cost)
 	if d.Limit == 0 || d.OK {
 		return nil
 	}
@@ -154,10 +153,6 @@ func (l *lane) identify(c *socketCommand) error {
 			return refuse(CodeBadParameter, "idempotency_key is visible ASCII")
 		}
 	}
-	caller := ""
-	if l.s.caller.IsValid() {
-		caller = fmt.Sprint(l.s.caller)
-	}
-	c.cmd.Idem = kv.Idem{Caller: caller, Key: c.idemKey, Fingerprint: c.fingerprint()}
+	c.cmd.Idem = kv.Idem{Caller: string(l.s.caller.appendTo(nil)), Key: c.idemKey, Fingerprint: c.fingerprint()}
 	return nil
 }

@@ -76,11 +76,9 @@ type socketCommand struct {
 	ttl                  time.Duration
 	cas                  casDocument
 	// cmd collects checks, operations and fences.
-	cmd     kv.Command
-	opLease string
-	leased  bool
-	list    listOptions
-	cursor  string
+	cmd    kv.Command
+	list   listOptions
+	cursor string
 	// keysFlag says that keys is true or false, not an array.
 	keysFlag bool
 	ifMatch  string
@@ -232,10 +230,10 @@ func (c *socketCommand) readWrite(s *scanner, field uint32, limit int) {
 	case hasChecks:
 		s.checks(limit, &c.cmd)
 	case hasOps:
-		c.cmd.Ops = s.ops(limit, &c.opLease, &c.leased)
+		c.cmd.Ops = s.ops(limit)
 	case hasElse:
 		c.cmd.HasElse = true
-		c.cmd.Else = s.ops(limit, &c.opLease, &c.leased)
+		c.cmd.Else = s.ops(limit)
 	}
 }
 
@@ -262,7 +260,7 @@ func (c *socketCommand) readFences(s *scanner) {
 				return
 			}
 		}
-		if !lockName(lock) || token == 0 || len(c.cmd.Fences) >= 64 {
+		if !kv.LockName(lock) || token == 0 || len(c.cmd.Fences) >= 64 {
 			s.failWith(refuse(CodeBadCondition, "fence has up to 64 names of locks, and their tokens"))
 			return
 		}

@@ -192,7 +192,7 @@ func (l *lane) take() (text []byte, end bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.workLocked()
-	next := len(k.inbox) > 0 && (k.unsent()+len(l.out) < maxAnswers || s.mu.gone)
+	next := len(k.inbox) > 0 && (k.unsent()+len(l.out) < maxAnswers || s.gone.Load())
 	if !next || len(l.out) >= flushAt {
 		l.flushLocked(k)
 	}
@@ -220,7 +220,7 @@ func (l *lane) flushLocked(k *socketWork) {
 		return
 	}
 	k.inFlight -= l.answered
-	if !l.s.mu.gone {
+	if !l.s.gone.Load() {
 		k.out = append(k.out, l.out...)
 	}
 	l.s.server.sockets.framesOut.Add(int64(l.answered))

@@ -126,13 +126,16 @@ func (l *lane) put(c *socketCommand) error {
 	if err != nil {
 		return err
 	}
-	if c.has(hasLease) {
-		return leaseEnded(c.lease.string())
-	}
 	if c.cmd.Checks, err = l.checks(c); err != nil {
 		return err
 	}
-	c.cmd.Ops = []kv.Op{{Kind: kv.OpPut, Key: c.key, Value: value, TTL: c.ttl}}
+	op := kv.Op{Kind: kv.OpPut, Key: c.key, Value: value, TTL: c.ttl}
+	if c.has(hasLease) {
+		if op.Lease, err = namedLease(c.lease.string()); err != nil {
+			return err
+		}
+	}
+	c.cmd.Ops = []kv.Op{op}
 	return l.write(c, 1, (*lane).didPut)
 }
 
@@ -222,9 +225,6 @@ func (l *lane) cas(c *socketCommand) error {
 }
 
 func (l *lane) batch(c *socketCommand) error {
-	if c.leased {
-		return leaseEnded(c.opLease)
-	}
 	return l.write(c, max(1, len(c.cmd.Ops)+len(c.cmd.Else)), (*lane).didBatch)
 }
 

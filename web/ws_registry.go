@@ -19,10 +19,10 @@ const maxLanes = 1024
 // A socketRegistry knows the WebSockets that are open and runs their commands.
 // It is safe for concurrent use.
 type socketRegistry struct {
-	// max bounds the sockets together with the streams, which others counts.
-	max    int
-	others func() int
-	born   time.Time
+	// max bounds the sockets together with the streams.
+	max     int
+	streams *streamRegistry
+	born    time.Time
 	// scratches holds *watch.Scratch.
 	scratches sync.Pool
 	// lanes counts the goroutines that run commands or clean up.
@@ -46,9 +46,9 @@ type socketRegistry struct {
 	idle chan struct{}
 }
 
-func newSocketRegistry(limit int, others func() int) *socketRegistry {
+func newSocketRegistry(limit int, streams *streamRegistry) *socketRegistry {
 	r := &socketRegistry{
-		max: limit, others: others, born: time.Now(), idle: make(chan struct{}),
+		max: limit, streams: streams, born: time.Now(), idle: make(chan struct{}),
 		framesIn: xsync.NewCounter(), framesOut: xsync.NewCounter(),
 	}
 	r.scratches.New = func() any { return new(watch.Scratch) }
@@ -77,16 +77,17 @@ func (r *socketRegistry) countClose(code int) { r.closes.count(code) }
 
 // enter takes a place for s. It fails with errTooManyStreams or kv.ErrStopping.
 func (r *socketRegistry) enter(s *session) error {
-	streams := r.others()
+	full, streams := r.streams.opts.full(), r.streams.Len()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.mu.closing {
 		return kv.ErrStopping
 	}
-	if r.mu.open+streams >= r.max {
+	if full || r.mu.open+streams >= r.max {
 		return errTooManyStreams
 	}
 	r.mu.open++
+	r.streams.opened.Add(1)
 	if s.next = r.mu.first; s.next != nil {
 		s.next.prev = s
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,20 +61,9 @@ type session struct {
 	// wait for their interval.
 	queue watchQueue
 	held  []*socketWatch
-	// synced counts the watches that are synced; at is the newest position that
-	// one of them was given.
-	synced int
-	at     kv.Position
-	// nextPing and nextProgress are times on the registry's clock; until is when
-	// the wait for the client's close frame ends.
-	nextPing, nextProgress, until time.Duration
-	closeCode                     int
-	closeReason                   string
-
-	// caller is for whom commands count; exempt says that they are not limited.
-	caller netip.Addr
-	exempt bool
-
+	// synced counts the watches that are synced.
+	synced int32
+	// stage says how far the session has come.
 	stage stage
 	// heavy says that the next Fill may do what takes long. heard is set by
 	// whatever the client sends, pinged by an unanswered ping, paused while
@@ -84,10 +72,22 @@ type session struct {
 	// peerClosed says that the client has sent its close frame, or cannot be
 	// understood any more.
 	peerClosed bool
+	// exempt says that the caller is not limited.
+	exempt bool
+	// at is the newest position that a synced watch was given.
+	at kv.Position
+	// nextPing and nextProgress are times on the registry's clock.
+	nextPing, nextProgress time.Duration
+	// ending is set from stageClosing on.
+	ending *ending
+
+	// caller is for whom commands count.
+	caller callerAddr
 
 	// taken is set by whoever gives the session its socket, or gives it up;
-	// attached once sock is set; stopping when the server stops.
-	taken, attached, stopping atomic.Bool
+	// attached once sock is set; stopping when the server stops; gone, under the
+	// lock, when the session has ended.
+	taken, attached, stopping, gone atomic.Bool
 	// woken is a stack of the watches that were woken.
 	woken atomic.Pointer[socketWatch]
 
@@ -97,12 +97,19 @@ type session struct {
 		watches []*socketWatch
 		// work is what is known of commands under way; nil while there are none.
 		work *socketWork
-		gone bool
 	}
 	// claim gives the session up if it gets no socket.
 	claim *time.Timer
 	// The registry's list of sessions is linked through these.
 	prev, next *session
+}
+
+// An ending is how a session closes: with a close frame, and a wait for the
+// client's until then.
+type ending struct {
+	code   int
+	reason string
+	until  time.Duration
 }
 
 var _ reactor.Handler = (*session)(nil)
@@ -229,7 +236,7 @@ func (s *session) close(code int, reason string) {
 	if s.stage >= stageClosing {
 		return
 	}
-	s.stage, s.closeCode, s.closeReason = stageClosing, code, reason
+	s.stage, s.ending = stageClosing, &ending{code: code, reason: reason}
 	s.server.sockets.countClose(code)
 	s.sock.Wake()
 }
@@ -254,7 +261,8 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 		s.drain()
 	}
 	if s.stage >= stageClosing {
-		return s.fillClose(b, at), s.time(s.until)
+		b = s.fillClose(b, at)
+		return b, s.time(s.ending.until)
 	}
 	b, more := s.events(b, now, heavy)
 	b = s.progress(b, at)
@@ -295,15 +303,15 @@ func (s *session) drain() {
 func (s *session) fillClose(b []byte, at time.Duration) []byte {
 	switch {
 	case s.stage == stageClosing:
-		b = wire.AppendClose(b, s.closeCode, s.closeReason)
+		b = wire.AppendClose(b, s.ending.code, s.ending.reason)
 		s.server.sockets.framesOut.Inc()
-		s.stage, s.until = stageClosed, at+closeWait
+		s.stage, s.ending.until = stageClosed, at+closeWait
 		if s.peerClosed {
 			s.finish()
 		} else {
 			s.readOn()
 		}
-	case s.stage == stageClosed && at >= s.until:
+	case s.stage == stageClosed && at >= s.ending.until:
 		s.finish()
 	}
 	return b
@@ -372,7 +380,7 @@ func (s *session) cut() {
 func (s *session) giveUp() (watches []*watch.Watcher) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.gone = true
+	s.gone.Store(true)
 	for _, w := range s.mu.watches {
 		if w.watcher != nil { // else it closes itself when it is opened
 			watches = append(watches, w.watcher)

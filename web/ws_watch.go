@@ -294,7 +294,7 @@ func (s *session) open(id uint64, req watch.Request) error {
 		return err
 	}
 	s.mu.Lock()
-	gone := s.mu.gone
+	gone := s.gone.Load()
 	w.watcher = watcher
 	s.mu.Unlock()
 	if gone {
