@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -297,4 +298,21 @@ func TestServerRestart(t *testing.T) {
 	s.put("m", "new")
 	p.until(row("n") + `.querySelector('.value').textContent === 'after' && ` + row("m"))
 	p.until(`document.querySelector('#connection').textContent.startsWith('Live')`)
+}
+
+// If what a key hangs on did not show, nobody would know why it went.
+func TestLeaseShows(t *testing.T) {
+	s := newServer(t)
+	var lease struct{ ID string }
+	if err := json.Unmarshal([]byte(s.do("POST", "/v1/leases", `{"ttl":"60s"}`)), &lease); err != nil || lease.ID == "" {
+		t.Fatalf("no lease: %v", err)
+	}
+	s.do("PUT", "/v1/kv/job?lease="+lease.ID, "mine")
+	p := open(t, s)
+	p.clickRow("job")
+	p.until(fmt.Sprintf(`document.querySelector('#detail .facts').textContent.includes(%q)`, lease.ID))
+	s.do("DELETE", "/v1/leases/"+lease.ID, "")
+	p.until(`document.querySelector('.changes')?.textContent.includes('lease')`)
+	p.until("!" + row("job"))
+	p.clean()
 }
