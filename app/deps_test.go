@@ -17,7 +17,8 @@ var allowed = map[string][]string{
 	"keywatch/persist":      {"keywatch/kv"},
 	"keywatch/cluster":      {"keywatch/kv"},
 	"keywatch/kv/lock":      {"keywatch/kv"},
-	"keywatch/web":          {"keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
+	"keywatch/web/ui":       {},
+	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
 	"keywatch/web/wire":     {},
 	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
@@ -28,6 +29,7 @@ var allowed = map[string][]string{
 	"keywatch/examples/dashboard": {},
 	"keywatch/examples/reload":    {"keywatch/client"},
 	"keywatch/examples/workers":   {"keywatch/client"},
+	"keywatch/app/browser":        {},
 	"keywatch/app/e2e":            {},
 
 	"keywatch/app/keywatch/fanout": {},
