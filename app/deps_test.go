@@ -20,7 +20,7 @@ var allowed = map[string][]string{
 	"keywatch/web":          {"keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
 	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
-	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client"},
+	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client", "keywatch/app/keywatch/fanout"},
 	"keywatch/client":       {},
 
 	"keywatch/examples":           {},
@@ -28,10 +28,13 @@ var allowed = map[string][]string{
 	"keywatch/examples/reload":    {"keywatch/client"},
 	"keywatch/examples/workers":   {"keywatch/client"},
 	"keywatch/app/e2e":            {},
+
+	"keywatch/app/keywatch/fanout": {},
+	"keywatch/app/proxies":         {},
 }
 
 // testOnly are packages that only tests may import.
-var testOnly = []string{"keywatch/kv/kvtest", "keywatch/persist/faultfs"}
+var testOnly = []string{"keywatch/kv/kvtest", "keywatch/watch/watchtest", "keywatch/persist/faultfs"}
 
 // impure may not be imported by kv, directly or not: the state machine has no
 // I/O and no replication.

@@ -40,7 +40,7 @@ type commandLine struct {
 	Status  statusCmd  `cmd:"" help:"Print what the server says of itself." group:"Operations"`
 	Backup  backupCmd  `cmd:"" help:"Write a backup of the running server to a file." group:"Operations"`
 	Restore restoreCmd `cmd:"" help:"Make a new data folder from a backup." group:"Operations"`
-	Bench   benchCmd   `cmd:"" help:"Measure how fast the server is." group:"Operations"`
+	Bench   benchAll   `cmd:"" help:"Measure how fast the server is." group:"Operations"`
 
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell." group:"Other"`
 	Version    versionCmd    `cmd:"" help:"Print the version." group:"Other"`
@@ -142,8 +142,17 @@ func asUsage(err error) error {
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context != nil {
 		if node := parse.Context.Selected(); node != nil {
-			e.hint = "see keywatch " + node.Name + " --help"
+			e.hint = "see " + helpPath(node) + " --help"
 		}
 	}
 	return e
+}
+
+// helpPath returns what shows the help of a command; that of a default command
+// is its parent's.
+func helpPath(n *kong.Node) string {
+	if n.Parent != nil && n.Parent.DefaultCmd == n {
+		n = n.Parent
+	}
+	return n.FullPath()
 }

@@ -59,6 +59,9 @@ func flags(n *kong.Node) (words []word) {
 	for _, f := range n.Flags {
 		words = append(words, word{"--" + f.Name, f.Help})
 	}
+	if n.DefaultCmd != nil {
+		words = append(words, flags(n.DefaultCmd)...)
+	}
 	return words
 }
 
@@ -72,6 +75,10 @@ func choices(n *kong.Node) (words []word) {
 				words = append(words, word{name: v})
 			}
 		}
+	}
+	if n.DefaultCmd != nil {
+		words = append(words, commands(n)...)
+		words = append(words, choices(n.DefaultCmd)...)
 	}
 	return words
 }
