@@ -73,12 +73,13 @@ func (l *lane) get(c *socketCommand) error {
 		return err
 	}
 	store := l.s.server.opts.Store
-	e, at := store.State().Get(c.key)
-	if !c.list.local {
-		var err error
-		if e, at, err = store.Get(l.patience(), c.key); err != nil {
-			return readError(err)
-		}
+	read := store.Get
+	if c.list.local {
+		read = store.State().Read
+	}
+	e, at, err := read(l.patience(), c.key)
+	if err != nil {
+		return readError(err)
 	}
 	if e == nil {
 		return refuse(CodeKeyNotFound, "there is no key %.200q", c.key)
@@ -117,7 +118,9 @@ func (l *lane) list(c *socketCommand) error {
 	defer snap.Close()
 	b := l.begin(c.id)
 	at := len(b)
-	b = appendPage(b, o, snap, store.Now())
+	if b, err = appendPage(l.patience(), b, o, snap, store.Now()); err != nil {
+		return readError(err)
+	}
 	if err := snap.Err(); err != nil {
 		return err
 	}
