@@ -64,6 +64,9 @@ func (s *State) holdLocked(l *lease) {
 	l.ttl, l.hold = l.hold, 0
 	m.leases.move(l, m.time+l.ttl)
 	m.locks.granted++
+	if l.parked != nil {
+		m.locks.woken++
+	}
 	m.locks.unpark(l)
 }
 

@@ -108,7 +108,6 @@ func (t *lockTable) unpark(l *lease) {
 	if l.parked != nil {
 		t.wakes = append(t.wakes, l.parked)
 		l.parked = nil
-		t.woken++
 	}
 }
 

@@ -17,7 +17,8 @@ type Stats struct {
 	LeasesGranted, LeasesExpired uint64
 	// Locks counts the locks that are held, LockWaiters the places in their
 	// queues; LockGrants the times that a lock was got, and LockWakes those who
-	// were told that their wait was over, both since this process began.
+	// were woken from a wait because they had got it, both since this process
+	// began.
 	Locks, LockWaiters    int
 	LockGrants, LockWakes uint64
 	// Snapshots counts the revisions held open, SnapshotBytes the memory of

@@ -65,7 +65,7 @@ var figureList = []figure{
 	{"keywatch_locks", "Locks that are held.", gauge, func(x *sample) float64 { return float64(x.state.Locks) }},
 	{"keywatch_lock_waiters", "Places in the queues for locks.", gauge, func(x *sample) float64 { return float64(x.state.LockWaiters) }},
 	{"keywatch_lock_grants_total", "Locks got, at once or after a wait.", counter, func(x *sample) float64 { return float64(x.state.LockGrants) }},
-	{"keywatch_lock_wakes_total", "Waits for locks that were ended.", counter, func(x *sample) float64 { return float64(x.state.LockWakes) }},
+	{"keywatch_lock_wakes_total", "Requests woken from a wait for a lock because they had got it.", counter, func(x *sample) float64 { return float64(x.state.LockWakes) }},
 	{"keywatch_lock_parked", "Requests that wait for a lock.", gauge, func(x *sample) float64 { return float64(x.s.places.parked()) }},
 	{"keywatch_lock_abandoned_total", "Places and locks given up because the caller had left.", counter, func(x *sample) float64 { return float64(x.s.places.abandoned.Load()) }},
 	{"keywatch_snapshots", "Snapshots open.", gauge, func(x *sample) float64 { return float64(x.state.Snapshots) }},
