@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"keywatch/kv"
-	"keywatch/lock"
+	"keywatch/kv/lock"
 )
 
 // Grant begins a lease: keys that are written with it are deleted, in one

@@ -16,9 +16,10 @@ var allowed = map[string][]string{
 	"keywatch/watch":        {"keywatch/kv"},
 	"keywatch/persist":      {"keywatch/kv"},
 	"keywatch/cluster":      {"keywatch/kv"},
-	"keywatch/lock":         {"keywatch/kv"},
-	"keywatch/web":          {"keywatch/watch", "keywatch/ratelimit", "keywatch/lock", "keywatch/kv"},
-	"keywatch/app":          {"keywatch/web", "keywatch/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
+	"keywatch/kv/lock":      {"keywatch/kv"},
+	"keywatch/web":          {"keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
+	"keywatch/web/reactor":  {},
+	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
 	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client"},
 	"keywatch/client":       {},
 

@@ -44,6 +44,8 @@ var figureList = []figure{
 	{"keywatch_http_connections_refused_total", "Connections refused above the bound.", counter, func(x *sample) float64 { return float64(x.s.conns.refused.Load()) }},
 	{"keywatch_streams", "Streams open.", gauge, func(x *sample) float64 { return float64(x.s.streams.Len()) }},
 	{"keywatch_streams_max", "Bound on streams.", gauge, func(x *sample) float64 { return float64(x.s.opts.MaxStreams) }},
+	{"keywatch_streams_stalled_total", "Streams closed because their client did not read.", counter, func(x *sample) float64 { return float64(x.s.reactor.Stalled()) }},
+	{"keywatch_files_max", "Bound on connections and streams together.", gauge, func(x *sample) float64 { return float64(x.s.opts.MaxFiles) }},
 	{"keywatch_watchers", "Watches open.", gauge, func(x *sample) float64 { return float64(x.hub.Watchers) }},
 	{"keywatch_watchers_behind", "Watches that read history or a snapshot by themselves.", gauge, func(x *sample) float64 { return float64(x.hub.Behind) }},
 	{"keywatch_watch_lag_events_max", "Events by which the slowest watch is behind.", gauge, func(x *sample) float64 { return float64(x.hub.MaxLag) }},

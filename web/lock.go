@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"keywatch/kv"
-	"keywatch/lock"
+	"keywatch/kv/lock"
 	"keywatch/ratelimit"
 )
 

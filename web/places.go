@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"keywatch/kv"
-	"keywatch/lock"
+	"keywatch/kv/lock"
 )
 
 const (

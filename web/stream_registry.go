@@ -5,27 +5,29 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"keywatch/kv"
 	"keywatch/watch"
+	"keywatch/web/reactor"
 )
 
 // errTooManyStreams is returned when as many streams are open as are allowed.
 var errTooManyStreams = errors.New("too many streams")
 
 // streamOptions configure a streamRegistry. The zero value of each field but
-// hub is its default.
+// hub and reactor is its default.
 type streamOptions struct {
-	hub *watch.Hub
+	hub     *watch.Hub
+	reactor *reactor.Reactor
 	// max bounds the streams open at once; 100,000.
 	max int
-	// writeTimeout is how long a client may take to accept one piece of a
-	// stream, writePiece bytes at most; 30 seconds.
-	writeTimeout time.Duration
 	// heartbeat is how long a stream may be silent; 15 seconds.
 	heartbeat time.Duration
 	logger    *slog.Logger
+	// full reports whether there is no room for another connection of any kind.
+	full func() bool
 }
 
 // A streamRegistry knows the streams that are open, which the HTTP server
@@ -33,6 +35,8 @@ type streamOptions struct {
 // concurrent use.
 type streamRegistry struct {
 	opts streamOptions
+	// opened counts the streams there ever were.
+	opened atomic.Uint64
 
 	mu struct {
 		sync.Mutex
@@ -47,9 +51,6 @@ func newStreamRegistry(opts streamOptions) *streamRegistry {
 	if opts.max == 0 {
 		opts.max = 100_000
 	}
-	if opts.writeTimeout == 0 {
-		opts.writeTimeout = 30 * time.Second
-	}
 	if opts.heartbeat == 0 {
 		opts.heartbeat = 15 * time.Second
 	}
@@ -63,15 +64,17 @@ func newStreamRegistry(opts streamOptions) *streamRegistry {
 
 // enter takes a place for s. It fails with errTooManyStreams or kv.ErrStopping.
 func (r *streamRegistry) enter(s *stream) error {
+	full := r.opts.full()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.mu.closing {
 		return kv.ErrStopping
 	}
-	if len(r.mu.open) >= r.opts.max {
+	if full || len(r.mu.open) >= r.opts.max {
 		return errTooManyStreams
 	}
 	r.mu.open[s] = struct{}{}
+	r.opened.Add(1)
 	return nil
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"keywatch/cluster"
 	"keywatch/kv"
-	"keywatch/lock"
+	"keywatch/kv/lock"
 	"keywatch/persist"
 )
 
