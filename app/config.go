@@ -39,6 +39,10 @@ type Config struct {
 	IdemMax        int           `help:"Most outcomes kept." default:"1000000"`
 	IdemPerCaller  int           `help:"Most outcomes kept for one caller." default:"100000"`
 
+	LeaseMax       int `help:"Most leases that live at once, those of locks and their queues included." default:"500000"`
+	LeasePerCaller int `help:"Most leases of one caller." default:"200000"`
+	LeaseKeys      int `help:"Most keys on one lease; they all go in one revision, and history should hold them." default:"10000"`
+
 	CheckpointBytes Size          `help:"A checkpoint is written when this much has changed." default:"64MiB"`
 	CheckpointEvery time.Duration `help:"A checkpoint is written when something changed this long ago." default:"5m"`
 
@@ -104,6 +108,7 @@ func (c Config) Validate() error {
 		"max-delete": int64(c.MaxDelete), "max-queue": int64(c.MaxQueue), "max-watches": int64(c.MaxWatches),
 		"max-connections": int64(c.MaxConnections), "max-files": int64(c.MaxFiles), "tombstone-max": int64(c.TombstoneMax),
 		"tombstone-age": int64(c.TombstoneAge), "idem-age": int64(c.IdemAge), "idem-max": int64(c.IdemMax),
+		"lease-max": int64(c.LeaseMax), "lease-per-caller": int64(c.LeasePerCaller), "lease-keys": int64(c.LeaseKeys),
 		"idem-per-caller": int64(c.IdemPerCaller), "fsync-interval": int64(c.FsyncInterval),
 		"checkpoint-every": int64(c.CheckpointEvery), "heartbeat": int64(c.Heartbeat), "grace": int64(c.Grace),
 	} {
@@ -164,5 +169,6 @@ func (c Config) params() kv.Params {
 		TombstoneMax: c.TombstoneMax, TombstoneAge: c.TombstoneAge,
 		IdemAge: c.IdemAge, IdemMax: c.IdemMax, IdemPerCaller: c.IdemPerCaller,
 		DeleteMax: c.MaxDelete,
+		LeaseMax:  c.LeaseMax, LeasePerCaller: c.LeasePerCaller, LeaseKeys: c.LeaseKeys,
 	}
 }

@@ -21,6 +21,9 @@ type Entry struct {
 
 	ordinal uint32
 	kind    entryKind
+	// lease is what the key hangs on; nil for none. Of it only the name may be
+	// read without the apply lock.
+	lease *lease
 }
 
 type entryKind uint8
@@ -34,6 +37,14 @@ const (
 
 // Value returns the value's bytes. It shares memory with the entry.
 func (e *Entry) Value() string { return e.value }
+
+// Lease returns the lease that the key hangs on, the zero LeaseID if none.
+func (e *Entry) Lease() LeaseID {
+	if e.lease == nil {
+		return LeaseID{}
+	}
+	return e.lease.id
+}
 
 // Size returns the length of the value in bytes.
 func (e *Entry) Size() int { return len(e.value) }

@@ -56,6 +56,9 @@ type conn struct {
 	// which does no harm if it sees one of them late: the clock moves on first.
 	at    atomic.Int32
 	since atomic.Int64
+	// early is what watchGone has read; written is told of the next write.
+	early   []byte
+	written atomic.Pointer[func(error)]
 }
 
 func (c *conn) enter(p phase) {
@@ -68,6 +71,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	c.enter(phaseWriting)
 	n, err := c.Conn.Write(b)
 	c.at.Store(int32(phaseWorking))
+	c.wrote(err)
 	return n, err
 }
 
@@ -143,6 +147,7 @@ func (c *connections) remove(own *conn) {
 	defer c.mu.Unlock()
 	delete(c.mu.all, own)
 	c.open.Store(int64(len(c.mu.all)))
+	own.wrote(net.ErrClosed)
 }
 
 // closeAll closes every connection there is and every one to come.

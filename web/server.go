@@ -34,6 +34,7 @@ type Server struct {
 	metrics    *metrics
 	gather     fasthttp.RequestHandler
 	waits      patience
+	places     places
 	// requests holds idle *request values.
 	requests sync.Pool
 	// background counts the goroutines that produce backups, and those that look
@@ -72,6 +73,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{opts: opts, guard: guard, common: commonHeader(), durability: []byte(opts.Durability + "; copies=1/1")}
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)
+	s.places.init(s)
 	s.waits = patience{life: s.life, wait: opts.RequestTimeout}
 	s.requests.New = func() any { return &request{s: s} }
 	s.conns.init(&opts)
@@ -187,6 +189,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.conns.closeAll()
 	s.reactor.Close()
 	s.background.Wait()
+	s.places.close()
 	s.waits.close()
 	return err
 }
