@@ -16,15 +16,25 @@ var allowed = map[string][]string{
 	"keywatch/watch":        {"keywatch/kv"},
 	"keywatch/persist":      {"keywatch/kv"},
 	"keywatch/cluster":      {"keywatch/kv"},
-	"keywatch/web":          {"keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
+	"keywatch/kv/lock":      {"keywatch/kv"},
+	"keywatch/web":          {"keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
-	"keywatch/app":          {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
-	"keywatch/app/keywatch": {"keywatch/app"},
-	"keywatch/app/e2e":      {},
+	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
+	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client", "keywatch/app/keywatch/fanout"},
+	"keywatch/client":       {},
+
+	"keywatch/examples":           {},
+	"keywatch/examples/dashboard": {},
+	"keywatch/examples/reload":    {"keywatch/client"},
+	"keywatch/examples/workers":   {"keywatch/client"},
+	"keywatch/app/e2e":            {},
+
+	"keywatch/app/keywatch/fanout": {},
+	"keywatch/app/proxies":         {},
 }
 
 // testOnly are packages that only tests may import.
-var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/persist/faultfs"}
+var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/watch/watchtest", "keywatch/persist/faultfs"}
 
 // impure may not be imported by kv, directly or not: the state machine has no
 // I/O and no replication.

@@ -31,6 +31,7 @@ func sampleEntries() [][]byte {
 		}),
 		kv.EncodeEntry(7, &kv.Command{Prefix: &prefix}, &kv.Command{}),
 		kvtest.Encode(8, []kvtest.Step{{Setup: &kv.Setup{Epoch: 9}}}),
+		leaseEntry(),
 	}
 }
 

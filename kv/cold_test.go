@@ -53,16 +53,13 @@ func (w *world) compareMemory(t *rapid.T, m *machine) {
 // warm gives what a result shows its values.
 func (m *machine) warm(t *rapid.T, c *kv.Command, r *kv.Result) {
 	give := func(key string, e *kv.Entry) *kv.Entry {
-		if e == nil {
-			return nil
-		}
 		got, err := m.Resolve(t.Context(), key, e)
 		if err != nil {
 			t.Fatalf("resolve %q of a result: %v", key, err)
 		}
 		return got
 	}
-	if r.Current != nil {
+	if r.Current != nil && r.Current.Cold() {
 		key := ""
 		if r.Outcome == kv.FenceLost {
 			key = kv.ReservedPrefix + c.Fences[r.Failed].Lock
@@ -76,7 +73,9 @@ func (m *machine) warm(t *rapid.T, c *kv.Command, r *kv.Result) {
 		ops = c.Else
 	}
 	for i := range r.Ops {
-		r.Ops[i].Entry = give(ops[i].Key, r.Ops[i].Entry)
+		if e := r.Ops[i].Entry; e != nil && e.Cold() {
+			r.Ops[i].Entry = give(ops[i].Key, e)
+		}
 	}
 }
 

@@ -192,6 +192,7 @@ func (w *world) compareState(t *rapid.T, s *machine) {
 	same(t, "time", s.Time(), w.model.Time)
 	same(t, "index", s.Applied(), uint64(len(w.log)))
 	same(t, "params", s.Params(), w.model.Params)
+	w.compareLeases(t, s)
 	at, ok := s.NextDeadline()
 	wantAt, wantOK := w.model.NextDeadline()
 	same(t, "a deadline", ok, wantOK)

@@ -18,11 +18,13 @@ import (
 //	uvarint  version
 //	uvarint  deadline
 //	text     key
+//	16 bytes the lease, in version 2 only
 //	16 bytes the first of the value's SHA-256, for an entry that has a value
 //	text     value, likewise
 //	uint32   CRC-32C of revision, ordinal and all of the above, little-endian
 const (
-	recordVersion = 1
+	recordVersion = 1 // an entry without a lease
+	recordLeased  = 2
 	hashSize      = HashSize
 )
 
@@ -40,11 +42,18 @@ func (r Record) Locator() Locator { return r.Entry.locator() }
 // AppendTo appends the record's bytes to b.
 func (r Record) AppendTo(b []byte) []byte {
 	start, e := len(b), r.Entry
-	b = append(b, recordVersion, byte(e.kind))
+	if e.lease != nil {
+		b = append(b, recordLeased, byte(e.kind))
+	} else {
+		b = append(b, recordVersion, byte(e.kind))
+	}
 	b = binary.AppendUvarint(b, uint64(e.Create))
 	b = binary.AppendUvarint(b, e.Version)
 	b = binary.AppendUvarint(b, uint64(e.Deadline))
 	b = appendText(b, r.Key)
+	if e.lease != nil {
+		b = append(b, e.lease.id[:]...)
+	}
 	if !e.Deleted() {
 		value := e.Value()
 		hash := sha256.Sum256([]byte(value))
@@ -75,10 +84,13 @@ func ParseRecord(at Locator, b []byte) (Record, error) {
 	return r, nil
 }
 
-// ParseColdRecord is ParseRecord for an entry whose value is to stay on disk. The
-// value is covered by the record's checksum only.
+// ParseColdRecord is ParseRecord for an entry whose value is to stay on disk, which
+// those of locks never do. The value is covered by the record's checksum only.
 func ParseColdRecord(at Locator, b []byte) (Record, error) {
 	r, hash, value, err := parseRecord(at, b)
+	if err == nil && strings.HasPrefix(r.Key, ReservedPrefix) {
+		return ParseRecord(at, b)
+	}
 	if err == nil && len(value) > 0 {
 		r.Entry.value, r.Entry.tier, r.Entry.cold = coldForm(hash, len(value), ""), TierDisk, true
 	}
@@ -117,13 +129,16 @@ func parseRecord(at Locator, b []byte) (r Record, hash, value []byte, err error)
 	if binary.LittleEndian.Uint32(b[len(body):]) != recordSum(at, body) {
 		return damaged("checksum mismatch")
 	}
-	if body[0] != recordVersion {
+	if body[0] != recordVersion && body[0] != recordLeased {
 		return damaged(fmt.Sprintf("unknown version %d", body[0]))
 	}
 	d := decoder{b: body[1:]}
 	e := &Entry{Mod: at.Rev, ordinal: at.Ordinal, kind: entryKind(d.byte())}
 	e.Create, e.Version, e.Deadline = Rev(d.uvarint()), d.uvarint(), int64(d.uvarint())
 	key := d.text()
+	if body[0] == recordLeased {
+		e.lease = &lease{id: d.leaseID()}
+	}
 	if e.kind > kindLease || e.Deadline < 0 || len(key) == 0 || len(key) > MaxKey {
 		return damaged("malformed")
 	}

@@ -20,6 +20,11 @@ const (
 	routeCheckpoint
 	routeCompact
 	routeBackup
+	routeLeases
+	routeLease
+	routeLeaseKeep
+	routeLock
+	routeLockKeep
 	routes
 )
 
@@ -27,6 +32,7 @@ const (
 var routeNames = [routes]string{
 	"none", "key", "keys", "cas", "batch", "watch", "healthz", "readyz", "status",
 	"metrics", "openapi", "checkpoint", "compact", "backup",
+	"leases", "lease", "lease_keepalive", "lock", "lock_keepalive",
 }
 
 // The paths of the routes that name no key; those of a key begin with a prefix.
@@ -96,6 +102,11 @@ var allowed = [routes]methods{
 	routeCheckpoint: methodPost | methodOptions,
 	routeCompact:    methodPost | methodOptions,
 	routeBackup:     methodGet | methodOptions,
+	routeLeases:     methodPost | methodOptions,
+	routeLease:      methodGet | methodHead | methodDelete | methodOptions,
+	routeLeaseKeep:  methodPost | methodOptions,
+	routeLock:       methodGet | methodHead | methodPost | methodDelete | methodOptions,
+	routeLockKeep:   methodPost | methodOptions,
 }
 
 // match returns the route of an undecoded path, and what follows the prefix of
@@ -133,7 +144,7 @@ func match(path []byte) (r route, rest []byte) {
 	if len(path) >= len(prefixCAS) && string(path[:len(prefixCAS)]) == prefixCAS {
 		return routeCAS, path[len(prefixCAS):]
 	}
-	return routeNone, nil
+	return matchLease(path)
 }
 
 // offers reports whether the operator's routes that s was given include r.

@@ -34,6 +34,7 @@ type Server struct {
 	metrics    *metrics
 	gather     fasthttp.RequestHandler
 	waits      patience
+	places     places
 	// requests holds idle *request values.
 	requests sync.Pool
 	// background counts the goroutines that produce backups, and those that look
@@ -72,13 +73,16 @@ func New(opts Options) (*Server, error) {
 	s := &Server{opts: opts, guard: guard, common: commonHeader(), durability: []byte(opts.Durability + "; copies=1/1")}
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)
+	s.places.init(s)
 	s.waits = patience{life: s.life, wait: opts.RequestTimeout}
 	s.requests.New = func() any { return &request{s: s} }
 	s.conns.init(&opts)
 	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout})
 	s.streams = newStreamRegistry(streamOptions{
 		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
+		full: func() bool { return s.conns.all() > opts.MaxFiles },
 	})
+	s.conns.streams = s.streams.Len
 	if s.opts.Registry == nil {
 		s.opts.Registry = prometheus.NewRegistry()
 		registerProcess(s.opts.Registry)
@@ -185,6 +189,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.conns.closeAll()
 	s.reactor.Close()
 	s.background.Wait()
+	s.places.close()
 	s.waits.close()
 	return err
 }

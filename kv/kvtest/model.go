@@ -24,6 +24,7 @@ type Model struct {
 	made   map[string]int
 	count  int
 	idem   []idemRecord
+	leases map[kv.LeaseID]modelLease
 
 	// reset and events collect what the entry at hand does.
 	reset  bool
@@ -40,14 +41,14 @@ type idemRecord struct {
 func NewModel() *Model {
 	return &Model{
 		Params: kv.Params{}.WithDefaults(),
-		newest: make(map[string]Item), made: make(map[string]int),
+		newest: make(map[string]Item), made: make(map[string]int), leases: make(map[kv.LeaseID]modelLease),
 	}
 }
 
 // Clone returns an independent copy.
 func (m *Model) Clone() *Model {
 	c := *m
-	c.newest, c.made = maps.Clone(m.newest), maps.Clone(m.made)
+	c.newest, c.made, c.leases = maps.Clone(m.newest), maps.Clone(m.made), maps.Clone(m.leases)
 	c.idem, c.events = slices.Clone(m.idem), nil
 	return &c
 }
@@ -66,9 +67,7 @@ func (m *Model) Apply(now int64, steps []Step) (results []Result, events []Event
 	for len(m.idem) > 0 && m.idem[0].expires <= m.Time {
 		m.idem = m.idem[1:]
 	}
-	for n := 0; n < m.Params.ExpireMax && len(m.due("")) > 0; n++ {
-		m.expire(m.due("")[0])
-	}
+	m.expireDue()
 	for _, st := range steps {
 		var r Result
 		if st.Setup != nil {
@@ -142,8 +141,11 @@ func (m *Model) Deadlines() (n int) {
 // IdemRecords returns how many outcomes are kept.
 func (m *Model) IdemRecords() int { return len(m.idem) }
 
-// NextDeadline returns the first time at which a key is due to end.
+// NextDeadline returns the first time at which a key or lease is due to end.
 func (m *Model) NextDeadline() (at int64, ok bool) {
+	if leases := m.byDeadline(); len(leases) > 0 {
+		at, ok = leases[0].deadline+1, true
+	}
 	for _, it := range m.Scan("", "") {
 		if it.Deadline != 0 && (!ok || it.Deadline+1 < at) {
 			at, ok = it.Deadline+1, true
@@ -181,6 +183,7 @@ func (m *Model) revision(f func()) kv.Rev {
 	if len(m.events) == before {
 		return 0
 	}
+	m.handOver(m.events[before:])
 	m.events[len(m.events)-1].Last = true
 	m.Rev++
 	return m.Rev
@@ -198,7 +201,7 @@ func (m *Model) remove(key, cause string) *Item {
 }
 
 func (m *Model) put(op kv.Op) *Item {
-	it := Item{Key: op.Key, Value: string(op.Value), Mod: m.Rev + 1, Create: m.Rev + 1, Version: 1}
+	it := Item{Key: op.Key, Value: string(op.Value), Lease: op.Lease, Mod: m.Rev + 1, Create: m.Rev + 1, Version: 1}
 	if op.TTL > 0 {
 		it.Deadline = m.Time + millis(op.TTL)
 	}
