@@ -84,10 +84,13 @@ func ParseRecord(at Locator, b []byte) (Record, error) {
 	return r, nil
 }
 
-// ParseColdRecord is ParseRecord for an entry whose value is to stay on disk. The
-// value is covered by the record's checksum only.
+// ParseColdRecord is ParseRecord for an entry whose value is to stay on disk, which
+// those of locks never do. The value is covered by the record's checksum only.
 func ParseColdRecord(at Locator, b []byte) (Record, error) {
 	r, hash, value, err := parseRecord(at, b)
+	if err == nil && strings.HasPrefix(r.Key, ReservedPrefix) {
+		return ParseRecord(at, b)
+	}
 	if err == nil && len(value) > 0 {
 		r.Entry.value, r.Entry.tier, r.Entry.cold = coldForm(hash, len(value), ""), TierDisk, true
 	}
