@@ -17,7 +17,8 @@ var allowed = map[string][]string{
 	"keywatch/persist":      {"keywatch/kv"},
 	"keywatch/cluster":      {"keywatch/kv"},
 	"keywatch/kv/lock":      {"keywatch/kv"},
-	"keywatch/web":          {"keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
+	"keywatch/web/ui":       {},
+	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
 	"keywatch/web/wire":     {},
 	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
@@ -28,6 +29,7 @@ var allowed = map[string][]string{
 	"keywatch/examples/dashboard": {},
 	"keywatch/examples/reload":    {"keywatch/client"},
 	"keywatch/examples/workers":   {"keywatch/client"},
+	"keywatch/app/browser":        {},
 	"keywatch/app/e2e":            {},
 
 	"keywatch/app/keywatch/fanout": {},
@@ -35,7 +37,7 @@ var allowed = map[string][]string{
 }
 
 // testOnly are packages that only tests may import.
-var testOnly = []string{"keywatch/kv/kvtest", "keywatch/watch/watchtest", "keywatch/persist/faultfs"}
+var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/watch/watchtest", "keywatch/persist/faultfs"}
 
 // impure may not be imported by kv, directly or not: the state machine has no
 // I/O and no replication.

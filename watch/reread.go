@@ -59,11 +59,20 @@ func (w *Watcher) openView() {
 func (w *Watcher) readView() {
 	r := w.reread
 	start, size, more := len(w.say.out), 0, true
+	var cold coldWaiter
+	defer cold.stop()
 	for size < batchBytes {
 		var key string
 		var e *kv.Entry
 		if key, e, more = r.pull(); !more {
 			break
+		}
+		e, err := cold.resolve(w, key, e)
+		if err != nil {
+			clear(w.say.out[start:])
+			w.say.out = w.say.out[:0]
+			w.unreachable(err)
+			return
 		}
 		m := Message{Kind: Put, Key: key, Entry: e, Time: r.view.Time(), form: w.form}
 		if e.Deleted() {

@@ -87,7 +87,8 @@ func appendEntryFields(b []byte, key string, e *kv.Entry, now int64, value bool)
 		b = id.AppendTo(append(b, `,"lease":"`...))
 		b = append(b, '"')
 	}
-	return append(b, `,"tier":"memory"`...)
+	b = append(b, `,"tier":"`...)
+	return append(append(b, e.Tier().String()...), '"')
 }
 
 // appendNumber appends the field name with the value n.

@@ -37,7 +37,7 @@ var (
 	valueVary    = []byte("Accept, Origin")
 	valueNosniff = []byte("nosniff")
 	valueSandbox = []byte("sandbox")
-	valueMemory  = []byte("memory")
+	tierNames    = [kv.TierCount][]byte{[]byte("memory"), []byte("disk"), []byte("object")}
 	valueTrue    = []byte("true")
 
 	typeProblem = []byte("application/problem+json")
@@ -219,6 +219,8 @@ func (r *request) run() error {
 		return r.batch()
 	case routeWatch:
 		return r.watch()
+	case routePage:
+		return r.page()
 	case routeSocket:
 		return r.socket()
 	case routeLeases, routeLease, routeLeaseKeep:

@@ -26,6 +26,7 @@ const (
 	routeLeaseKeep
 	routeLock
 	routeLockKeep
+	routePage
 	routes
 )
 
@@ -34,6 +35,7 @@ var routeNames = [routes]string{
 	"none", "key", "keys", "cas", "batch", "watch", "ws", "healthz", "readyz", "status",
 	"metrics", "openapi", "checkpoint", "compact", "backup",
 	"leases", "lease", "lease_keepalive", "lock", "lock_keepalive",
+	"page",
 }
 
 // The paths of the routes that name no key; those of a key begin with a prefix.
@@ -110,6 +112,7 @@ var allowed = [routes]methods{
 	routeLeaseKeep:  methodPost | methodOptions,
 	routeLock:       methodGet | methodHead | methodPost | methodDelete | methodOptions,
 	routeLockKeep:   methodPost | methodOptions,
+	routePage:       methodGet | methodHead | methodOptions,
 }
 
 // match returns the route of an undecoded path, and what follows the prefix of
@@ -148,6 +151,9 @@ func match(path []byte) (r route, rest []byte) {
 	}
 	if len(path) >= len(prefixCAS) && string(path[:len(prefixCAS)]) == prefixCAS {
 		return routeCAS, path[len(prefixCAS):]
+	}
+	if isPage(path) {
+		return routePage, nil
 	}
 	return matchLease(path)
 }

@@ -40,6 +40,7 @@ type commandLine struct {
 	Status  statusCmd  `cmd:"" help:"Print what the server says of itself." group:"Operations"`
 	Backup  backupCmd  `cmd:"" help:"Write a backup of the running server to a file." group:"Operations"`
 	Restore restoreCmd `cmd:"" help:"Make a new data folder from a backup." group:"Operations"`
+	Compact compactCmd `cmd:"" help:"Give disk space back while the server runs." group:"Operations"`
 	Bench   benchAll   `cmd:"" help:"Measure how fast the server is." group:"Operations"`
 
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell." group:"Other"`
