@@ -149,11 +149,15 @@ func (c *connections) add(own *conn) {
 }
 
 func (c *connections) remove(own *conn) {
+	c.forget(own)
+	own.wrote(net.ErrClosed) // nothing will be
+}
+
+func (c *connections) forget(own *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.mu.all, own)
 	c.open.Store(int64(len(c.mu.all)))
-	own.wrote(net.ErrClosed)
 }
 
 // closeAll closes every connection there is and every one to come.
