@@ -22,16 +22,38 @@ type Beginner interface {
 
 // Begin takes c and returns at once, if the log is a Beginner; otherwise it
 // waits for the result. Commands begun one after the other are applied in that
-// order. It fails as Do does.
+// order. It fails as Do does. The caller leaves c as it is until it has the
+// result, which is asked for once.
 func (s *Store) Begin(ctx context.Context, c *Command) (Pending, error) {
 	if err := c.Validate(s.limits); err != nil {
 		return nil, err
 	}
-	if b, ok := s.log.(Beginner); ok && !c.ReadOnly() {
-		return b.Begin(c)
+	b, ok := s.log.(Beginner)
+	if !ok || c.ReadOnly() {
+		result, err := s.Do(ctx, c)
+		return settled{result, err}, nil
 	}
-	result, err := s.Do(ctx, c)
-	return settled{result, err}, nil
+	if err := s.admit(ctx, c); err != nil {
+		return nil, err
+	}
+	p, err := b.Begin(c)
+	return begun{p, s, ctx, c}, err
+}
+
+// A begun is a Pending whose result gets the values that it shows.
+type begun struct {
+	Pending
+	store *Store
+	ctx   context.Context
+	c     *Command
+}
+
+func (p begun) Result() (Result, error) {
+	r, err := p.Pending.Result()
+	if err == nil {
+		p.store.warm(p.ctx, p.c, &r)
+	}
+	return r, err
 }
 
 // A settled is a Pending whose result is known.

@@ -72,21 +72,27 @@ func (l *lane) get(c *socketCommand) error {
 	if err := l.charge(ratelimit.Read, 1); err != nil {
 		return err
 	}
-	store := l.s.server.opts.Store
-	read := store.Get
-	if c.list.local {
-		read = store.State().Read
-	}
-	e, at, err := read(l.patience(), c.key)
+	e, at, err := l.read(c)
 	if err != nil {
-		return readError(err)
+		return err
 	}
 	if e == nil {
 		return refuse(CodeKeyNotFound, "there is no key %.200q", c.key)
 	}
-	b := appendEntryFields(append(l.begin(c.id), ','), c.key, e, store.Now(), true)
+	b := appendEntryFields(append(l.begin(c.id), ','), c.key, e, l.s.server.opts.Store.Now(), true)
 	l.end(appendAt(b, e.Mod, at))
 	return nil
+}
+
+// read returns the newest version of a key, nil if it is absent.
+func (l *lane) read(c *socketCommand) (*kv.Entry, kv.Position, error) {
+	store := l.s.server.opts.Store
+	if c.list.local {
+		e, at, err := store.State().Read(l.patience(), c.key)
+		return e, at, coldError(err)
+	}
+	e, at, err := store.Get(l.patience(), c.key)
+	return e, at, readError(err)
 }
 
 func (l *lane) list(c *socketCommand) error {
@@ -118,11 +124,12 @@ func (l *lane) list(c *socketCommand) error {
 	defer snap.Close()
 	b := l.begin(c.id)
 	at := len(b)
-	if b, err = appendPage(l.patience(), b, o, snap, store.Now()); err != nil {
-		return readError(err)
+	b, err = appendPage(l.patience(), b, o, snap, store.Now())
+	if err == nil {
+		err = snap.Err()
 	}
-	if err := snap.Err(); err != nil {
-		return err
+	if err != nil {
+		return coldError(err)
 	}
 	b[at] = ',' // the members of the object go on from there
 	l.end(b[:len(b)-1])
