@@ -53,17 +53,19 @@ func (w *world) compareMemory(t *rapid.T, m *machine) {
 // warm gives what a result shows its values.
 func (m *machine) warm(t *rapid.T, c *kv.Command, r *kv.Result) {
 	give := func(key string, e *kv.Entry) *kv.Entry {
-		got, err := m.Resolve(t.Context(), key, e)
-		if err != nil {
-			t.Fatalf("resolve %q of a result: %v", key, err)
+		if e == nil {
+			return nil
 		}
-		return got
+		return m.resolve(t, key, e)
 	}
-	if r.Current != nil && r.Current.Cold() {
+	if r.Current != nil {
 		key := ""
-		if r.Outcome == kv.FenceLost {
-			key = kv.ReservedPrefix + c.Fences[r.Failed].Lock
-		} else {
+		switch {
+		case r.Outcome == kv.FenceLost:
+			key = kv.LockKey(c.Fences[r.Failed].Lock)
+		case c.Lock != nil:
+			key = kv.LockKey(c.Lock.Name)
+		default:
 			key = c.Checks[r.Failed].Key
 		}
 		r.Current = give(key, r.Current)
@@ -73,10 +75,17 @@ func (m *machine) warm(t *rapid.T, c *kv.Command, r *kv.Result) {
 		ops = c.Else
 	}
 	for i := range r.Ops {
-		if e := r.Ops[i].Entry; e != nil && e.Cold() {
-			r.Ops[i].Entry = give(ops[i].Key, e)
-		}
+		r.Ops[i].Entry = give(ops[i].Key, r.Ops[i].Entry)
 	}
+}
+
+// resolve returns e with its value.
+func (m *machine) resolve(t *rapid.T, key string, e *kv.Entry) *kv.Entry {
+	got, err := m.Resolve(t.Context(), key, e)
+	if err != nil {
+		t.Fatalf("resolve %q: %v", key, err)
+	}
+	return got
 }
 
 // resolved returns e with its value, as a snapshot gives it.

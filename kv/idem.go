@@ -78,17 +78,8 @@ func (s *State) fillValuesLocked(c *Command, r *Result) {
 	if r.Current == nil {
 		return
 	}
-	var key string
-	switch {
-	case r.Outcome == FenceLost && r.Failed < len(c.Fences):
-		key = ReservedPrefix + c.Fences[r.Failed].Lock
-	case c.Lock != nil:
-		key = LockKey(c.Lock.Name)
-	case r.Failed < len(c.Checks):
-		key = c.Checks[r.Failed].Key
-	}
 	r.CurrentNoValue = true
-	if e := s.currentLocked(key); e != nil && e.Mod == r.Current.Mod {
+	if e := s.currentLocked(failedKey(c, r)); e != nil && e.Mod == r.Current.Mod {
 		r.Current, r.CurrentNoValue = e, false
 	}
 }

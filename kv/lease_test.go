@@ -36,8 +36,7 @@ func leaseEntry() []byte {
 	)
 }
 
-// An entry and a meta that an older release wrote, without leases, must still be
-// read, and have the default bounds.
+// An entry that an older release wrote, without leases, must still be read.
 func TestOlderEntryIsRead(t *testing.T) {
 	b := kv.EncodeEntry(5, &kv.Command{Ops: []kv.Op{kvtest.Put("a", "1")}})
 	if b[0] != 2 {
@@ -159,5 +158,48 @@ func TestRenewalMovesTheDeadline(t *testing.T) {
 	next(201)
 	if got := s.Stats(); got.Leases != 1 || got.LeasesExpired != 1 || s.Position().Rev != 0 {
 		t.Errorf("got %+v at %v, want one lease left, one ended, no revision", got, s.Position())
+	}
+}
+
+// What cannot be a lease or a lock must be refused before it is logged: the state
+// machine believes what it reads.
+func TestBadLeaseCommandsAreRefused(t *testing.T) {
+	id, second := kv.LeaseID{1}, time.Second
+	lease := func(l kv.LeaseCommand) *kv.Command { return &kv.Command{Lease: &l} }
+	lock := func(l kv.LockCommand) *kv.Command { return &kv.Command{Lock: &l} }
+	good := []*kv.Command{
+		lease(kv.LeaseCommand{Kind: kv.LeaseGrant, ID: id, TTL: second}),
+		lease(kv.LeaseCommand{Kind: kv.LeaseKeep, ID: id}),
+		lock(kv.LockCommand{Kind: kv.LockAcquire, Name: "a.b:c_d-e", ID: id, TTL: second}),
+		lock(kv.LockCommand{Kind: kv.LockBreak, Name: "l"}),
+	}
+	for _, c := range good {
+		if err := c.Validate(kv.Limits{}); err != nil || c.ReadOnly() {
+			t.Errorf("%+v %+v: got %v, read only %v", c.Lease, c.Lock, err, c.ReadOnly())
+		}
+	}
+	long := strings.Repeat("x", kv.MaxOwner+1)
+	for _, c := range []struct {
+		command *kv.Command
+		want    error
+	}{
+		{lease(kv.LeaseCommand{Kind: 9, ID: id}), kv.ErrBadCommand},
+		{lease(kv.LeaseCommand{Kind: kv.LeaseKeep}), kv.ErrBadCommand},
+		{lease(kv.LeaseCommand{Kind: kv.LeaseGrant, ID: id}), kv.ErrBadTTL},
+		{lease(kv.LeaseCommand{Kind: kv.LeaseGrant, ID: id, TTL: kv.MaxTTL + 1}), kv.ErrBadTTL},
+		{lease(kv.LeaseCommand{Kind: kv.LeaseGrant, ID: id, TTL: second, Caller: long}), kv.ErrBadCommand},
+		{lock(kv.LockCommand{Kind: kv.LockBreak, Name: "a/b"}), kv.ErrBadCommand},
+		{lock(kv.LockCommand{Kind: 0, Name: "l"}), kv.ErrBadCommand},
+		{lock(kv.LockCommand{Kind: kv.LockGiveUp, Name: "l"}), kv.ErrBadCommand},
+		{lock(kv.LockCommand{Kind: kv.LockAcquire, Name: "l", ID: id}), kv.ErrBadTTL},
+		{lock(kv.LockCommand{Kind: kv.LockAcquire, Name: "l", ID: id, TTL: second, WaitTTL: -1}), kv.ErrBadTTL},
+		{lock(kv.LockCommand{Kind: kv.LockAcquire, Name: "l", ID: id, TTL: second, Owner: "\xff"}), kv.ErrBadCommand},
+		{lock(kv.LockCommand{Kind: kv.LockAcquire, Name: "l", ID: id, TTL: second, Owner: long}), kv.ErrBadCommand},
+		{&kv.Command{Lease: good[0].Lease, Lock: good[2].Lock}, kv.ErrBadCommand},
+		{&kv.Command{Lease: good[0].Lease, Ops: []kv.Op{kvtest.Get("a")}}, kv.ErrBadCommand},
+	} {
+		if err := c.command.Validate(kv.Limits{}); !errors.Is(err, c.want) {
+			t.Errorf("%+v %+v: got %v, want %v", c.command.Lease, c.command.Lock, err, c.want)
+		}
 	}
 }

@@ -56,6 +56,9 @@ type conn struct {
 	// which does no harm if it sees one of them late: the clock moves on first.
 	at    atomic.Int32
 	since atomic.Int64
+	// broken, if set, is called when the connection is closed before it was
+	// handed over. It belongs to the goroutine that serves the connection.
+	broken func()
 	// early is what watchGone has read; written is told of the next write.
 	early   []byte
 	written atomic.Pointer[func(error)]
@@ -128,6 +131,9 @@ func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
 		own.enter(phaseIdle)
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
 		c.remove(own)
+		if state == fasthttp.StateClosed && own.broken != nil {
+			own.broken()
+		}
 	}
 }
 
@@ -143,11 +149,15 @@ func (c *connections) add(own *conn) {
 }
 
 func (c *connections) remove(own *conn) {
+	c.forget(own)
+	own.wrote(net.ErrClosed) // nothing will be
+}
+
+func (c *connections) forget(own *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.mu.all, own)
 	c.open.Store(int64(len(c.mu.all)))
-	own.wrote(net.ErrClosed)
 }
 
 // closeAll closes every connection there is and every one to come.

@@ -219,6 +219,10 @@ func (r *request) run() error {
 		return r.batch()
 	case routeWatch:
 		return r.watch()
+	case routePage:
+		return r.page()
+	case routeSocket:
+		return r.socket()
 	case routeLeases, routeLease, routeLeaseKeep:
 		return r.runLease()
 	case routeLock, routeLockKeep:

@@ -12,6 +12,7 @@ const (
 	routeCAS
 	routeBatch
 	routeWatch
+	routeSocket
 	routeHealth
 	routeReady
 	routeStatus
@@ -25,14 +26,16 @@ const (
 	routeLeaseKeep
 	routeLock
 	routeLockKeep
+	routePage
 	routes
 )
 
 // routeNames label metrics and logs.
 var routeNames = [routes]string{
-	"none", "key", "keys", "cas", "batch", "watch", "healthz", "readyz", "status",
+	"none", "key", "keys", "cas", "batch", "watch", "ws", "healthz", "readyz", "status",
 	"metrics", "openapi", "checkpoint", "compact", "backup",
 	"leases", "lease", "lease_keepalive", "lock", "lock_keepalive",
+	"page",
 }
 
 // The paths of the routes that name no key; those of a key begin with a prefix.
@@ -42,6 +45,7 @@ const (
 	prefixCAS  = "/v1/cas/"
 	pathBatch  = "/v1/batch"
 	pathWatch  = "/v1/watch"
+	pathSocket = "/v1/ws"
 	pathStatus = "/v1/status"
 	pathAPI    = "/v1/openapi.yaml"
 )
@@ -94,6 +98,7 @@ var allowed = [routes]methods{
 	routeCAS:        methodPost | methodOptions,
 	routeBatch:      methodPost | methodOptions,
 	routeWatch:      methodGet | methodPost | methodOptions,
+	routeSocket:     methodGet | methodOptions,
 	routeHealth:     methodGet | methodHead | methodOptions,
 	routeReady:      methodGet | methodHead | methodOptions,
 	routeStatus:     methodGet | methodHead | methodOptions,
@@ -107,6 +112,7 @@ var allowed = [routes]methods{
 	routeLeaseKeep:  methodPost | methodOptions,
 	routeLock:       methodGet | methodHead | methodPost | methodDelete | methodOptions,
 	routeLockKeep:   methodPost | methodOptions,
+	routePage:       methodGet | methodHead | methodOptions,
 }
 
 // match returns the route of an undecoded path, and what follows the prefix of
@@ -122,6 +128,8 @@ func match(path []byte) (r route, rest []byte) {
 		return routeBatch, nil
 	case pathWatch:
 		return routeWatch, nil
+	case pathSocket:
+		return routeSocket, nil
 	case "/healthz":
 		return routeHealth, nil
 	case "/readyz":
@@ -143,6 +151,9 @@ func match(path []byte) (r route, rest []byte) {
 	}
 	if len(path) >= len(prefixCAS) && string(path[:len(prefixCAS)]) == prefixCAS {
 		return routeCAS, path[len(prefixCAS):]
+	}
+	if isPage(path) {
+		return routePage, nil
 	}
 	return matchLease(path)
 }

@@ -25,6 +25,9 @@ type Server struct {
 	guard   guard
 	conns   connections
 	streams *streamRegistry
+	// sockets are the WebSockets, upgrader shakes hands with them.
+	sockets  *socketRegistry
+	upgrader fiber.Handler
 	// reactor owns the connections of streams.
 	reactor *reactor.Reactor
 	// common is the header that every answer begins with.
@@ -82,7 +85,9 @@ func New(opts Options) (*Server, error) {
 		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
 		full: func() bool { return s.conns.all() > opts.MaxFiles },
 	})
-	s.conns.streams = s.streams.Len
+	s.sockets = newSocketRegistry(opts.MaxStreams, s.streams)
+	s.upgrader = s.newUpgrader()
+	s.conns.streams = func() int { return s.streams.Len() + s.sockets.Len() }
 	if s.opts.Registry == nil {
 		s.opts.Registry = prometheus.NewRegistry()
 		registerProcess(s.opts.Registry)
@@ -175,15 +180,16 @@ func (s *Server) shutdown(ctx context.Context) error {
 	// Waits for a change end at once: they would outlast any grace.
 	s.drain()
 	// Streams and requests end side by side; neither waits for the other.
-	streams := make(chan error, 1)
+	streams := make(chan error, 2)
 	go func() { streams <- s.streams.Close(ctx) }()
+	go func() { streams <- s.sockets.Close(ctx) }()
 	stopPoking := s.conns.pokeIdle(ctx)
 	err := s.http.ShutdownWithContext(ctx)
 	stopPoking()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil // the listeners were closed above
 	}
-	err = errors.Join(err, <-streams)
+	err = errors.Join(err, <-streams, <-streams)
 	// What is left now is cut off, so that no goroutine outlives the server.
 	s.kill()
 	s.conns.closeAll()

@@ -34,7 +34,9 @@ func (*compactCmd) Run(s *session) error {
 	if err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
-	resp.Body.Close()
+	if err := resp.Body.Close(); err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
 	after, err := fileSize(s)
 	if err != nil {
 		return err
