@@ -254,7 +254,7 @@ func (f *fakeLocks) await(r *http.Request, l *fakeLock, waiter *fakeWaiter, wait
 			return
 		case <-r.Context().Done():
 			return
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 			f.mu.Lock()
 			f.handOverLocked(l)
 			f.mu.Unlock()

@@ -44,17 +44,17 @@ func (k *keeper) keep() {
 }
 
 // confirm renews before keep, for at most ttl. It fails with an error that
-// matches end if it is over, or as the renewals and ctx do.
+// matches end if that cannot be had.
 func (k *keeper) confirm(ctx context.Context, ttl time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, ttl, errPatience)
 	defer cancel()
 	for n := 0; ; n++ {
 		err := k.once(ctx, ttl)
-		if err == nil || k.over(err) {
-			return err
+		if err == nil {
+			return nil
 		}
-		if !sleep(ctx, backoff(firstDelay, ttl/6, n)) {
-			return because(ctx, err)
+		if k.over(err) || !sleep(ctx, backoff(firstDelay, ttl/6, n)) {
+			return errors.Join(k.end, because(ctx, err))
 		}
 	}
 }

@@ -124,10 +124,6 @@ var lossyWrites = []struct {
 		did, err := c.Put(ctx, key, []byte("value"))
 		return wantVersion(did, err)
 	}},
-	{"create", func(ctx context.Context, c *client.Client, key string) error {
-		did, err := c.CompareAndSwap(ctx, key, client.IfAbsent(), []byte("value"))
-		return wantVersion(did, err)
-	}},
 	{"batch", func(ctx context.Context, c *client.Client, key string) error {
 		did, err := c.Batch(ctx, client.Batch{
 			Checks: []client.Check{client.CheckAbsent(key)},

@@ -118,7 +118,6 @@ func TestRefused(t *testing.T) {
 		{400, "bad_value", "POST", "/v1/cas/a", `{"expected":"1","new":"MQ==","encoding":"base64"}`, nil},
 		{400, "bad_value", "POST", "/v1/cas/a", `{"expected":"MQ==","new":"Mg==","encoding":"hex"}`, nil},
 		// Routes and methods.
-		{404, "no_route", "GET", "/", "", nil},
 		{404, "no_route", "GET", "/v1/kvs", "", nil},
 		{404, "no_route", "GET", "/V1/kv/a", "", nil},
 		{404, "no_route", "PUT", "/v1/KV/a", "1", nil},

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"strings"
 
 	"keywatch/kv"
@@ -74,13 +73,13 @@ func (l *lane) get(c *socketCommand) error {
 		return err
 	}
 	store := l.s.server.opts.Store
-	read, explain := store.Get, readError
+	read := store.Get
 	if c.list.local {
-		read, explain = store.State().Read, coldError
+		read = store.State().Read
 	}
 	e, at, err := read(l.patience(), c.key)
 	if err != nil {
-		return explain(err)
+		return readError(err)
 	}
 	if e == nil {
 		return refuse(CodeKeyNotFound, "there is no key %.200q", c.key)
@@ -119,8 +118,10 @@ func (l *lane) list(c *socketCommand) error {
 	defer snap.Close()
 	b := l.begin(c.id)
 	at := len(b)
-	b, err = appendPage(l.patience(), b, o, snap, store.Now())
-	if err := cmp.Or(snap.Err(), coldError(err)); err != nil {
+	if b, err = appendPage(l.patience(), b, o, snap, store.Now()); err != nil {
+		return readError(err)
+	}
+	if err := snap.Err(); err != nil {
 		return err
 	}
 	b[at] = ',' // the members of the object go on from there

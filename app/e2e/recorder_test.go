@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"keywatch/watch/watchtest"
@@ -21,6 +22,8 @@ import (
 type streamer struct {
 	name  string
 	query string
+	// socket, if set, is what a WebSocket asks for instead.
+	socket string
 	// asked is what query asks for; its steps are those of wire.
 	asked watchtest.Record
 	wire  watchtest.Wire
@@ -36,7 +39,8 @@ type streamer struct {
 }
 
 // streamers watches in every way.
-func streamers(keep *restarter, tr *truth) []*streamer {
+func streamers(t *testing.T, keep *restarter, tr *truth) []*streamer {
+	t.Helper()
 	all := []string{""}
 	list := []*streamer{
 		{name: "everything", query: "prefix=", asked: watchtest.Record{Prefixes: all}},
@@ -50,6 +54,7 @@ func streamers(keep *restarter, tr *truth) []*streamer {
 		{name: "late", query: "prefix=t", asked: watchtest.Record{Prefixes: []string{"t"}}, late: 300},
 		{name: "late latest", query: "prefix=", asked: watchtest.Record{Prefixes: all, Latest: true}, late: 300},
 	}
+	list = append(list, sockets(t, keep)...)
 	for i, s := range list {
 		if s.keep, s.tr, s.rng = keep, tr, rand.New(rand.NewPCG(*seed, uint64(900+i))); s.http1 == "" {
 			s.http1 = "1.1"
@@ -106,20 +111,41 @@ func (s *streamer) connect(ctx context.Context, from *server) error {
 		_ = conn.(*net.TCPConn).SetReadBuffer(4096)
 	}
 	s.wire.Connect()
-	resume := ""
-	if since := s.wire.Since(); since != "" {
-		resume = "Last-Event-ID: " + since + "\r\n"
-	}
-	fmt.Fprintf(conn, "GET /v1/watch?%s HTTP/%s\r\nHost: %s\r\nAccept: text/event-stream\r\n%s\r\n", s.query, s.http1, address, resume)
 	budget := int64(200 + s.rng.IntN(1<<uint(8+s.rng.IntN(10))))
 	if s.ends.Load() != 0 {
 		budget = math.MaxInt64
 	}
 	s.cuts++
-	return s.read(ctx, &io.LimitedReader{R: conn, N: budget})
+	in := &io.LimitedReader{R: conn, N: budget}
+	if s.socket != "" {
+		s.upgrade(conn, address)
+		return s.frames(in, s.pauses(ctx))
+	}
+	s.request(conn, address)
+	return s.read(in, s.pauses(ctx))
 }
 
-func (s *streamer) read(ctx context.Context, from *io.LimitedReader) error {
+func (s *streamer) request(conn net.Conn, address string) {
+	resume := ""
+	if since := s.wire.Since(); since != "" {
+		resume = "Last-Event-ID: " + since + "\r\n"
+	}
+	fmt.Fprintf(conn, "GET /v1/watch?%s HTTP/%s\r\nHost: %s\r\nAccept: text/event-stream\r\n%s\r\n", s.query, s.http1, address, resume)
+}
+
+// pauses returns what is called before each read: it stops reading for a while,
+// once, where the streamer is one that stalls.
+func (s *streamer) pauses(ctx context.Context) func() {
+	stall := s.stall > 0 && s.rng.IntN(3) == 0
+	return func() {
+		if stall && s.rng.IntN(8) == 0 {
+			stall = false
+			s.wait(ctx, s.stall)
+		}
+	}
+}
+
+func (s *streamer) read(from io.Reader, pause func()) error {
 	resp, err := http.ReadResponse(bufio.NewReaderSize(from, 512), nil)
 	if err != nil {
 		return nil // it was cut within the head
@@ -127,13 +153,9 @@ func (s *streamer) read(ctx context.Context, from *io.LimitedReader) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("status %d", resp.StatusCode)
 	}
-	stall := s.stall > 0 && s.rng.IntN(3) == 0
 	buf := make([]byte, 1+s.rng.IntN(4096))
 	for !s.done() {
-		if stall && s.rng.IntN(8) == 0 {
-			stall = false
-			s.wait(ctx, s.stall)
-		}
+		pause()
 		n, err := resp.Body.Read(buf)
 		if err := s.wire.Stream(buf[:n]); err != nil {
 			return err

@@ -19,7 +19,7 @@ func observe(t *testing.T, keep *restarter, during func()) (*watchtest.History, 
 	ctx, cancel := context.WithCancel(hard)
 	defer cancel()
 	var tr truth
-	list := streamers(keep, &tr)
+	list := streamers(t, keep, &tr)
 	var writing, watching sync.WaitGroup
 	for _, s := range list {
 		watching.Go(func() {

@@ -48,6 +48,8 @@ func (b *broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.publish(key, string(body))
 	case "refuse":
 		w.WriteHeader(http.StatusTeapot)
+	case "busy":
+		w.WriteHeader(http.StatusServiceUnavailable)
 	default:
 		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {

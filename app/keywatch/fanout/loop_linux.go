@@ -259,8 +259,11 @@ func (l *loop) broke(w *watcher, err error) {
 	var status statusError
 	if errors.As(err, &status) {
 		l.count.Refused++
+		if status.final() {
+			l.failure = err
+		}
 	}
-	if l.count.Breaks == 1 || l.failure == nil && l.ready == 0 {
+	if l.count.Breaks == 1 {
 		l.o.Progress("connection: " + err.Error())
 	}
 	if w.ready < l.o.Watches {

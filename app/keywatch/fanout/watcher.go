@@ -30,6 +30,9 @@ type statusError int
 
 func (e statusError) Error() string { return "the server answered " + strconv.Itoa(int(e)) }
 
+// final reports whether asking again is no use.
+func (e statusError) final() bool { return e < 500 && e != 429 }
+
 // A watcher is one connection. It belongs to the loop's goroutine. While nothing
 // is sent it owns no buffer.
 type watcher struct {
