@@ -9,8 +9,7 @@ import (
 // ran, so no failure is the caller's: a value that cannot be had is left out, as in
 // a replayed result.
 func (s *Store) warm(ctx context.Context, c *Command, r *Result) {
-	compared := r.Outcome == FenceLost || r.Failed < len(c.Checks)
-	if e := r.Current; e != nil && e.cold && !r.CurrentNoValue && compared {
+	if e := r.Current; e != nil && e.cold && !r.CurrentNoValue {
 		r.Current, r.CurrentNoValue = s.warmEntry(ctx, failedKey(c, r), e)
 	}
 	ops := c.Ops
