@@ -63,7 +63,10 @@ func (e *Engine) open(ctx context.Context) error {
 	c := e.config
 	began := time.Now()
 	// The hub comes first: the state tells it everything from its first entry.
-	e.hub = watch.New(watch.Options{History: int64(c.History), MaxWatches: c.MaxWatches, Progress: c.Heartbeat})
+	e.hub = watch.New(watch.Options{
+		History: int64(c.History), MaxWatches: c.MaxWatches, Progress: c.Heartbeat,
+		Now: func() int64 { return e.node.Now() }, // there is a node before there is a watch
+	})
 	bounds := kv.StateOptions{Publisher: e.hub, MemoryMax: max(1, int64(c.MemoryMax)-e.hub.MemoryMax())}
 	if !c.MemoryOnly {
 		bounds.Cold = tiers{e}

@@ -19,6 +19,9 @@ type Options struct {
 	// Progress is how long a watcher waits in vain before it gets a Progress;
 	// 15 seconds.
 	Progress time.Duration
+	// Now returns the present log time in milliseconds, from which the TTLs in a
+	// state are counted; by default the time of the state's last change.
+	Now func() int64
 }
 
 func (o Options) withDefaults() Options {

@@ -51,7 +51,7 @@ const (
 type Message struct {
 	Kind Kind
 	// Key and Entry are those of a Put or Delete, which happened at log time
-	// Time, in milliseconds; in a state, Time is that of the state. Entry is a
+	// Time, in milliseconds; in a state, Time is when it was told. Entry is a
 	// tombstone for a Delete.
 	Key   string
 	Entry *kv.Entry

@@ -58,6 +58,10 @@ func (w *Watcher) openView() {
 // goes on along the ring, from the snapshot's revision.
 func (w *Watcher) readView() {
 	r := w.reread
+	now := r.view.Time()
+	if w.hub.opts.Now != nil {
+		now = max(now, w.hub.opts.Now())
+	}
 	start, size, more := len(w.say.out), 0, true
 	var cold coldWaiter
 	defer cold.stop()
@@ -74,7 +78,7 @@ func (w *Watcher) readView() {
 			w.unreachable(err)
 			return
 		}
-		m := Message{Kind: Put, Key: key, Entry: e, Time: r.view.Time(), form: w.form}
+		m := Message{Kind: Put, Key: key, Entry: e, Time: now, form: w.form}
 		if e.Deleted() {
 			m.Kind = Delete
 		}

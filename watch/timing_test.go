@@ -2,6 +2,7 @@ package watch_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,4 +147,16 @@ func TestTTL(t *testing.T) {
 	for _, r := range []*reader{live, state} {
 		r.want(`{"type":"delete","key":"a","cause":"expired","rev":2,"create_rev":1,"version":2,"pos":"7f3a9c21-2"}`)
 	}
+}
+
+// Log time goes on between entries. Without the present time a state would give
+// more time to live than there is.
+func TestTTLOfStateCountsFromNow(t *testing.T) {
+	var ahead atomic.Int64
+	w := newWorld(t, watch.Options{Now: ahead.Load}, kv.Params{})
+	op := put("a", "1")
+	op.TTL = 30 * time.Second
+	w.do(batch(op))
+	ahead.Store(w.state.Time() + 700)
+	w.watch(watch.Request{Keys: []string{"a"}}).want(reset, line("a", "1", 1, 1, 1, `,"ttl_ms":29300`), synced(1))
 }

@@ -77,7 +77,7 @@ type Options struct {
 	// OpenTimeout is how long opening, and coming back, may take; a minute.
 	OpenTimeout time.Duration
 	// Drain is how long to wait, after the last value that came, for those that
-	// do not come; 5 seconds.
+	// do not come; 20 seconds.
 	Drain time.Duration
 	// PIDs are the server's processes. If there are none, those that listen on
 	// the server's port are taken, if they are on this machine.
@@ -103,7 +103,7 @@ func (o Options) withDefaults() Options {
 		o.Settle = time.Second
 	}
 	if o.Drain == 0 {
-		o.Drain = 5 * time.Second
+		o.Drain = 20 * time.Second
 	}
 	if o.OpenTimeout == 0 {
 		o.OpenTimeout = time.Minute
