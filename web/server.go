@@ -153,7 +153,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.listeners = append(s.mu.listeners, ln)
 	s.watchOver.Do(func() {
 		s.background.Go(func() { s.conns.watchOver(s.life) })
-		s.background.Go(func() { s.streams.tidyUp(s.life) })
+		s.background.Go(func() { tidyUp(s.life, s.reactor) })
 	})
 	s.mu.Unlock()
 	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns})

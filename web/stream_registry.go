@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"keywatch/kv"
@@ -35,9 +34,6 @@ type streamOptions struct {
 // concurrent use.
 type streamRegistry struct {
 	opts streamOptions
-	// opened counts the streams there ever were.
-	opened atomic.Uint64
-
 	mu struct {
 		sync.Mutex
 		open    map[*stream]struct{}
@@ -74,7 +70,6 @@ func (r *streamRegistry) enter(s *stream) error {
 		return errTooManyStreams
 	}
 	r.mu.open[s] = struct{}{}
-	r.opened.Add(1)
 	return nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+
+	"keywatch/web/reactor"
 )
 
 const (
@@ -20,7 +22,7 @@ const (
 
 // tidyUp returns what surges of new streams have left to the system, once they
 // are over, until ctx ends.
-func (r *streamRegistry) tidyUp(ctx context.Context) {
+func tidyUp(ctx context.Context, r *reactor.Reactor) {
 	tick := time.NewTicker(surgeQuiet)
 	defer tick.Stop()
 	var seen, tidied uint64
@@ -30,7 +32,7 @@ func (r *streamRegistry) tidyUp(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		opened := r.opened.Load()
+		opened := r.Adopted()
 		if quiet := opened == seen; quiet && opened-tidied >= surgeStreams {
 			tidied = opened
 			collect()

@@ -97,6 +97,7 @@ type Reactor struct {
 	next    int // the loop that gets the next connection, guarded by mu
 	heavy   heavy
 	open    atomic.Int64
+	adopted atomic.Uint64
 	stalled atomic.Uint64
 
 	// looping counts the loops, running all other goroutines.
@@ -146,6 +147,7 @@ func (r *Reactor) Adopt(conn net.Conn, early []byte, handler func(Socket) Handle
 		_ = conn.Close()
 		return ErrClosed
 	}
+	r.adopted.Add(1)
 	if tcp, ok := unwrap(conn).(*net.TCPConn); ok && canPoll && !r.opts.Goroutines {
 		return r.adoptLocked(conn, tcp, early, handler)
 	}
@@ -166,6 +168,9 @@ func unwrap(conn net.Conn) net.Conn {
 
 // Len returns how many connections are open.
 func (r *Reactor) Len() int { return int(r.open.Load()) }
+
+// Adopted counts the connections there ever were.
+func (r *Reactor) Adopted() uint64 { return r.adopted.Load() }
 
 // Stalled counts the connections that were closed because their peer did not
 // read.
