@@ -34,7 +34,7 @@ type streamOptions struct {
 // concurrent use.
 type streamRegistry struct {
 	opts streamOptions
-	mu struct {
+	mu   struct {
 		sync.Mutex
 		open    map[*stream]struct{}
 		closing bool

@@ -90,7 +90,6 @@ func (r *socketRegistry) enter(s *session) error {
 		return errTooManyStreams
 	}
 	r.mu.open++
-	r.streams.opened.Add(1)
 	if s.next = r.mu.first; s.next != nil {
 		s.next.prev = s
 	}
