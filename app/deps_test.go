@@ -11,19 +11,20 @@ import (
 // allowed lists, for each package of ours, the packages of ours that its code
 // may import directly.
 var allowed = map[string][]string{
-	"keywatch/kv":           {},
-	"keywatch/ratelimit":    {},
-	"keywatch/watch":        {"keywatch/kv"},
-	"keywatch/persist":      {"keywatch/kv"},
-	"keywatch/cluster":      {"keywatch/kv"},
-	"keywatch/web":          {"keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
-	"keywatch/app":          {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
-	"keywatch/app/keywatch": {"keywatch/app"},
-	"keywatch/app/e2e":      {},
+	"keywatch/kv":             {},
+	"keywatch/ratelimit":      {},
+	"keywatch/watch":          {"keywatch/kv"},
+	"keywatch/persist":        {"keywatch/kv"},
+	"keywatch/persist/object": {"keywatch/kv"},
+	"keywatch/cluster":        {"keywatch/kv"},
+	"keywatch/web":            {"keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
+	"keywatch/app":            {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
+	"keywatch/app/keywatch":   {"keywatch/app"},
+	"keywatch/app/e2e":        {},
 }
 
 // testOnly are packages that only tests may import.
-var testOnly = []string{"keywatch/kv/kvtest", "keywatch/persist/faultfs"}
+var testOnly = []string{"keywatch/kv/kvtest", "keywatch/persist/faultfs", "keywatch/persist/object/objecttest"}
 
 // impure may not be imported by kv, directly or not: the state machine has no
 // I/O and no replication.
