@@ -12,9 +12,19 @@ const checkpointPoll = time.Second
 
 // A checkpointer knows when the last checkpoint was made.
 type checkpointer struct {
-	mu struct {
+	// early carries a token when a checkpoint is wanted before it is due.
+	early chan struct{}
+	mu    struct {
 		sync.Mutex
 		last time.Time
+	}
+}
+
+// hurry asks for a checkpoint now. It does not wait.
+func (c *checkpointer) hurry() {
+	select {
+	case c.early <- struct{}{}:
+	default:
 	}
 }
 
@@ -41,17 +51,21 @@ func (e *Engine) checkpointLoop() {
 	poll := time.NewTicker(checkpointPoll)
 	defer poll.Stop()
 	for {
+		early := false
 		select {
 		case <-poll.C:
+		case <-e.checkpoints.early:
+			early = true
 		case <-e.stop:
 			return
 		}
-		if !e.checkpointDue() {
+		if !early && !e.checkpointDue() {
 			continue
 		}
 		if err := e.checkpoint(); err != nil {
 			e.config.Logger.Error("checkpoint failed; it will be tried again", "err", err)
 		}
+		e.memory.poke() // there is more to evict now
 	}
 }
 
@@ -59,7 +73,7 @@ func (e *Engine) checkpointLoop() {
 // enough time has passed.
 func (e *Engine) checkpointDue() bool {
 	s := e.state.Stats()
-	if s.DirtyBytes >= int64(e.config.CheckpointBytes) || e.log.Bytes() >= 2*int64(e.config.CheckpointBytes) {
+	if s.DirtyBytes >= e.memory.dirtyMax(int64(e.config.CheckpointBytes)) || e.log.Bytes() >= 2*int64(e.config.CheckpointBytes) {
 		return true
 	}
 	e.checkpoints.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ type Config struct {
 	Fsync      string `help:"When a write is acknowledged: always, once it is fsynced, or interval, once it is written; then fsyncs follow every --fsync-interval and a power failure loses what was not." default:"always" enum:"always,interval"`
 	// FsyncInterval is used with Fsync "interval".
 	FsyncInterval time.Duration `help:"Time between fsyncs with --fsync=interval." default:"100ms"`
+
+	MemoryMax Size `help:"Memory for values, keys, their metadata and the history; values beyond it lie on disk only. By default half of what the process may use." placeholder:"SIZE"`
 
 	History Size `help:"Memory for recent events, from which watches resume." default:"64MiB"`
 
@@ -68,6 +71,12 @@ func (c Config) withDefaults() Config {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:7070"
 	}
+	if c.History == 0 {
+		c.History = 64 << 20
+	}
+	if c.MemoryMax == 0 {
+		c.MemoryMax = max(Size(processMemory(os.DirFS("/"))/2), 2*c.History)
+	}
 	if c.CheckpointBytes == 0 {
 		c.CheckpointBytes = 64 << 20
 	}
@@ -104,7 +113,7 @@ func (c Config) Validate() error {
 		"max-connections": int64(c.MaxConnections), "tombstone-max": int64(c.TombstoneMax),
 		"tombstone-age": int64(c.TombstoneAge), "idem-age": int64(c.IdemAge), "idem-max": int64(c.IdemMax),
 		"idem-per-caller": int64(c.IdemPerCaller), "fsync-interval": int64(c.FsyncInterval),
-		"checkpoint-every": int64(c.CheckpointEvery), "heartbeat": int64(c.Heartbeat), "grace": int64(c.Grace),
+		"memory-max": int64(c.MemoryMax), "checkpoint-every": int64(c.CheckpointEvery), "heartbeat": int64(c.Heartbeat), "grace": int64(c.Grace),
 	} {
 		if n < 0 {
 			return fmt.Errorf("%s: must not be negative", name)
@@ -112,6 +121,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxBatch != 0 && c.MaxBatch < max(c.MaxValue, 1<<20) {
 		return errors.New("max-batch: must have room for one value and a key, at least 1MiB")
+	}
+	if c.MemoryMax != 0 && c.MemoryMax < 2*c.History {
+		return fmt.Errorf("memory-max: %v is less than twice the --history of %v", c.MemoryMax, c.History)
 	}
 	if _, err := c.proxies(); err != nil {
 		return err

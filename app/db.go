@@ -57,6 +57,11 @@ func (e *Engine) List(ctx context.Context, prefix string) iter.Seq2[Item, error]
 			if snap.Err() != nil {
 				break
 			}
+			entry, err := snap.Resolve(ctx, key, entry)
+			if err != nil {
+				yield(Item{}, err)
+				return
+			}
 			if !yield(Item{key, entry}, nil) {
 				return
 			}

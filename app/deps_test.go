@@ -11,16 +11,18 @@ import (
 // allowed lists, for each package of ours, the packages of ours that its code
 // may import directly.
 var allowed = map[string][]string{
-	"keywatch/kv":             {},
-	"keywatch/ratelimit":      {},
-	"keywatch/watch":          {"keywatch/kv"},
-	"keywatch/persist":        {"keywatch/kv"},
+	"keywatch/kv":           {},
+	"keywatch/ratelimit":    {},
+	"keywatch/watch":        {"keywatch/kv"},
+	"keywatch/persist":      {"keywatch/kv"},
+	"keywatch/cluster":      {"keywatch/kv"},
+	"keywatch/web":          {"keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
+	"keywatch/web/reactor":  {},
+	"keywatch/app":          {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/object"},
+	"keywatch/app/keywatch": {"keywatch/app"},
+	"keywatch/app/e2e":      {},
+
 	"keywatch/persist/object": {"keywatch/kv"},
-	"keywatch/cluster":        {"keywatch/kv"},
-	"keywatch/web":            {"keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
-	"keywatch/app":            {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
-	"keywatch/app/keywatch":   {"keywatch/app"},
-	"keywatch/app/e2e":        {},
 }
 
 // testOnly are packages that only tests may import.

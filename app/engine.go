@@ -27,6 +27,7 @@ type Engine struct {
 	node   *cluster.Node
 	store  *kv.Store
 
+	memory      *memory
 	checkpoints checkpointer
 	stop        chan struct{} // closed by Close
 	running     sync.WaitGroup
@@ -46,11 +47,14 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{config: config.withDefaults(), stop: make(chan struct{})}
+	e.checkpoints.early = make(chan struct{}, 1)
+	e.memory = newMemory(int64(e.config.MemoryMax), e.stop, e.checkpoints.hurry)
 	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	e.checkpoints.mu.last = time.Now()
 	e.running.Go(e.checkpointLoop)
+	e.running.Go(e.memory.evictLoop)
 	return e, nil
 }
 
@@ -60,7 +64,10 @@ func (e *Engine) open(ctx context.Context) error {
 	began := time.Now()
 	// The hub comes first: the state tells it everything from its first entry.
 	e.hub = watch.New(watch.Options{History: int64(c.History), MaxWatches: c.MaxWatches, Progress: c.Heartbeat})
-	e.state = kv.NewState(kv.StateOptions{Publisher: e.hub})
+	e.state = kv.NewState(kv.StateOptions{
+		Publisher: e.hub, Cold: tiers{e}, MemoryMax: max(1, int64(c.MemoryMax)-e.hub.MemoryMax()),
+	})
+	e.memory.state, e.memory.hub = e.state, e.hub
 	opts := cluster.Options{
 		State: e.state, Params: c.params(), QueueCommands: c.MaxQueue,
 		Fatal: c.Fatal, Logger: c.Logger.With("component", "cluster"),
@@ -83,6 +90,7 @@ func (e *Engine) open(ctx context.Context) error {
 	}
 	e.hub.Bind(e.state)
 	e.store = kv.NewStore(e.state, node, c.limits())
+	e.store.Guard(e.memory)
 	c.Logger.Info("ready", "position", e.state.Position(), "keys", e.state.Len(), "after", time.Since(began))
 	return nil
 }
@@ -101,6 +109,7 @@ func (e *Engine) openDisk(opts *cluster.Options) error {
 	}
 	disk, err := persist.Open(c.Data, persist.Options{
 		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
+		Rescue: e.state.Rescue,
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", c.Data, err)

@@ -68,7 +68,7 @@ func (k *Check) holds(e *Entry) bool {
 	case CheckExists:
 		return (e != nil) == (k.N == 1)
 	case CheckValue:
-		return e != nil && e.value == string(k.Value)
+		return e != nil && e.equals(k.Value)
 	case CheckRev:
 		if e != nil {
 			have = uint64(e.Mod)
@@ -184,7 +184,8 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 		e.prev.Store(prev)
 		if !old.Deleted() {
 			m.keys--
-			m.bytes -= int64(len(sl.key) + len(old.value))
+			m.bytes -= int64(len(sl.key) + old.Size())
+			m.keyBytes -= int64(len(sl.key))
 			if old.Deadline != 0 {
 				m.deadlines.Delete(deadline{old.Deadline, sl})
 			}
@@ -193,11 +194,12 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 	if !e.Deleted() {
 		m.keys++
 		m.bytes += int64(len(sl.key) + len(e.value))
+		m.keyBytes += int64(len(sl.key))
 		if e.Deadline != 0 {
 			m.deadlines.Set(deadline{e.Deadline, sl})
 		}
 	}
-	sl.cur.Store(e)
+	s.replaceLocked(sl, e)
 	m.ordinal++
 	m.dirty.add(sl, len(e.value))
 	m.events = append(m.events, Event{Key: sl.key, Entry: e, Time: m.time})

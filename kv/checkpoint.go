@@ -68,7 +68,7 @@ func (s *State) Freeze() (*Checkpoint, error) {
 		case sl.durable != Locator{}:
 			c.dropped = append(c.dropped, sl)
 		default:
-			delete(m.dirty.gone, key)
+			s.letGoLocked(key)
 		}
 	}
 	m.dirty.number++
@@ -163,6 +163,12 @@ func (c *Checkpoint) Commit() {
 	for i, sl := range c.olds {
 		sl.durable = c.records[i].Locator()
 	}
+	written := c.olds
+	c.commit()
+	c.state.enter(written...)
+}
+
+func (c *Checkpoint) commit() {
 	s := c.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,11 +176,20 @@ func (c *Checkpoint) Commit() {
 	for _, sl := range c.dropped {
 		sl.durable = Locator{}
 		if m.dirty.gone[sl.key] == sl {
-			delete(m.dirty.gone, sl.key)
+			s.letGoLocked(sl.key)
 		}
 	}
 	m.idem.saved = c.meta.IdemNext
+	s.committed.Store(uint64(c.meta.At.Rev))
 	c.endLocked()
+}
+
+// letGoLocked forgets a slot that has left map and index and that no record
+// names.
+func (s *State) letGoLocked(key string) {
+	m := &s.mu.machine
+	delete(m.dirty.gone, key)
+	m.table -= slotCost(key)
 }
 
 // Abort says that nothing was written: all of it goes to the next checkpoint.

@@ -6,6 +6,7 @@ import "sync/atomic"
 // concurrent use. A key that was deleted has an entry too, its tombstone,
 // until the tombstone's window has passed.
 type Entry struct {
+	// value is the value or, if cold is set, what is left of it: see appendCold.
 	value string
 	// prev is the version before this one, kept while a reader may need it.
 	prev atomic.Pointer[Entry]
@@ -21,6 +22,9 @@ type Entry struct {
 
 	ordinal uint32
 	kind    entryKind
+	// tier is where the value lies, or lay before it was read for one reader.
+	tier Tier
+	cold bool
 }
 
 type entryKind uint8
@@ -32,11 +36,22 @@ const (
 	kindLease
 )
 
-// Value returns the value's bytes. It shares memory with the entry.
-func (e *Entry) Value() string { return e.value }
+// Value returns the value's bytes. It shares memory with the entry. It panics if
+// the entry is cold: whoever may meet such entries resolves them first.
+func (e *Entry) Value() string {
+	if e.cold {
+		panic("kv: the value of a cold entry was not resolved")
+	}
+	return e.value
+}
 
 // Size returns the length of the value in bytes.
-func (e *Entry) Size() int { return len(e.value) }
+func (e *Entry) Size() int {
+	if e.cold {
+		return e.coldSize()
+	}
+	return len(e.value)
+}
 
 // Deleted reports whether e is a tombstone.
 func (e *Entry) Deleted() bool { return e.kind != kindPut }
@@ -73,6 +88,11 @@ type slot struct {
 	durable Locator
 	// dirty is the number of the checkpoint that will write this slot.
 	dirty uint32
+	// access says how often the key was read of late, and in which list it is.
+	access access
+	// newer and older are the neighbours in that list; they belong to the holder
+	// of residents' lock.
+	newer, older *slot
 }
 
 // A Locator names the durable record of one version: its revision and its

@@ -22,6 +22,7 @@ func (s *State) Load(meta Meta) *Loader {
 	m.rev, m.floor, m.params = meta.At.Rev, meta.Floor, meta.Params
 	m.idem.first, m.idem.next, m.idem.saved = meta.IdemFirst, meta.IdemFirst, meta.IdemNext
 	s.epoch.Store(uint32(meta.At.Epoch))
+	s.committed.Store(uint64(meta.At.Rev))
 	return &Loader{state: s, meta: meta}
 }
 
@@ -44,6 +45,7 @@ func (l *Loader) Add(r Record) (old Locator, alive bool, err error) {
 			return old, false, nil
 		}
 		sl = &slot{key: r.Key}
+		m.table += slotCost(sl.key)
 		s.shard(sl.key).Store(sl.key, sl)
 		l.slots = append(l.slots, sl)
 	} else {
@@ -51,12 +53,14 @@ func (l *Loader) Add(r Record) (old Locator, alive bool, err error) {
 		l.uncount(sl)
 	}
 	if forgotten {
-		sl.cur.Store(r.Entry) // a deletion at or below the floor, like all before it
+		// A deletion at or below the floor, like all before it.
+		s.memory.swap(sl.cur.Swap(r.Entry), r.Entry)
 		s.shard(sl.key).Delete(sl.key)
+		m.table -= slotCost(sl.key)
 		return old, false, nil
 	}
-	before := sl.cur.Load()
-	sl.cur.Store(r.Entry)
+	before := sl.cur.Swap(r.Entry)
+	s.memory.swap(before, r.Entry)
 	sl.durable = at
 	if before != nil && before.Deleted() {
 		m.tombs.replaced()
@@ -72,7 +76,8 @@ func (l *Loader) Add(r Record) (old Locator, alive bool, err error) {
 func (l *Loader) count(sl *slot) {
 	m, e := &l.state.mu.machine, sl.cur.Load()
 	m.keys++
-	m.bytes += int64(len(sl.key) + len(e.value))
+	m.bytes += int64(len(sl.key) + e.Size())
+	m.keyBytes += int64(len(sl.key))
 	if e.Deadline != 0 {
 		m.deadlines.Set(deadline{e.Deadline, sl})
 	}
@@ -84,7 +89,8 @@ func (l *Loader) uncount(sl *slot) {
 		return
 	}
 	m.keys--
-	m.bytes -= int64(len(sl.key) + len(e.value))
+	m.bytes -= int64(len(sl.key) + e.Size())
+	m.keyBytes -= int64(len(sl.key))
 	if e.Deadline != 0 {
 		m.deadlines.Delete(deadline{e.Deadline, sl})
 	}
@@ -110,6 +116,7 @@ func (l *Loader) Done() error {
 	if m.idem.next != l.meta.IdemNext {
 		return fmt.Errorf("%w: idempotency records %d to %d are missing", ErrDamaged, m.idem.next, l.meta.IdemNext)
 	}
+	s.enter(l.slots...)
 	slices.SortFunc(l.slots, func(a, b *slot) int { return strings.Compare(a.key, b.key) })
 	for _, sl := range l.slots {
 		if s.slot(sl.key) == sl {
@@ -120,4 +127,15 @@ func (l *Loader) Done() error {
 	m.reset = true
 	s.publishLocked()
 	return nil
+}
+
+// ColdBytes returns how many bytes of a checkpoint, the oldest records first, are
+// to be loaded cold so that the state stays within StateOptions.MemoryMax: of
+// records that live in it, which take bytes in all.
+func (l *Loader) ColdBytes(records, bytes int64) int64 {
+	most := l.state.opts.MemoryMax
+	if most == 0 {
+		return 0
+	}
+	return max(0, bytes-max(0, most-records*entryOverhead))
 }

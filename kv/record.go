@@ -23,7 +23,7 @@ import (
 //	uint32   CRC-32C of revision, ordinal and all of the above, little-endian
 const (
 	recordVersion = 1
-	hashSize      = 16
+	hashSize      = HashSize
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -46,9 +46,10 @@ func (r Record) AppendTo(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(e.Deadline))
 	b = appendText(b, r.Key)
 	if !e.Deleted() {
-		hash := sha256.Sum256([]byte(e.value))
+		value := e.Value()
+		hash := sha256.Sum256([]byte(value))
 		b = append(b, hash[:hashSize]...)
-		b = appendText(b, e.value)
+		b = appendText(b, value)
 	}
 	return binary.LittleEndian.AppendUint32(b, recordSum(e.locator(), b[start:]))
 }
@@ -63,8 +64,55 @@ func recordSum(at Locator, b []byte) uint32 {
 // ParseRecord reads what AppendTo wrote for the record at. Key and value are
 // copied out of b. It fails with an error that matches ErrDamaged.
 func ParseRecord(at Locator, b []byte) (Record, error) {
-	damaged := func(why string) (Record, error) {
-		return Record{}, fmt.Errorf("%w: record %d.%d: %s", ErrDamaged, at.Rev, at.Ordinal, why)
+	r, hash, value, err := parseRecord(at, b)
+	if err != nil || r.Entry.Deleted() {
+		return r, err
+	}
+	if sum := sha256.Sum256(value); !bytes.Equal(sum[:hashSize], hash) {
+		return Record{}, badRecord(at, "value hash mismatch")
+	}
+	r.Entry.value = string(value)
+	return r, nil
+}
+
+// ParseColdRecord is ParseRecord for an entry whose value is to stay on disk,
+// unless it is smaller than DefaultColdMin. A value that stays there is covered by
+// the record's checksum only.
+func ParseColdRecord(at Locator, b []byte) (Record, error) {
+	r, hash, value, err := parseRecord(at, b)
+	if err == nil && len(value) < DefaultColdMin {
+		return ParseRecord(at, b)
+	}
+	if err == nil && !r.Entry.Deleted() {
+		r.Entry.value, r.Entry.tier, r.Entry.cold = coldForm(hash, len(value), ""), TierDisk, true
+	}
+	return r, err
+}
+
+// ParseValue returns the value in the durable record that ref names. It fails
+// with an error that matches ErrDamaged if the bytes are not that record's.
+func (ref ColdRef) ParseValue(b []byte) (string, error) {
+	r, hash, value, err := parseRecord(ref.At, b)
+	switch {
+	case err != nil:
+		return "", err
+	case r.Key != ref.Key || r.Entry.Deleted():
+		return "", badRecord(ref.At, fmt.Sprintf("it is not the value of key %.80q", ref.Key))
+	case len(value) != ref.Size || !bytes.Equal(hash, ref.Hash[:]):
+		return "", badRecord(ref.At, "it holds another value")
+	}
+	return string(value), nil
+}
+
+func badRecord(at Locator, why string) error {
+	return fmt.Errorf("%w: record %d.%d: %s", ErrDamaged, at.Rev, at.Ordinal, why)
+}
+
+// parseRecord reads a record but for its value, which it returns with its hash;
+// both share memory with b.
+func parseRecord(at Locator, b []byte) (r Record, hash, value []byte, err error) {
+	damaged := func(why string) (Record, []byte, []byte, error) {
+		return Record{}, nil, nil, badRecord(at, why)
 	}
 	if len(b) < 6 {
 		return damaged("too short")
@@ -84,14 +132,10 @@ func ParseRecord(at Locator, b []byte) (Record, error) {
 		return damaged("malformed")
 	}
 	if !e.Deleted() {
-		hash, value := d.bytes(hashSize), d.blob()
-		e.value = string(value)
-		if sum := sha256.Sum256(value); !bytes.Equal(sum[:hashSize], hash) {
-			return damaged("value hash mismatch")
-		}
+		hash, value = d.bytes(hashSize), d.blob()
 	}
 	if d.bad || len(d.b) != 0 {
 		return damaged("malformed")
 	}
-	return Record{Key: strings.Clone(key), Entry: e}, nil
+	return Record{Key: strings.Clone(key), Entry: e}, hash, value, nil
 }

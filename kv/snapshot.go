@@ -239,7 +239,7 @@ func (n *snapshots) heldBytes() (sum int64) {
 }
 
 // size returns what the version takes, in bytes.
-func (k keptVersion) size() int64 { return int64(len(k.entry.value)) + entryOverhead/2 }
+func (k keptVersion) size() int64 { return k.entry.cost() + entryOverhead/2 }
 
 // unlink takes the version out of its key's chain. Its own link stays, for
 // readers of older versions that are just passing through.

@@ -32,6 +32,14 @@ type StateOptions struct {
 	// SnapshotBytes bounds the memory of versions kept for snapshots only; 256
 	// MiB.
 	SnapshotBytes int64
+	// Cold reads the values that are not in memory; nil if there are none.
+	Cold ColdReader
+	// ColdMin is the size in bytes below which a value always stays in memory;
+	// DefaultColdMin.
+	ColdMin int
+	// MemoryMax is how many bytes the state is to take: what is loaded or fetched
+	// beyond stays cold. What is written is bounded by a Gate. 0 is no bound.
+	MemoryMax int64
 }
 
 func (o StateOptions) withDefaults() StateOptions {
@@ -49,6 +57,9 @@ func (o StateOptions) withDefaults() StateOptions {
 	}
 	if o.SnapshotBytes == 0 {
 		o.SnapshotBytes = 256 << 20
+	}
+	if o.ColdMin == 0 {
+		o.ColdMin = DefaultColdMin
 	}
 	return o
 }
@@ -73,6 +84,15 @@ type State struct {
 	now     atomic.Int64
 	applied atomic.Uint64
 
+	// committed is the revision of the last committed checkpoint: it holds the
+	// newest version of a key if that is not newer. It is stored under the apply
+	// lock.
+	committed atomic.Uint64
+	residents residents
+	memory    memory
+	flights   flights
+	reads     [TierCount]*xsync.Counter
+
 	// mu is the apply lock: it is held while an entry is applied and while a
 	// snapshot is opened or closed.
 	mu struct {
@@ -96,8 +116,11 @@ type machine struct {
 	snaps     snapshots
 	dirty     dirtySet
 
-	keys  int
-	bytes int64
+	// keys counts the keys that exist; bytes are those of their keys and values,
+	// keyBytes those of the keys alone, table what keys and metadata take.
+	keys            int
+	bytes, keyBytes int64
+	table           int64
 
 	// The rest lives for one entry.
 	reset   bool
@@ -114,6 +137,9 @@ func NewState(opts StateOptions) *State {
 	per := s.opts.Presize/shardCount + 1
 	for i := range s.shards {
 		s.shards[i] = xsync.NewMapOf[string, *slot](xsync.WithPresize(per))
+	}
+	for i := range s.reads {
+		s.reads[i] = xsync.NewCounter()
 	}
 	m := &s.mu.machine
 	m.order = *btree.NewMap[string, *slot](indexDegree)
@@ -134,9 +160,15 @@ func (s *State) slot(key string) *slot {
 	return sl
 }
 
-// Get returns the newest published version of key, nil if there is none, and
-// the position that it was read at.
+// Get returns the newest published version of key, nil if it is absent, and
+// the position that it was read at. The version may be cold: see Read.
 func (s *State) Get(key string) (*Entry, Position) {
+	_, e, at := s.find(key)
+	return e, at
+}
+
+// find is Get, and returns the key's slot too.
+func (s *State) find(key string) (*slot, *Entry, Position) {
 	for {
 		at := s.Position()
 		sl := s.slot(key)
@@ -149,9 +181,9 @@ func (s *State) Get(key string) (*Entry, Position) {
 			continue
 		}
 		if e == nil || e.Deleted() {
-			return nil, at
+			return sl, nil, at
 		}
-		return e, at
+		return sl, e, at
 	}
 }
 
@@ -244,6 +276,7 @@ func (s *State) publishLocked() {
 	s.unlinkLocked()
 	s.forgetLocked()
 	s.boundSnapshotsLocked()
+	s.countMemoryLocked()
 }
 
 // runLocked decodes and runs the next command.

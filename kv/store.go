@@ -23,6 +23,7 @@ type Store struct {
 	state  *State
 	log    Log
 	limits Limits
+	gate   Gate // nil for none
 }
 
 // NewStore returns a store of state, which log applies to.
@@ -44,13 +45,13 @@ func (s *Store) Now() int64 { return s.log.Now() }
 func (s *Store) Barrier(ctx context.Context) error { return s.log.ReadBarrier(ctx) }
 
 // Get returns the newest version of key, nil if it is absent, and the position
-// of the read, which is linearizable. It fails as Log.ReadBarrier does.
+// of the read, which is linearizable. It has its value, wherever that was. Get
+// fails as Log.ReadBarrier and State.Read do.
 func (s *Store) Get(ctx context.Context, key string) (*Entry, Position, error) {
 	if err := s.log.ReadBarrier(ctx); err != nil {
 		return nil, Position{}, err
 	}
-	e, at := s.state.Get(key)
-	return e, at, nil
+	return s.state.Read(ctx, key)
 }
 
 // Snapshot opens a snapshot that shows every write acknowledged before the
@@ -62,8 +63,9 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 	return s.state.Snapshot()
 }
 
-// Do runs c and returns its result. It fails as Command.Validate and
-// Log.Propose do. A command that can change nothing takes no place in the log.
+// Do runs c and returns its result, whose entries have their values. It fails as
+// Command.Validate and Log.Propose do, and with ErrMemoryFull. A command that can
+// change nothing takes no place in the log; it fails as State.Read does.
 func (s *Store) Do(ctx context.Context, c *Command) (Result, error) {
 	if err := c.Validate(s.limits); err != nil {
 		return Result{}, err
@@ -71,7 +73,14 @@ func (s *Store) Do(ctx context.Context, c *Command) (Result, error) {
 	if c.ReadOnly() {
 		return s.read(ctx, c)
 	}
-	return s.log.Propose(ctx, c)
+	if err := s.admit(ctx, c); err != nil {
+		return Result{}, err
+	}
+	r, err := s.log.Propose(ctx, c)
+	if err == nil {
+		s.warm(ctx, c, &r)
+	}
+	return r, err
 }
 
 // read runs a command of gets only against a snapshot.
@@ -91,8 +100,11 @@ func (s *Store) read(ctx context.Context, c *Command) (Result, error) {
 			r.Outcome, ops = ElseRan, c.Else
 		}
 	}
-	for i := range ops {
-		r.Ops = append(r.Ops, OpResult{Entry: snap.Get(ops[i].Key)})
+	if err := r.resolveCurrent(ctx, c, snap); err != nil {
+		return r, err
+	}
+	if r.Ops, err = s.readGets(ctx, snap, ops); err != nil {
+		return r, err
 	}
 	return r, snap.Err()
 }

@@ -102,6 +102,7 @@ func (s *State) insertLocked(key string, e *Entry) {
 		delete(m.dirty.gone, key)
 	} else {
 		sl = &slot{key: strings.Clone(key)}
+		m.table += slotCost(key)
 	}
 	s.installLocked(sl, e)
 	s.shard(sl.key).Store(sl.key, sl)

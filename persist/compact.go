@@ -29,6 +29,9 @@ func (db *DB) compact(ctx context.Context) (*boltFile, error) {
 		return nil, err
 	}
 	defer db.release()
+	if err := db.rescue(ctx); err != nil {
+		return nil, err
+	}
 	temp := filepath.Join(db.dir, checkpointTemp)
 	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err

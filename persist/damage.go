@@ -1,6 +1,10 @@
 package persist
 
-import "fmt"
+import (
+	"fmt"
+
+	"keywatch/kv"
+)
 
 // DamageError is returned when a file holds something that no crash can have
 // left there: what was acknowledged once can no longer be read. Nothing has been
@@ -16,6 +20,9 @@ type DamageError struct {
 func (e *DamageError) Error() string {
 	return fmt.Sprintf("%s is damaged at byte %d: %s; %s", e.File, e.Offset, e.Reason, e.Remedy)
 }
+
+// Is makes a DamageError match kv.ErrDamaged.
+func (e *DamageError) Is(target error) bool { return target == kv.ErrDamaged }
 
 // remedy is the advice for every damage of the log and the stable store: neither
 // can be repaired without giving up acknowledged writes.

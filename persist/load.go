@@ -90,11 +90,11 @@ func (db *DB) load(h *header, l *kv.Loader) error {
 	// batches carries records; the reader closes it after it has sent its error.
 	batches, failed := make(chan []loaded, loadDepth), make(chan error, 1)
 	stop := make(chan struct{}) // closed to end the reader early
-	file := db.file.Load()
+	file, cold := db.file.Load(), h.coldBytes(l)
 	go func() {
 		defer close(batches)
 		failed <- file.read(func(tx *bolt.Tx) error {
-			return readRecords(tx, h, func(b []loaded) bool {
+			return readRecords(tx, h, cold, func(b []loaded) bool {
 				select {
 				case batches <- b:
 					return true
@@ -193,12 +193,32 @@ func (c *census) check() error {
 	return nil
 }
 
+// coldBytes returns how many bytes, the oldest records first, are to be loaded without
+// values, so that what stays in memory is within its bound.
+func (h *header) coldBytes(l *kv.Loader) int64 {
+	var all, live int64
+	for i := range h.ranges {
+		all += h.ranges[i].all.bytes
+		live += h.ranges[i].live.bytes
+	}
+	cold := l.ColdBytes(h.live(), live)
+	if cold > 0 {
+		cold += all - live // which lies among the live
+	}
+	return cold
+}
+
 // readRecords reads all records in order and hands them over in batches, until give
-// returns false.
-func readRecords(tx *bolt.Tx, h *header, give func([]loaded) bool) error {
+// returns false. The first cold bytes of them come without values.
+func readRecords(tx *bolt.Tx, h *header, cold int64, give func([]loaded) bool) error {
 	b := make([]loaded, 0, loadBatch)
 	for i := range h.ranges {
-		err := readRange(tx, &h.ranges[i], func(r kv.Record, bytes int) bool {
+		parse := kv.ParseRecord
+		if cold > 0 {
+			parse = kv.ParseColdRecord
+		}
+		cold -= h.ranges[i].all.bytes
+		err := readRange(tx, &h.ranges[i], parse, func(r kv.Record, bytes int) bool {
 			b = append(b, loaded{r, int64(bytes), i})
 			if len(b) < loadBatch {
 				return true
@@ -216,7 +236,7 @@ func readRecords(tx *bolt.Tx, h *header, give func([]loaded) bool) error {
 }
 
 // readRange reads the records of one range, until give returns false, and checks them.
-func readRange(tx *bolt.Tx, r *revRange, give func(r kv.Record, bytes int) bool) error {
+func readRange(tx *bolt.Tx, r *revRange, parse func(kv.Locator, []byte) (kv.Record, error), give func(r kv.Record, bytes int) bool) error {
 	bucket := r.bucket(tx)
 	if bucket == nil {
 		return fmt.Errorf("bucket of revisions %d to %d is missing", r.first, r.last)
@@ -228,7 +248,7 @@ func readRange(tx *bolt.Tx, r *revRange, give func(r kv.Record, bytes int) bool)
 		if !ok || at.Rev < r.first || at.Rev > r.last || len(v) == 0 {
 			return fmt.Errorf("record %x does not belong to revisions %d to %d", k, r.first, r.last)
 		}
-		rec, err := kv.ParseRecord(at, v[1:])
+		rec, err := parse(at, v[1:])
 		if err != nil {
 			return fmt.Errorf("revisions %d to %d: %w", r.first, r.last, err)
 		}

@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,6 +47,10 @@ type Options struct {
 	// ImageTimeout bounds how long a backup or a snapshot being sent holds its view
 	// of the file, because nothing it sees is used again meanwhile.
 	ImageTimeout time.Duration
+	// Rescue is called before dead records are dropped; those of versions that a
+	// reader may still ask for are to be read now. While it fails none is dropped.
+	// nil is for a state whose values are all in memory.
+	Rescue func(ctx context.Context) error
 
 	// before and after are called around the commit of each transaction, with its
 	// kind; an error of before undoes it. Tests use them.
@@ -108,9 +113,11 @@ type DB struct {
 	// busy holds one token; whoever has taken it may change the checkpoint file: the
 	// one who writes a checkpoint, Compact, or Close. The fields below are theirs.
 	busy chan struct{}
-	gen  uint64 // last generation given out
-	torn bool   // a failed checkpoint left something behind
-	lost error  // a failed write made the file's state unknown
+	// reading holds a token for each read of a cold value that is under way.
+	reading chan struct{}
+	gen     uint64 // last generation given out
+	torn    bool   // a failed checkpoint left something behind
+	lost    error  // a failed write made the file's state unknown
 
 	// closing is closed by Close: work under way is given up.
 	closing chan struct{}
@@ -140,7 +147,7 @@ func Open(dir string, opts Options) (*DB, error) {
 	}
 	db := &DB{
 		dir: dir, opts: opts, log: opts.Logger, lock: lock,
-		busy: make(chan struct{}, 1), closing: make(chan struct{}),
+		busy: make(chan struct{}, 1), reading: make(chan struct{}, maxReading()), closing: make(chan struct{}),
 	}
 	db.busy <- struct{}{}
 	db.images.open = make(map[*Image]struct{})

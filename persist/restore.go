@@ -221,7 +221,7 @@ func renewHeader(h *header, opts RestoreOptions) (*header, error) {
 func checkRecords(f *boltFile, h *header) error {
 	path := f.file.Name()
 	return asDamage(path, f.read(func(tx *bolt.Tx) error {
-		err := readRecords(tx, h, func([]loaded) bool { return true })
+		err := readRecords(tx, h, 0, func([]loaded) bool { return true })
 		if err != nil {
 			return err
 		}

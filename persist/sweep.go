@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,6 +19,9 @@ const leastSweep = 64 << 20
 // of which written bytes are new; what it cannot do is left to the next one.
 func (db *DB) tidy(written int64) {
 	err := db.trim(db.file.Load())
+	if err == nil {
+		err = db.rescue(context.Background())
+	}
 	if err == nil {
 		err = db.sweep(max(leastSweep, 4*written))
 	}

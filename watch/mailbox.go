@@ -31,6 +31,9 @@ type cursor struct {
 type mailbox struct {
 	// wake carries a token when there is something to look at; nobody closes it.
 	wake chan struct{}
+	// waker is told the same, of owner, where it is set.
+	waker Waker
+	owner *Watcher
 
 	mu struct {
 		sync.Mutex
@@ -55,6 +58,10 @@ func newMailbox() *mailbox {
 }
 
 func (b *mailbox) ring() {
+	if b.waker != nil {
+		b.waker.Wake(b.owner)
+		return
+	}
 	select {
 	case b.wake <- struct{}{}:
 	default:

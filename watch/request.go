@@ -70,6 +70,14 @@ type Request struct {
 	Interval time.Duration
 	// Progress takes the place of Options.Progress, if not 0.
 	Progress time.Duration
+	// Waker is told when Poll has something to return; nil where Next is used.
+	Waker Waker
+}
+
+// A Waker is told that a watcher has something to look at. Wake is called with
+// locks of the hub held: it may not wait, and not call back.
+type Waker interface {
+	Wake(w *Watcher)
 }
 
 func (r *Request) validate(maxNames int) error {

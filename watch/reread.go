@@ -46,11 +46,20 @@ func (w *Watcher) openView() {
 // goes on along the ring, from the snapshot's revision.
 func (w *Watcher) readView() {
 	start, size, more := len(w.out), 0, true
+	var cold coldWaiter
+	defer cold.stop()
 	for size < batchBytes {
 		var key string
 		var e *kv.Entry
 		if key, e, more = w.pull(); !more {
 			break
+		}
+		e, err := cold.resolve(w, key, e)
+		if err != nil {
+			clear(w.out[start:])
+			w.out = w.out[:0]
+			w.unreachable(err)
+			return
 		}
 		m := Message{Kind: Put, Key: key, Entry: e, Time: w.view.Time(), form: w.form}
 		if e.Deleted() {

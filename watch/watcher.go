@@ -95,6 +95,7 @@ func newWatcher(h *Hub, r *Request) *Watcher {
 	if r.Mode == Keys {
 		w.form = withoutValue
 	}
+	w.mail.waker, w.mail.owner = r.Waker, w
 	w.place.Store(h.ring.mark().next)
 	return w
 }
@@ -172,6 +173,57 @@ func (w *Watcher) Next(ctx context.Context) ([]Message, error) {
 			return nil, err
 		}
 	}
+}
+
+// A Scratch holds what Poll returns, so that idle watchers need not. The zero
+// value is ready. One is enough for many watchers, one at a time.
+type Scratch struct {
+	out []Message
+}
+
+// Poll is Next for those who must not wait: it returns what there is to tell,
+// after a bounded piece of work. Without messages, again is when to ask again,
+// even if the watch's Waker is not called before; it is not after now if there
+// is more to do at once. The messages belong to s: they are valid until s is
+// used again. It fails as Next does.
+func (w *Watcher) Poll(s *Scratch, now time.Time) (messages []Message, again time.Time, err error) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	clear(s.out)
+	w.out = s.out[:0]
+	defer func() { s.out, w.out = w.out, nil }()
+	if err := w.alive(context.Background()); err != nil {
+		return nil, now, err
+	}
+	w.step()
+	if len(w.out) == 0 {
+		if again = w.due(now); !again.Equal(w.sent.Add(w.heartbeat)) || again.After(now) {
+			return nil, again, nil
+		}
+		w.progress()
+	}
+	w.count()
+	return w.out, now, nil
+}
+
+// due returns when there is something to do, now at the earliest.
+func (w *Watcher) due(now time.Time) time.Time {
+	hold := w.hold()
+	if len(w.refs) > 0 || hold == 0 && w.phase != following || w.phase == restarting || w.phase == reading {
+		return now
+	}
+	due := w.sent.Add(w.heartbeat)
+	if held := now.Add(hold); hold > 0 && held.Before(due) {
+		return held
+	}
+	return due
+}
+
+// Heavy reports whether the next Poll may read much of the state.
+func (w *Watcher) Heavy() bool {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	return w.phase == restarting || w.phase == reading
 }
 
 // alive returns why Next cannot go on, if so.

@@ -106,7 +106,7 @@ var codes = []codeRow{
 	{CodeStarting, 503, 3103, []error{kv.ErrStarting}},
 	{CodeStopping, 503, 1012, []error{kv.ErrStopping, watch.ErrClosed}},
 	{CodeMemoryFull, 503, 3103, []error{kv.ErrMemoryFull, kv.ErrSnapshotLost}},
-	{CodeTierUnavailable, 503, 3103, nil},
+	{CodeTierUnavailable, 503, 3103, []error{kv.ErrTierUnavailable}},
 	{CodeOutcomeUnknown, 504, 3104, []error{kv.ErrOutcomeUnknown, context.DeadlineExceeded, context.Canceled}},
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"keywatch/kv"
@@ -127,11 +128,19 @@ func (o *getOptions) unchanged(e *kv.Entry, at kv.Position) bool {
 // read returns the newest version of the key, nil if it is absent.
 func (r *request) read(local bool) (*kv.Entry, kv.Position, error) {
 	if local {
-		e, at := r.s.opts.Store.State().Get(r.key)
-		return e, at, nil
+		e, at, err := r.s.opts.Store.State().Read(r.patience(), r.key)
+		return e, at, coldError(err)
 	}
 	e, at, err := r.s.opts.Store.Get(r.patience(), r.key)
 	return e, at, readError(err)
+}
+
+// coldError tells a local read that was given up from any other failure.
+func coldError(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w: %w", kv.ErrTierUnavailable, err)
+	}
+	return err
 }
 
 // readError tells a read that was given up from a write whose fate is unknown.
@@ -148,7 +157,7 @@ func (r *request) show(e *kv.Entry, at kv.Position, asJSON bool) {
 	r.etag(at.Epoch, e.Mod)
 	r.number(nameVersion, e.Version)
 	r.number(nameCreateRev, uint64(e.Create))
-	r.header(nameTier, valueMemory)
+	r.header(nameTier, tierNames[e.Tier()])
 	var now int64
 	if e.Deadline != 0 {
 		now = r.s.opts.Store.Now()

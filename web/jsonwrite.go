@@ -83,7 +83,8 @@ func appendEntryFields(b []byte, key string, e *kv.Entry, now int64, value bool)
 	if ttl := e.TTL(now); ttl != 0 {
 		b = appendNumber(append(b, ','), "ttl_ms", uint64(ttl))
 	}
-	return append(b, `,"tier":"memory"`...)
+	b = append(b, `,"tier":"`...)
+	return append(append(b, e.Tier().String()...), '"')
 }
 
 // appendNumber appends the field name with the value n.

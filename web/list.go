@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"context"
 	"encoding/base64"
 	"io"
 	"iter"
@@ -47,8 +49,8 @@ func (r *request) list() error {
 		return nil
 	}
 	defer snap.Close()
-	r.out = appendPage(r.out[:0], &opts, snap, r.s.opts.Store.Now())
-	if err := snap.Err(); err != nil {
+	r.out, err = appendPage(r.patience(), r.out[:0], &opts, snap, r.s.opts.Store.Now())
+	if err := cmp.Or(snap.Err(), coldError(err)); err != nil {
 		return err
 	}
 	r.json(200)
@@ -121,7 +123,7 @@ func (r *request) snapshot(local bool) (*kv.Snapshot, error) {
 }
 
 // appendPage appends one page. now is the log time that TTLs count from.
-func appendPage(b []byte, o *listOptions, snap *kv.Snapshot, now int64) []byte {
+func appendPage(ctx context.Context, b []byte, o *listOptions, snap *kv.Snapshot, now int64) ([]byte, error) {
 	b = append(b, `{"entries":[`...)
 	n, last, more := 0, "", false
 	for key, e := range snap.Scan(o.prefix, o.after) {
@@ -132,6 +134,10 @@ func appendPage(b []byte, o *listOptions, snap *kv.Snapshot, now int64) []byte {
 		if n > 0 {
 			b = append(b, ',')
 		}
+		e, err := o.resolve(ctx, snap, key, e)
+		if err != nil {
+			return b, err
+		}
 		b = appendEntry(b, key, e, now, !o.keysOnly)
 		n, last = n+1, key
 	}
@@ -141,14 +147,22 @@ func appendPage(b []byte, o *listOptions, snap *kv.Snapshot, now int64) []byte {
 		b = append(appendCursor(b, last), '"')
 	}
 	b = appendPosition(append(b, ','), snap.Position())
-	return append(b, '}')
+	return append(b, '}'), nil
+}
+
+// resolve returns e with its value, unless the list shows none.
+func (o *listOptions) resolve(ctx context.Context, snap *kv.Snapshot, key string, e *kv.Entry) (*kv.Entry, error) {
+	if o.keysOnly {
+		return e, nil
+	}
+	return snap.Resolve(ctx, key, e)
 }
 
 // streamList answers with every entry of one snapshot, which it closes, as
 // lines of JSON; the position is the last line. A body that ends without it was
 // cut off.
 func (r *request) streamList(o *listOptions, snap *kv.Snapshot) {
-	l := &listReader{opts: *o, snap: snap, now: r.s.opts.Store.Now()}
+	l := &listReader{opts: *o, life: r.s.life, snap: snap, now: r.s.opts.Store.Now()}
 	l.next, l.stop = iter.Pull2(snap.Scan(o.prefix, ""))
 	r.f.Response.Header.SetContentTypeBytes(typeNDJSON)
 	r.f.Response.SetBodyStream(l, -1)
@@ -157,6 +171,7 @@ func (r *request) streamList(o *listOptions, snap *kv.Snapshot) {
 // A listReader produces the lines of a list as they are sent.
 type listReader struct {
 	opts listOptions
+	life context.Context
 	snap *kv.Snapshot
 	now  int64
 	next func() (string, *kv.Entry, bool)
@@ -192,6 +207,10 @@ func (l *listReader) fill() error {
 	for len(l.buf) < linesAhead && !l.done {
 		key, e, ok := l.next()
 		if ok {
+			e, err := l.opts.resolve(l.life, l.snap, key, e)
+			if err != nil {
+				return err
+			}
 			l.buf = append(appendEntry(l.buf, key, e, l.now, !l.opts.keysOnly), '\n')
 			continue
 		}

@@ -36,7 +36,7 @@ var (
 	valueVary    = []byte("Accept, Origin")
 	valueNosniff = []byte("nosniff")
 	valueSandbox = []byte("sandbox")
-	valueMemory  = []byte("memory")
+	tierNames    = [kv.TierCount][]byte{[]byte("memory"), []byte("disk"), []byte("object")}
 	valueTrue    = []byte("true")
 
 	typeProblem = []byte("application/problem+json")

@@ -31,9 +31,13 @@ func (r *request) await(o *getOptions, at kv.Position) (*kv.Entry, kv.Position, 
 			return nil, at, err
 		}
 		// What a watcher is told of can be read here already.
-		e, now := r.s.opts.Store.State().Get(r.key)
-		if !o.unchanged(e, now) || ctx.Err() != nil {
-			return e, now, nil
+		state := r.s.opts.Store.State()
+		if e, now := state.Get(r.key); o.unchanged(e, now) && ctx.Err() == nil {
+			continue
+		}
+		e, now, err := state.Read(r.patience(), r.key)
+		if err != nil || !o.unchanged(e, now) || ctx.Err() != nil {
+			return e, now, coldError(err)
 		}
 	}
 }

@@ -1,0 +1,148 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/watch"
+)
+
+const (
+	// memoryPoll is how often memory is looked at where nobody asks for it.
+	memoryPoll = 100 * time.Millisecond
+	// admitWait is how long a writer waits for room.
+	admitWait = time.Second
+	// memorySpare is the part of the limit that is kept free: one in memorySpare.
+	// Eviction begins there, writers are held back only at the limit.
+	memorySpare = 16
+	// dirtyShare is the part of the limit, one in dirtyShare, that may be written
+	// before a checkpoint is due, however large checkpoints may be otherwise.
+	dirtyShare = 8
+)
+
+// A memory keeps what a state and its hub hold below a limit: it evicts, asks
+// for checkpoints, and holds writers back. It is safe for concurrent use.
+type memory struct {
+	limit int64
+	state *kv.State
+	hub   *watch.Hub
+	// hurry asks for a checkpoint now; it does not wait.
+	hurry func()
+	// wake carries a token when memory may be short; nobody closes it.
+	wake chan struct{}
+	stop <-chan struct{}
+	mu   struct {
+		sync.Mutex
+		// room is closed, and replaced, when something was evicted.
+		room chan struct{}
+	}
+	waited, refused atomic.Uint64
+}
+
+func newMemory(limit int64, stop <-chan struct{}, hurry func()) *memory {
+	m := &memory{limit: limit, stop: stop, hurry: hurry, wake: make(chan struct{}, 1)}
+	m.mu.room = make(chan struct{})
+	return m
+}
+
+// used returns what counts against the limit.
+func (m *memory) used() int64 { return m.state.Used() + m.hub.Memory() }
+
+// over returns by how many bytes use exceeds the mark where eviction begins.
+func (m *memory) over() int64 { return m.used() - (m.limit - m.limit/memorySpare) }
+
+// poke has the evictor look if memory is short.
+func (m *memory) poke() {
+	if m.over() <= 0 {
+		return
+	}
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Admit implements kv.Gate.
+func (m *memory) Admit(ctx context.Context, bytes int64) error {
+	if m.over()+bytes <= 0 {
+		return nil
+	}
+	m.poke()
+	if m.fits(bytes) {
+		return nil
+	}
+	m.waited.Add(1)
+	timer := time.NewTimer(admitWait)
+	defer timer.Stop()
+	for {
+		room := m.roomMade()
+		if m.fits(bytes) {
+			return nil
+		}
+		m.poke()
+		select {
+		case <-room:
+		case <-timer.C:
+			m.refused.Add(1)
+			return kv.ErrMemoryFull
+		case <-ctx.Done():
+			m.refused.Add(1)
+			return ctx.Err()
+		case <-m.stop:
+			return kv.ErrStopping
+		}
+	}
+}
+
+func (m *memory) fits(bytes int64) bool { return m.used()+bytes <= m.limit }
+
+// roomMade returns a channel that is closed when something was evicted.
+func (m *memory) roomMade() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.room
+}
+
+func (m *memory) announce() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.mu.room)
+	m.mu.room = make(chan struct{})
+}
+
+// evictLoop evicts until stop is closed.
+func (m *memory) evictLoop() {
+	poll := time.NewTicker(memoryPoll)
+	defer poll.Stop()
+	for {
+		select {
+		case <-m.wake:
+		case <-poll.C:
+		case <-m.stop:
+			return
+		}
+		m.evict()
+	}
+}
+
+// evict makes room until there is enough or nothing left to drop. Then what is
+// left has to be written first.
+func (m *memory) evict() {
+	for over := m.over(); over > 0; over = m.over() {
+		freed := m.state.Evict(over + m.limit/(4*memorySpare))
+		if freed == 0 {
+			m.hurry()
+			return
+		}
+		m.announce()
+	}
+	m.announce() // history shrinks by itself
+}
+
+// dirtyMax returns how much may be written before a checkpoint is due.
+func (m *memory) dirtyMax(checkpointBytes int64) int64 {
+	return min(checkpointBytes, m.limit/dirtyShare)
+}

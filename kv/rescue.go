@@ -1,0 +1,77 @@
+package kv
+
+import (
+	"context"
+	"fmt"
+)
+
+// Rescue fetches the values of cold versions that were replaced and that open
+// snapshots still see. Whoever drops dead records of the checkpoint calls it
+// first, after the last commit: what is replaced later dies only with the next.
+// It fails as a ColdReader does; no record may be dropped then.
+func (s *State) Rescue(ctx context.Context) error {
+	kept := s.keptCold()
+	if len(kept) == 0 {
+		return nil
+	}
+	values := make(map[*Entry]string, len(kept))
+	for _, k := range kept {
+		value, err := s.flights.read(ctx, s.opts.Cold, k.entry.ref(k.slot.key))
+		if err != nil {
+			return fmt.Errorf("fetch what snapshots see of %.80q: %w", k.slot.key, err)
+		}
+		values[k.entry] = value
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.warmKeptLocked(values)
+	return nil
+}
+
+// keptCold returns the cold versions that are linked for snapshots only.
+func (s *State) keptCold() (cold []keptVersion) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.mu.snaps.open {
+		for _, k := range v.kept {
+			if k.entry.cold {
+				cold = append(cold, k)
+			}
+		}
+	}
+	return cold
+}
+
+// warmKeptLocked puts versions with their values in the place of cold ones.
+func (s *State) warmKeptLocked(values map[*Entry]string) {
+	m := &s.mu.machine
+	for _, v := range m.snaps.open {
+		for i := range v.kept {
+			k := &v.kept[i]
+			value, ok := values[k.entry]
+			if !ok {
+				continue
+			}
+			grown := -k.size()
+			k.warm(value)
+			grown += k.size()
+			v.bytes += grown
+			if !v.pinned {
+				m.snaps.bytes += grown
+			}
+		}
+	}
+	s.boundSnapshotsLocked()
+	s.countMemoryLocked()
+}
+
+// warm puts a copy of the version that has its value into its key's chain.
+func (k *keptVersion) warm(value string) {
+	child := k.slot.cur.Load()
+	for child.prev.Load() != k.entry {
+		child = child.prev.Load()
+	}
+	hot := k.entry.with(value, k.entry.tier, false)
+	child.prev.Store(hot)
+	k.entry = hot
+}
