@@ -28,6 +28,7 @@ const (
 	commandBatch  = 1
 	commandPrefix = 2
 	commandSetup  = 3
+	commandRefer  = 4
 )
 
 // The flags of a batch or prefix command.
@@ -102,6 +103,9 @@ func EncodeEntry(now int64, commands ...*Command) []byte {
 }
 
 func appendCommand(b []byte, c *Command) []byte {
+	if c.Refer != nil {
+		return appendRefer(b, c.Refer)
+	}
 	kind := byte(commandBatch)
 	if c.Prefix != nil {
 		kind = commandPrefix

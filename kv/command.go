@@ -94,6 +94,8 @@ type Command struct {
 	HasElse bool
 	Prefix  *string
 	Idem    Idem
+	// Refer, if not nil, is all that the command does.
+	Refer *Refer
 }
 
 // Limits bound a command. The zero value of each field is its default.
@@ -127,6 +129,9 @@ func (l Limits) WithDefaults() Limits {
 // ErrDuplicateKey, ErrBadTTL or ErrBadCommand.
 func (c *Command) Validate(l Limits) error {
 	l = l.WithDefaults()
+	if c.Refer != nil {
+		return c.Refer.Validate()
+	}
 	if c.Prefix != nil {
 		return c.validatePrefix()
 	}
@@ -224,7 +229,7 @@ func (op *Op) validate(l Limits) error {
 // ReadOnly reports whether c can change nothing, whatever its checks say, and
 // so needs no place in the log.
 func (c *Command) ReadOnly() bool {
-	if c.Prefix != nil {
+	if c.Prefix != nil || c.Refer != nil {
 		return false
 	}
 	for _, ops := range [2][]Op{c.Ops, c.Else} {

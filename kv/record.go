@@ -23,7 +23,11 @@ import (
 //	uint32   CRC-32C of revision, ordinal and all of the above, little-endian
 const (
 	recordVersion = 1
-	hashSize      = HashSize
+	// recordReference is the layout of a reference into a segment: after the kind
+	// stand, as uvarints, the version's revision and ordinal; in the place of the
+	// value stand its length (uvarint) and where it lies (text).
+	recordReference = 2
+	hashSize        = HashSize
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -41,11 +45,20 @@ func (r Record) Locator() Locator { return r.Entry.locator() }
 func (r Record) AppendTo(b []byte) []byte {
 	start, e := len(b), r.Entry
 	b = append(b, recordVersion, byte(e.kind))
+	if e.referred() {
+		b[start] = recordReference
+		b = binary.AppendUvarint(b, uint64(e.Mod))
+		b = binary.AppendUvarint(b, uint64(e.ordinal))
+	}
 	b = binary.AppendUvarint(b, uint64(e.Create))
 	b = binary.AppendUvarint(b, e.Version)
 	b = binary.AppendUvarint(b, uint64(e.Deadline))
 	b = appendText(b, r.Key)
-	if !e.Deleted() {
+	if e.referred() {
+		b = append(b, e.value[:HashSize]...)
+		b = binary.AppendUvarint(b, uint64(e.coldSize()))
+		b = appendText(b, e.value[coldHead+recordedSize:])
+	} else if !e.Deleted() {
 		value := e.Value()
 		hash := sha256.Sum256([]byte(value))
 		b = append(b, hash[:hashSize]...)
@@ -65,7 +78,7 @@ func recordSum(at Locator, b []byte) uint32 {
 // copied out of b. It fails with an error that matches ErrDamaged.
 func ParseRecord(at Locator, b []byte) (Record, error) {
 	r, hash, value, err := parseRecord(at, b)
-	if err != nil || r.Entry.Deleted() {
+	if err != nil || r.Entry.Deleted() || r.Entry.referred() {
 		return r, err
 	}
 	if sum := sha256.Sum256(value); !bytes.Equal(sum[:hashSize], hash) {
@@ -83,7 +96,7 @@ func ParseColdRecord(at Locator, b []byte) (Record, error) {
 	if err == nil && len(value) < DefaultColdMin {
 		return ParseRecord(at, b)
 	}
-	if err == nil && !r.Entry.Deleted() {
+	if err == nil && !r.Entry.Deleted() && !r.Entry.referred() {
 		r.Entry.value, r.Entry.tier, r.Entry.cold = coldForm(hash, len(value), ""), TierDisk, true
 	}
 	return r, err
@@ -96,7 +109,7 @@ func (ref ColdRef) ParseValue(b []byte) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case r.Key != ref.Key || r.Entry.Deleted():
+	case r.Key != ref.Key || r.Entry.Deleted() || r.Entry.referred():
 		return "", badRecord(ref.At, fmt.Sprintf("it is not the value of key %.80q", ref.Key))
 	case len(value) != ref.Size || !bytes.Equal(hash, ref.Hash[:]):
 		return "", badRecord(ref.At, "it holds another value")
@@ -121,21 +134,42 @@ func parseRecord(at Locator, b []byte) (r Record, hash, value []byte, err error)
 	if binary.LittleEndian.Uint32(b[len(body):]) != recordSum(at, body) {
 		return damaged("checksum mismatch")
 	}
-	if body[0] != recordVersion {
+	if body[0] != recordVersion && body[0] != recordReference {
 		return damaged(fmt.Sprintf("unknown version %d", body[0]))
 	}
 	d := decoder{b: body[1:]}
 	e := &Entry{Mod: at.Rev, ordinal: at.Ordinal, kind: entryKind(d.byte())}
+	reference := body[0] == recordReference
+	if reference {
+		e.Mod, e.ordinal = Rev(d.uvarint()), uint32(d.uvarint())
+	}
 	e.Create, e.Version, e.Deadline = Rev(d.uvarint()), d.uvarint(), int64(d.uvarint())
 	key := d.text()
 	if e.kind > kindLease || e.Deadline < 0 || len(key) == 0 || len(key) > MaxKey {
 		return damaged("malformed")
 	}
-	if !e.Deleted() {
+	if reference {
+		if !d.reference(e, at) {
+			return damaged("malformed reference")
+		}
+	} else if !e.Deleted() {
 		hash, value = d.bytes(hashSize), d.blob()
 	}
 	if d.bad || len(d.b) != 0 {
 		return damaged("malformed")
 	}
 	return Record{Key: strings.Clone(key), Entry: e}, hash, value, nil
+}
+
+// reference reads what stands in the place of a value and makes e a reference
+// that is recorded under at.
+func (d *decoder) reference(e *Entry, at Locator) bool {
+	hash, size := d.bytes(hashSize), d.uvarint()
+	p, ok := parsePlace(string(d.blob()))
+	if d.bad || !ok || e.Deleted() || size > 1<<40 || e.Mod > at.Rev {
+		return false
+	}
+	ref := e.refer(hash, int(size), at, p)
+	e.value, e.tier, e.cold = ref.value, ref.tier, ref.cold
+	return true
 }
