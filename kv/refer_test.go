@@ -77,8 +77,26 @@ func (w *mover) move() {
 	id := kv.SegmentID{Store: 7, Epoch: 9, Seq: w.seq}
 	w.segments[id] = make(map[uint64]string)
 	c := kv.Refer{Segment: id}
-	for r := range w.state.Residents() {
+	snap, err := w.state.Snapshot() // like a leader whose checkpoint is ahead of this one
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for key, e := range snap.Scan("", "") {
 		if w.r.IntN(3) != 0 {
+			continue
+		}
+		e, err := snap.Resolve(w.t.Context(), key, e)
+		if err != nil {
+			w.t.Fatalf("fetch %s: %v", key, err)
+		}
+		offset := uint64(len(c.Refs)) * 100
+		sum := sha256.Sum256([]byte(e.Value()))
+		w.segments[id][offset] = e.Value()
+		c.Refs = append(c.Refs, kv.Ref{Key: key, At: kv.Locator{Rev: e.Mod}, Offset: offset, Size: e.Size(), Hash: [kv.HashSize]byte(sum[:kv.HashSize])})
+	}
+	snap.Close()
+	for r := range w.state.Residents() {
+		if w.r.IntN(3) != 0 || slices.ContainsFunc(c.Refs, func(ref kv.Ref) bool { return ref.Key == r.Key }) {
 			continue
 		}
 		value, err := w.state.Fetch(w.t.Context(), r)
