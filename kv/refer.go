@@ -133,6 +133,7 @@ func (s *State) referLocked(c *Refer, r *Result) {
 	for i := range c.Refs {
 		if s.referOneLocked(&c.Refs[i], c.Segment, Locator{m.rev, uint32(i)}) {
 			r.Referred++
+			r.ReferredBytes += int64(c.Refs[i].Size)
 		}
 	}
 }

@@ -49,8 +49,9 @@ type Result struct {
 	CurrentNoValue bool
 	// Deleted counts the keys that a prefix deletion removed.
 	Deleted int
-	// Referred counts the values that a Refer moved.
-	Referred int
+	// Referred counts the values that a Refer moved, ReferredBytes their bytes.
+	Referred      int
+	ReferredBytes int64
 	// Ops has one result per operation that ran.
 	Ops []OpResult
 	// At is the position of the state that answers.
