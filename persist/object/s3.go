@@ -67,7 +67,7 @@ func firstOf(texts ...string) string {
 func s3Endpoint(u *url.URL) (endpoint string, secure bool, err error) {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil || u.Host == "" {
-		return "", false, fmt.Errorf("%w: want s3://bucket/prefix?endpoint=...&region=...", ErrBadURL)
+		return "", false, fmt.Errorf("%w: want s3://bucket/prefix?endpoint=URL&region=NAME", ErrBadURL)
 	}
 	for name, values := range query {
 		if name != "endpoint" && name != "region" || len(values) != 1 {

@@ -52,7 +52,7 @@ func (m *Mover) tidy(ctx context.Context) (s Sweep, err error) {
 		ours := id.Store == uint64(m.opts.ID) && id.Epoch == epoch
 		if ours && !there {
 			s.Missing++
-		} else if !ours || l.Bytes*2 < info.Size {
+		} else if !ours || aliveSize(l)*2 < info.Size {
 			sparse[id] = true
 		}
 	}
@@ -69,6 +69,9 @@ func (m *Mover) tidy(ctx context.Context) (s Sweep, err error) {
 	err = m.deleteDead(ctx, sizes, &s)
 	return s, err
 }
+
+// aliveSize returns how long a segment would be that holds only what is alive.
+func aliveSize(l kv.Live) int64 { return l.Bytes + l.Values*Overhead + headSize + trailerSize }
 
 // segmentOf turns the state's name of a segment into the store's.
 func segmentOf(id kv.SegmentID) ID { return ID{StoreID(id.Store), id.Epoch, id.Seq} }
