@@ -73,7 +73,8 @@ func (e *Engine) checkpointLoop() {
 // enough time has passed.
 func (e *Engine) checkpointDue() bool {
 	s := e.state.Stats()
-	if s.DirtyBytes >= e.memory.dirtyMax(int64(e.config.CheckpointBytes)) || e.log.Bytes() >= 2*int64(e.config.CheckpointBytes) {
+	most := e.memory.dirtyMax(int64(e.config.CheckpointBytes))
+	if s.DirtyBytes >= most || e.log.Bytes() >= 2*most {
 		return true
 	}
 	e.checkpoints.mu.Lock()

@@ -26,6 +26,7 @@ func newCollector(e *Engine) *collector {
 		func(s *Status) float64 { return float64(s.Cluster.Queued) })
 	c.add("keywatch_queue_refused_total", "Commands that found the queue full.", prometheus.CounterValue,
 		func(s *Status) float64 { return float64(s.Cluster.Refused) })
+	c.addTiers()
 	if e.disk != nil {
 		c.addDisk()
 	}

@@ -64,9 +64,11 @@ func (e *Engine) open(ctx context.Context) error {
 	began := time.Now()
 	// The hub comes first: the state tells it everything from its first entry.
 	e.hub = watch.New(watch.Options{History: int64(c.History), MaxWatches: c.MaxWatches, Progress: c.Heartbeat})
-	e.state = kv.NewState(kv.StateOptions{
-		Publisher: e.hub, Cold: tiers{e}, MemoryMax: max(1, int64(c.MemoryMax)-e.hub.MemoryMax()),
-	})
+	bounds := kv.StateOptions{Publisher: e.hub, MemoryMax: max(1, int64(c.MemoryMax)-e.hub.MemoryMax())}
+	if !c.MemoryOnly {
+		bounds.Cold = tiers{e}
+	}
+	e.state = kv.NewState(bounds)
 	e.memory.state, e.memory.hub = e.state, e.hub
 	opts := cluster.Options{
 		State: e.state, Params: c.params(), QueueCommands: c.MaxQueue,

@@ -22,6 +22,7 @@ func Serve(ctx context.Context, config Config, started func(net.Addr)) error {
 	if err := errors.Join(config.Validate(), config.checkListen()); err != nil {
 		return err
 	}
+	defer boundHeap(int64(config.MemoryMax))()
 	// The listener first: a port that is taken is found out before any data is
 	// touched, and clients that come early wait instead of being refused.
 	ln, err := net.Listen("tcp", config.Listen)

@@ -13,6 +13,8 @@ type Status struct {
 	Cluster    ClusterStatus    `json:"cluster"`
 	Log        *LogStatus       `json:"log,omitempty"`
 	Checkpoint *CheckpointState `json:"checkpoint,omitempty"`
+	Memory     *MemoryStatus    `json:"memory"`
+	Tiers      *TiersStatus     `json:"tiers"`
 }
 
 // ClusterStatus is about the order of writes.
@@ -59,6 +61,7 @@ func (e *Engine) Status() Status {
 		Leader: n.Leader, Nodes: 1, Index: k.Index, Entries: n.Entries, Commands: n.Commands,
 		Queued: n.Queued, Refused: n.Refused,
 	}}
+	s.Memory, s.Tiers = e.memory.status(), tiersStatus(e.state.Tiers())
 	if e.disk == nil {
 		return s
 	}

@@ -53,7 +53,10 @@ func (w *world) finish(t *rapid.T) {
 		return
 	}
 	c.Commit()
-	w.disk = after
+	if err := w.live.Rescue(t.Context()); err != nil {
+		t.Fatalf("rescue: %v", err)
+	}
+	w.disk, w.live.disk = after, &after
 	for loc := range after.records {
 		r, err := kv.ParseRecord(loc, after.records[loc])
 		if err != nil {
@@ -138,13 +141,19 @@ func (w *world) load(t *rapid.T, m *machine) (index int) {
 		t.Fatalf("meta: %v", err)
 	}
 	l := m.Load(meta)
+	own := w.disk.clone()
+	m.disk = &own
 	alive := make(map[kv.Locator]string)
 	byPlace := func(a, b kv.Locator) int {
 		return cmp.Or(cmp.Compare(a.Rev, b.Rev), cmp.Compare(a.Ordinal, b.Ordinal))
 	}
 	for _, loc := range slices.SortedFunc(maps.Keys(w.disk.records), byPlace) {
 		b := slices.Clone(w.disk.records[loc])
-		r, err := kv.ParseRecord(loc, b)
+		parse := kv.ParseRecord
+		if chance(t, "cold") {
+			parse = kv.ParseColdRecord
+		}
+		r, err := parse(loc, b)
 		clear(b)
 		if err != nil {
 			t.Fatalf("record %v: %v", loc, err)

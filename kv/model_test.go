@@ -32,6 +32,7 @@ func TestStateFollowsModel(t *testing.T) {
 			"freeze":   w.freeze,
 			"finish":   w.finish,
 			"reload":   w.reload,
+			"evict":    w.evict,
 		})
 	})
 }
@@ -71,6 +72,8 @@ type world struct {
 type machine struct {
 	*kv.State
 	published recorder
+	disk      *disk // where cold values are read
+	reads     int
 }
 
 type recorder struct {
@@ -86,9 +89,10 @@ func (r *recorder) Publish(events []kv.Event, at kv.Position) {
 func (r *recorder) Reset(at kv.Position) { r.reset, r.at = true, at }
 
 func newMachine() *machine {
-	m := &machine{}
+	m := &machine{disk: new(disk)}
 	m.State = kv.NewState(kv.StateOptions{
 		Publisher: &m.published, Presize: 64, SnapshotMax: 3, SnapshotAge: 200 * time.Millisecond,
+		Cold: m, ColdMin: 1,
 	})
 	return m
 }
@@ -136,6 +140,7 @@ func (w *world) replay(t *rapid.T, m *machine, index int) {
 		if c == nil {
 			c = &kv.Command{}
 		}
+		m.warm(t, c, &r)
 		got = append(got, kvtest.ResultOf(c, r))
 	}
 	same(t, fmt.Sprintf("results of entry %d", index), got, e.results)
@@ -167,7 +172,7 @@ func (w *world) compare(t *rapid.T) {
 
 func (w *world) compareState(t *rapid.T, s *machine) {
 	for _, key := range kvtest.Keys {
-		e, at := s.Get(key)
+		e, at := s.readSome(t, key)
 		same(t, "get "+key, kvtest.ItemOf(key, e), w.model.Get(key))
 		same(t, "position of get", at, w.model.Position())
 	}
@@ -207,21 +212,21 @@ func compareSnapshot(t *rapid.T, n *kv.Snapshot, m *kvtest.Model) {
 	same(t, "snapshot time", n.Time(), m.Time)
 	same(t, "snapshot floor", n.Floor(), m.Floor)
 	for _, key := range kvtest.Keys {
-		same(t, "snapshot get "+key, kvtest.ItemOf(key, n.Get(key)), m.Get(key))
+		same(t, "snapshot get "+key, kvtest.ItemOf(key, resolved(t, n, key, n.Get(key))), m.Get(key))
 	}
 	for _, prefix := range []string{"", "a", "a/", "locks/", "none"} {
 		for _, after := range []string{"", "a/b", "b"} {
-			same(t, "scan "+prefix+" after "+after, items(n.Scan(prefix, after)), m.Scan(prefix, after))
+			same(t, "scan "+prefix+" after "+after, items(t, n, n.Scan(prefix, after)), m.Scan(prefix, after))
 		}
 		for _, since := range []kv.Rev{0, m.Rev / 2, max(m.Rev, 3) - 3, m.Rev} {
-			same(t, fmt.Sprintf("changes of %q since %d", prefix, since), items(n.Changes(prefix, since)), m.Changes(prefix, since))
+			same(t, fmt.Sprintf("changes of %q since %d", prefix, since), items(t, n, n.Changes(prefix, since)), m.Changes(prefix, since))
 		}
 	}
 }
 
-func items(seq func(func(string, *kv.Entry) bool)) (out []kvtest.Item) {
+func items(t *rapid.T, n *kv.Snapshot, seq func(func(string, *kv.Entry) bool)) (out []kvtest.Item) {
 	for key, e := range seq {
-		out = append(out, *kvtest.ItemOf(key, e))
+		out = append(out, *kvtest.ItemOf(key, resolved(t, n, key, e)))
 	}
 	return out
 }

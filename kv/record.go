@@ -88,15 +88,11 @@ func ParseRecord(at Locator, b []byte) (Record, error) {
 	return r, nil
 }
 
-// ParseColdRecord is ParseRecord for an entry whose value is to stay on disk,
-// unless it is smaller than DefaultColdMin. A value that stays there is covered by
-// the record's checksum only.
+// ParseColdRecord is ParseRecord for an entry whose value is to stay on disk. The
+// value is covered by the record's checksum only.
 func ParseColdRecord(at Locator, b []byte) (Record, error) {
 	r, hash, value, err := parseRecord(at, b)
-	if err == nil && len(value) < DefaultColdMin {
-		return ParseRecord(at, b)
-	}
-	if err == nil && !r.Entry.Deleted() && !r.Entry.referred() {
+	if err == nil && len(value) > 0 {
 		r.Entry.value, r.Entry.tier, r.Entry.cold = coldForm(hash, len(value), ""), TierDisk, true
 	}
 	return r, err

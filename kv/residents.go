@@ -100,8 +100,9 @@ func (s *State) enterLocked(sl *slot) {
 
 // evictable reports whether e, the newest version of its key, can be dropped
 // from memory, now or once no snapshot keeps its predecessor.
+// It never can where there is nothing to read it from again.
 func (s *State) evictable(e *Entry) bool {
-	return !e.cold && !e.Deleted() && len(e.value) >= s.opts.ColdMin && uint64(e.Mod) <= s.committed.Load()
+	return s.opts.Cold != nil && !e.cold && !e.Deleted() && len(e.value) >= s.opts.ColdMin && uint64(e.Mod) <= s.committed.Load()
 }
 
 // enter adds slots that may be evictable.

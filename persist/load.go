@@ -215,7 +215,7 @@ func readRecords(tx *bolt.Tx, h *header, cold int64, give func([]loaded) bool) e
 	for i := range h.ranges {
 		parse := kv.ParseRecord
 		if cold > 0 {
-			parse = kv.ParseColdRecord
+			parse = parseCold
 		}
 		cold -= h.ranges[i].all.bytes
 		err := readRange(tx, &h.ranges[i], parse, func(r kv.Record, bytes int) bool {
@@ -233,6 +233,14 @@ func readRecords(tx *bolt.Tx, h *header, cold int64, give func([]loaded) bool) e
 	}
 	give(b)
 	return nil
+}
+
+// parseCold parses a record without its value, if it is worth it.
+func parseCold(at kv.Locator, b []byte) (kv.Record, error) {
+	if len(b) < kv.DefaultColdMin {
+		return kv.ParseRecord(at, b)
+	}
+	return kv.ParseColdRecord(at, b)
 }
 
 // readRange reads the records of one range, until give returns false, and checks them.

@@ -2,6 +2,7 @@ package persist_test
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -40,6 +41,8 @@ type rig struct {
 	state *kv.State
 	index uint64
 	time  int64
+	// memory is kv.StateOptions.MemoryMax.
+	memory int64
 }
 
 func newRig(t testing.TB, opts persist.Options) *rig {
@@ -60,12 +63,13 @@ func (r *rig) open() {
 
 func (r *rig) tryOpen() error {
 	r.opts.FS = r.fs
+	r.opts.Rescue = func(ctx context.Context) error { return r.state.Rescue(ctx) }
 	db, err := persist.Open(r.dir, r.opts)
 	if err != nil {
 		return err
 	}
 	r.db = db
-	r.state = kv.NewState(kv.StateOptions{Presize: 256})
+	r.state = kv.NewState(kv.StateOptions{Presize: 256, Cold: db, MemoryMax: r.memory})
 	meta, err := db.Load(r.state)
 	if err != nil {
 		db.Close(false)

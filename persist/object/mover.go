@@ -61,7 +61,7 @@ type Mover struct {
 	busy   chan struct{}
 	probed bool
 	epoch  kv.Epoch // that next belongs to
-	next   uint64   // number of the next segment
+	next   uint64   // number of the next segment; 0 if not known yet
 	dead   map[ID]time.Time
 	taken  error // another process writes: this one has stopped
 
@@ -140,7 +140,7 @@ func (m *Mover) ready(ctx context.Context) error {
 		return m.taken
 	}
 	epoch := m.opts.State.Position().Epoch
-	if m.probed && m.epoch == epoch {
+	if m.next > 0 && m.epoch == epoch {
 		return nil
 	}
 	prefix := Prefix(m.opts.ID, epoch)
@@ -150,7 +150,8 @@ func (m *Mover) ready(ctx context.Context) error {
 		}
 		m.probed = true
 	}
-	next := uint64(1)
+	// The clock keeps numbers apart whose segments were deleted.
+	next := uint64(max(1, time.Now().UnixMilli()))
 	for info, err := range m.opts.Store.List(ctx, prefix) {
 		if err != nil {
 			return fmt.Errorf("list segments: %w", err)

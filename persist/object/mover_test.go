@@ -333,8 +333,10 @@ func TestMoverStopsWhenAnotherWrites(t *testing.T) {
 	w.fill(3)
 	_, err := w.mover.Move(t.Context(), 0, all)
 	must(t, err)
-	foreign := object.NewBuilder(object.ID{Store: 7, Epoch: w.state.Position().Epoch, Seq: 2}, object.NewWriter(), 0)
-	must(t, store.Put(t.Context(), object.ID{Store: 7, Epoch: w.state.Position().Epoch, Seq: 2}.Name(), foreign.Finish()))
+	for used := range w.state.Segments() {
+		next := object.ID{Store: 7, Epoch: used.Epoch, Seq: used.Seq + 1}
+		must(t, store.Put(t.Context(), next.Name(), object.NewBuilder(next, object.NewWriter(), 0).Finish()))
+	}
 	w.fill(6)
 	for range 2 {
 		moved, err := w.mover.Move(t.Context(), 0, func(r kv.Resident) bool { return r.Tier() != kv.TierObject })
