@@ -77,7 +77,7 @@ func newServer(config Config, engine *Engine, addr net.Addr) (*web.Server, error
 		MaxConnections: config.MaxConnections, MaxStreams: config.MaxWatches, Heartbeat: config.Heartbeat,
 		Durability: engine.Durability(), Ready: engine.Ready,
 		Admin: web.Admin{
-			Checkpoint: engine.Checkpoint, Compact: engine.Compact,
+			Checkpoint: engine.Checkpoint, Compact: engine.Compact, Migrate: engine.Migrate,
 			Backup: engine.Backup, BackupSize: engine.backupSize,
 			Status: func() any { return engine.Status() },
 		},

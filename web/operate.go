@@ -37,6 +37,8 @@ func (r *request) operate() error {
 		return r.work(r.s.opts.Admin.Checkpoint)
 	case routeCompact:
 		return r.work(r.s.opts.Admin.Compact)
+	case routeMigrate:
+		return r.work(r.s.opts.Admin.Migrate)
 	}
 	return r.backup()
 }

@@ -44,6 +44,8 @@ type Admin struct {
 	// Checkpoint and Compact return when the work is done.
 	Checkpoint func(ctx context.Context) error
 	Compact    func(ctx context.Context) error
+	// Migrate moves values to object storage and returns when it is done.
+	Migrate func(ctx context.Context) error
 	// Backup writes a consistent copy of the store to w and returns its size.
 	Backup func(ctx context.Context, w io.Writer) (int64, error)
 	// BackupSize estimates the size of a backup in bytes.

@@ -19,6 +19,7 @@ const (
 	routeOpenAPI
 	routeCheckpoint
 	routeCompact
+	routeMigrate
 	routeBackup
 	routes
 )
@@ -26,7 +27,7 @@ const (
 // routeNames label metrics and logs.
 var routeNames = [routes]string{
 	"none", "key", "keys", "cas", "batch", "watch", "healthz", "readyz", "status",
-	"metrics", "openapi", "checkpoint", "compact", "backup",
+	"metrics", "openapi", "checkpoint", "compact", "migrate", "backup",
 }
 
 // The paths of the routes that name no key; those of a key begin with a prefix.
@@ -95,6 +96,7 @@ var allowed = [routes]methods{
 	routeOpenAPI:    methodGet | methodHead | methodOptions,
 	routeCheckpoint: methodPost | methodOptions,
 	routeCompact:    methodPost | methodOptions,
+	routeMigrate:    methodPost | methodOptions,
 	routeBackup:     methodGet | methodOptions,
 }
 
@@ -125,6 +127,8 @@ func match(path []byte) (r route, rest []byte) {
 		return routeCheckpoint, nil
 	case "/v1/admin/compact":
 		return routeCompact, nil
+	case "/v1/admin/migrate":
+		return routeMigrate, nil
 	case "/v1/admin/backup":
 		return routeBackup, nil
 	case prefixKey:
@@ -143,6 +147,8 @@ func (s *Server) offers(r route) bool {
 		return s.opts.Admin.Checkpoint != nil
 	case routeCompact:
 		return s.opts.Admin.Compact != nil
+	case routeMigrate:
+		return s.opts.Admin.Migrate != nil
 	case routeBackup:
 		return s.opts.Admin.Backup != nil
 	}
