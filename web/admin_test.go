@@ -16,6 +16,7 @@ func workingAdmin() web.Admin {
 	return web.Admin{
 		Checkpoint: func(context.Context) error { return nil },
 		Compact:    func(context.Context) error { return nil },
+		Migrate:    func(context.Context) error { return nil },
 		Backup: func(_ context.Context, w io.Writer) (int64, error) {
 			n, err := io.Copy(w, strings.NewReader(strings.Repeat("backup", 50_000)))
 			return n, err
@@ -104,6 +105,7 @@ func TestAdminWork(t *testing.T) {
 	}
 	w.refused(405, "method_not_allowed", "GET", "/v1/admin/checkpoint", "")
 	w.refused(404, "no_route", "POST", "/v1/admin/compact", "")
+	w.refused(404, "no_route", "POST", "/v1/admin/migrate", "")
 	w.refused(404, "no_route", "GET", "/v1/admin/backup", "")
 	if ran != 1 {
 		t.Errorf("the checkpoint ran %d times", ran)
