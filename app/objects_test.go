@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -192,5 +193,48 @@ func TestDiskMax(t *testing.T) {
 	}
 	if n != 1000 {
 		t.Errorf("%d keys, want 1000", n)
+	}
+}
+
+// If an object store that accepts connections and never answers held up writes,
+// reads of what is not there, or the end of the process, it would be an outage.
+func TestObjectStoreThatHangs(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	t.Setenv("AWS_ACCESS_KEY_ID", "k")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "s")
+	c := app.Config{
+		Data: t.TempDir(), ObjectStore: "s3://bucket?endpoint=http%3A%2F%2F" + l.Addr().String(),
+		ObjectAfter: time.Millisecond, CheckpointBytes: 16 << 10,
+	}
+	e := openEngine(t, c.ObjectsHard(time.Millisecond))
+	began := time.Now()
+	for i := range 300 {
+		key := fmt.Sprintf("k%d", i%50)
+		if _, err := e.Put(t.Context(), key, []byte(bulky(key, uint64(i)))); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := e.Get(t.Context(), key); err != nil || got.Value() != bulky(key, uint64(i)) {
+			t.Fatalf("%s: %v, %v", key, got, err)
+		}
+		if i%100 == 99 {
+			if err := e.Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := e.Migrate(ctx); err == nil {
+		t.Error("migrating to it succeeded")
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 20*time.Second { // one attempt at a put takes 60
+		t.Errorf("all that took %v", took)
 	}
 }
