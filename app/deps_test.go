@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 }
 
 // testOnly are packages that only tests may import.
-var testOnly = []string{"keywatch/kv/kvtest", "keywatch/persist/faultfs", "keywatch/persist/object/objecttest"}
+var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/persist/faultfs", "keywatch/persist/object/objecttest"}
 
 // impure may not be imported by kv, directly or not: the state machine has no
 // I/O and no replication.

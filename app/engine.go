@@ -193,6 +193,10 @@ func (e *Engine) Compact(ctx context.Context) error {
 	if e.disk == nil {
 		return errNothingKept
 	}
+	// What was deleted since the last checkpoint is only gone after the next.
+	if err := e.Checkpoint(ctx); err != nil {
+		return err
+	}
 	return e.disk.Compact(ctx)
 }
 

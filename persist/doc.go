@@ -1,5 +1,5 @@
-// Package persist keeps what must survive on disk: the log (this part), the
-// checkpoint, backups.
+// Package persist keeps what must survive on disk: the log, the checkpoint and
+// backups.
 //
 // # The log
 //
@@ -34,6 +34,21 @@
 // Any failed write or fsync is final: the log refuses everything from then on
 // with that error and calls LogOptions.Fatal once. Nothing is ever retried. The
 // next Open writes the end that may never have reached the disk once more.
+//
+// # The checkpoint
+//
+// A DB is one bbolt file that follows the state: each checkpoint appends what has
+// changed since the one before, in order of revision, in buckets for ranges of
+// revisions. Nothing that it writes counts until its last transaction replaces
+// the header; until then the file is, to a reader, the previous checkpoint. A
+// record lives while its key names it. A range less than half alive has its
+// survivors written anew and is dropped; the record of a deletion goes only once
+// every older range was rewritten since. Compact copies the file to give space
+// back. A failed commit other than for want of space is final: the file takes no
+// more checkpoints until the next start, and the log keeps everything.
+//
+// A DB is Raft's SnapshotStore too. Snapshots that another node streams are not
+// received yet: Create of one fails with ErrNoStreams.
 //
 // # Folder
 //

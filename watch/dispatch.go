@@ -13,7 +13,43 @@ type dispatcher struct {
 	next uint64
 	at   kv.Position
 	// touched are the watchers that this pass has found something for.
-	touched []*Watcher
+	touched []touch
+}
+
+// A touch is what a pass has found for one watcher. The watcher has its place
+// among them, counted from 1.
+type touch struct {
+	w    *Watcher
+	refs []ref
+}
+
+// find notes that w matches the event that r names.
+func (d *dispatcher) find(w *Watcher, r ref) {
+	if w.touched == 0 {
+		n := len(d.touched)
+		if n < cap(d.touched) {
+			d.touched = d.touched[:n+1] // with the refs of an earlier pass
+		} else {
+			d.touched = append(d.touched, touch{})
+		}
+		t := &d.touched[n]
+		t.w, t.refs = w, t.refs[:0]
+		w.touched = int32(n + 1)
+	}
+	t := &d.touched[w.touched-1]
+	t.refs = append(t.refs, r)
+}
+
+// forget drops what was found, and all but small buffers.
+func (d *dispatcher) forget() {
+	for i := range d.touched {
+		t := &d.touched[i]
+		t.w.touched, t.w = 0, nil
+		if cap(t.refs) > keepCap {
+			t.refs = nil
+		}
+	}
+	d.touched = d.touched[:0]
 }
 
 // dispatch walks along the ring until the hub is closed.
@@ -55,10 +91,7 @@ func (h *Hub) pass() (more bool) {
 			return false
 		}
 		h.mu.index.match(rec.Key, func(w *Watcher) {
-			if len(w.found) == 0 {
-				d.touched = append(d.touched, w)
-			}
-			w.found = append(w.found, ref{seq: rec.seq, rev: rec.Entry.Mod})
+			d.find(w, ref{seq: rec.seq, rev: rec.Entry.Mod})
 		})
 		next++
 		if rec.Last {
@@ -77,23 +110,18 @@ func (h *Hub) pass() (more bool) {
 // handOverLocked puts what was found into the mailboxes.
 func (h *Hub) handOverLocked() {
 	d := &h.mu.dispatcher
-	for i, w := range d.touched {
-		w.mail.deliver(w.found)
-		w.forgetFound()
-		d.touched[i] = nil
+	for i := range d.touched {
+		t := &d.touched[i]
+		t.w.mail.deliver(t.refs)
 	}
-	d.touched = d.touched[:0]
+	d.forget()
 }
 
 // passOverLocked leaves all watchers to themselves, from where the last pass
 // ended: history broke, or the ring has moved on.
 func (h *Hub) passOverLocked(m *mark) {
 	d := &h.mu.dispatcher
-	for i, w := range d.touched {
-		w.forgetFound()
-		d.touched[i] = nil
-	}
-	d.touched = d.touched[:0]
+	d.forget()
 	from := cursor{d.next, d.at.Rev}
 	for w := range h.mu.watchers {
 		w.mail.passOver(from, m.next)

@@ -12,22 +12,28 @@ import (
 // A filter selects keys. No name in it covers another, so that a key matches at
 // most one of them; both lists are sorted. It is immutable.
 type filter struct {
-	keys, prefixes []string
+	// names are the keys, of which there are n, and then the prefixes.
+	names []string
+	n     int
 }
+
+func (f *filter) keys() []string     { return f.names[:f.n] }
+func (f *filter) prefixes() []string { return f.names[f.n:] }
 
 func newFilter(keys, prefixes []string) filter {
 	var f filter
 	for _, p := range sorted(prefixes) {
 		if !f.covers(p) {
-			f.prefixes = append(f.prefixes, strings.Clone(p))
+			f.names = append(f.names, strings.Clone(p))
 		}
 	}
+	var own []string
 	for _, k := range sorted(keys) {
 		if !f.covers(k) {
-			f.keys = append(f.keys, strings.Clone(k))
+			own = append(own, strings.Clone(k))
 		}
 	}
-	return f
+	return filter{names: slices.Clip(append(own, f.names...)), n: len(own)}
 }
 
 func sorted(names []string) []string {
@@ -39,27 +45,28 @@ func sorted(names []string) []string {
 // covers reports whether one of the prefixes begins name. Since none of them
 // begins another, only the last one at or before name can.
 func (f *filter) covers(name string) bool {
-	i := sort.Search(len(f.prefixes), func(i int) bool { return f.prefixes[i] > name })
-	return i > 0 && strings.HasPrefix(name, f.prefixes[i-1])
+	prefixes := f.prefixes()
+	i := sort.Search(len(prefixes), func(i int) bool { return prefixes[i] > name })
+	return i > 0 && strings.HasPrefix(name, prefixes[i-1])
 }
 
 func (f *filter) match(key string) bool {
 	if f.covers(key) {
 		return true
 	}
-	_, found := slices.BinarySearch(f.keys, key)
+	_, found := slices.BinarySearch(f.keys(), key)
 	return found
 }
 
 // state yields what n holds of the filter's keys.
 func (f *filter) state(n *kv.Snapshot) iter.Seq2[string, *kv.Entry] {
 	return func(yield func(string, *kv.Entry) bool) {
-		for _, key := range f.keys {
+		for _, key := range f.keys() {
 			if e := n.Get(key); e != nil && !yield(key, e) {
 				return
 			}
 		}
-		for _, prefix := range f.prefixes {
+		for _, prefix := range f.prefixes() {
 			for key, e := range n.Scan(prefix, "") {
 				if !yield(key, e) {
 					return
@@ -73,12 +80,12 @@ func (f *filter) state(n *kv.Snapshot) iter.Seq2[string, *kv.Entry] {
 // revision since.
 func (f *filter) changes(n *kv.Snapshot, since kv.Rev) iter.Seq2[string, *kv.Entry] {
 	return func(yield func(string, *kv.Entry) bool) {
-		for _, key := range f.keys {
+		for _, key := range f.keys() {
 			if e := changed(n, key, since); e != nil && !yield(key, e) {
 				return
 			}
 		}
-		for _, prefix := range f.prefixes {
+		for _, prefix := range f.prefixes() {
 			for key, e := range n.Changes(prefix, since) {
 				if !yield(key, e) {
 					return

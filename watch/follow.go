@@ -4,11 +4,7 @@ import "slices"
 
 // readMail takes what the dispatcher has left.
 func (w *Watcher) readMail() {
-	spare := w.refs[:0]
-	if cap(spare) > keepCap {
-		spare = nil
-	}
-	refs, behind, from := w.mail.take(spare)
+	refs, behind, from := w.mail.take()
 	w.refs = refs
 	if behind {
 		w.phase = catchingUp
@@ -28,10 +24,10 @@ func (w *Watcher) readRing() {
 	}
 	if w.syncing && w.cur.seq >= w.syncAt {
 		w.syncing = false
-		w.out = append(w.out, positioned(Synced, w.position()))
+		w.say.out = append(w.say.out, positioned(Synced, w.position()))
 		return
 	}
-	w.refs = w.refs[:0]
+	w.refs = nil
 	at, ok := w.scan(m)
 	if !ok {
 		w.restart(w.position(), false)
@@ -129,7 +125,7 @@ func (w *Watcher) drain() {
 			m.At, m.HasAt = w.position(), true
 			m.At.Rev = r.rev
 		}
-		w.out = append(w.out, m)
+		w.say.out = append(w.say.out, m)
 		size += int(rec.bodySize())
 		if last || w.latest {
 			w.cur.rev = max(w.cur.rev, r.rev)
@@ -139,14 +135,16 @@ func (w *Watcher) drain() {
 			}
 		}
 	}
-	w.refs = slices.Delete(w.refs, 0, sent)
+	if w.refs = w.refs[sent:]; len(w.refs) == 0 {
+		w.refs = nil
+	}
 }
 
 // lose gives up refs from r on, because its event is gone, and drops the part
 // of its revision that is in out. All before that revision was sent.
 func (w *Watcher) lose(r ref) {
-	for n := len(w.out); n > 0 && !w.latest && !w.out[n-1].HasAt; n-- {
-		w.out = w.out[:n-1]
+	for n := len(w.say.out); n > 0 && !w.latest && !w.say.out[n-1].HasAt; n-- {
+		w.say.out = w.say.out[:n-1]
 	}
 	w.mail.fallBehind()
 	w.cur.rev = r.rev - 1

@@ -53,6 +53,8 @@ type Hub struct {
 	opts  Options
 	ring  *ring
 	views views
+	// began is when the hub counts time from.
+	began time.Time
 
 	// bell carries a token when the ring has grown; nobody closes it. stop is
 	// closed by Close, done by the dispatcher when it ends.
@@ -82,6 +84,7 @@ func New(opts Options) *Hub {
 		opts: opts.withDefaults(),
 		bell: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	h.began = time.Now().Add(-1) // so that 0 is never
 	h.ring = newRing(h.opts.History)
 	h.mu.watchers = make(map[*Watcher]struct{})
 	h.mu.index = newIndex()
@@ -116,6 +119,9 @@ func (h *Hub) wakeDispatcher() {
 	default:
 	}
 }
+
+// now is the time in nanoseconds since the hub began.
+func (h *Hub) now() int64 { return int64(time.Since(h.began)) }
 
 // Position returns the newest position that the hub was told of.
 func (h *Hub) Position() kv.Position { return h.ring.mark().at }
@@ -218,7 +224,6 @@ func (h *Hub) Stats() Stats {
 		seq, behind, any := w.mail.waiting()
 		if behind {
 			s.Behind++
-			seq = max(seq, w.place.Load())
 		}
 		if any && m.next > seq {
 			s.MaxLag = max(s.MaxLag, m.next-seq)

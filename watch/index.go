@@ -32,10 +32,10 @@ func newIndex() index { return index{keys: make(map[string][]*Watcher)} }
 
 // add enters w under every name in its filter.
 func (x *index) add(w *Watcher) {
-	for _, key := range w.filter.keys {
+	for _, key := range w.filter.keys() {
 		x.keys[key] = append(x.keys[key], w)
 	}
-	for _, prefix := range w.filter.prefixes {
+	for _, prefix := range w.filter.prefixes() {
 		t := x.tableFor(len(prefix))
 		bucket := prefix[:t.length]
 		t.buckets[bucket] = append(t.buckets[bucket], prefixWatch{prefix, w})
@@ -61,14 +61,14 @@ func (x *index) tableFor(n int) *prefixTable {
 
 // remove takes w out again.
 func (x *index) remove(w *Watcher) {
-	for _, key := range w.filter.keys {
+	for _, key := range w.filter.keys() {
 		if rest := without(x.keys[key], w); len(rest) > 0 {
 			x.keys[key] = rest
 		} else {
 			delete(x.keys, key)
 		}
 	}
-	for _, prefix := range w.filter.prefixes {
+	for _, prefix := range w.filter.prefixes() {
 		x.removePrefix(prefixWatch{prefix, w})
 	}
 	x.tables = slices.DeleteFunc(x.tables, func(t prefixTable) bool { return len(t.buckets) == 0 })

@@ -29,44 +29,26 @@ type cursor struct {
 // begins behind, which means that the watcher reads the ring by itself and the
 // dispatcher only notes what it passed over.
 type mailbox struct {
-	// wake carries a token when there is something to look at; nobody closes it.
-	wake chan struct{}
-	// waker is told the same, of owner, where it is set.
+	// waker is told, of owner, when there is something to look at.
 	waker Waker
 	owner *Watcher
 
 	mu struct {
 		sync.Mutex
-		refs   []ref
 		behind bool
+		refs   []ref
 		// missed is the number after the newest event that the dispatcher passed
 		// over while behind was set.
 		missed uint64
-		// from is, while behind, where the watcher has to begin; rev, while not,
-		// the revision up to which it needs nothing.
+		// from is, while behind, where the watcher has to begin. While not, only
+		// its revision counts: up to there the watcher needs nothing.
 		from cursor
-		rev  kv.Rev
 		// final is the last message, once the watch is ended from outside.
 		final *Message
 	}
 }
 
-func newMailbox() *mailbox {
-	b := &mailbox{wake: make(chan struct{}, 1)}
-	b.mu.behind = true
-	return b
-}
-
-func (b *mailbox) ring() {
-	if b.waker != nil {
-		b.waker.Wake(b.owner)
-		return
-	}
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
+func (b *mailbox) ring() { b.waker.Wake(b.owner) }
 
 // deliver leaves references to whole revisions. It is the dispatcher's.
 func (b *mailbox) deliver(refs []ref) {
@@ -76,7 +58,7 @@ func (b *mailbox) deliver(refs []ref) {
 		b.mu.missed = refs[len(refs)-1].seq + 1
 		return
 	}
-	for len(refs) > 0 && refs[0].rev <= b.mu.rev {
+	for len(refs) > 0 && refs[0].rev <= b.mu.from.rev {
 		refs = refs[1:]
 	}
 	if len(refs) == 0 {
@@ -108,8 +90,17 @@ func (b *mailbox) fallBehindLocked(at cursor) {
 	if len(b.mu.refs) > 0 {
 		at = cursor{b.mu.refs[0].seq, b.mu.refs[0].rev - 1}
 	}
-	at.rev = max(at.rev, b.mu.rev)
+	at.rev = max(at.rev, b.mu.from.rev)
 	b.mu.behind, b.mu.from, b.mu.refs = true, at, nil
+}
+
+// moved says how far the watcher, which is behind, has come by itself.
+func (b *mailbox) moved(at cursor) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mu.behind {
+		b.mu.from = at
+	}
 }
 
 // fallBehind is for the watcher itself, which knows where it has to begin.
@@ -127,17 +118,17 @@ func (b *mailbox) catchUp(at cursor) bool {
 	if b.mu.missed > at.seq {
 		return false
 	}
-	b.mu.behind, b.mu.rev = false, at.rev
+	b.mu.behind, b.mu.from = false, cursor{rev: at.rev}
 	return true
 }
 
-// take returns what waits, in place of which spare is left. behind tells that
-// the watcher has to read the ring from from.
-func (b *mailbox) take(spare []ref) (refs []ref, behind bool, from cursor) {
+// take returns what waits. behind tells that the watcher has to read the ring
+// from from.
+func (b *mailbox) take() (refs []ref, behind bool, from cursor) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	refs = b.mu.refs
-	b.mu.refs = spare[:0]
+	b.mu.refs = nil
 	return refs, b.mu.behind, b.mu.from
 }
 

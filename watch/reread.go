@@ -6,38 +6,50 @@ import (
 	"keywatch/kv"
 )
 
+// A rereading is how a watcher is brought forward by a snapshot.
+type rereading struct {
+	// since is the position to bring it forward from; fresh says that it holds
+	// nothing yet, or nothing of use.
+	since kv.Position
+	fresh bool
+	// view is nil until the snapshot is open.
+	view     *view
+	pull     func() (string, *kv.Entry, bool)
+	stopPull func()
+}
+
 // openView opens a snapshot and decides what it is good for: to tell what
-// changed since w.since or, where that is not known, to begin anew.
+// changed since r.since or, where that is not known, to begin anew.
 func (w *Watcher) openView() {
-	m := w.hub.ring.mark()
+	r, m := w.reread, w.hub.ring.mark()
 	least := kv.Position{Epoch: m.at.Epoch, Rev: m.floor}
-	if w.since.Epoch == least.Epoch {
-		least.Rev = max(least.Rev, w.since.Rev)
+	if r.since.Epoch == least.Epoch {
+		least.Rev = max(least.Rev, r.since.Rev)
 	}
 	view, err := w.hub.views.acquire(least)
 	if err != nil {
 		w.finish(Goodbye(CodeMemoryFull))
 		return
 	}
-	w.view = view
+	r.view = view
 	at := view.Position()
-	known := !w.fresh && w.since.Epoch == at.Epoch && w.since.Rev <= at.Rev && w.since.Rev >= view.Floor()
-	w.fresh = !known
+	known := !r.fresh && r.since.Epoch == at.Epoch && r.since.Rev <= at.Rev && r.since.Rev >= view.Floor()
+	r.fresh = !known
 	var changes iter.Seq2[string, *kv.Entry]
 	switch {
-	case known && w.since == at:
+	case known && r.since == at:
 		w.viewRead()
 		return
 	case known:
 		w.hub.resyncs.Add(1)
-		w.out = append(w.out, Message{Kind: Resync})
-		changes = w.filter.changes(view.Snapshot, w.since.Rev)
+		w.say.out = append(w.say.out, Message{Kind: Resync})
+		changes = w.filter.changes(view.Snapshot, r.since.Rev)
 	default:
 		w.hub.resets.Add(1)
-		w.out = append(w.out, positioned(Reset, kv.Position{Epoch: at.Epoch}))
+		w.say.out = append(w.say.out, positioned(Reset, kv.Position{Epoch: at.Epoch}))
 		changes = w.filter.state(view.Snapshot)
 	}
-	w.pull, w.stopPull = iter.Pull2(changes)
+	r.pull, r.stopPull = iter.Pull2(changes)
 	w.phase = reading
 	w.readView()
 }
@@ -45,32 +57,33 @@ func (w *Watcher) openView() {
 // readView sends the next piece of what the snapshot holds. After the last it
 // goes on along the ring, from the snapshot's revision.
 func (w *Watcher) readView() {
-	start, size, more := len(w.out), 0, true
+	r := w.reread
+	start, size, more := len(w.say.out), 0, true
 	var cold coldWaiter
 	defer cold.stop()
 	for size < batchBytes {
 		var key string
 		var e *kv.Entry
-		if key, e, more = w.pull(); !more {
+		if key, e, more = r.pull(); !more {
 			break
 		}
 		e, err := cold.resolve(w, key, e)
 		if err != nil {
-			clear(w.out[start:])
-			w.out = w.out[:0]
+			clear(w.say.out[start:])
+			w.say.out = w.say.out[:0]
 			w.unreachable(err)
 			return
 		}
-		m := Message{Kind: Put, Key: key, Entry: e, Time: w.view.Time(), form: w.form}
+		m := Message{Kind: Put, Key: key, Entry: e, Time: r.view.Time(), form: w.form}
 		if e.Deleted() {
 			m.Kind = Delete
 		}
-		w.out = append(w.out, m)
+		w.say.out = append(w.say.out, m)
 		size += len(key) + e.Size() + bodyCost
 	}
-	if w.view.Err() != nil {
-		clear(w.out[start:])
-		w.out = w.out[:0]
+	if r.view.Err() != nil {
+		clear(w.say.out[start:])
+		w.say.out = w.say.out[:0]
 		w.viewLost()
 		return
 	}
@@ -90,11 +103,11 @@ func (w *Watcher) viewLost() {
 
 // viewRead ends the state or resync.
 func (w *Watcher) viewRead() {
-	at := w.view.Position()
+	at := w.reread.view.Position()
 	w.dropView()
 	w.restarts = 0
 	w.epoch, w.cur.rev = at.Epoch, at.Rev
-	w.out = append(w.out, positioned(Synced, at))
+	w.say.out = append(w.say.out, positioned(Synced, at))
 	m := w.hub.ring.mark()
 	seq, ok := w.hub.ring.after(m, at.Rev)
 	if !ok || m.at.Epoch != at.Epoch {
@@ -107,12 +120,13 @@ func (w *Watcher) viewRead() {
 
 // dropView lets go of the snapshot, if one is held.
 func (w *Watcher) dropView() {
-	if w.view == nil {
+	r := w.reread
+	w.reread = nil
+	if r == nil || r.view == nil {
 		return
 	}
-	if w.stopPull != nil {
-		w.stopPull()
+	if r.stopPull != nil {
+		r.stopPull()
 	}
-	w.hub.views.release(w.view)
-	w.view, w.pull, w.stopPull = nil, nil, nil
+	w.hub.views.release(r.view)
 }

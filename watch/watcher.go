@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,28 +38,32 @@ const (
 	ended
 )
 
-// A Watcher gives the messages of one watch. Next is for one goroutine; the
-// other methods are safe for concurrent use.
+// A Watcher gives the messages of one watch, by Next or by Poll. Those two are
+// for one goroutine at a time; the other methods are safe for concurrent use.
+//
+// There may be a million of them, nearly all of them idle: what is needed only
+// now and then is apart.
 type Watcher struct {
-	hub      *Hub
-	filter   filter
-	latest   bool
-	form     bodyForm
+	hub    *Hub
+	filter filter
+	mail   mailbox
+	// bell wakes Next; nil for those who Poll.
+	bell     *bell
 	interval time.Duration
-	// heartbeat is how long Next waits in vain before it returns a Progress.
+	// heartbeat is how long the watcher is silent before it tells a Progress.
 	heartbeat time.Duration
-	mail      *mailbox
-	closed    chan struct{}
-	once      sync.Once
-	// found is what the dispatcher's pass has found so far; it belongs to the
-	// holder of the hub's lock.
-	found []ref
-	// place is cur.seq as of late, for Stats.
-	place atomic.Uint64
+	// touched belongs to the dispatcher.
+	touched int32
+	latest  bool
+	form    bodyForm
+	closed  atomic.Bool
 
-	// turn is held while Next runs; the rest belongs to its holder.
-	turn  sync.Mutex
-	phase phase
+	// turn is held while Next or Poll runs; the rest belongs to its holder.
+	turn    sync.Mutex
+	phase   phase
+	syncing bool
+	// restarts counts the snapshots that were lost in a row.
+	restarts uint8
 	// gen and epoch are those of the history that cur is a place in.
 	gen   uint64
 	epoch kv.Epoch
@@ -68,26 +71,41 @@ type Watcher struct {
 	// refs are references still to be sent, of whole revisions.
 	refs []ref
 	// syncAt is the event before which a resuming watcher is told Synced.
-	syncAt  uint64
-	syncing bool
-	// since is the position to bring the watcher forward from; fresh says that
-	// it holds nothing yet, or nothing of use.
-	since    kv.Position
-	fresh    bool
-	restarts int
-	view     *view
-	pull     func() (string, *kv.Entry, bool)
-	stopPull func()
+	syncAt uint64
+	// reread is set while the watcher is brought forward by a snapshot.
+	reread *rereading
 	// flushed is when messages were last returned in mode Latest, sent when any
-	// were.
-	flushed, sent time.Time
-	out           []Message
+	// were, in nanoseconds since the hub began; 0 is never.
+	flushed, sent int64
+	// say is where messages go; nil while nobody asks for any.
+	say *Scratch
+}
+
+// A bell wakes a goroutine that waits in Next.
+type bell struct {
+	// wake carries a token when there is something to look at; nobody closes it.
+	wake chan struct{}
+	// closed is closed by Close.
+	closed chan struct{}
+	// own is what Next returns.
+	own Scratch
+}
+
+func (b *bell) Wake(*Watcher) {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
 }
 
 func newWatcher(h *Hub, r *Request) *Watcher {
 	w := &Watcher{
-		hub: h, filter: newFilter(r.Keys, r.Prefixes), interval: r.Interval, latest: r.Mode == Latest,
-		mail: newMailbox(), closed: make(chan struct{}), sent: time.Now(),
+		hub: h, filter: newFilter(r.Keys, r.Prefixes), interval: r.Interval, latest: r.Mode == Latest, sent: h.now(),
+	}
+	w.mail.owner, w.mail.mu.behind = w, true
+	if w.mail.waker = r.Waker; r.Waker == nil {
+		w.bell = &bell{wake: make(chan struct{}, 1), closed: make(chan struct{})}
+		w.mail.waker = w.bell
 	}
 	if w.heartbeat = r.Progress; w.heartbeat == 0 {
 		w.heartbeat = h.opts.Progress
@@ -95,8 +113,6 @@ func newWatcher(h *Hub, r *Request) *Watcher {
 	if r.Mode == Keys {
 		w.form = withoutValue
 	}
-	w.mail.waker, w.mail.owner = r.Waker, w
-	w.place.Store(h.ring.mark().next)
 	return w
 }
 
@@ -120,9 +136,10 @@ func (w *Watcher) startAt(at cursor, syncAt uint64) {
 	w.phase, w.syncing, w.syncAt = catchingUp, true, syncAt
 }
 
+// move goes on from at, which Stats are to know of.
 func (w *Watcher) move(at cursor) {
 	w.cur = at
-	w.place.Store(at.seq)
+	w.mail.moved(at)
 }
 
 // resume goes on after the position written in since.
@@ -144,103 +161,12 @@ func (w *Watcher) resume(since string, m *mark) {
 // nothing.
 func (w *Watcher) restart(since kv.Position, fresh bool) {
 	w.dropView()
-	w.phase, w.since, w.fresh, w.syncing = restarting, since, fresh, false
-	w.refs = w.refs[:0]
-}
-
-// Next waits until there is something to tell and returns it: one message or
-// more, never part of a revision's. The slice is valid until the next call,
-// what it holds for as long as one likes. After the last message, which is Bye
-// or Denied, and after Close, it fails with ErrClosed; when ctx ends, with
-// ctx's error, and may be called again.
-func (w *Watcher) Next(ctx context.Context) ([]Message, error) {
-	w.turn.Lock()
-	defer w.turn.Unlock()
-	clear(w.out)
-	if w.out = w.out[:0]; cap(w.out) > keepCap {
-		w.out = nil
-	}
-	for {
-		if err := w.alive(ctx); err != nil {
-			return nil, err
-		}
-		w.step()
-		if len(w.out) > 0 {
-			w.count()
-			return w.out, nil
-		}
-		if err := w.rest(ctx); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// A Scratch holds what Poll returns, so that idle watchers need not. The zero
-// value is ready. One is enough for many watchers, one at a time.
-type Scratch struct {
-	out []Message
-}
-
-// Poll is Next for those who must not wait: it returns what there is to tell,
-// after a bounded piece of work. Without messages, again is when to ask again,
-// even if the watch's Waker is not called before; it is not after now if there
-// is more to do at once. The messages belong to s: they are valid until s is
-// used again. It fails as Next does.
-func (w *Watcher) Poll(s *Scratch, now time.Time) (messages []Message, again time.Time, err error) {
-	w.turn.Lock()
-	defer w.turn.Unlock()
-	clear(s.out)
-	w.out = s.out[:0]
-	defer func() { s.out, w.out = w.out, nil }()
-	if err := w.alive(context.Background()); err != nil {
-		return nil, now, err
-	}
-	w.step()
-	if len(w.out) == 0 {
-		if again = w.due(now); !again.Equal(w.sent.Add(w.heartbeat)) || again.After(now) {
-			return nil, again, nil
-		}
-		w.progress()
-	}
-	w.count()
-	return w.out, now, nil
-}
-
-// due returns when there is something to do, now at the earliest.
-func (w *Watcher) due(now time.Time) time.Time {
-	hold := w.hold()
-	if len(w.refs) > 0 || hold == 0 && w.phase != following || w.phase == restarting || w.phase == reading {
-		return now
-	}
-	due := w.sent.Add(w.heartbeat)
-	if held := now.Add(hold); hold > 0 && held.Before(due) {
-		return held
-	}
-	return due
-}
-
-// Heavy reports whether the next Poll may read much of the state.
-func (w *Watcher) Heavy() bool {
-	w.turn.Lock()
-	defer w.turn.Unlock()
-	return w.phase == restarting || w.phase == reading
-}
-
-// alive returns why Next cannot go on, if so.
-func (w *Watcher) alive(ctx context.Context) error {
-	select {
-	case <-w.closed:
-		return ErrClosed
-	default:
-	}
-	if w.phase == ended {
-		return ErrClosed
-	}
-	return ctx.Err()
+	w.phase, w.syncing, w.refs = restarting, false, nil
+	w.reread = &rereading{since: since, fresh: fresh}
 }
 
 // step does a bounded piece of work, which may add to out.
-func (w *Watcher) step() {
+func (w *Watcher) step(now int64) {
 	if m := w.mail.final(); m != nil {
 		w.finish(*m)
 		return
@@ -255,11 +181,11 @@ func (w *Watcher) step() {
 	case reading:
 		w.readView()
 	case catchingUp:
-		if w.hold() == 0 {
+		if w.hold(now) == 0 {
 			w.readRing()
 		}
 	case following:
-		if w.hold() == 0 {
+		if w.hold(now) == 0 {
 			w.readMail()
 		}
 	}
@@ -268,76 +194,10 @@ func (w *Watcher) step() {
 func (w *Watcher) finish(m Message) {
 	w.dropView()
 	w.phase = ended
-	w.out = append(w.out[:0], m)
-}
-
-// hold returns how long the next flush has to wait.
-func (w *Watcher) hold() time.Duration {
-	if w.interval == 0 || w.syncing || w.flushed.IsZero() {
-		return 0
-	}
-	return max(0, w.interval-time.Since(w.flushed))
-}
-
-// rest waits where there is nothing to do at once. When it is time for a
-// Progress it adds one to out.
-func (w *Watcher) rest(ctx context.Context) error {
-	hold := w.hold()
-	if len(w.refs) > 0 || hold == 0 && w.phase != following || w.phase == restarting || w.phase == reading {
-		return nil
-	}
-	idle := w.heartbeat - time.Since(w.sent)
-	if idle <= 0 {
-		w.progress()
-		return nil
-	}
-	wait := idle
-	if hold > 0 {
-		wait = min(hold, idle)
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-w.mail.wake:
-	case <-timer.C:
-	case <-w.closed:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return nil
-}
-
-// progress tells how far the watcher has come, if it has missed nothing up to
-// there.
-func (w *Watcher) progress() {
-	at := w.hub.dispatched.Load()
-	if w.phase == following && at.Epoch == w.epoch && w.mail.idle() {
-		w.cur.rev = max(w.cur.rev, at.Rev)
-	}
-	w.sent = time.Now()
-	w.out = append(w.out, positioned(Progress, w.position()))
+	w.say.out = append(w.say.out[:0], m)
 }
 
 func (w *Watcher) position() kv.Position { return kv.Position{Epoch: w.epoch, Rev: w.cur.rev} }
-
-// count notes what Next returns.
-func (w *Watcher) count() {
-	w.sent = time.Now()
-	changes := 0
-	for i := range w.out {
-		if w.out[i].Entry != nil {
-			changes++
-		}
-	}
-	if changes == 0 {
-		return
-	}
-	w.hub.delivered.Add(uint64(changes))
-	if w.phase == following || w.phase == catchingUp {
-		w.flushed = w.sent
-	}
-}
 
 // End makes m, which is Bye or Denied, the last message. Only the first call
 // counts.
@@ -345,18 +205,13 @@ func (w *Watcher) End(m Message) { w.mail.end(m) }
 
 // Close ends the watch, and Next if it waits. It may be called twice.
 func (w *Watcher) Close() {
-	w.once.Do(func() {
-		close(w.closed)
+	if w.closed.CompareAndSwap(false, true) {
+		if w.bell != nil {
+			close(w.bell.closed)
+		}
 		w.hub.unregister(w)
-	})
+	}
 	w.turn.Lock()
 	defer w.turn.Unlock()
 	w.dropView()
-}
-
-// forgetFound empties found for the next pass; the hub's lock is held.
-func (w *Watcher) forgetFound() {
-	if w.found = w.found[:0]; cap(w.found) > keepCap {
-		w.found = nil
-	}
 }

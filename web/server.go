@@ -11,6 +11,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
+
+	"keywatch/web/reactor"
 )
 
 // ErrServerClosed is returned by Serve after Shutdown was called.
@@ -23,6 +25,8 @@ type Server struct {
 	guard   guard
 	conns   connections
 	streams *streamRegistry
+	// reactor owns the connections of streams.
+	reactor *reactor.Reactor
 	// common is the header that every answer begins with.
 	common *fasthttp.ResponseHeader
 	// durability is what answers to writes say.
@@ -32,8 +36,8 @@ type Server struct {
 	waits      patience
 	// requests holds idle *request values.
 	requests sync.Pool
-	// background counts the goroutines that produce backups, and the one that
-	// watches over the connections, which the first Serve starts.
+	// background counts the goroutines that produce backups, and those that look
+	// after connections and memory, which the first Serve starts.
 	background sync.WaitGroup
 	watchOver  sync.Once
 
@@ -71,8 +75,9 @@ func New(opts Options) (*Server, error) {
 	s.waits = patience{life: s.life, wait: opts.RequestTimeout}
 	s.requests.New = func() any { return &request{s: s} }
 	s.conns.init(&opts)
+	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout})
 	s.streams = newStreamRegistry(streamOptions{
-		hub: opts.Hub, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
+		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
 	})
 	if s.opts.Registry == nil {
 		s.opts.Registry = prometheus.NewRegistry()
@@ -118,6 +123,8 @@ func (s *Server) newHTTP() *fasthttp.Server {
 	server.ErrorHandler = s.malformed
 	server.ConnState = s.conns.changed
 	server.CloseOnShutdown = true
+	// The reactor closes the connections that it took over.
+	server.KeepHijackedConns = true
 	return server
 }
 
@@ -135,7 +142,10 @@ func (s *Server) Serve(ln net.Listener) error {
 		return ErrServerClosed
 	}
 	s.mu.listeners = append(s.mu.listeners, ln)
-	s.watchOver.Do(func() { s.background.Go(func() { s.conns.watchOver(s.life) }) })
+	s.watchOver.Do(func() {
+		s.background.Go(func() { s.conns.watchOver(s.life) })
+		s.background.Go(func() { s.streams.tidyUp(s.life) })
+	})
 	s.mu.Unlock()
 	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns})
 	_ = ln.Close()
@@ -173,6 +183,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	// What is left now is cut off, so that no goroutine outlives the server.
 	s.kill()
 	s.conns.closeAll()
+	s.reactor.Close()
 	s.background.Wait()
 	s.waits.close()
 	return err

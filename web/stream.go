@@ -1,10 +1,11 @@
 package web
 
 import (
-	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,16 +14,11 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"keywatch/watch"
+	"keywatch/web/reactor"
 )
 
-const (
-	// writePiece is the most that is written to a stream under one deadline.
-	writePiece = 64 << 10
-	// keepBuffer is the largest buffer that is kept for other streams.
-	keepBuffer = 512 << 10
-	// claimTimeout is how long a connection may take to be handed over.
-	claimTimeout = 30 * time.Second
-)
+// claimTimeout is how long a connection may take to be handed over.
+const claimTimeout = 30 * time.Second
 
 // streamForm says how a stream is written.
 type streamForm struct {
@@ -69,12 +65,13 @@ func writeBye(c *fiber.Ctx, code Code, retry time.Duration) error {
 }
 
 func (r *streamRegistry) serve(c *fiber.Ctx, req watch.Request, form streamForm) error {
-	req.Progress = r.opts.heartbeat
+	s := &stream{registry: r, form: form}
+	req.Progress, req.Waker = r.opts.heartbeat, s
 	watcher, err := r.opts.hub.Watch(req)
 	if err != nil {
 		return err
 	}
-	s := &stream{registry: r, watcher: watcher, form: form}
+	s.watcher = watcher
 	if err := r.enter(s); err != nil {
 		watcher.Close()
 		return err
@@ -95,202 +92,178 @@ func (r *streamRegistry) setHead(c *fiber.Ctx, form streamForm) {
 	c.Set("Keywatch-Position", r.opts.hub.Position().String())
 }
 
-// A stream is one connection that gets the messages of one watcher.
+// A stream is one connection that gets the messages of one watcher. It is the
+// connection's reactor.Handler.
 type stream struct {
 	registry *streamRegistry
 	watcher  *watch.Watcher
 	form     streamForm
-	once     sync.Once
-
-	// over is set once nothing may be written any more.
-	over atomic.Bool
-	// conn is the connection itself, without the server's wrapper, which is
-	// used again for others.
-	conn atomic.Pointer[net.Conn]
 	// chunked says that the body is sent in chunks, as HTTP/1.1 does.
 	chunked bool
+	ended   atomic.Bool
+	// socket is nil until the connection is handed over, and head, which is what
+	// is sent first, once it is sent.
+	socket atomic.Pointer[reactor.Socket]
+	head   *[]byte
 }
 
-// takeOver has the connection handed to run once the handler has returned. If
-// that never happens, because the connection broke, the stream ends by itself.
+var (
+	_ watch.Waker     = (*stream)(nil)
+	_ reactor.Handler = (*stream)(nil)
+)
+
+// takeOver has the connection handed to the reactor once the handler has
+// returned. If that never happens, because the connection broke, the stream ends
+// by itself.
 func (s *stream) takeOver(ctx *fasthttp.RequestCtx) {
 	s.chunked = ctx.Request.Header.IsHTTP11()
 	claim := time.AfterFunc(claimTimeout, s.end)
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(conn net.Conn) {
 		if !claim.Stop() {
+			_ = conn.Close()
 			return
 		}
-		defer s.end()
-		own := unwrap(conn)
-		s.conn.Store(&own)
-		s.run(conn, s.head(ctx))
+		head := s.appendHead(ctx)
+		s.head = &head
+		if err := s.registry.opts.reactor.Adopt(conn, nil, s.attach); err != nil {
+			s.registry.opts.logger.Warn("stream not served", "err", err)
+			s.end()
+		}
 	})
 }
 
-func unwrap(conn net.Conn) net.Conn {
-	if c, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
-		return c.UnsafeConn()
-	}
-	return conn
+// attach begins the stream on its socket.
+func (s *stream) attach(socket reactor.Socket) reactor.Handler {
+	s.socket.Store(&socket)
+	return s
 }
 
-// head returns the response head. Middleware that ran after the handler has had
-// its say by now.
-func (s *stream) head(ctx *fasthttp.RequestCtx) []byte {
+// appendHead returns the response head, and what every stream begins with.
+// Middleware that ran after the handler has had its say by now.
+func (s *stream) appendHead(ctx *fasthttp.RequestCtx) []byte {
 	h := &ctx.Response.Header
 	h.SetConnectionClose()
 	h.SetContentLength(-2)
 	if s.chunked {
 		h.SetContentLength(-1)
 	}
-	return append([]byte(nil), h.Header()...)
+	b := slices.Clone(h.Header())
+	if s.form.ndjson {
+		return b
+	}
+	b, start := s.openChunk(b)
+	b = append(watch.AppendRetry(b, watch.RetryAfter()), '\n')
+	return s.closeChunk(b, start)
 }
 
 // end closes the watch and gives the place back. It may be called twice.
 func (s *stream) end() {
-	s.once.Do(func() {
+	if s.ended.CompareAndSwap(false, true) {
 		s.watcher.Close()
 		s.registry.leave(s)
-	})
+	}
 }
 
-// cut makes the writes that run now and all later ones fail. A stream whose
-// connection was not handed over yet ends at once.
+// cut ends the stream at once, whether its connection was handed over or not.
 func (s *stream) cut() {
-	s.over.Store(true)
-	if conn := s.conn.Load(); conn != nil {
-		(*conn).SetDeadline(time.Unix(1, 0))
+	if socket := s.socket.Load(); socket != nil {
+		(*socket).Abort(os.ErrDeadlineExceeded)
 	} else {
 		s.end()
 	}
 }
 
-// run writes the stream until the watch ends, the client leaves, or it does not
-// read. The server closes conn afterwards.
-func (s *stream) run(conn net.Conn, head []byte) {
-	ctx, cancel := context.WithCancel(context.Background())
-	gone := make(chan struct{}) // closed when the reader has ended
-	go func() {
-		defer close(gone)
-		defer cancel()
-		discard(conn)
-		s.cut()
-	}()
-	err := s.write(ctx, conn, head)
-	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, net.ErrClosed) {
+// Wake implements watch.Waker.
+func (s *stream) Wake(*watch.Watcher) {
+	if socket := s.socket.Load(); socket != nil {
+		(*socket).Wake()
+	}
+}
+
+// Receive drops what a client sends after its request.
+func (s *stream) Receive([]byte) {}
+
+// Heavy implements reactor.Handler. The head goes out at once.
+func (s *stream) Heavy() bool { return s.head == nil && s.watcher.Heavy() }
+
+// Closed implements reactor.Handler.
+func (s *stream) Closed(err error) {
+	if err != nil && !errors.Is(err, io.EOF) {
 		s.registry.opts.logger.Debug("stream ended", "err", err)
 	}
-	conn.SetReadDeadline(time.Unix(1, 0))
-	<-gone
+	s.end()
 }
 
-// discard reads and drops what a client sends after its request, until it
-// leaves.
-func discard(conn net.Conn) {
-	var buf [512]byte
-	for {
-		if _, err := conn.Read(buf[:]); err != nil {
-			return
+var scratches = sync.Pool{New: func() any { return new(watch.Scratch) }}
+
+// Fill implements reactor.Handler: all that is pending goes in one chunk, with
+// the end of the body after the watcher's last message.
+func (s *stream) Fill(b []byte, now time.Time) ([]byte, time.Time) {
+	if s.head != nil {
+		b = append(b, *s.head...)
+		s.head = nil
+		if s.watcher.Heavy() {
+			return b, now
 		}
 	}
+	scratch := scratches.Get().(*watch.Scratch)
+	defer scratches.Put(scratch)
+	b, start := s.openChunk(b)
+	again, last := s.fill(&b, start, scratch, now)
+	b = s.closeChunk(b, start)
+	if last {
+		if s.chunked {
+			b = append(b, "0\r\n\r\n"...)
+		}
+		(*s.socket.Load()).Finish()
+	}
+	return b, again
 }
 
-// write sends the head and then whatever the watcher has, all that is pending
-// in one piece. It returns nil after the watcher's last message.
-func (s *stream) write(ctx context.Context, conn net.Conn, head []byte) error {
-	if !s.form.ndjson {
-		retry := append(watch.AppendRetry(nil, watch.RetryAfter()), '\n')
-		head = s.appendChunk(head, retry)
-	}
-	if err := s.send(conn, head); err != nil {
-		return err
-	}
-	for {
-		messages, err := s.watcher.Next(ctx)
-		if errors.Is(err, watch.ErrClosed) {
-			return nil
-		}
+// fill appends messages to b, which began at start, and returns when to ask for
+// more, or that there will be none.
+func (s *stream) fill(b *[]byte, start int, scratch *watch.Scratch, now time.Time) (again time.Time, last bool) {
+	form := s.form.encoding()
+	for len(*b)-start < reactor.Piece {
+		messages, again, err := s.watcher.Poll(scratch, now)
 		if err != nil {
-			return err
+			return now, true
 		}
-		if err := s.sendMessages(conn, messages); err != nil {
-			return err
+		if len(messages) == 0 {
+			return again, false
+		}
+		for i := range messages {
+			*b = form.Append(*b, &messages[i])
 		}
 	}
-}
-
-// appendChunk appends body to b as one chunk, if the stream is chunked.
-func (s *stream) appendChunk(b, body []byte) []byte {
-	if !s.chunked {
-		return append(b, body...)
-	}
-	b = appendHex(b, len(body))
-	b = append(b, "\r\n"...)
-	b = append(b, body...)
-	return append(b, "\r\n"...)
-}
-
-func appendHex(b []byte, n int) []byte {
-	const digits = "0123456789abcdef"
-	shift := 0
-	for n>>shift > 0xf {
-		shift += 4
-	}
-	for ; shift >= 0; shift -= 4 {
-		b = append(b, digits[n>>shift&0xf])
-	}
-	return b
+	return now, false
 }
 
 // chunkHead is the room that is left for the size of a chunk before its body.
-const chunkHead = 18
+const chunkHead = len("00000000\r\n")
 
-var streamBuffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// sendMessages sends messages as one chunk, and the end of the body after the
-// last message there will be.
-func (s *stream) sendMessages(conn net.Conn, messages []watch.Message) error {
-	kept := streamBuffers.Get().(*[]byte)
-	b := append((*kept)[:0], make([]byte, chunkHead)...)
-	form := s.form.encoding()
-	for i := range messages {
-		b = form.Append(b, &messages[i])
-	}
-	start := chunkHead
+// openChunk begins a chunk, if the stream is chunked, and closeChunk ends it, or
+// takes it back if it is empty: start is where its body begins.
+func (s *stream) openChunk(b []byte) (opened []byte, start int) {
 	if s.chunked {
-		var size [chunkHead]byte
-		line := append(appendHex(size[:0], len(b)-chunkHead), "\r\n"...)
-		start -= len(line)
-		copy(b[start:], line)
-		b = append(b, "\r\n"...)
-		if last := messages[len(messages)-1].Kind; last == watch.Bye || last == watch.Denied {
-			b = append(b, "0\r\n\r\n"...)
-		}
+		b = append(b, "00000000\r\n"...)
 	}
-	err := s.send(conn, b[start:])
-	if cap(b) <= keepBuffer {
-		*kept = b
-		streamBuffers.Put(kept)
-	}
-	return err
+	return b, len(b)
 }
 
-// send writes b in pieces, each of which has its own time.
-func (s *stream) send(conn net.Conn, b []byte) error {
-	for len(b) > 0 {
-		piece := b[:min(len(b), writePiece)]
-		if err := conn.SetWriteDeadline(time.Now().Add(s.registry.opts.writeTimeout)); err != nil {
-			return err
-		}
-		if s.over.Load() {
-			return os.ErrDeadlineExceeded
-		}
-		n, err := conn.Write(piece)
-		if err != nil {
-			return err
-		}
-		b = b[n:]
+func (s *stream) closeChunk(b []byte, start int) []byte {
+	if !s.chunked {
+		return b
 	}
-	return nil
+	size := len(b) - start
+	if size == 0 {
+		return b[:start-chunkHead]
+	}
+	const digits = "0123456789abcdef"
+	for i := start - 3; size > 0; i-- {
+		b[i] = digits[size&0xf]
+		size >>= 4
+	}
+	return append(b, "\r\n"...)
 }

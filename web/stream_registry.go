@@ -5,24 +5,24 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"keywatch/kv"
 	"keywatch/watch"
+	"keywatch/web/reactor"
 )
 
 // errTooManyStreams is returned when as many streams are open as are allowed.
 var errTooManyStreams = errors.New("too many streams")
 
 // streamOptions configure a streamRegistry. The zero value of each field but
-// hub is its default.
+// hub and reactor is its default.
 type streamOptions struct {
-	hub *watch.Hub
+	hub     *watch.Hub
+	reactor *reactor.Reactor
 	// max bounds the streams open at once; 100,000.
 	max int
-	// writeTimeout is how long a client may take to accept one piece of a
-	// stream, writePiece bytes at most; 30 seconds.
-	writeTimeout time.Duration
 	// heartbeat is how long a stream may be silent; 15 seconds.
 	heartbeat time.Duration
 	logger    *slog.Logger
@@ -33,6 +33,8 @@ type streamOptions struct {
 // concurrent use.
 type streamRegistry struct {
 	opts streamOptions
+	// opened counts the streams there ever were.
+	opened atomic.Uint64
 
 	mu struct {
 		sync.Mutex
@@ -46,9 +48,6 @@ type streamRegistry struct {
 func newStreamRegistry(opts streamOptions) *streamRegistry {
 	if opts.max == 0 {
 		opts.max = 100_000
-	}
-	if opts.writeTimeout == 0 {
-		opts.writeTimeout = 30 * time.Second
 	}
 	if opts.heartbeat == 0 {
 		opts.heartbeat = 15 * time.Second
@@ -72,6 +71,7 @@ func (r *streamRegistry) enter(s *stream) error {
 		return errTooManyStreams
 	}
 	r.mu.open[s] = struct{}{}
+	r.opened.Add(1)
 	return nil
 }
 

@@ -31,7 +31,7 @@ func bubble(t *testing.T, test func(t *testing.T, w *world, conn net.Conn)) {
 		client, conn := net.Pipe()
 		served := make(chan error, 1)
 		go func() {
-			plain := fasthttp.Server{Handler: server.Handler(), NoDefaultServerHeader: true}
+			plain := fasthttp.Server{Handler: server.Handler(), NoDefaultServerHeader: true, KeepHijackedConns: true}
 			served <- plain.ServeConn(conn)
 		}()
 		test(t, &world{t: t, log: log, state: log.state, hub: hub, server: server}, client)

@@ -33,6 +33,7 @@ type commandLine struct {
 	Backup  backupCmd  `cmd:"" help:"Write a backup of the running server to a file." group:"Operations"`
 	Restore restoreCmd `cmd:"" help:"Make a new data folder from a backup." group:"Operations"`
 	Migrate migrateCmd `cmd:"" help:"Move values to object storage." group:"Operations"`
+	Compact compactCmd `cmd:"" help:"Give disk space back while the server runs." group:"Operations"`
 	Bench   benchCmd   `cmd:"" help:"Measure how fast the server is." group:"Operations"`
 
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell." group:"Other"`

@@ -2,6 +2,10 @@ package reactor
 
 import (
 	"errors"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +21,10 @@ var (
 // Piece is about how many bytes Handler.Fill is to return at once. A whole
 // message may exceed it.
 const Piece = 64 << 10
+
+// linger is how long a connection that is finished waits for the peer to close
+// it, so that the last bytes are not lost to a reset.
+const linger = time.Second
 
 // A Handler is what a connection is for. The reactor calls one method at a time,
 // Closed last and once. No method may wait, or keep a lock that Wake's callers
@@ -52,4 +60,133 @@ type Socket interface {
 	Abort(err error)
 	// Pause stops, or resumes, reading from the peer.
 	Pause(stop bool)
+}
+
+// Options configure a Reactor. The zero value of each field is its default.
+type Options struct {
+	// Loops is the number of goroutines that write; GOMAXPROCS.
+	Loops int
+	// WriteTimeout is how long a peer may read nothing while something is to be
+	// written; 30 seconds.
+	WriteTimeout time.Duration
+	// SendBuffer is what the kernel may hold for a peer that does not read, in
+	// bytes; 128 KiB.
+	SendBuffer int
+	// Goroutines has every connection served by a pair of goroutines.
+	Goroutines bool
+}
+
+func (o Options) withDefaults() Options {
+	if o.Loops == 0 {
+		o.Loops = max(1, runtime.GOMAXPROCS(0)-1)
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = 30 * time.Second
+	}
+	if o.SendBuffer == 0 {
+		o.SendBuffer = 128 << 10
+	}
+	return o
+}
+
+// A Reactor owns adopted connections. It is safe for concurrent use.
+type Reactor struct {
+	opts    Options
+	poller  *poller // nil until it is needed
+	loops   []*loop
+	next    int // the loop that gets the next connection, guarded by mu
+	heavy   heavy
+	open    atomic.Int64
+	stalled atomic.Uint64
+
+	// looping counts the loops, running all other goroutines.
+	looping, running sync.WaitGroup
+	mu               struct {
+		sync.Mutex
+		closed bool
+		pairs  map[*pair]struct{}
+	}
+}
+
+// New returns a reactor, which must be closed. Nothing runs before the first
+// connection comes.
+func New(opts Options) *Reactor {
+	r := &Reactor{opts: opts.withDefaults()}
+	r.heavy.reactor = r
+	r.mu.pairs = make(map[*pair]struct{})
+	return r
+}
+
+// startLocked starts the poller and the loops, unless they run.
+func (r *Reactor) startLocked() error {
+	if r.poller != nil {
+		return nil
+	}
+	poller, err := newPoller()
+	if err != nil {
+		return err
+	}
+	r.poller = poller
+	for range r.opts.Loops {
+		l := newLoop(r)
+		r.loops = append(r.loops, l)
+		r.looping.Go(l.run)
+	}
+	r.running.Go(poller.run)
+	return nil
+}
+
+// Adopt takes conn over, whatever it returns, and has it served by the Handler
+// that handler returns for its Socket. early is what the peer has sent already.
+// It fails with ErrClosed, or where the system refuses a descriptor.
+func (r *Reactor) Adopt(conn net.Conn, early []byte, handler func(Socket) Handler) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.closed {
+		_ = conn.Close()
+		return ErrClosed
+	}
+	if tcp, ok := unwrap(conn).(*net.TCPConn); ok && canPoll && !r.opts.Goroutines {
+		return r.adoptLocked(conn, tcp, early, handler)
+	}
+	r.adoptPairLocked(unwrap(conn), early, handler)
+	return nil
+}
+
+// unwrap returns the connection within those that only look on.
+func unwrap(conn net.Conn) net.Conn {
+	for {
+		c, ok := conn.(interface{ UnsafeConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = c.UnsafeConn()
+	}
+}
+
+// Len returns how many connections are open.
+func (r *Reactor) Len() int { return int(r.open.Load()) }
+
+// Stalled counts the connections that were closed because their peer did not
+// read.
+func (r *Reactor) Stalled() uint64 { return r.stalled.Load() }
+
+// Close closes all connections, and waits until every Handler was told. It may
+// be called twice.
+func (r *Reactor) Close() {
+	r.mu.Lock()
+	first := !r.mu.closed
+	r.mu.closed = true
+	for p := range r.mu.pairs {
+		p.Abort(ErrClosed)
+	}
+	r.mu.Unlock()
+	if first && r.poller != nil {
+		for _, l := range r.loops {
+			l.close()
+		}
+		r.looping.Wait()
+		r.poller.close()
+	}
+	r.running.Wait()
 }

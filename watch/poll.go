@@ -1,0 +1,156 @@
+package watch
+
+import (
+	"context"
+	"time"
+)
+
+// A Scratch holds what Poll returns, so that idle watchers need not. The zero
+// value is ready. One is enough for many watchers, one at a time.
+type Scratch struct {
+	out []Message
+}
+
+// Next waits until there is something to tell and returns it: one message or
+// more, never part of a revision's. The slice is valid until the next call,
+// what it holds for as long as one likes. After the last message, which is Bye
+// or Denied, and after Close, it fails with ErrClosed; when ctx ends, with
+// ctx's error, and may be called again. It is not for watches with a Waker.
+func (w *Watcher) Next(ctx context.Context) ([]Message, error) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	w.say = &w.bell.own
+	w.say.empty(keepCap)
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		again, err := w.look(w.hub.now())
+		if err != nil || len(w.say.out) > 0 {
+			return w.say.out, err
+		}
+		if err := w.bell.wait(ctx, time.Duration(again-w.hub.now())); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// wait waits for a token, at most for d.
+func (b *bell) wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-b.wake:
+	case <-timer.C:
+	case <-b.closed:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// Poll is Next for those who must not wait: it returns what there is to tell,
+// after a bounded piece of work. Without messages, again is when to ask again,
+// even if the watch's Waker is not called before; it is not after now if there
+// is more to do at once. The messages belong to s: they are valid until s is
+// used again. It fails with ErrClosed as Next does.
+func (w *Watcher) Poll(s *Scratch, now time.Time) (messages []Message, again time.Time, err error) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	s.empty(2 * maxMail)
+	w.say = s
+	at, err := w.look(int64(now.Sub(w.hub.began)))
+	w.say = nil
+	return s.out, w.hub.began.Add(time.Duration(at)), err
+}
+
+// empty makes room again, and gives up more of it than keep.
+func (s *Scratch) empty(keep int) {
+	clear(s.out)
+	if s.out = s.out[:0]; cap(s.out) > keep {
+		s.out = nil
+	}
+}
+
+// look does a bounded piece of work, which may add to out. If it does not, again
+// is when there will be more to do.
+func (w *Watcher) look(now int64) (again int64, err error) {
+	if w.closed.Load() || w.phase == ended {
+		return now, ErrClosed
+	}
+	w.step(now)
+	if len(w.say.out) == 0 {
+		if again = w.due(now); again > now || w.busy(now) {
+			return again, nil
+		}
+		w.progress()
+	}
+	w.count(now)
+	return now, nil
+}
+
+// busy reports whether there is something to do at once, interval or not.
+func (w *Watcher) busy(now int64) bool {
+	return len(w.refs) > 0 || w.phase == restarting || w.phase == reading ||
+		w.phase == catchingUp && w.hold(now) == 0
+}
+
+// due returns when there is something to do, now at the earliest: at once, when
+// the interval is over, or when it is time for a Progress.
+func (w *Watcher) due(now int64) int64 {
+	if w.busy(now) {
+		return now
+	}
+	due := w.sent + int64(w.heartbeat)
+	if hold := w.hold(now); hold > 0 {
+		due = min(due, now+hold)
+	}
+	return max(due, now)
+}
+
+// hold returns how long the next flush has to wait, in nanoseconds.
+func (w *Watcher) hold(now int64) int64 {
+	if w.interval == 0 || w.syncing || w.flushed == 0 {
+		return 0
+	}
+	return max(0, w.flushed+int64(w.interval)-now)
+}
+
+// progress tells how far the watcher has come, if it has missed nothing up to
+// there.
+func (w *Watcher) progress() {
+	at := w.hub.dispatched.Load()
+	if w.phase == following && at.Epoch == w.epoch && w.mail.idle() {
+		w.cur.rev = max(w.cur.rev, at.Rev)
+	}
+	w.say.out = append(w.say.out, positioned(Progress, w.position()))
+}
+
+// count notes what is returned.
+func (w *Watcher) count(now int64) {
+	w.sent = now
+	changes := 0
+	for i := range w.say.out {
+		if w.say.out[i].Entry != nil {
+			changes++
+		}
+	}
+	if changes == 0 {
+		return
+	}
+	w.hub.delivered.Add(uint64(changes))
+	if w.phase == following || w.phase == catchingUp {
+		w.flushed = now
+	}
+}
+
+// Heavy reports whether the next Poll may read much of the state.
+func (w *Watcher) Heavy() bool {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	return w.phase == restarting || w.phase == reading
+}

@@ -1,0 +1,142 @@
+package reactor
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// readSize is the most that is read from a peer before others have a turn.
+	readSize = 64 << 10
+	// keepBuffer is the largest buffer that a loop keeps.
+	keepBuffer = 1 << 20
+)
+
+// A loop is one goroutine that owns its sockets: nobody else reads, writes or
+// closes their descriptors.
+type loop struct {
+	reactor *Reactor
+	began   time.Time
+	// bell carries a token while the inbox may hold something; nobody closes it.
+	bell chan struct{}
+	// stop is closed by close.
+	stop chan struct{}
+
+	mu struct {
+		sync.Mutex
+		inbox []*sock
+	}
+
+	// The rest belongs to the goroutine.
+	timers timers
+	buf    []byte
+	in     []byte
+	// open counts its sockets.
+	open int
+}
+
+func newLoop(r *Reactor) *loop {
+	return &loop{reactor: r, began: time.Now(), bell: make(chan struct{}, 1), stop: make(chan struct{})}
+}
+
+func (l *loop) close() { close(l.stop) }
+
+// push puts s into the inbox. It is called once for each time that s becomes
+// queued.
+func (l *loop) push(s *sock) {
+	l.mu.Lock()
+	l.mu.inbox = append(l.mu.inbox, s)
+	first := len(l.mu.inbox) == 1
+	l.mu.Unlock()
+	if first {
+		select {
+		case l.bell <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take empties the inbox, in place of which spare is left.
+func (l *loop) take(spare []*sock) []*sock {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	taken := l.mu.inbox
+	l.mu.inbox = spare
+	return taken
+}
+
+// since is the time as timers count it.
+func (l *loop) since(t time.Time) int64 { return int64(t.Sub(l.began)) }
+
+func (l *loop) run() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var spare []*sock
+	for {
+		select {
+		case <-l.stop:
+			l.end()
+			return
+		case <-l.bell:
+		case <-timer.C:
+		}
+		now := time.Now()
+		l.expire(now)
+		taken := l.take(spare[:0])
+		for i, s := range taken {
+			taken[i] = nil
+			s.handle(now)
+			if i%256 == 255 {
+				now = time.Now()
+			}
+		}
+		if spare = taken; cap(spare) > 1<<16 {
+			spare = nil
+		}
+		if len(l.timers) > 0 {
+			timer.Reset(time.Duration(l.timers[0].at - l.since(time.Now())))
+		}
+	}
+}
+
+// expire looks after the sockets whose time has come.
+func (l *loop) expire(now time.Time) {
+	at := l.since(now)
+	for len(l.timers) > 0 && l.timers[0].at <= at {
+		d := l.timers.pop()
+		if d.s.due == d.at {
+			d.s.due = 0
+			d.s.post(timed)
+		}
+	}
+}
+
+// schedule has s looked at no later than at.
+func (l *loop) schedule(s *sock, at int64) {
+	if at = max(at, 1); s.due == 0 || at < s.due {
+		s.due = at
+		l.timers.push(due{at, s})
+	}
+}
+
+// end closes what is open. Heavy calls that still run are awaited by handing
+// their sockets over like all others.
+func (l *loop) end() {
+	for _, s := range l.take(nil) {
+		s.handle(time.Now()) // it may be new
+	}
+	for l.open > 0 {
+		for _, s := range l.reactor.poller.owned(l) {
+			if !s.busy {
+				s.close(ErrClosed)
+			}
+		}
+		if l.open == 0 {
+			return
+		}
+		<-l.bell
+		for _, s := range l.take(nil) {
+			s.handle(time.Now())
+		}
+	}
+}

@@ -1,0 +1,212 @@
+package reactor
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// A pair serves one connection with two goroutines, one that reads and one that
+// writes.
+type pair struct {
+	reactor *Reactor
+	conn    net.Conn
+	handler Handler
+	// wake carries a token when Fill is to be called; nobody closes it. gone is
+	// closed when the connection is.
+	wake, gone chan struct{}
+
+	// turn is held while a method of the Handler runs.
+	turn sync.Mutex
+	mu   struct {
+		sync.Mutex
+		// finished says that nothing more is to be written, written that nothing is
+		// left either.
+		finished, written, paused, closed bool
+		failed                   error
+		resumed                  *sync.Cond
+	}
+}
+
+var _ Socket = (*pair)(nil)
+
+func (r *Reactor) adoptPairLocked(conn net.Conn, early []byte, handler func(Socket) Handler) {
+	p := &pair{reactor: r, conn: conn, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	p.mu.resumed = sync.NewCond(&p.mu)
+	p.handler = handler(p)
+	r.mu.pairs[p] = struct{}{}
+	r.open.Add(1)
+	early = append([]byte(nil), early...)
+	r.running.Go(func() { p.run(early) })
+}
+
+func (p *pair) Wake() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *pair) Finish() {
+	p.mu.Lock()
+	p.mu.finished = true
+	p.mu.Unlock()
+	p.Wake()
+}
+
+func (p *pair) Abort(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.closed {
+		return
+	}
+	p.mu.closed, p.mu.failed = true, err
+	close(p.gone)
+	_ = p.conn.Close()
+	p.mu.resumed.Broadcast()
+}
+
+func (p *pair) Pause(stop bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.paused = stop
+	p.mu.resumed.Broadcast()
+}
+
+// run writes until the end, and then tells the Handler.
+func (p *pair) run(early []byte) {
+	reading := make(chan struct{}) // closed when the reader has ended
+	go func() {
+		defer close(reading)
+		p.read(early)
+	}()
+	p.Abort(p.write())
+	<-reading
+	r := p.reactor
+	r.mu.Lock()
+	delete(r.mu.pairs, p)
+	r.mu.Unlock()
+	r.open.Add(-1)
+	p.mu.Lock()
+	err := p.mu.failed
+	p.mu.Unlock()
+	if err == ErrStalled {
+		r.stalled.Add(1)
+	}
+	p.handler.Closed(err)
+}
+
+// read gives the Handler what the peer sends until it leaves.
+func (p *pair) read(early []byte) {
+	if len(early) > 0 {
+		p.receive(early)
+	}
+	buf := make([]byte, 4<<10)
+	for p.mayRead() {
+		n, err := p.conn.Read(buf)
+		if n > 0 {
+			p.receive(buf[:n])
+		}
+		if err != nil {
+			p.Abort(p.left(err))
+			return
+		}
+	}
+}
+
+// left returns why the connection ends when reading failed with err: that the
+// peer leaves is expected in the end.
+func (p *pair) left(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.written {
+		return nil
+	}
+	return err
+}
+
+func (p *pair) receive(b []byte) {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	p.handler.Receive(b)
+}
+
+// mayRead waits while reading is paused, and returns false at the end.
+func (p *pair) mayRead() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.mu.paused && !p.mu.closed {
+		p.mu.resumed.Wait()
+	}
+	return !p.mu.closed
+}
+
+// write sends what the Handler has until it has finished or sending fails.
+func (p *pair) write() error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		p.turn.Lock()
+		b, again := p.handler.Fill(nil, now)
+		p.turn.Unlock()
+		if err := p.send(b); err != nil {
+			return err
+		}
+		if p.over() {
+			return p.lastRead()
+		}
+		if !again.IsZero() {
+			timer.Reset(time.Until(again))
+		}
+		select {
+		case <-p.gone:
+			return ErrClosed
+		case <-p.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+func (p *pair) over() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.finished
+}
+
+// lastRead gives the peer a moment to close the connection itself, so that the
+// last bytes are not lost to a reset.
+func (p *pair) lastRead() error {
+	p.mu.Lock()
+	p.mu.written = true
+	p.mu.Unlock()
+	half, ok := p.conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return nil
+	}
+	p.Pause(false)
+	select {
+	case <-p.gone:
+	case <-time.After(linger):
+	}
+	return nil
+}
+
+// send writes b in pieces, each of which has its own time.
+func (p *pair) send(b []byte) error {
+	for len(b) > 0 {
+		piece := b[:min(len(b), Piece)]
+		if err := p.conn.SetWriteDeadline(time.Now().Add(p.reactor.opts.WriteTimeout)); err != nil {
+			return err
+		}
+		n, err := p.conn.Write(piece)
+		if e, ok := err.(net.Error); ok && e.Timeout() {
+			return ErrStalled
+		}
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}

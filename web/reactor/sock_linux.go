@@ -1,0 +1,367 @@
+package reactor
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a socket is queued for.
+const (
+	queued   uint32 = 1 << iota // in its loop's inbox
+	adopted                     // new
+	woken                       // Handler.Fill has something, perhaps
+	timed                       // its time has come
+	readable                    // the peer has sent something
+	leaving                     // the peer has left: read until the end
+	writable                    // the peer has read
+	filled                      // a heavy Fill has ended
+	aborted                     // to be closed at once
+	finished                    // to be closed once all is written
+	paused                      // not to be read from
+)
+
+// A sock is a connection without a goroutine. Its state is for everyone; the
+// rest belongs to its loop, and while busy is set to the heavy call.
+type sock struct {
+	loop    *loop
+	handler Handler
+	rare    atomic.Pointer[rare]
+	// rest is what is still to be written; nil if nothing is.
+	rest *rest
+	// due is when the socket will be looked at; 0 if not at all.
+	due     int64
+	fd      int32
+	gen     uint32
+	state   atomic.Uint32
+	busy    bool
+	closed  bool
+	lingers bool
+}
+
+// A rest is what the kernel did not take.
+type rest struct {
+	b []byte
+	// moved is when it last took some.
+	moved int64
+}
+
+// rare is what few sockets need, and for a short time.
+type rare struct {
+	early  []byte
+	failed error
+	// filled and again are what a heavy Fill returned.
+	filled []byte
+	again  time.Time
+}
+
+var _ Socket = (*sock)(nil)
+
+// adoptLocked moves the connection to a descriptor of its own and has a loop own
+// it.
+func (r *Reactor) adoptLocked(conn net.Conn, tcp *net.TCPConn, early []byte, handler func(Socket) Handler) error {
+	if err := r.startLocked(); err != nil {
+		_ = conn.Close()
+		return err
+	}
+	fd, err := duplicate(tcp)
+	_ = conn.Close()
+	if err != nil {
+		return fmt.Errorf("adopt connection: %w", err)
+	}
+	// Neither is needed to be correct.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, r.opts.SendBuffer)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(r.opts.WriteTimeout.Milliseconds()))
+	r.next = (r.next + 1) % len(r.loops)
+	s := &sock{loop: r.loops[r.next], fd: int32(fd)}
+	s.handler = handler(s)
+	if len(early) > 0 {
+		s.rare.Store(&rare{early: slices.Clone(early)})
+	}
+	r.open.Add(1)
+	s.post(adopted | woken | readable)
+	return nil
+}
+
+func duplicate(tcp *net.TCPConn) (fd int, err error) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if e := raw.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }); e != nil {
+		return -1, e
+	}
+	return fd, err
+}
+
+// post queues s for what bits say.
+func (s *sock) post(bits uint32) {
+	if s.state.Or(bits|queued)&queued == 0 {
+		s.loop.push(s)
+	}
+}
+
+func (s *sock) Wake()   { s.post(woken) }
+func (s *sock) Finish() { s.post(finished) }
+
+func (s *sock) Abort(err error) {
+	s.rare.CompareAndSwap(nil, &rare{failed: err})
+	s.post(aborted)
+}
+
+func (s *sock) Pause(stop bool) {
+	if stop {
+		s.state.Or(paused)
+		return
+	}
+	s.state.And(^paused)
+	s.post(readable)
+}
+
+// handle does what s is queued for.
+func (s *sock) handle(now time.Time) {
+	// What is kept is looked at below, whenever it can be done.
+	bits := s.state.And(^(queued | adopted | woken | timed | writable | filled))
+	switch {
+	case s.closed:
+		return
+	case bits&adopted != 0 && !s.enter():
+		return
+	}
+	if s.busy {
+		if bits&filled == 0 {
+			s.state.Or(bits & woken) // seen after the heavy call
+			return
+		}
+		s.takeFilled(now)
+		bits |= woken
+	}
+	switch {
+	case s.closed:
+	case bits&aborted != 0:
+		s.close(s.failure())
+	case s.lingers && bits&timed != 0:
+		s.close(nil)
+	default:
+		s.serve(bits, now)
+	}
+}
+
+// enter has the poller watch s.
+func (s *sock) enter() bool {
+	s.loop.open++
+	if err := s.loop.reactor.poller.add(s); err != nil {
+		s.close(fmt.Errorf("watch connection: %w", err))
+		return false
+	}
+	return true
+}
+
+func (s *sock) failure() error {
+	if r := s.rare.Load(); r != nil && r.failed != nil {
+		return r.failed
+	}
+	return ErrClosed
+}
+
+// serve reads and writes what can be.
+func (s *sock) serve(bits uint32, now time.Time) {
+	if bits&readable != 0 && bits&paused == 0 {
+		s.state.And(^readable)
+		s.read()
+	}
+	if s.closed {
+		return
+	}
+	if s.rest != nil {
+		s.flush(now, bits&writable != 0)
+	}
+	if s.closed || s.lingers || s.rest != nil {
+		return
+	}
+	if s.state.Load()&finished != 0 {
+		s.finish(now)
+		return
+	}
+	if bits&(woken|timed) != 0 {
+		s.fill(now)
+	}
+}
+
+// read gives the Handler what the peer has sent. What is left is read in the
+// next turn.
+func (s *sock) read() {
+	if r := s.rare.Load(); r != nil && len(r.early) > 0 {
+		early := r.early
+		r.early = nil
+		s.handler.Receive(early)
+	}
+	l := s.loop
+	if l.in == nil {
+		l.in = make([]byte, readSize)
+	}
+	n, err := unix.Read(int(s.fd), l.in)
+	switch {
+	case err == unix.EAGAIN:
+	case err == unix.EINTR:
+		s.post(readable)
+	case err != nil:
+		s.close(fmt.Errorf("read: %w", err))
+	case n == 0:
+		if s.lingers {
+			s.close(nil)
+			return
+		}
+		s.close(io.EOF)
+	default:
+		if !s.lingers {
+			s.handler.Receive(l.in[:n])
+		}
+		// A short read has left nothing, but perhaps the end.
+		if n == len(l.in) || s.state.Load()&leaving != 0 {
+			s.post(readable)
+		}
+	}
+}
+
+// fill asks the Handler for more, and sends it.
+func (s *sock) fill(now time.Time) {
+	if s.handler.Heavy() {
+		s.busy = true
+		s.loop.reactor.heavy.submit(s)
+		return
+	}
+	b, again := s.handler.Fill(s.loop.buf[:0], now)
+	s.send(b, now)
+	if s.loop.buf = b; cap(b) > keepBuffer {
+		s.loop.buf = nil
+	}
+	s.filledUp(again, now)
+}
+
+// fillHeavy is fill in another goroutine.
+func (s *sock) fillHeavy() {
+	b, again := s.handler.Fill(nil, time.Now())
+	r := s.rare.Load()
+	if r == nil {
+		s.rare.CompareAndSwap(nil, new(rare))
+		r = s.rare.Load()
+	}
+	r.filled, r.again = b, again
+	s.post(filled)
+}
+
+// takeFilled goes on after a heavy Fill.
+func (s *sock) takeFilled(now time.Time) {
+	r := s.rare.Load()
+	b, again := r.filled, r.again
+	r.filled, s.busy = nil, false
+	if r.failed == nil && len(r.early) == 0 {
+		s.rare.CompareAndSwap(r, nil)
+	}
+	s.send(b, now)
+	s.filledUp(again, now)
+}
+
+// filledUp sees to what comes after a Fill.
+func (s *sock) filledUp(again, now time.Time) {
+	switch {
+	case s.closed || s.rest != nil:
+	case s.state.Load()&finished != 0:
+		s.finish(now)
+	case again.IsZero():
+	case !again.After(now):
+		s.post(woken)
+	default:
+		s.loop.schedule(s, s.loop.since(again))
+	}
+}
+
+// send writes b, or as much of it as the kernel takes.
+func (s *sock) send(b []byte, now time.Time) {
+	n := s.write(b)
+	if s.closed || n == len(b) {
+		return
+	}
+	s.rest = &rest{slices.Clone(b[n:]), s.loop.since(now)}
+	s.loop.schedule(s, s.rest.moved+int64(s.loop.reactor.opts.WriteTimeout))
+}
+
+// flush writes what is left, and gives a peer up that has read nothing for too
+// long.
+func (s *sock) flush(now time.Time, retry bool) {
+	if retry {
+		if n := s.write(s.rest.b); n > 0 && !s.closed {
+			s.rest.b, s.rest.moved = s.rest.b[n:], s.loop.since(now)
+		}
+	}
+	switch patience := int64(s.loop.reactor.opts.WriteTimeout); {
+	case s.closed:
+	case len(s.rest.b) == 0:
+		s.rest = nil
+		s.post(woken)
+	case s.loop.since(now)-s.rest.moved >= patience:
+		s.loop.reactor.stalled.Add(1)
+		s.close(ErrStalled)
+	default:
+		s.loop.schedule(s, s.rest.moved+patience)
+	}
+}
+
+// write writes to the descriptor, which never waits, and returns how many bytes
+// it took.
+func (s *sock) write(b []byte) (n int) {
+	for n < len(b) {
+		m, errno := sendNow(int(s.fd), b[n:])
+		switch errno {
+		case 0:
+			n += m
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return n
+		default:
+			s.close(fmt.Errorf("write: %w", errno))
+			return n
+		}
+	}
+	return n
+}
+
+// sendNow is send(2) without telling Go's scheduler, since it never waits.
+func sendNow(fd int, b []byte) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	return int(n), errno
+}
+
+// finish tells the peer that nothing more will come and waits for it to close.
+func (s *sock) finish(now time.Time) {
+	s.lingers = true
+	if err := unix.Shutdown(int(s.fd), unix.SHUT_WR); err != nil {
+		s.close(nil)
+		return
+	}
+	s.state.And(^paused)
+	s.post(readable)
+	s.loop.schedule(s, s.loop.since(now.Add(linger)))
+}
+
+// close gives the descriptor back. Nobody else does.
+func (s *sock) close(err error) {
+	if s.closed {
+		return
+	}
+	s.closed = true
+	s.rest = nil
+	s.loop.open--
+	s.loop.reactor.poller.remove(s)
+	_ = unix.Close(int(s.fd))
+	s.loop.reactor.open.Add(-1)
+	s.handler.Closed(err)
+}
