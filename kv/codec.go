@@ -28,7 +28,8 @@ const (
 	commandBatch  = 1
 	commandPrefix = 2
 	commandSetup  = 3
-	commandRefer  = 4
+	// 4 to 18 are left out.
+	commandRefer = 19
 )
 
 // The flags of a batch or prefix command.

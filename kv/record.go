@@ -23,10 +23,10 @@ import (
 //	uint32   CRC-32C of revision, ordinal and all of the above, little-endian
 const (
 	recordVersion = 1
-	// recordReference is the layout of a reference into a segment: after the kind
-	// stand, as uvarints, the version's revision and ordinal; in the place of the
-	// value stand its length (uvarint) and where it lies (text).
-	recordReference = 2
+	// recordReference is set in the version of a reference into a segment: after
+	// the kind stand, as uvarints, the version's revision and ordinal; in the place
+	// of the value stand its length (uvarint) and where it lies (text).
+	recordReference = 0x10
 	hashSize        = HashSize
 )
 
@@ -46,7 +46,7 @@ func (r Record) AppendTo(b []byte) []byte {
 	start, e := len(b), r.Entry
 	b = append(b, recordVersion, byte(e.kind))
 	if e.referred() {
-		b[start] = recordReference
+		b[start] |= recordReference
 		b = binary.AppendUvarint(b, uint64(e.Mod))
 		b = binary.AppendUvarint(b, uint64(e.ordinal))
 	}
@@ -130,12 +130,12 @@ func parseRecord(at Locator, b []byte) (r Record, hash, value []byte, err error)
 	if binary.LittleEndian.Uint32(b[len(body):]) != recordSum(at, body) {
 		return damaged("checksum mismatch")
 	}
-	if body[0] != recordVersion && body[0] != recordReference {
+	reference := body[0]&recordReference != 0
+	if body[0]&^recordReference != recordVersion {
 		return damaged(fmt.Sprintf("unknown version %d", body[0]))
 	}
 	d := decoder{b: body[1:]}
 	e := &Entry{Mod: at.Rev, ordinal: at.Ordinal, kind: entryKind(d.byte())}
-	reference := body[0] == recordReference
 	if reference {
 		e.Mod, e.ordinal = Rev(d.uvarint()), uint32(d.uvarint())
 	}
