@@ -35,11 +35,16 @@ type Config struct {
 	MaxQueue       int           `help:"Most writes that wait for the log; more are answered 503." default:"16384"`
 	MaxWatches     int           `help:"Most watches open at once." default:"100000"`
 	MaxConnections int           `help:"Most connections that ask and answer; streams do not count." default:"10000"`
+	MaxFiles       int           `help:"Most connections of both kinds together; 0 is what the system lets the process open, less 512."`
 	TombstoneMax   int           `help:"Most deletions remembered for watches that resume." default:"100000"`
 	TombstoneAge   time.Duration `help:"How long a deletion is remembered." default:"1h"`
 	IdemAge        time.Duration `help:"How long the outcome for an Idempotency-Key is kept." default:"10m"`
 	IdemMax        int           `help:"Most outcomes kept." default:"1000000"`
 	IdemPerCaller  int           `help:"Most outcomes kept for one caller." default:"100000"`
+
+	LeaseMax       int `help:"Most leases that live at once, those of locks and their queues included." default:"500000"`
+	LeasePerCaller int `help:"Most leases of one caller." default:"200000"`
+	LeaseKeys      int `help:"Most keys on one lease; they all go in one revision, and history should hold them." default:"10000"`
 
 	CheckpointBytes Size          `help:"A checkpoint is written when this much has changed." default:"64MiB"`
 	ObjectStore     string        `help:"Where values go that are not used: s3://bucket/prefix?endpoint=URL&region=NAME, with credentials from the usual AWS environment and files, or dir:///path. By default a folder in the data folder, once --object-after or --disk-max is set." placeholder:"URL"`
@@ -127,8 +132,9 @@ func (c Config) Validate() error {
 	for name, n := range map[string]int64{
 		"max-value": int64(c.MaxValue), "max-batch": int64(c.MaxBatch), "max-batch-ops": int64(c.MaxBatchOps),
 		"max-delete": int64(c.MaxDelete), "max-queue": int64(c.MaxQueue), "max-watches": int64(c.MaxWatches),
-		"max-connections": int64(c.MaxConnections), "tombstone-max": int64(c.TombstoneMax),
+		"max-connections": int64(c.MaxConnections), "max-files": int64(c.MaxFiles), "tombstone-max": int64(c.TombstoneMax),
 		"tombstone-age": int64(c.TombstoneAge), "idem-age": int64(c.IdemAge), "idem-max": int64(c.IdemMax),
+		"lease-max": int64(c.LeaseMax), "lease-per-caller": int64(c.LeasePerCaller), "lease-keys": int64(c.LeaseKeys),
 		"idem-per-caller": int64(c.IdemPerCaller), "fsync-interval": int64(c.FsyncInterval),
 		"memory-max": int64(c.MemoryMax), "object-after": int64(c.ObjectAfter), "disk-max": int64(c.DiskMax), "backup-keep": int64(c.BackupKeep), "checkpoint-every": int64(c.CheckpointEvery), "heartbeat": int64(c.Heartbeat), "grace": int64(c.Grace),
 	} {
@@ -198,5 +204,6 @@ func (c Config) params() kv.Params {
 		TombstoneMax: c.TombstoneMax, TombstoneAge: c.TombstoneAge,
 		IdemAge: c.IdemAge, IdemMax: c.IdemMax, IdemPerCaller: c.IdemPerCaller,
 		DeleteMax: c.MaxDelete,
+		LeaseMax:  c.LeaseMax, LeasePerCaller: c.LeasePerCaller, LeaseKeys: c.LeaseKeys,
 	}
 }

@@ -16,17 +16,30 @@ var allowed = map[string][]string{
 	"keywatch/watch":        {"keywatch/kv"},
 	"keywatch/persist":      {"keywatch/kv"},
 	"keywatch/cluster":      {"keywatch/kv"},
-	"keywatch/web":          {"keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv"},
+	"keywatch/kv/lock":      {"keywatch/kv"},
+	"keywatch/web/ui":       {},
+	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
-	"keywatch/app":          {"keywatch/web", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/object"},
-	"keywatch/app/keywatch": {"keywatch/app"},
-	"keywatch/app/e2e":      {},
+	"keywatch/web/wire":     {},
+	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/object"},
+	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client", "keywatch/app/keywatch/fanout"},
+	"keywatch/client":       {},
 
 	"keywatch/persist/object": {"keywatch/kv"},
+
+	"keywatch/examples":           {},
+	"keywatch/examples/dashboard": {},
+	"keywatch/examples/reload":    {"keywatch/client"},
+	"keywatch/examples/workers":   {"keywatch/client"},
+	"keywatch/app/browser":        {},
+	"keywatch/app/e2e":            {},
+
+	"keywatch/app/keywatch/fanout": {},
+	"keywatch/app/proxies":         {},
 }
 
 // testOnly are packages that only tests may import.
-var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/persist/faultfs", "keywatch/persist/object/objecttest"}
+var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/watch/watchtest", "keywatch/persist/faultfs", "keywatch/persist/object/objecttest"}
 
 // impure may not be imported by kv, directly or not: the state machine has no
 // I/O and no replication.

@@ -74,7 +74,7 @@ func newServer(config Config, engine *Engine, addr net.Addr) (*web.Server, error
 		Limiter: limiter, RateLoopback: config.RateLoopback,
 		Listen:    []string{addr.String(), config.Listen},
 		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,
-		MaxConnections: config.MaxConnections, MaxStreams: config.MaxWatches, Heartbeat: config.Heartbeat,
+		MaxConnections: config.MaxConnections, MaxStreams: config.MaxWatches, MaxFiles: config.maxFiles(), Heartbeat: config.Heartbeat,
 		Durability: engine.Durability(), Ready: engine.Ready,
 		Admin: web.Admin{
 			Checkpoint: engine.Checkpoint, Compact: engine.Compact, Migrate: engine.Migrate,

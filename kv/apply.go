@@ -13,12 +13,16 @@ func (s *State) decideLocked(c *Command, r *Result, arena *[]OpResult) {
 		r.Outcome, r.Failed, r.Current = FenceLost, i, held
 	} else if c.Prefix != nil {
 		s.deletePrefixLocked(*c.Prefix, r)
+	} else if c.Lease != nil {
+		s.leaseLocked(c.Lease, r)
+	} else if c.Lock != nil {
+		s.lockLocked(c.Lock, r)
 	} else if i, found := firstFailed(c.Checks, s.currentLocked); i < 0 {
 		r.Outcome = Committed
-		r.Rev, r.Ops = s.opsLocked(c.Ops, arena)
+		s.branchLocked(c.Ops, r, arena)
 	} else if c.HasElse {
 		r.Outcome, r.Failed, r.Current = ElseRan, i, found
-		r.Rev, r.Ops = s.opsLocked(c.Else, arena)
+		s.branchLocked(c.Else, r, arena)
 	} else {
 		r.Outcome, r.Failed, r.Current = CheckFailed, i, found
 	}
@@ -85,6 +89,15 @@ func (k *Check) holds(e *Entry) bool {
 	return have == k.N
 }
 
+// branchLocked runs operations, unless one names a lease that it cannot have.
+func (s *State) branchLocked(ops []Op, r *Result, arena *[]OpResult) {
+	if i, refused := s.mu.leases.refuse(ops, s); refused != 0 {
+		*r = Result{Outcome: refused, Failed: i}
+		return
+	}
+	r.Rev, r.Ops = s.opsLocked(ops, arena)
+}
+
 // opsLocked runs operations in order, in one revision, which it returns; 0 if
 // they changed nothing.
 func (s *State) opsLocked(ops []Op, arena *[]OpResult) (Rev, []OpResult) {
@@ -115,6 +128,7 @@ func (s *State) closeRevisionLocked(first int) Rev {
 	if len(m.events) == first {
 		return 0
 	}
+	s.handOverLocked()
 	m.events[len(m.events)-1].Last = true
 	m.rev++
 	return m.rev
@@ -129,6 +143,9 @@ func (s *State) putLocked(op *Op) *Entry {
 	}
 	if op.TTL > 0 {
 		e.Deadline = m.time + op.TTL.Milliseconds()
+	}
+	if op.Lease != (LeaseID{}) {
+		e.lease = m.leases.byID[op.Lease]
 	}
 	sl := s.slot(op.Key)
 	if sl == nil {
@@ -189,9 +206,11 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 			if old.Deadline != 0 {
 				m.deadlines.Delete(deadline{old.Deadline, sl})
 			}
+			old.lease.detach(sl)
 		}
 	}
 	if !e.Deleted() {
+		e.lease.attach(sl)
 		m.keys++
 		m.bytes += int64(len(sl.key) + len(e.value))
 		m.keyBytes += int64(len(sl.key))
@@ -203,6 +222,9 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 	m.ordinal++
 	m.dirty.add(sl, len(e.value))
 	m.events = append(m.events, Event{Key: sl.key, Entry: e, Time: m.time})
+	if strings.HasPrefix(sl.key, ReservedPrefix) {
+		m.locks.changed(sl, old)
+	}
 }
 
 // deletePrefixLocked deletes every key under prefix, lock keys excepted, in one

@@ -45,6 +45,7 @@ type Checkpoint struct {
 	dropped  []*slot
 	idemFrom uint64
 	idem     []*idemRecord
+	leases   []leaseRecord
 	records  []Record
 	olds     []*slot
 }
@@ -74,6 +75,7 @@ func (s *State) Freeze() (*Checkpoint, error) {
 	m.dirty.number++
 	c.idemFrom, c.idem = m.idem.unsaved()
 	c.idem = slices.Clone(c.idem)
+	c.leases = m.leases.records()
 	c.meta = Meta{
 		Index: m.index, Term: m.term, At: c.view.at, Time: m.time, Floor: m.floor, Params: m.params,
 		IdemFirst: m.idem.first, IdemNext: m.idem.next,

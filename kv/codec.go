@@ -16,7 +16,8 @@ import (
 //	uint32  number of commands, little-endian
 //	...     the commands
 const (
-	entryVersion    = 1
+	entryVersion    = 2 // version 1 had neither leases nor locks
+	oldestEntry     = 1
 	entryHeaderSize = 1 + 8 + 4
 	// maxTime is the largest log time, in milliseconds: it leaves room to add
 	// durations to it.
@@ -27,10 +28,16 @@ const (
 const (
 	commandBatch  = 1
 	commandPrefix = 2
-	commandSetup  = 3
-	// 4 to 18 are left out.
-	commandRefer = 19
+	commandSetup  = 3 // without bounds on leases; not written any more
+	// 4 to 15 are left out.
+	commandSettings = 16
+	commandLease    = 17
+	commandLock     = 18
+	commandRefer    = 19
 )
+
+// opLeased marks the kind of an operation that names a lease.
+const opLeased = 0x80
 
 // The flags of a batch or prefix command.
 const (
@@ -107,11 +114,7 @@ func appendCommand(b []byte, c *Command) []byte {
 	if c.Refer != nil {
 		return appendRefer(b, c.Refer)
 	}
-	kind := byte(commandBatch)
-	if c.Prefix != nil {
-		kind = commandPrefix
-	}
-	b = append(b, kind, commandFlags(c))
+	b = append(b, kindOf(c), commandFlags(c))
 	if c.Idem.Key != "" {
 		b = appendText(b, c.Idem.Caller)
 		b = appendText(b, c.Idem.Key)
@@ -124,7 +127,12 @@ func appendCommand(b []byte, c *Command) []byte {
 			b = binary.AppendUvarint(b, uint64(f.Token))
 		}
 	}
-	if c.Prefix != nil {
+	switch {
+	case c.Lease != nil:
+		return appendLeaseCommand(b, c.Lease)
+	case c.Lock != nil:
+		return appendLockCommand(b, c.Lock)
+	case c.Prefix != nil:
 		return appendText(b, *c.Prefix)
 	}
 	if len(c.Checks) > 0 {
@@ -138,6 +146,18 @@ func appendCommand(b []byte, c *Command) []byte {
 		b = appendOps(b, c.Else)
 	}
 	return b
+}
+
+func kindOf(c *Command) byte {
+	switch {
+	case c.Lease != nil:
+		return commandLease
+	case c.Lock != nil:
+		return commandLock
+	case c.Prefix != nil:
+		return commandPrefix
+	}
+	return commandBatch
 }
 
 func commandFlags(c *Command) (flags byte) {
@@ -169,7 +189,13 @@ func appendOps(b []byte, ops []Op) []byte {
 	b = binary.AppendUvarint(b, uint64(len(ops)))
 	for i := range ops {
 		op := &ops[i]
-		b = append(b, byte(op.Kind))
+		leased := op.Kind == OpPut && op.Lease != LeaseID{}
+		if leased {
+			b = append(b, byte(op.Kind)|opLeased)
+			b = append(b, op.Lease[:]...)
+		} else {
+			b = append(b, byte(op.Kind))
+		}
 		b = appendText(b, op.Key)
 		if op.Kind == OpPut {
 			b = binary.AppendVarint(b, ttlMillis(op.TTL))
@@ -267,7 +293,7 @@ func (d *decoder) entryHeader() (now int64, count int, err error) {
 	if d.bad {
 		return 0, 0, ErrBadEntry
 	}
-	if h[0] != entryVersion {
+	if h[0] < oldestEntry || h[0] > entryVersion {
 		return 0, 0, fmt.Errorf("%w: version %d", ErrBadEntry, h[0])
 	}
 	now = int64(binary.LittleEndian.Uint64(h[1:]))
@@ -292,9 +318,16 @@ func (d *decoder) command(kind byte, c *Command, prefix *string) {
 			c.Fences = append(c.Fences, Fence{Lock: d.text(), Token: Rev(d.uvarint())})
 		}
 	}
-	if kind == commandPrefix {
+	switch kind {
+	case commandPrefix:
 		*prefix = d.text()
 		c.Prefix = prefix
+		return
+	case commandLease:
+		c.Lease = d.leaseCommand()
+		return
+	case commandLock:
+		c.Lock = d.lockCommand()
 		return
 	}
 	if flags&flagChecks != 0 {
@@ -324,7 +357,13 @@ func (d *decoder) check() Check {
 
 func (d *decoder) ops(ops []Op) []Op {
 	for range d.count() {
-		op := Op{Kind: OpKind(d.byte()), Key: d.text()}
+		kind := d.byte()
+		var op Op
+		if kind == byte(OpPut)|opLeased {
+			kind = byte(OpPut)
+			op.Lease = d.leaseID()
+		}
+		op.Kind, op.Key = OpKind(kind), d.text()
 		switch op.Kind {
 		case OpPut:
 			op.TTL = d.ttl()

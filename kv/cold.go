@@ -95,7 +95,7 @@ func (e *Entry) ref(key string) ColdRef {
 func (e *Entry) with(value string, tier Tier, cold bool) *Entry {
 	c := &Entry{
 		value: value, Mod: e.Mod, Create: e.Create, Version: e.Version, Deadline: e.Deadline,
-		ordinal: e.ordinal, kind: e.kind, tier: tier, cold: cold,
+		lease: e.lease, ordinal: e.ordinal, kind: e.kind, tier: tier, cold: cold,
 	}
 	c.prev.Store(e.prev.Load())
 	return c

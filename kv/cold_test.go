@@ -9,8 +9,15 @@ import (
 	"keywatch/kv"
 )
 
-// ReadCold implements kv.ColdReader for the machine's disk.
+// ReadCold implements kv.ColdReader for the machine's disk and segments.
 func (m *machine) ReadCold(_ context.Context, ref kv.ColdRef) (string, error) {
+	if p, ok := ref.ObjectPlace(); ok {
+		value, there := m.objects.Object(p)
+		if !there || len(value) != ref.Size {
+			return "", fmt.Errorf("%w: %+v", kv.ErrDamaged, p)
+		}
+		return value, nil
+	}
 	b, ok := m.disk.records[ref.At]
 	if !ok {
 		return "", fmt.Errorf("record %v: %w", ref.At, kv.ErrColdGone)
@@ -56,17 +63,16 @@ func (m *machine) warm(t *rapid.T, c *kv.Command, r *kv.Result) {
 		if e == nil {
 			return nil
 		}
-		got, err := m.Resolve(t.Context(), key, e)
-		if err != nil {
-			t.Fatalf("resolve %q of a result: %v", key, err)
-		}
-		return got
+		return m.resolve(t, key, e)
 	}
 	if r.Current != nil {
 		key := ""
-		if r.Outcome == kv.FenceLost {
-			key = kv.ReservedPrefix + c.Fences[r.Failed].Lock
-		} else {
+		switch {
+		case r.Outcome == kv.FenceLost:
+			key = kv.LockKey(c.Fences[r.Failed].Lock)
+		case c.Lock != nil:
+			key = kv.LockKey(c.Lock.Name)
+		default:
 			key = c.Checks[r.Failed].Key
 		}
 		r.Current = give(key, r.Current)
@@ -78,6 +84,15 @@ func (m *machine) warm(t *rapid.T, c *kv.Command, r *kv.Result) {
 	for i := range r.Ops {
 		r.Ops[i].Entry = give(ops[i].Key, r.Ops[i].Entry)
 	}
+}
+
+// resolve returns e with its value.
+func (m *machine) resolve(t *rapid.T, key string, e *kv.Entry) *kv.Entry {
+	got, err := m.Resolve(t.Context(), key, e)
+	if err != nil {
+		t.Fatalf("resolve %q: %v", key, err)
+	}
+	return got
 }
 
 // resolved returns e with its value, as a snapshot gives it.

@@ -34,6 +34,8 @@ type Op struct {
 	// TTL is the time to live that OpPut gives: 0 for none, KeepTTL to keep
 	// the deadline there is. It is rounded up to milliseconds.
 	TTL time.Duration
+	// Lease is the lease that the key is to hang on after OpPut; none if zero.
+	Lease LeaseID
 }
 
 // CheckKind says what a check compares.
@@ -94,6 +96,10 @@ type Command struct {
 	HasElse bool
 	Prefix  *string
 	Idem    Idem
+	// Lease or Lock, if not nil, is all that is done: such a command has no
+	// checks, operations or prefix.
+	Lease *LeaseCommand
+	Lock  *LockCommand
 	// Refer, if not nil, is all that the command does.
 	Refer *Refer
 }
@@ -130,7 +136,10 @@ func (l Limits) WithDefaults() Limits {
 func (c *Command) Validate(l Limits) error {
 	l = l.WithDefaults()
 	if c.Refer != nil {
-		return c.Refer.Validate()
+		return c.validateRefer()
+	}
+	if c.Lease != nil || c.Lock != nil {
+		return c.validateLease(l)
 	}
 	if c.Prefix != nil {
 		return c.validatePrefix()
@@ -159,8 +168,25 @@ func (c *Command) Validate(l Limits) error {
 	return nil
 }
 
+func (c *Command) validateLease(l Limits) error {
+	if c.hasOps() || c.Prefix != nil || c.Lease != nil && c.Lock != nil {
+		return fmt.Errorf("%w: a lease or lock command does nothing else", ErrBadCommand)
+	}
+	if len(c.Fences) > l.Ops {
+		return fmt.Errorf("%w: more than %d fences", ErrBatchTooLarge, l.Ops)
+	}
+	if c.Lease != nil {
+		return c.Lease.validate()
+	}
+	return c.Lock.validate()
+}
+
+func (c *Command) hasOps() bool {
+	return len(c.Ops)+len(c.Else)+len(c.Checks) > 0 || c.HasElse
+}
+
 func (c *Command) validatePrefix() error {
-	if len(c.Ops)+len(c.Else)+len(c.Checks) > 0 || c.HasElse {
+	if c.hasOps() {
 		return fmt.Errorf("%w: a prefix deletion has no operations or checks", ErrBadCommand)
 	}
 	if strings.HasPrefix(*c.Prefix, ReservedPrefix) {
@@ -229,7 +255,7 @@ func (op *Op) validate(l Limits) error {
 // ReadOnly reports whether c can change nothing, whatever its checks say, and
 // so needs no place in the log.
 func (c *Command) ReadOnly() bool {
-	if c.Prefix != nil || c.Refer != nil {
+	if c.Prefix != nil || c.Lease != nil || c.Lock != nil || c.Refer != nil {
 		return false
 	}
 	for _, ops := range [2][]Op{c.Ops, c.Else} {

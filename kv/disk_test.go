@@ -16,10 +16,11 @@ type disk struct {
 	meta    []byte
 	records map[kv.Locator][]byte
 	idem    map[uint64][]byte
+	leases  map[kv.LeaseID][]byte
 }
 
 func (d disk) clone() disk {
-	c := disk{d.meta, maps.Clone(d.records), maps.Clone(d.idem)}
+	c := disk{d.meta, maps.Clone(d.records), maps.Clone(d.idem), make(map[kv.LeaseID][]byte)}
 	if c.records == nil {
 		c.records, c.idem = make(map[kv.Locator][]byte), make(map[uint64][]byte)
 	}
@@ -108,6 +109,9 @@ func (w *world) write(t *rapid.T, c *kv.Checkpoint) disk {
 			delete(d.idem, seq)
 		}
 	}
+	for id, b := range c.Leases() {
+		d.leases[id] = slices.Clone(b)
+	}
 	d.meta = c.Meta().AppendTo(nil)
 	return d
 }
@@ -115,7 +119,7 @@ func (w *world) write(t *rapid.T, c *kv.Checkpoint) disk {
 // reload builds a state from the disk and the log, as a restart does. It goes on
 // beside the live one or, as after a crash, in its place.
 func (w *world) reload(t *rapid.T) {
-	m := newMachine()
+	m := newMachine(w.gen)
 	from := 0
 	if w.disk.meta != nil {
 		from = w.load(t, m)
@@ -170,6 +174,11 @@ func (w *world) load(t *rapid.T, m *machine) (index int) {
 	for seq := meta.IdemFirst; seq < meta.IdemNext; seq++ {
 		if err := l.AddIdem(seq, w.disk.idem[seq]); err != nil {
 			t.Fatalf("add idempotency record %d: %v", seq, err)
+		}
+	}
+	for id, b := range w.disk.leases {
+		if err := l.AddLease(id, b); err != nil {
+			t.Fatalf("add lease %v: %v", id, err)
 		}
 	}
 	m.published = recorder{}

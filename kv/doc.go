@@ -1,5 +1,5 @@
 // Package kv is the state machine of keywatch: versioned keys, compare-and-swap,
-// batches, times to live and idempotent requests, and nothing else. It does no
+// batches, times to live, leases, locks and idempotent requests, and nothing else. It does no
 // I/O, reads no clock and starts no goroutine; the same log makes the same state
 // on every machine.
 //
@@ -32,6 +32,15 @@
 // Time is log time: milliseconds that the log has lived through. It moves with
 // the entries and never backwards, so a deadline never comes early, and it
 // stands still while nobody leads.
+//
+// # Leases and locks
+//
+// A lease is a time to live that many keys hang on: when it ends they are deleted
+// in one revision. Its name comes with the command that begins it, so that the
+// state draws nothing at random. A lock is the key of its holder, on a lease of
+// its own; its create revision is the fencing token. Those who wait have keys too.
+// When the holder's key goes, for whatever reason, the same revision makes the
+// first in line the holder, and only that one is woken ([State.Parked]).
 //
 // # Checkpoints
 //

@@ -25,6 +25,9 @@ type Entry struct {
 	// tier is where the value lies, or lay before it was read for one reader.
 	tier Tier
 	cold bool
+	// lease is what the key hangs on; nil for none. Of it only the name may be
+	// read without the apply lock.
+	lease *lease
 }
 
 type entryKind uint8
@@ -43,6 +46,14 @@ func (e *Entry) Value() string {
 		panic("kv: the value of a cold entry was not resolved")
 	}
 	return e.value
+}
+
+// Lease returns the lease that the key hangs on, the zero LeaseID if none.
+func (e *Entry) Lease() LeaseID {
+	if e.lease == nil {
+		return LeaseID{}
+	}
+	return e.lease.id
 }
 
 // Size returns the length of the value in bytes.

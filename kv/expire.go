@@ -26,37 +26,58 @@ func newDeadlines() *btree.BTreeG[deadline] {
 	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true, Degree: indexDegree})
 }
 
-// expireLocked deletes what is due, each key in a revision of its own, at most
-// ExpireMax keys.
+// nextDue returns the earliest log time at which something is due.
+func (m *machine) nextDue() (int64, bool) {
+	d, ok := m.deadlines.Min()
+	l := m.leases.earliest()
+	switch {
+	case l != nil && (!ok || l.deadline < d.at):
+		return l.deadline + 1, true
+	case ok:
+		return d.at + 1, true
+	}
+	return 0, false
+}
+
+// expireLocked ends what is due, in order of time: each key in a revision of its
+// own, and each lease with all its keys in one. It goes on until ExpireMax keys
+// have been deleted, the last lease's included.
 func (s *State) expireLocked() {
 	m := &s.mu.machine
-	for range m.params.ExpireMax {
+	for left := m.params.ExpireMax; left > 0; {
 		d, ok := m.deadlines.Min()
-		if !ok || !m.due(d.at) {
+		l := m.leases.earliest()
+		switch {
+		case l != nil && m.due(l.deadline) && (!ok || l.deadline < d.at):
+			left -= max(1, len(l.keys))
+			s.expireLeaseLocked(l)
+		case ok && m.due(d.at):
+			left--
+			s.expireSlotLocked(d.slot)
+		default:
 			return
 		}
-		s.expireSlotLocked(d.slot)
 	}
 }
 
 // expireTouchedLocked deletes those keys of a command that are due, which
 // expireLocked may have left behind.
 func (s *State) expireTouchedLocked(c *Command) {
-	m := &s.mu.machine
-	if d, ok := m.deadlines.Min(); !ok || !m.due(d.at) {
+	if at, ok := s.mu.nextDue(); !ok || at > s.mu.time {
 		return
 	}
+	s.expireNamedLocked(c)
 	for _, f := range c.Fences {
 		s.expireKeyLocked(ReservedPrefix + f.Lock)
 	}
 	for i := range c.Checks {
 		s.expireKeyLocked(c.Checks[i].Key)
 	}
-	for i := range c.Ops {
-		s.expireKeyLocked(c.Ops[i].Key)
-	}
-	for i := range c.Else {
-		s.expireKeyLocked(c.Else[i].Key)
+	for _, ops := range [2][]Op{c.Ops, c.Else} {
+		for i := range ops {
+			s.expireKeyLocked(ops[i].Key)
+			s.expireNamedLeaseLocked(ops[i].Lease)
+		}
 	}
 	if c.Prefix != nil {
 		s.expirePrefixLocked(*c.Prefix)
@@ -75,6 +96,7 @@ func (s *State) expirePrefixLocked(prefix string) {
 	for _, sl := range due {
 		s.expireSlotLocked(sl)
 	}
+	s.expirePrefixLeasesLocked(prefix)
 }
 
 func (s *State) expireKeyLocked(key string) {
@@ -83,8 +105,12 @@ func (s *State) expireKeyLocked(key string) {
 		return
 	}
 	e := sl.cur.Load()
-	if !e.Deleted() && e.Deadline != 0 && s.mu.due(e.Deadline) {
+	switch {
+	case e.Deleted():
+	case e.Deadline != 0 && s.mu.due(e.Deadline):
 		s.expireSlotLocked(sl)
+	case e.lease != nil && s.mu.due(e.lease.deadline):
+		s.expireLeaseLocked(e.lease)
 	}
 }
 

@@ -49,8 +49,12 @@ func (s *State) replayLocked(c *Command, r *Result) bool {
 	default:
 		d := decoder{b: known.outcome}
 		d.result(r)
+		if c.Lock != nil && c.Lock.Kind == LockAcquire && r.Lease != nil {
+			s.replayAcquireLocked(r)
+		} else {
+			s.fillValuesLocked(c, r)
+		}
 		r.Replayed = true
-		s.fillValuesLocked(c, r)
 	}
 	return true
 }
@@ -74,22 +78,15 @@ func (s *State) fillValuesLocked(c *Command, r *Result) {
 	if r.Current == nil {
 		return
 	}
-	var key string
-	switch {
-	case r.Outcome == FenceLost && r.Failed < len(c.Fences):
-		key = ReservedPrefix + c.Fences[r.Failed].Lock
-	case r.Failed < len(c.Checks):
-		key = c.Checks[r.Failed].Key
-	}
 	r.CurrentNoValue = true
-	if e := s.currentLocked(key); e != nil && e.Mod == r.Current.Mod {
+	if e := s.currentLocked(failedKey(c, r)); e != nil && e.Mod == r.Current.Mod {
 		r.Current, r.CurrentNoValue = e, false
 	}
 }
 
 // keep remembers r as the outcome of the request id.
 func (t *idemTable) keep(id Idem, r *Result, m *machine) {
-	if r.Outcome > FenceLost {
+	if !r.Outcome.kept() {
 		return
 	}
 	at := *r
@@ -179,6 +176,12 @@ func appendResult(b []byte, r *Result) []byte {
 	for _, did := range r.Ops {
 		b = appendNumbers(b, did.Entry)
 	}
+	if r.Lease != nil {
+		b = append(b, r.Lease.ID[:]...)
+		b = binary.AppendUvarint(b, uint64(r.Lease.TTL))
+		b = binary.AppendUvarint(b, uint64(r.Lease.Deadline))
+		b = binary.AppendUvarint(b, uint64(r.Lease.Token))
+	}
 	return b
 }
 
@@ -193,6 +196,11 @@ func (d *decoder) result(r *Result) {
 		e := d.numbers()
 		r.Ops[i] = OpResult{Entry: e, NoValue: e != nil && !e.Deleted()}
 	}
+	if len(d.b) > 0 {
+		r.Lease = &LeaseInfo{
+			ID: d.leaseID(), TTL: int64(d.uvarint()), Deadline: int64(d.uvarint()), Token: Rev(d.uvarint()),
+		}
+	}
 }
 
 // appendNumbers appends what an entry is but for its value; nil is 0.
@@ -200,23 +208,39 @@ func appendNumbers(b []byte, e *Entry) []byte {
 	if e == nil {
 		return append(b, 0)
 	}
-	b = append(b, 1+byte(e.kind))
+	kind := 1 + byte(e.kind)
+	if e.lease != nil {
+		kind |= numbersLeased
+	}
+	b = append(b, kind)
 	for _, v := range [...]uint64{uint64(e.Mod), uint64(e.Create), e.Version, uint64(e.Deadline)} {
 		b = binary.AppendUvarint(b, v)
+	}
+	if e.lease != nil {
+		b = append(b, e.lease.id[:]...)
 	}
 	return b
 }
 
+// numbersLeased marks the kind of an entry whose lease is named after it.
+const numbersLeased = 0x80
+
 func (d *decoder) numbers() *Entry {
 	kind := d.byte()
+	leased := kind&numbersLeased != 0
+	kind &^= numbersLeased
 	if kind == 0 || kind > 1+byte(kindLease) {
 		if kind != 0 {
 			d.fail()
 		}
 		return nil
 	}
-	return &Entry{
+	e := &Entry{
 		kind: entryKind(kind - 1), Mod: Rev(d.uvarint()), Create: Rev(d.uvarint()),
 		Version: d.uvarint(), Deadline: int64(d.uvarint()),
 	}
+	if leased {
+		e.lease = &lease{id: d.leaseID()}
+	}
+	return e
 }

@@ -110,7 +110,8 @@ func (l *Loader) AddIdem(seq uint64, b []byte) error {
 }
 
 // Done builds the index and publishes the state. It fails with an error that
-// matches ErrDamaged if idempotency records are missing.
+// matches ErrDamaged if idempotency records are missing, or a lease that a key
+// hangs on.
 func (l *Loader) Done() error {
 	s, m := l.state, &l.state.mu.machine
 	if m.idem.next != l.meta.IdemNext {
@@ -119,8 +120,12 @@ func (l *Loader) Done() error {
 	s.enter(l.slots...)
 	slices.SortFunc(l.slots, func(a, b *slot) int { return strings.Compare(a.key, b.key) })
 	for _, sl := range l.slots {
-		if s.slot(sl.key) == sl {
-			m.order.Load(sl.key, sl)
+		if s.slot(sl.key) != sl {
+			continue
+		}
+		m.order.Load(sl.key, sl)
+		if err := l.hang(sl); err != nil {
+			return err
 		}
 	}
 	l.slots = nil

@@ -6,8 +6,8 @@ import (
 	"hash/crc32"
 )
 
-// metaVersion is the layout of Meta's bytes.
-const metaVersion = 1
+// metaVersion is the layout of Meta's bytes. Version 1 had no bounds on leases.
+const metaVersion = 2
 
 // Meta is what a checkpoint knows beside its records: how far it reaches and
 // the settings of the state.
@@ -35,7 +35,7 @@ func (m Meta) AppendTo(b []byte) []byte {
 	} {
 		b = binary.AppendUvarint(b, v)
 	}
-	b = appendParams(b, m.Params)
+	b = appendLeaseParams(appendParams(b, m.Params), m.Params)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
@@ -46,7 +46,8 @@ func ParseMeta(b []byte) (m Meta, err error) {
 		return m, fmt.Errorf("%w: checkpoint meta: checksum mismatch", ErrDamaged)
 	}
 	d := decoder{b: b[:len(b)-4]}
-	if v := d.byte(); v != metaVersion {
+	v := d.byte()
+	if v < 1 || v > metaVersion {
 		return m, fmt.Errorf("%w: checkpoint meta: unknown version %d", ErrDamaged, v)
 	}
 	m.Index, m.Term = d.uvarint(), d.uvarint()
@@ -54,6 +55,11 @@ func ParseMeta(b []byte) (m Meta, err error) {
 	m.Time, m.Floor = int64(d.uvarint()), Rev(d.uvarint())
 	m.IdemFirst, m.IdemNext = d.uvarint(), d.uvarint()
 	m.Params = d.params()
+	if v == 1 {
+		m.Params = m.Params.WithDefaults()
+	} else {
+		d.leaseParams(&m.Params)
+	}
 	if d.bad || len(d.b) != 0 {
 		return m, fmt.Errorf("%w: checkpoint meta: malformed", ErrDamaged)
 	}

@@ -19,6 +19,12 @@ type Params struct {
 	DeleteMax int
 	// ExpireMax bounds the keys that one log entry expires; 1,000.
 	ExpireMax int
+	// LeaseMax and LeasePerCaller bound the leases that live at once, those of
+	// locks and of their queues included; 500,000 and 200,000.
+	LeaseMax, LeasePerCaller int
+	// LeaseKeys bounds the keys that hang on one lease, which all go in one
+	// revision; 10,000.
+	LeaseKeys int
 }
 
 // WithDefaults returns p with its zero fields set.
@@ -33,6 +39,9 @@ func (p Params) WithDefaults() Params {
 	set(&p.IdemPerCaller, 100_000)
 	set(&p.DeleteMax, 10_000)
 	set(&p.ExpireMax, 1_000)
+	set(&p.LeaseMax, 500_000)
+	set(&p.LeasePerCaller, 200_000)
+	set(&p.LeaseKeys, 10_000)
 	if p.TombstoneAge == 0 {
 		p.TombstoneAge = time.Hour
 	}

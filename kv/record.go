@@ -12,20 +12,20 @@ import (
 // The layout of a durable record. Changing any of it breaks compatibility: a
 // new layout takes a new recordVersion.
 //
-//	byte     recordVersion
+//	byte     recordVersion or recordLeased, recordReference added for a reference
 //	byte     kind of entry
+//	uvarint  revision and ordinal of the version, in a reference only
 //	uvarint  create revision
 //	uvarint  version
 //	uvarint  deadline
 //	text     key
+//	16 bytes the lease, in layout recordLeased only
 //	16 bytes the first of the value's SHA-256, for an entry that has a value
-//	text     value, likewise
+//	text     value, likewise; in a reference its length (uvarint) and its Place (text)
 //	uint32   CRC-32C of revision, ordinal and all of the above, little-endian
 const (
-	recordVersion = 1
-	// recordReference is set in the version of a reference into a segment: after
-	// the kind stand, as uvarints, the version's revision and ordinal; in the place
-	// of the value stand its length (uvarint) and where it lies (text).
+	recordVersion   = 1 // an entry without a lease
+	recordLeased    = 2
 	recordReference = 0x10
 	hashSize        = HashSize
 )
@@ -44,9 +44,8 @@ func (r Record) Locator() Locator { return r.Entry.locator() }
 // AppendTo appends the record's bytes to b.
 func (r Record) AppendTo(b []byte) []byte {
 	start, e := len(b), r.Entry
-	b = append(b, recordVersion, byte(e.kind))
+	b = append(b, e.recordVersion(), byte(e.kind))
 	if e.referred() {
-		b[start] |= recordReference
 		b = binary.AppendUvarint(b, uint64(e.Mod))
 		b = binary.AppendUvarint(b, uint64(e.ordinal))
 	}
@@ -54,6 +53,9 @@ func (r Record) AppendTo(b []byte) []byte {
 	b = binary.AppendUvarint(b, e.Version)
 	b = binary.AppendUvarint(b, uint64(e.Deadline))
 	b = appendText(b, r.Key)
+	if e.lease != nil {
+		b = append(b, e.lease.id[:]...)
+	}
 	if e.referred() {
 		b = append(b, e.value[:HashSize]...)
 		b = binary.AppendUvarint(b, uint64(e.coldSize()))
@@ -65,6 +67,18 @@ func (r Record) AppendTo(b []byte) []byte {
 		b = appendText(b, value)
 	}
 	return binary.LittleEndian.AppendUint32(b, recordSum(e.locator(), b[start:]))
+}
+
+// recordVersion returns the layout that e is recorded in.
+func (e *Entry) recordVersion() byte {
+	layout := byte(recordVersion)
+	if e.lease != nil {
+		layout = recordLeased
+	}
+	if e.referred() {
+		layout |= recordReference
+	}
+	return layout
 }
 
 func recordSum(at Locator, b []byte) uint32 {
@@ -88,10 +102,13 @@ func ParseRecord(at Locator, b []byte) (Record, error) {
 	return r, nil
 }
 
-// ParseColdRecord is ParseRecord for an entry whose value is to stay on disk. The
-// value is covered by the record's checksum only.
+// ParseColdRecord is ParseRecord for an entry whose value is to stay on disk, which
+// those of locks never do. The value is covered by the record's checksum only.
 func ParseColdRecord(at Locator, b []byte) (Record, error) {
 	r, hash, value, err := parseRecord(at, b)
+	if err == nil && strings.HasPrefix(r.Key, ReservedPrefix) {
+		return ParseRecord(at, b)
+	}
 	if err == nil && len(value) > 0 {
 		r.Entry.value, r.Entry.tier, r.Entry.cold = coldForm(hash, len(value), ""), TierDisk, true
 	}
@@ -130,8 +147,8 @@ func parseRecord(at Locator, b []byte) (r Record, hash, value []byte, err error)
 	if binary.LittleEndian.Uint32(b[len(body):]) != recordSum(at, body) {
 		return damaged("checksum mismatch")
 	}
-	reference := body[0]&recordReference != 0
-	if body[0]&^recordReference != recordVersion {
+	reference, layout := body[0]&recordReference != 0, body[0]&^recordReference
+	if layout != recordVersion && layout != recordLeased {
 		return damaged(fmt.Sprintf("unknown version %d", body[0]))
 	}
 	d := decoder{b: body[1:]}
@@ -141,6 +158,9 @@ func parseRecord(at Locator, b []byte) (r Record, hash, value []byte, err error)
 	}
 	e.Create, e.Version, e.Deadline = Rev(d.uvarint()), d.uvarint(), int64(d.uvarint())
 	key := d.text()
+	if layout == recordLeased {
+		e.lease = &lease{id: d.leaseID()}
+	}
 	if e.kind > kindLease || e.Deadline < 0 || len(key) == 0 || len(key) > MaxKey {
 		return damaged("malformed")
 	}

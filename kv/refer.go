@@ -37,8 +37,9 @@ type Ref struct {
 
 // A Refer puts references in the place of values that a finished segment holds:
 // the same versions, which nobody who reads can tell but by their tier. A key that
-// changed since is left alone. It takes a revision, under which the references
-// are recorded, and makes no event.
+// changed since is left alone, and so are those of locks: who holds one is always
+// at hand. It takes a revision, under which the references are recorded, and makes
+// no event.
 type Refer struct {
 	Segment SegmentID
 	Refs    []Ref
@@ -51,6 +52,13 @@ func (r *Refer) Validate() error {
 		return fmt.Errorf("%w: %d references", ErrBadCommand, len(r.Refs))
 	}
 	return nil
+}
+
+func (c *Command) validateRefer() error {
+	if c.hasOps() || c.Prefix != nil || c.Lease != nil || c.Lock != nil || len(c.Fences) > 0 || c.Idem != (Idem{}) {
+		return fmt.Errorf("%w: references are put in place by themselves", ErrBadCommand)
+	}
+	return c.Refer.Validate()
 }
 
 // parsePlace reads what appendPlace wrote after the locator.
@@ -140,7 +148,7 @@ func (s *State) referLocked(c *Refer, r *Result) {
 
 func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 	sl := s.slot(ref.Key)
-	if sl == nil {
+	if sl == nil || strings.HasPrefix(ref.Key, ReservedPrefix) {
 		return false
 	}
 	for {

@@ -1,6 +1,9 @@
 package kv
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 const (
 	// smallShare is the part of the evictable bytes that newcomers get: one in
@@ -82,8 +85,8 @@ func (r *residents) listLocked(p place) *slotList {
 // the two always sees the other, so that no key stays that was written to.
 func (s *State) enterLocked(sl *slot) {
 	r := &s.residents
-	if sl.access.place() != placeNone {
-		return
+	if sl.access.place() != placeNone || strings.HasPrefix(sl.key, ReservedPrefix) {
+		return // who holds a lock is always at hand
 	}
 	p := placeSmall
 	if v := sl.access.Load(); v&accessProven != 0 || sl.access.ghost(r.mu.left, r.mu.main.n) {

@@ -23,7 +23,31 @@ const (
 	IdemCallerFull
 	// IdemFull means that Params.IdemMax records are held in all.
 	IdemFull
+	// LeaseEnded means that the lease named has ended or never was, and nothing
+	// ran.
+	LeaseEnded
+	// LeaseFull means that Params.LeaseMax leases live in all.
+	LeaseFull
+	// LeaseCallerFull means that the caller has Params.LeasePerCaller leases.
+	LeaseCallerFull
+	// LeaseKeysFull means that more than Params.LeaseKeys keys would hang on one
+	// lease, and nothing ran.
+	LeaseKeysFull
+	// LockQueued means that the lock is held and the request has a place in its
+	// queue: see State.Place.
+	LockQueued
+	// LockHeld means that the lock is held by Current and was not got.
+	LockHeld
+	// LockLost means that the lock is not held under the token, or that the
+	// lease which had it, or waited for it, has ended.
+	LockLost
+	// LockFree means that nobody held the lock that was to be broken.
+	LockFree
 )
+
+// kept reports whether the outcome of a request with an idempotency key is kept:
+// it went through the log and time alone does not change it.
+func (o Outcome) kept() bool { return o <= FenceLost || o >= LockQueued }
 
 // An OpResult is what one operation did.
 type OpResult struct {
@@ -40,15 +64,20 @@ type Result struct {
 	Outcome Outcome
 	// Rev is the revision that the command took; 0 if it changed nothing.
 	Rev Rev
-	// Failed is the index of the check or fence that failed.
+	// Failed is the index of the check or fence that failed, or of the operation
+	// whose lease has ended.
 	Failed int
 	// Current is what stood at the failed check's key, or the fence's lock;
 	// nil if nothing. CurrentNoValue is set in a replayed result where its value
 	// is no longer known.
 	Current        *Entry
 	CurrentNoValue bool
-	// Deleted counts the keys that a prefix deletion removed.
+	// Deleted counts the keys that a prefix deletion or the end of a lease
+	// removed.
 	Deleted int
+	// Lease is what the lease that was granted or renewed is, and that of a lock
+	// that was asked for; else nil. It must not be changed.
+	Lease *LeaseInfo
 	// Referred counts the values that a Refer moved, ReferredBytes their bytes.
 	Referred      int
 	ReferredBytes int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"maps"
+	"strings"
 	"sync"
 )
 
@@ -96,8 +97,8 @@ func (r Resident) Segment() (id SegmentID, ok bool) {
 }
 
 // Residents ranges, in order of key, over the newest versions that the last
-// checkpoint holds and whose value is large enough to leave memory. It is no
-// snapshot, holds nobody up and counts as no read.
+// checkpoint holds and whose value may leave memory: it is large enough and not
+// that of a lock. It is no snapshot, holds nobody up and counts as no read.
 func (s *State) Residents() iter.Seq[Resident] {
 	return func(yield func(Resident) bool) {
 		s.mu.Lock()
@@ -105,7 +106,8 @@ func (s *State) Residents() iter.Seq[Resident] {
 		s.mu.Unlock()
 		order.Scan(func(key string, sl *slot) bool {
 			e := sl.cur.Load()
-			if e.Deleted() || e.Size() < s.opts.ColdMin || uint64(e.Mod) > s.committed.Load() {
+			if e.Deleted() || e.Size() < s.opts.ColdMin || uint64(e.Mod) > s.committed.Load() ||
+				strings.HasPrefix(key, ReservedPrefix) {
 				return true
 			}
 			return yield(Resident{key, e, sl})

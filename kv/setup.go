@@ -16,13 +16,20 @@ type Setup struct {
 }
 
 func appendSetup(b []byte, u Setup) []byte {
-	b = append(b, commandSetup)
+	b = append(b, commandSettings)
 	b = binary.AppendUvarint(b, uint64(u.Epoch))
-	return appendParams(b, u.Params.WithDefaults())
+	p := u.Params.WithDefaults()
+	return appendLeaseParams(appendParams(b, p), p)
 }
 
-func (d *decoder) setup() Setup {
-	return Setup{Epoch: Epoch(d.uvarint()), Params: d.params()}
+// setup reads a command of the given kind: without leases, their bounds are the
+// defaults.
+func (d *decoder) setup(kind byte) Setup {
+	u := Setup{Epoch: Epoch(d.uvarint()), Params: d.params()}
+	if kind == commandSettings {
+		d.leaseParams(&u.Params)
+	}
+	return u
 }
 
 func appendParams(b []byte, p Params) []byte {

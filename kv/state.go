@@ -113,6 +113,8 @@ type machine struct {
 	deadlines *btree.BTreeG[deadline]
 	tombs     tombstones
 	idem      idemTable
+	leases    leaseTable
+	locks     lockTable
 	snaps     snapshots
 	dirty     dirtySet
 
@@ -146,6 +148,8 @@ func NewState(opts StateOptions) *State {
 	m.order = *btree.NewMap[string, *slot](indexDegree)
 	m.deadlines = newDeadlines()
 	m.idem = newIdemTable()
+	m.leases = newLeaseTable()
+	m.locks = newLockTable()
 	m.params = Params{}.WithDefaults()
 	m.dirty.number = 1
 	m.dirty.gone = make(map[string]*slot)
@@ -210,8 +214,7 @@ func (s *State) Params() Params {
 func (s *State) NextDeadline() (int64, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d, ok := s.mu.deadlines.Min()
-	return d.at + 1, ok
+	return s.mu.nextDue()
 }
 
 // Apply runs the log entry with the given index and term and returns one result
@@ -275,6 +278,7 @@ func (s *State) publishLocked() {
 	m.silent = false
 	clear(m.events)
 	m.events = m.events[:0]
+	m.locks.wake()
 	s.unlinkLocked()
 	s.forgetLocked()
 	s.boundSnapshotsLocked()
@@ -285,7 +289,7 @@ func (s *State) publishLocked() {
 func (s *State) runLocked(d *decoder, r *Result, arena *[]OpResult) error {
 	m := &s.mu.machine
 	switch kind := d.byte(); kind {
-	case commandBatch, commandPrefix:
+	case commandBatch, commandPrefix, commandLease, commandLock:
 		d.command(kind, &m.command, &m.prefix)
 		if d.bad {
 			return ErrBadEntry
@@ -297,8 +301,8 @@ func (s *State) runLocked(d *decoder, r *Result, arena *[]OpResult) error {
 			return ErrBadEntry
 		}
 		s.referLocked(&c, r)
-	case commandSetup:
-		u := d.setup()
+	case commandSetup, commandSettings:
+		u := d.setup(kind)
 		if d.bad {
 			return ErrBadEntry
 		}

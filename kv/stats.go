@@ -11,6 +11,16 @@ type Stats struct {
 	Deadlines int
 	// IdemRecords counts the idempotency records.
 	IdemRecords int
+	// Leases counts the leases that live, LeasesGranted and LeasesExpired those
+	// that this process saw begin and run out.
+	Leases                       int
+	LeasesGranted, LeasesExpired uint64
+	// Locks counts the locks that are held, LockWaiters the places in their
+	// queues; LockGrants the times that a lock was got, and LockWakes those who
+	// were woken from a wait because they had got it, both since this process
+	// began.
+	Locks, LockWaiters    int
+	LockGrants, LockWakes uint64
 	// Snapshots counts the revisions held open, SnapshotBytes the memory of
 	// versions kept for them only, SnapshotsEnded those that were ended early.
 	Snapshots      int
@@ -35,6 +45,9 @@ func (s *State) Stats() Stats {
 	return Stats{
 		Keys: m.keys, Bytes: m.bytes,
 		Tombstones: m.tombs.live, Deadlines: m.deadlines.Len(), IdemRecords: len(m.idem.byKey),
+		Leases: len(m.leases.byID), LeasesGranted: m.leases.granted, LeasesExpired: m.leases.expired,
+		Locks: m.locks.held, LockWaiters: m.locks.waiting,
+		LockGrants: m.locks.granted, LockWakes: m.locks.woken,
 		Snapshots: len(m.snaps.open), SnapshotBytes: m.snaps.heldBytes(), SnapshotsEnded: m.snaps.ended,
 		DirtyKeys: len(m.dirty.slots), DirtyBytes: m.dirty.bytes,
 		Index: m.index, Floor: m.floor, Time: m.time,

@@ -24,12 +24,18 @@ func (s *Store) warm(ctx context.Context, c *Command, r *Result) {
 	}
 }
 
-// failedKey returns the key of the check or fence that failed.
+// failedKey returns the key of what Current shows: the check or fence that
+// failed, or the lock that somebody holds; empty if c has no such thing.
 func failedKey(c *Command, r *Result) string {
-	if r.Outcome == FenceLost {
-		return ReservedPrefix + c.Fences[r.Failed].Lock
+	switch {
+	case r.Outcome == FenceLost && r.Failed < len(c.Fences):
+		return LockKey(c.Fences[r.Failed].Lock)
+	case c.Lock != nil:
+		return LockKey(c.Lock.Name)
+	case r.Failed < len(c.Checks):
+		return c.Checks[r.Failed].Key
 	}
-	return c.Checks[r.Failed].Key
+	return ""
 }
 
 func (s *Store) warmEntry(ctx context.Context, key string, e *Entry) (got *Entry, noValue bool) {

@@ -13,7 +13,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// The checkpoint file holds three buckets: meta with the header; idem with idempotency records by sequence (8 bytes, big endian); and
+// The checkpoint file holds four buckets: meta with the header; idem with idempotency records by sequence (8 bytes, big endian);
+// leases, see leaseHead; and
 // ranges with one bucket per revRange, whose keys are revision (8 bytes) and
 // ordinal (4), big endian, and whose values are a flag byte and a kv record.
 var (
@@ -118,7 +119,7 @@ func createBolt(dir string, unsynced bool) error {
 
 // createBuckets makes what every checkpoint file has: the buckets and a header.
 func createBuckets(tx *bolt.Tx) error {
-	for _, name := range [][]byte{bucketMeta, bucketIdem, bucketRanges} {
+	for _, name := range [][]byte{bucketMeta, bucketIdem, bucketLeases, bucketRanges} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}

@@ -158,7 +158,10 @@ func (s *sink) write() error {
 	if err := s.forget(s.cp.Dropped()); err != nil {
 		return err
 	}
-	return s.writeIdem()
+	if err := s.writeIdem(); err != nil {
+		return err
+	}
+	return s.writeLeases()
 }
 
 // forget buries deletions that nothing replaces. A put that went so would be back at the
@@ -343,6 +346,9 @@ func trimSome(tx *bolt.Tx, h *header, most int) error {
 		if !names[string(k)] {
 			return ranges.DeleteBucket(bytes.Clone(k))
 		}
+	}
+	if found, err := h.trimLeases(tx); found || err != nil {
+		return err
 	}
 	idem := tx.Bucket(bucketIdem)
 	for n := range most {

@@ -47,7 +47,7 @@ func TestCrashAtEveryCommit(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{"records", "idem", "header", "seal", "trim", "sweep"} {
+	for _, kind := range []string{"records", "idem", "leases", "header", "seal", "trim", "sweep"} {
 		if kinds[kind] == 0 {
 			t.Errorf("no transaction of kind %q happened", kind)
 		}
@@ -262,7 +262,10 @@ func smallFile(t *testing.T) (path string, want []string) {
 	for i := range 60 {
 		c := put(fmt.Sprintf("key/%d", i%30), fmt.Sprint("value ", i), 0)
 		c.Idem = kv.Idem{Caller: "c", Key: fmt.Sprint(i), Fingerprint: [16]byte{1}}
-		r.do(c, del(fmt.Sprintf("key/%d", i/3)))
+		leased := put(fmt.Sprint("leased/", i%7), "", 0)
+		leased.Ops[0].Lease = leaseID(i + 1)
+		r.do(c, del(fmt.Sprintf("key/%d", i/3)),
+			&kv.Command{Lease: &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: leaseID(i + 1), TTL: time.Hour}}, leased)
 		if i%15 == 14 {
 			r.mustCheckpoint()
 		}

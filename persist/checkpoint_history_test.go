@@ -25,6 +25,7 @@ type play struct {
 	failAt int
 	dirs   int
 	ids    int
+	leases int
 	root   string
 	// done counts what happened, so that a test can tell that it saw something.
 	done map[string]int
@@ -77,6 +78,8 @@ func (p *play) command() *kv.Command {
 			prefix := fmt.Sprintf("%c/", 'a'+p.rng.IntN(3))
 			return &kv.Command{Prefix: &prefix}
 		}
+	case 8:
+		return p.leaseCommand()
 	}
 	return put(key, strings.Repeat("x", p.rng.IntN(60)), 0)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// headerVersion is the first byte of an encoded header.
-const headerVersion = 1
+// headerVersion is the first byte of an encoded header. Version 1 knew no leases.
+const headerVersion = 2
 
 // errHeader is why a header cannot be decoded.
 var errHeader = errors.New("the header is malformed")
@@ -34,6 +34,8 @@ type header struct {
 	confIndex   uint64
 	// idem counts the idempotency records within [meta.IdemFirst, meta.IdemNext).
 	idem tally
+	// leases says where the leases are.
+	leases leaseHead
 	// ranges are disjoint, by ascending revision.
 	ranges []revRange
 }
@@ -66,6 +68,8 @@ func (h *header) encode() []byte {
 	b = appendField(b, meta)
 	b = appendField(b, raft.EncodeConfiguration(h.conf))
 	b = h.idem.appendTo(b)
+	b = binary.AppendUvarint(b, h.leases.gen)
+	b = h.leases.all.appendTo(b)
 	b = binary.AppendUvarint(b, uint64(len(h.ranges)))
 	for i := range h.ranges {
 		b = h.ranges[i].appendTo(b)
@@ -79,7 +83,7 @@ func decodeHeader(b []byte) (*header, error) {
 	if end < 1 || crc32.Checksum(b[:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
 		return nil, errChecksum
 	}
-	if b[0] != headerVersion {
+	if b[0] < 1 || b[0] > headerVersion {
 		return nil, fmt.Errorf("header version %d is not known to this release", b[0])
 	}
 	h, d := new(header), decoder{b: b[1:end]}
@@ -88,6 +92,9 @@ func decodeHeader(b []byte) (*header, error) {
 	}
 	meta, conf := d.field(), d.field()
 	h.idem = d.tally()
+	if b[0] > 1 {
+		h.leases = leaseHead{d.number(), d.tally()}
+	}
 	for range min(d.number(), uint64(end)) {
 		h.ranges = append(h.ranges, d.revRange())
 	}

@@ -2,6 +2,7 @@ package persist
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -116,7 +117,9 @@ func (db *DB) load(h *header, l *kv.Loader) error {
 		err = c.check()
 	}
 	if err == nil {
-		err = file.read(func(tx *bolt.Tx) error { return readIdem(tx, h, l.AddIdem) })
+		err = file.read(func(tx *bolt.Tx) error {
+			return errors.Join(readIdem(tx, h, l.AddIdem), h.leases.read(tx, l.AddLease))
+		})
 	}
 	if err == nil {
 		err = l.Done()

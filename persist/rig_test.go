@@ -232,8 +232,8 @@ func dump(t testing.TB, s *kv.State, deep bool) []string {
 	}
 	defer n.Close()
 	st := s.Stats()
-	lines := []string{fmt.Sprintf("at %s, time %d, index %d, keys %d, bytes %d, deadlines %d, idem %d",
-		n.Position(), n.Time(), st.Index, st.Keys, st.Bytes, st.Deadlines, st.IdemRecords)}
+	lines := []string{fmt.Sprintf("at %s, time %d, index %d, keys %d, bytes %d, deadlines %d, idem %d, leases %d, locks %d, waiters %d",
+		n.Position(), n.Time(), st.Index, st.Keys, st.Bytes, st.Deadlines, st.IdemRecords, st.Leases, st.Locks, st.LockWaiters)}
 	if deep {
 		lines = append(lines, fmt.Sprintf("floor %d, tombstones", n.Floor()))
 	}
@@ -241,8 +241,8 @@ func dump(t testing.TB, s *kv.State, deep bool) []string {
 		if e.Deleted() && (!deep || e.Mod <= n.Floor()) {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("%s=%q mod %d create %d version %d deadline %d %s",
-			key, e.Value(), e.Mod, e.Create, e.Version, e.Deadline, e.Cause()))
+		lines = append(lines, fmt.Sprintf("%s=%q mod %d create %d version %d deadline %d %s%s",
+			key, e.Value(), e.Mod, e.Create, e.Version, e.Deadline, e.Cause(), dumpLease(s, e)))
 	}
 	return lines
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,6 +12,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/watch"
+	"keywatch/watch/watchtest"
 )
 
 var keySpace = []string{"a", "a/1", "a/2", "a/b/1", "b", "b/1", "b/2", "c/1", "c/2", "c/3", "é"}
@@ -70,7 +70,7 @@ func randomRequest(rnd *rand.Rand) watch.Request {
 
 // follow watches with r, coming and going, until it has reached the revision
 // sent on last. It returns the positions seen and what it was told.
-func (w *world) follow(rnd *rand.Rand, r watch.Request, last <-chan kv.Rev) (steps []step) {
+func (w *world) follow(rnd *rand.Rand, r watch.Request, last <-chan kv.Rev) (steps []watchtest.Step) {
 	var until kv.Rev
 	pos := ""
 	for {
@@ -82,7 +82,7 @@ func (w *world) follow(rnd *rand.Rand, r watch.Request, last <-chan kv.Rev) (ste
 			w.t.Error(err)
 			return nil
 		}
-		steps = append(steps, step{})
+		steps = append(steps, watchtest.Connected(pos))
 		for range 1 + rnd.IntN(60) {
 			for range rnd.IntN(200) {
 				runtime.Gosched()
@@ -92,7 +92,7 @@ func (w *world) follow(rnd *rand.Rand, r watch.Request, last <-chan kv.Rev) (ste
 				w.t.Error(err)
 			}
 			for i := range messages {
-				steps = append(steps, stepOf(&messages[i]))
+				steps = append(steps, watchtest.StepOf(&messages[i]))
 				if messages[i].HasAt {
 					pos = messages[i].At.String()
 				}
@@ -101,7 +101,7 @@ func (w *world) follow(rnd *rand.Rand, r watch.Request, last <-chan kv.Rev) (ste
 			case until = <-last:
 			default:
 			}
-			if end := steps[len(steps)-1]; until > 0 && end.hasAt && end.at >= until {
+			if end := steps[len(steps)-1]; until > 0 && end.HasAt && end.At.Rev >= until {
 				watcher.Close()
 				return steps
 			}
@@ -112,8 +112,8 @@ func (w *world) follow(rnd *rand.Rand, r watch.Request, last <-chan kv.Rev) (ste
 
 // run has writers and clients meet at random and returns what each client asked
 // for and was told.
-func (w *world) run(seed uint64, clients, writers, entries int, epochs bool) ([]watch.Request, [][]step) {
-	requests, told := make([]watch.Request, clients), make([][]step, clients)
+func (w *world) run(seed uint64, clients, writers, entries int, epochs bool) ([]watch.Request, [][]watchtest.Step) {
+	requests, told := make([]watch.Request, clients), make([][]watchtest.Step, clients)
 	ends := make([]chan kv.Rev, clients)
 	var watching, writing sync.WaitGroup
 	for i := range clients {
@@ -145,72 +145,11 @@ func TestRandomHistories(t *testing.T) {
 				w := newWorld(t, o, kv.Params{TombstoneMax: []int{3, 20, 1000}[i]})
 				requests, told := w.run(seed, 8, 4, 800, epochs)
 				for i := range told {
-					if v := newChecker(w.history, requests[i]).check(told[i]); v != nil {
-						t.Errorf("seed %d, client %d %+v: %v", seed, i, requests[i], v)
+					if err := w.judge(requests[i], told[i]); err != nil {
+						t.Errorf("seed %d, client %d %+v: %v", seed, i, requests[i], err)
 					}
 				}
 			})
-		}
-	}
-}
-
-// Without it the check above could pass whatever happens: each rule is broken
-// in turn in a good transcript.
-func TestBrokenTranscriptsAreFound(t *testing.T) {
-	w := newWorld(t, watch.Options{}, kv.Params{})
-	w.put("a/1", "0")
-	r := w.watch(watch.Request{Prefixes: []string{"a/"}})
-	w.do(batch(put("a/1", "1"), put("b", "x"), put("a/2", "2")))
-	w.put("a/1", "3")
-	w.put("a/3", "4")
-	w.do(batch(del("a/2")))
-	var good []step
-	good = append(good, step{})
-	for len(good) < 5 || good[len(good)-1].at != 5 {
-		m := r.next()
-		good = append(good, stepOf(&m))
-	}
-	late := w.watch(watch.Request{Prefixes: []string{"a/"}, From: watch.FromPosition, Since: "7f3a9c21-1"})
-	good = good[:1]
-	good = append(good, step{kind: watch.Reset, hasAt: true},
-		step{kind: watch.Put, key: "a/1", value: "0", rev: 1, version: 1}, step{kind: watch.Synced, at: 1, hasAt: true})
-	for good[len(good)-1].kind != watch.Synced || good[len(good)-1].at == 1 {
-		m := late.next()
-		good = append(good, stepOf(&m))
-	}
-	// 0 connect, 1 reset, 2 a/1@1, 3 synced, 4 a/1@2, 5 a/2@2, 6 a/1@3, 7 a/3@4, 8 delete a/2@5, 9 synced
-	check := func(steps []step) *violation {
-		return newChecker(w.history, watch.Request{Prefixes: []string{"a/"}}).check(steps)
-	}
-	if v := check(good); v != nil || len(good) != 10 {
-		t.Fatalf("got %v for a good transcript of %d", v, len(good))
-	}
-	for _, c := range []struct {
-		rule  string
-		spoil func(s []step) []step
-	}{
-		{reliable, func(s []step) []step { return slices.Delete(s, 6, 7) }},
-		{reliable, func(s []step) []step { return slices.Delete(s, 8, 9) }},
-		{unique, func(s []step) []step { return slices.Insert(s, 7, s[6]) }},
-		{ordered, func(s []step) []step {
-			return slices.Insert(s, 7, step{kind: watch.Put, key: "a/4", rev: 2, version: 1})
-		}},
-		{atomic, func(s []step) []step { s[4].at, s[4].hasAt = 2, true; return s }},
-		{bookmarked, func(s []step) []step { s[5].hasAt = false; return s }},
-		{bookmarked, func(s []step) []step { s[2].at, s[2].hasAt = 1, true; return s }},
-		{bookmarked, func(s []step) []step { s[1].at = 1; return s }},
-		{bookmarked, func(s []step) []step { return slices.Insert(s, 5, step{}) }},
-		{filtered, func(s []step) []step { s[6].key = "b"; return s }},
-		{consistent, func(s []step) []step { s[6].version++; return s }},
-		{consistent, func(s []step) []step { s[6].value = "x"; return s }},
-		{consistent, func(s []step) []step { s[8].kind = watch.Put; return s }},
-		{consistent, func(s []step) []step { return append(s, step{kind: watch.Put, key: "a/9", rev: 9}) }},
-		{converged, func(s []step) []step { return slices.Delete(s, 2, 3) }},
-		{converged, func(s []step) []step { s[2].value = "x"; return s }},
-	} {
-		v := check(c.spoil(slices.Clone(good)))
-		if v == nil || v.rule != c.rule {
-			t.Errorf("got %v, want a violation of %q", v, c.rule)
 		}
 	}
 }
@@ -222,6 +161,7 @@ func TestLatestConverges(t *testing.T) {
 		seed := rand.Uint64()
 		w := newWorld(t, watch.Options{History: history}, kv.Params{TombstoneMax: 3})
 		ends := make([]chan kv.Rev, 8)
+		records := make([]watchtest.Record, len(ends))
 		var watching sync.WaitGroup
 		for i := range ends {
 			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
@@ -231,33 +171,7 @@ func TestLatestConverges(t *testing.T) {
 			}
 			ends[i] = make(chan kv.Rev, 1)
 			watching.Go(func() {
-				c := newChecker(nil, r)
-				for _, s := range w.follow(rnd, r, ends[i]) {
-					switch {
-					case s.kind == watch.Reset:
-						clear(c.have)
-					case s.rev != 0 && s.rev < c.have[s.key].rev:
-						t.Errorf("seed %d: %s goes back from %d to %d", seed, s.key, c.have[s.key].rev, s.rev)
-					case s.rev != 0:
-						c.hold(s)
-					}
-				}
-				snap, err := w.state.Snapshot()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer snap.Close()
-				want := 0
-				for key, e := range snap.Scan("", "") {
-					want++
-					if got := c.have[key]; got.rev != e.Mod || got.value != e.Value() {
-						t.Errorf("seed %d: got %s = %+v, want %d", seed, key, got, e.Mod)
-					}
-				}
-				if got := len(c.have); got != want {
-					t.Errorf("seed %d: got %d keys, want %d", seed, got, want)
-				}
+				records[i] = watchtest.Record{Prefixes: r.Prefixes, Latest: true, Steps: w.follow(rnd, r, ends[i])}
 			})
 		}
 		w.write(rand.New(rand.NewPCG(seed, 99)), 1000, false)
@@ -265,6 +179,11 @@ func TestLatestConverges(t *testing.T) {
 			end <- w.state.Position().Rev
 		}
 		watching.Wait()
+		for i := range records {
+			if err := watchtest.Check(watchtest.HistoryOf(w.history), records[i]); err != nil {
+				t.Errorf("seed %d, client %d: %v", seed, i, err)
+			}
+		}
 	}
 }
 

@@ -26,6 +26,10 @@ type world struct {
 	// late, if set, keeps what is published from the hub until told is called.
 	late bool
 	kept []kept
+	// sabotage, if set, stands between the state and the hub; published counts
+	// its calls.
+	sabotage  func(hub *watch.Hub, n int, events []kv.Event, at kv.Position)
+	published int
 }
 
 type kept struct {
@@ -40,6 +44,11 @@ func (p tee) Publish(events []kv.Event, at kv.Position) {
 	p.w.history = append(p.w.history, events...)
 	if p.w.late {
 		p.w.kept = append(p.w.kept, kept{slices.Clone(events), at})
+		return
+	}
+	if p.w.sabotage != nil {
+		p.w.published++
+		p.w.sabotage(p.w.hub, p.w.published, events, at)
 		return
 	}
 	p.w.hub.Publish(events, at)

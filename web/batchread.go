@@ -38,18 +38,16 @@ var batchFields = []string{"checks", "ops", "else"}
 func parseBatch(body []byte, limit int, c *kv.Command) error {
 	s := scanner{b: body}
 	var seen uint32
-	var lease string
-	var leased bool
 	s.open('{')
 	for n := 0; s.more('}', n); n++ {
 		switch s.field(batchFields, &seen) {
 		case 0:
 			s.checks(limit, c)
 		case 1:
-			c.Ops = s.ops(limit, &lease, &leased)
+			c.Ops = s.ops(limit)
 		case 2:
 			c.HasElse = true
-			c.Else = s.ops(limit-len(c.Ops), &lease, &leased)
+			c.Else = s.ops(limit - len(c.Ops))
 		}
 	}
 	if err := s.end(); err != nil {
@@ -61,9 +59,6 @@ func parseBatch(body []byte, limit int, c *kv.Command) error {
 	if len(c.Ops)+len(c.Else) > limit {
 		return tooManyOps(limit)
 	}
-	if leased {
-		return leaseEnded(lease)
-	}
 	return nil
 }
 
@@ -74,8 +69,8 @@ func tooManyOps(limit int) error {
 	}
 }
 
-// ops reads an array of operations. A lease that one names is left in lease.
-func (s *scanner) ops(limit int, lease *string, leased *bool) (ops []kv.Op) {
+// ops reads an array of operations.
+func (s *scanner) ops(limit int) (ops []kv.Op) {
 	s.open('[')
 	for n := 0; s.more(']', n); n++ {
 		if n >= limit {
@@ -85,9 +80,6 @@ func (s *scanner) ops(limit int, lease *string, leased *bool) (ops []kv.Op) {
 		o := s.op()
 		if s.err != nil {
 			return nil
-		}
-		if o.has(opLease) && !*leased {
-			*lease, *leased = o.lease.string(), true
 		}
 		ops = append(ops, o.op)
 	}
@@ -169,6 +161,10 @@ func (s *scanner) finishOp(o *opDocument) {
 		var err error
 		o.op.Value, err = o.value.value(o.coding, o.has(opEncoding))
 		s.failWith(err)
+		if o.has(opLease) {
+			o.op.Lease, err = namedLease(o.lease.string())
+			s.failWith(err)
+		}
 	}
 }
 
@@ -255,7 +251,7 @@ func (s *scanner) check() (k kv.Check) {
 // token.
 func (s *scanner) lockCheck(k *kv.Check, lock string) {
 	k.Kind, k.Key = kv.CheckCreate, kv.ReservedPrefix+lock
-	if !lockName(lock) {
+	if !kv.LockName(lock) {
 		s.failWith(refuse(CodeBadCondition, "%.80q is not the name of a lock", lock))
 	}
 	if k.N == 0 {

@@ -90,10 +90,12 @@ func (d *casDocument) command(c *kv.Command, key string) error {
 			return err
 		}
 	}
-	c.Checks, c.Ops = []kv.Check{check}, []kv.Op{op}
 	if d.has("lease") {
-		return leaseEnded(d.lease.string())
+		if op.Lease, err = namedLease(d.lease.string()); err != nil {
+			return err
+		}
 	}
+	c.Checks, c.Ops = []kv.Check{check}, []kv.Op{op}
 	return nil
 }
 

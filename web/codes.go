@@ -27,10 +27,14 @@ const (
 	CodeOriginNotAllowed     Code = "origin_not_allowed"
 	CodeReservedKey          Code = "reserved_key"
 	CodeKeyNotFound          Code = "key_not_found"
+	CodeLeaseNotFound        Code = "lease_not_found"
+	CodeLockNotHeld          Code = "lock_not_held"
 	CodeNoRoute              Code = "no_route"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeNotAcceptable        Code = "not_acceptable"
 	CodeRequestTimeout       Code = "request_timeout"
+	CodeLockHeld             Code = "lock_held"
+	CodeLockLost             Code = "lock_lost"
 	CodeLeaseEnded           Code = "lease_ended"
 	CodeCompareFailed        Code = "compare_failed"
 	CodeCheckFailed          Code = "check_failed"
@@ -81,10 +85,14 @@ var codes = []codeRow{
 	{CodeOriginNotAllowed, 403, 3503, nil},
 	{CodeReservedKey, 403, 3503, []error{kv.ErrReservedKey}},
 	{CodeKeyNotFound, 404, 3504, nil},
+	{CodeLeaseNotFound, 404, 3504, nil},
+	{CodeLockNotHeld, 404, 3504, nil},
 	{CodeNoRoute, 404, 3504, nil},
 	{CodeMethodNotAllowed, 405, 3505, nil},
 	{CodeNotAcceptable, 406, 3506, nil},
 	{CodeRequestTimeout, 408, 3508, nil},
+	{CodeLockHeld, 409, 3509, nil},
+	{CodeLockLost, 409, 3509, nil},
 	{CodeLeaseEnded, 409, 3509, nil},
 	{CodeCompareFailed, 412, 3512, nil},
 	{CodeCheckFailed, 412, 3512, nil},

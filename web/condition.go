@@ -90,27 +90,12 @@ func (r *request) fences() (fences []kv.Fence, err error) {
 	for part := range strings.SplitSeq(string(r.head.get(fieldIfFence)), ",") {
 		lock, token, ok := strings.Cut(strings.Trim(part, " \t"), "=")
 		n, err := strconv.ParseUint(token, 10, 64)
-		if !ok || !lockName(lock) || err != nil || n == 0 || token[0] == '+' {
+		if !ok || !kv.LockName(lock) || err != nil || n == 0 || token[0] == '+' {
 			return nil, refuse(CodeBadCondition, "If-Fence is <lock>=<token>[, ...]")
 		}
 		fences = append(fences, kv.Fence{Lock: lock, Token: kv.Rev(n)})
 	}
 	return fences, nil
-}
-
-// lockName reports whether name is [A-Za-z0-9][A-Za-z0-9._:-]{0,199}.
-func lockName(name string) bool {
-	if name == "" || len(name) > 200 {
-		return false
-	}
-	for i := range len(name) {
-		c := name[i]
-		alnum := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if !alnum && (i == 0 || c != '.' && c != '_' && c != ':' && c != '-') {
-			return false
-		}
-	}
-	return true
 }
 
 // idem returns what makes the request repeatable, the zero Idem without an

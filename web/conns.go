@@ -17,6 +17,10 @@ type connections struct {
 	// max is the cap. Connections above it are still accepted, up to hard, so
 	// that their first request is refused with an answer.
 	max, hard int
+	// files bounds the connections of all kinds, of which streams returns how many
+	// are streams.
+	files   int
+	streams func() int
 	// limits are how long a connection may be in each phase.
 	limits  [phases]time.Duration
 	open    atomic.Int64
@@ -52,6 +56,12 @@ type conn struct {
 	// which does no harm if it sees one of them late: the clock moves on first.
 	at    atomic.Int32
 	since atomic.Int64
+	// broken, if set, is called when the connection is closed before it was
+	// handed over. It belongs to the goroutine that serves the connection.
+	broken func()
+	// early is what watchGone has read; written is told of the next write.
+	early   []byte
+	written atomic.Pointer[func(error)]
 }
 
 func (c *conn) enter(p phase) {
@@ -64,6 +74,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	c.enter(phaseWriting)
 	n, err := c.Conn.Write(b)
 	c.at.Store(int32(phaseWorking))
+	c.wrote(err)
 	return n, err
 }
 
@@ -79,13 +90,17 @@ func (c *conn) CloseWrite() error {
 func (c *conn) UnsafeConn() net.Conn { return c.Conn }
 
 func (c *connections) init(o *Options) {
+	c.files = o.MaxFiles
 	c.max, c.hard = o.MaxConnections, o.MaxConnections+max(16, min(1024, o.MaxConnections/4))
 	c.limits = [phases]time.Duration{phaseIdle: o.IdleTimeout, phaseReading: o.ReadTimeout, phaseWriting: o.WriteTimeout}
 	c.mu.all = make(map[*conn]struct{})
 }
 
 // over reports whether there are more connections than the cap.
-func (c *connections) over() bool { return c.open.Load() > int64(c.max) }
+func (c *connections) over() bool { return c.open.Load() > int64(c.max) || c.all() > c.files }
+
+// all returns the number of connections, streams included.
+func (c *connections) all() int { return int(c.open.Load()) + c.streams() }
 
 // working counts the connections whose request is being answered.
 func (c *connections) working() (n int) {
@@ -116,6 +131,9 @@ func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
 		own.enter(phaseIdle)
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
 		c.remove(own)
+		if state == fasthttp.StateClosed && own.broken != nil {
+			own.broken()
+		}
 	}
 }
 
@@ -131,6 +149,11 @@ func (c *connections) add(own *conn) {
 }
 
 func (c *connections) remove(own *conn) {
+	c.forget(own)
+	own.wrote(net.ErrClosed) // nothing will be
+}
+
+func (c *connections) forget(own *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.mu.all, own)
@@ -227,6 +250,10 @@ func (c *connections) poke() {
 	}
 }
 
+// spareFiles is how many connections above Options.MaxFiles are accepted, so that
+// they are refused with an answer.
+const spareFiles = 64
+
 // A capped listener refuses connections above the hard cap with a fixed
 // answer, unread.
 type capped struct {
@@ -241,7 +268,7 @@ func (l *capped) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.conns.open.Load() < int64(l.conns.hard) {
+		if l.conns.open.Load() < int64(l.conns.hard) && l.conns.all() < l.conns.files+spareFiles {
 			return &conn{Conn: nc, conns: l.conns}, nil
 		}
 		l.conns.refused.Add(1)

@@ -10,10 +10,11 @@ import (
 
 // A sample is what figures are read from, taken once per scrape.
 type sample struct {
-	s     *Server
-	state kv.Stats
-	hub   watch.Stats
-	rate  ratelimit.Stats
+	s      *Server
+	state  kv.Stats
+	params kv.Params
+	hub    watch.Stats
+	rate   ratelimit.Stats
 }
 
 // A figure is a metric that is read when it is asked for.
@@ -43,6 +44,8 @@ var figureList = []figure{
 	{"keywatch_http_connections_refused_total", "Connections refused above the bound.", counter, func(x *sample) float64 { return float64(x.s.conns.refused.Load()) }},
 	{"keywatch_streams", "Streams open.", gauge, func(x *sample) float64 { return float64(x.s.streams.Len()) }},
 	{"keywatch_streams_max", "Bound on streams.", gauge, func(x *sample) float64 { return float64(x.s.opts.MaxStreams) }},
+	{"keywatch_streams_stalled_total", "Streams closed because their client did not read.", counter, func(x *sample) float64 { return float64(x.s.reactor.Stalled()) }},
+	{"keywatch_files_max", "Bound on connections and streams together.", gauge, func(x *sample) float64 { return float64(x.s.opts.MaxFiles) }},
 	{"keywatch_watchers", "Watches open.", gauge, func(x *sample) float64 { return float64(x.hub.Watchers) }},
 	{"keywatch_watchers_behind", "Watches that read history or a snapshot by themselves.", gauge, func(x *sample) float64 { return float64(x.hub.Behind) }},
 	{"keywatch_watch_lag_events_max", "Events by which the slowest watch is behind.", gauge, func(x *sample) float64 { return float64(x.hub.MaxLag) }},
@@ -57,6 +60,16 @@ var figureList = []figure{
 	{"keywatch_tombstones", "Deletions remembered.", gauge, func(x *sample) float64 { return float64(x.state.Tombstones) }},
 	{"keywatch_deadlines", "Keys with a TTL.", gauge, func(x *sample) float64 { return float64(x.state.Deadlines) }},
 	{"keywatch_idempotency_records", "Outcomes remembered for an Idempotency-Key.", gauge, func(x *sample) float64 { return float64(x.state.IdemRecords) }},
+	{"keywatch_leases", "Leases that live.", gauge, func(x *sample) float64 { return float64(x.state.Leases) }},
+	{"keywatch_leases_max", "Bound on leases.", gauge, func(x *sample) float64 { return float64(x.params.LeaseMax) }},
+	{"keywatch_leases_granted_total", "Leases granted.", counter, func(x *sample) float64 { return float64(x.state.LeasesGranted) }},
+	{"keywatch_leases_expired_total", "Leases that ran out.", counter, func(x *sample) float64 { return float64(x.state.LeasesExpired) }},
+	{"keywatch_locks", "Locks that are held.", gauge, func(x *sample) float64 { return float64(x.state.Locks) }},
+	{"keywatch_lock_waiters", "Places in the queues for locks.", gauge, func(x *sample) float64 { return float64(x.state.LockWaiters) }},
+	{"keywatch_lock_grants_total", "Locks got, at once or after a wait.", counter, func(x *sample) float64 { return float64(x.state.LockGrants) }},
+	{"keywatch_lock_wakes_total", "Requests woken from a wait for a lock because they had got it.", counter, func(x *sample) float64 { return float64(x.state.LockWakes) }},
+	{"keywatch_lock_parked", "Requests that wait for a lock.", gauge, func(x *sample) float64 { return float64(x.s.places.parked()) }},
+	{"keywatch_lock_abandoned_total", "Places and locks given up because the caller had left.", counter, func(x *sample) float64 { return float64(x.s.places.abandoned.Load()) }},
 	{"keywatch_snapshots", "Snapshots open.", gauge, func(x *sample) float64 { return float64(x.state.Snapshots) }},
 	{"keywatch_snapshot_bytes", "Memory of versions kept for snapshots only.", gauge, func(x *sample) float64 { return float64(x.state.SnapshotBytes) }},
 	{"keywatch_snapshots_ended_total", "Snapshots that were ended early.", counter, func(x *sample) float64 { return float64(x.state.SnapshotsEnded) }},
@@ -87,7 +100,8 @@ func (f *figures) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (f *figures) Collect(ch chan<- prometheus.Metric) {
-	x := &sample{s: f.s, state: f.s.opts.Store.State().Stats(), hub: f.s.opts.Hub.Stats()}
+	state := f.s.opts.Store.State()
+	x := &sample{s: f.s, state: state.Stats(), params: state.Params(), hub: f.s.opts.Hub.Stats()}
 	if f.s.opts.Limiter != nil {
 		x.rate = f.s.opts.Limiter.Stats()
 	}

@@ -158,6 +158,9 @@ func (r *request) show(e *kv.Entry, at kv.Position, asJSON bool) {
 	r.number(nameVersion, e.Version)
 	r.number(nameCreateRev, uint64(e.Create))
 	r.header(nameTier, tierNames[e.Tier()])
+	if id := e.Lease(); id != (kv.LeaseID{}) {
+		r.header(nameLease, id.AppendTo(nil))
+	}
 	var now int64
 	if e.Deadline != 0 {
 		now = r.s.opts.Store.Now()

@@ -172,7 +172,7 @@ func (r *request) serving() error {
 		r.f.SetConnectionClose()
 		return &failure{code: CodeStopping, detail: "the server is stopping"}
 	}
-	if r.route == routeStatus || r.route == routeOpenAPI {
+	if r.route == routeStatus || r.route == routeOpenAPI || r.route == routePage {
 		return nil
 	}
 	return r.s.opts.Ready()

@@ -83,6 +83,10 @@ func appendEntryFields(b []byte, key string, e *kv.Entry, now int64, value bool)
 	if ttl := e.TTL(now); ttl != 0 {
 		b = appendNumber(append(b, ','), "ttl_ms", uint64(ttl))
 	}
+	if id := e.Lease(); id != (kv.LeaseID{}) {
+		b = id.AppendTo(append(b, `,"lease":"`...))
+		b = append(b, '"')
+	}
 	b = append(b, `,"tier":"`...)
 	return append(append(b, e.Tier().String()...), '"')
 }

@@ -154,6 +154,20 @@ func TestMaxStreams(t *testing.T) {
 	w.want(201, "PUT", "/v1/kv/a", "1")
 }
 
+// Streams and requests share the descriptors of the process. Without this bound
+// a server with many watchers could not open its own files.
+func TestMaxFiles(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) { o.MaxFiles = 2 })
+	first := w.stream("/v1/watch?key=a")
+	defer first.Body.Close()
+	second := w.stream("/v1/watch?key=b")
+	w.refused(429, "too_many_connections", "GET", "/v1/watch?key=c", "")
+	w.refused(429, "too_many_connections", "GET", "/v1/kv/a", "")
+	second.Body.Close()
+	w.eventually("a place is free", func() bool { return w.do("GET", "/v1/kv/a", "").status == 404 })
+	w.want(201, "PUT", "/v1/kv/a", "1")
+}
+
 // Each way in which the log can fail has its own meaning for a client: whether
 // the write happened, and whether to try again.
 func TestLogErrors(t *testing.T) {

@@ -32,6 +32,9 @@ func newMetrics(s *Server) (*metrics, error) {
 	for i := range codes {
 		m.refused[codes[i].code] = xsync.NewCounter()
 	}
+	if err := s.opts.Registry.Register(s.sockets); err != nil {
+		return m, err
+	}
 	return m, s.opts.Registry.Register(newFigures(s, m))
 }
 

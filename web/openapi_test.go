@@ -3,6 +3,7 @@ package web_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -122,6 +123,28 @@ func TestDescription(t *testing.T) {
 	d.check(true, 412, "POST", "/v1/batch", `{"checks":[{"lock":"deploy","token":3}],"ops":[]}`)
 	d.check(true, 200, "POST", "/v1/batch", `{"checks":[{"key":"a","version":77}],"ops":[],"else":[{"op":"get","key":"a"}]}`)
 	d.check(false, 400, "POST", "/v1/batch", `{"ops":[{"op":"put","key":"x"}]}`)
+
+	lease := d.want(201, "POST", "/v1/leases", `{"ttl":"1h"}`).field("id").(string)
+	d.check(true, 201, "POST", "/v1/leases", `{"ttl":5}`, "Idempotency-Key", "k2")
+	d.check(false, 400, "POST", "/v1/leases", `{"ttl":"soon"}`)
+	d.check(true, 201, "PUT", "/v1/kv/leased?lease="+lease, "1", raw...)
+	d.check(true, 200, "GET", "/v1/kv/leased", "", "Accept", "application/json")
+	d.check(true, 200, "POST", "/v1/leases/"+lease+"/keepalive", "")
+	d.check(true, 200, "GET", "/v1/leases/"+lease, "")
+	d.check(true, 200, "HEAD", "/v1/leases/"+lease, "")
+	d.check(true, 200, "DELETE", "/v1/leases/"+lease, "")
+	d.check(true, 404, "GET", "/v1/leases/"+lease, "")
+	d.check(true, 409, "POST", "/v1/batch", `{"ops":[{"op":"put","key":"d","value":"","lease":"`+lease+`"}]}`)
+
+	d.check(true, 200, "POST", "/v1/locks/l", `{"ttl":"1h","owner":"me"}`)
+	d.check(true, 409, "POST", "/v1/locks/l", `{"ttl":"1h","wait":"1ms"}`)
+	d.check(true, 200, "GET", "/v1/locks/l", "")
+	d.check(true, 200, "HEAD", "/v1/locks/l", "")
+	token := fmt.Sprint(d.want(200, "GET", "/v1/kv/locks/l", "").header.Get("Keywatch-Create-Rev"))
+	d.check(true, 200, "POST", "/v1/locks/l/keepalive", `{"token":`+token+`}`)
+	d.check(true, 204, "DELETE", "/v1/locks/l?token="+token, "")
+	d.check(true, 409, "DELETE", "/v1/locks/l?token="+token, "")
+	d.check(true, 404, "GET", "/v1/locks/l", "")
 
 	d.check(true, 200, "DELETE", "/v1/kv?prefix=d", "")
 	d.check(true, 400, "DELETE", "/v1/kv?prefix=", "")

@@ -72,6 +72,9 @@ type statusDocument struct {
 	Bytes       int64  `json:"bytes"`
 	LogTime     int64  `json:"log_time_ms"`
 	Index       uint64 `json:"index"`
+	Leases      int    `json:"leases"`
+	Locks       int    `json:"locks"`
+	LockWaiters int    `json:"lock_waiters"`
 	Watchers    int    `json:"watchers"`
 	Streams     int    `json:"streams"`
 	Connections int64  `json:"connections"`
@@ -85,7 +88,8 @@ func (r *request) status() error {
 	d := statusDocument{
 		Version: s.opts.Version, Ready: true, Position: state.Position().String(),
 		Durability: string(s.durability), Keys: stats.Keys, Bytes: stats.Bytes,
-		LogTime: stats.Time, Index: stats.Index, Watchers: s.opts.Hub.Stats().Watchers,
+		LogTime: stats.Time, Index: stats.Index,
+		Leases: stats.Leases, Locks: stats.Locks, LockWaiters: stats.LockWaiters, Watchers: s.opts.Hub.Stats().Watchers,
 		Streams: s.streams.Len(), Connections: s.conns.open.Load(),
 	}
 	if err := s.opts.Ready(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/netip"
 	"time"
 
@@ -83,6 +84,9 @@ type Options struct {
 	// MaxConnections bounds the connections with ordinary requests, and
 	// MaxStreams those that watch; 10,000 and 100,000.
 	MaxConnections, MaxStreams int
+	// MaxFiles bounds both together, so that descriptors are left for the rest of
+	// the process; by default nothing does.
+	MaxFiles int
 	// RequestTimeout is how long a request waits for the log; 10 s.
 	RequestTimeout time.Duration
 	// ReadTimeout bounds reading one request, IdleTimeout the time between
@@ -117,6 +121,7 @@ func (o Options) withDefaults() Options {
 	}
 	setInt(&o.MaxConnections, 10_000)
 	setInt(&o.MaxStreams, 100_000)
+	setInt(&o.MaxFiles, math.MaxInt32)
 	setDuration(&o.RequestTimeout, 10*time.Second)
 	setDuration(&o.ReadTimeout, time.Minute)
 	setDuration(&o.IdleTimeout, 2*time.Minute)
@@ -159,7 +164,7 @@ func (o Options) validate() error {
 	default:
 		return fmt.Errorf("web: unknown durability %q", o.Durability)
 	}
-	if o.MaxBody < 0 || o.MaxConnections < 0 || o.MaxStreams < 0 {
+	if o.MaxBody < 0 || o.MaxConnections < 0 || o.MaxStreams < 0 || o.MaxFiles < 0 {
 		return errors.New("web: a limit is negative")
 	}
 	for _, d := range []time.Duration{o.RequestTimeout, o.ReadTimeout, o.IdleTimeout, o.WriteTimeout, o.Heartbeat} {

@@ -70,18 +70,12 @@ func (r *request) putParams(op *kv.Op) error {
 	if err != nil {
 		return err
 	}
-	if err := r.params.done(); err != nil {
-		return err
-	}
 	if hasLease {
-		return leaseEnded(lease)
+		if op.Lease, err = namedLease(lease); err != nil {
+			return err
+		}
 	}
-	return nil
-}
-
-// leaseEnded is what a write that names a lease fails with: there are none.
-func leaseEnded(id string) error {
-	return refuse(CodeLeaseEnded, "there is no lease %.200q", id)
+	return r.params.done()
 }
 
 // delete answers DELETE of a key.
@@ -134,8 +128,7 @@ func (r *request) showPut(e *kv.Entry, epoch kv.Epoch) {
 	r.json(200)
 }
 
-// do charges and runs a command, sets the headers of its result, and turns the
-// outcomes that are answered with a problem into failures.
+// do charges and runs a command, and settles its result.
 func (r *request) do(c *kv.Command, cost int) (kv.Result, error) {
 	class := ratelimit.Write
 	if c.ReadOnly() {
@@ -151,16 +144,22 @@ func (r *request) do(c *kv.Command, cost int) (kv.Result, error) {
 		}
 		return result, r.withLimit(err)
 	}
+	return result, r.settle(c, &result)
+}
+
+// settle sets the headers of a result, and turns the outcomes that are answered
+// with a problem into failures.
+func (r *request) settle(c *kv.Command, result *kv.Result) error {
 	if result.At.Epoch != 0 || result.At.Rev != 0 {
 		r.position(result.At)
 	}
-	if class == ratelimit.Write {
+	if !c.ReadOnly() {
 		r.header(nameDurability, r.s.durability)
 	}
 	if result.Replayed {
 		r.header(nameReplayed, valueTrue)
 	}
-	return result, r.outcome(c, &result)
+	return r.outcome(c, result)
 }
 
 // outcome returns the failure that a result is answered with, nil if none.
@@ -189,7 +188,7 @@ func (r *request) outcome(c *kv.Command, result *kv.Result) error {
 		most := r.s.opts.Store.State().Params().IdemMax
 		return &failure{code: CodeMemoryFull, detail: "too many requests with an Idempotency-Key are remembered", limit: most, retry: idemRetry}
 	default:
-		return nil
+		return r.leaseOutcome(c, result)
 	}
 	return f
 }

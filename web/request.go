@@ -28,6 +28,7 @@ var (
 	nameCreateRev    = []byte("Keywatch-Create-Rev")
 	nameTTL          = []byte("Keywatch-TTL")
 	nameTier         = []byte("Keywatch-Tier")
+	nameLease        = []byte("Keywatch-Lease")
 	nameLag          = []byte("Keywatch-Lag")
 	nameBackupSize   = []byte("Keywatch-Backup-Size")
 	nameReplayed     = []byte("Idempotency-Replayed")
@@ -146,10 +147,14 @@ func (r *request) answer() error {
 	if err := r.serving(); err != nil {
 		return err
 	}
-	if r.route == routeKey || r.route == routeCAS {
-		if err := r.readKey(rest); err != nil {
-			return err
-		}
+	switch r.route {
+	case routeKey, routeCAS:
+		err = r.readKey(rest)
+	case routeLease, routeLeaseKeep, routeLock, routeLockKeep:
+		err = r.readName(rest)
+	}
+	if err != nil {
+		return err
 	}
 	if err := r.params.parse(r.query); err != nil {
 		return err
@@ -214,6 +219,14 @@ func (r *request) run() error {
 		return r.batch()
 	case routeWatch:
 		return r.watch()
+	case routePage:
+		return r.page()
+	case routeSocket:
+		return r.socket()
+	case routeLeases, routeLease, routeLeaseKeep:
+		return r.runLease()
+	case routeLock, routeLockKeep:
+		return r.runLock()
 	}
 	return r.operate()
 }

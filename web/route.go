@@ -12,6 +12,7 @@ const (
 	routeCAS
 	routeBatch
 	routeWatch
+	routeSocket
 	routeHealth
 	routeReady
 	routeStatus
@@ -21,13 +22,21 @@ const (
 	routeCompact
 	routeMigrate
 	routeBackup
+	routeLeases
+	routeLease
+	routeLeaseKeep
+	routeLock
+	routeLockKeep
+	routePage
 	routes
 )
 
 // routeNames label metrics and logs.
 var routeNames = [routes]string{
-	"none", "key", "keys", "cas", "batch", "watch", "healthz", "readyz", "status",
+	"none", "key", "keys", "cas", "batch", "watch", "ws", "healthz", "readyz", "status",
 	"metrics", "openapi", "checkpoint", "compact", "migrate", "backup",
+	"leases", "lease", "lease_keepalive", "lock", "lock_keepalive",
+	"page",
 }
 
 // The paths of the routes that name no key; those of a key begin with a prefix.
@@ -37,6 +46,7 @@ const (
 	prefixCAS  = "/v1/cas/"
 	pathBatch  = "/v1/batch"
 	pathWatch  = "/v1/watch"
+	pathSocket = "/v1/ws"
 	pathStatus = "/v1/status"
 	pathAPI    = "/v1/openapi.yaml"
 )
@@ -89,6 +99,7 @@ var allowed = [routes]methods{
 	routeCAS:        methodPost | methodOptions,
 	routeBatch:      methodPost | methodOptions,
 	routeWatch:      methodGet | methodPost | methodOptions,
+	routeSocket:     methodGet | methodOptions,
 	routeHealth:     methodGet | methodHead | methodOptions,
 	routeReady:      methodGet | methodHead | methodOptions,
 	routeStatus:     methodGet | methodHead | methodOptions,
@@ -98,6 +109,12 @@ var allowed = [routes]methods{
 	routeCompact:    methodPost | methodOptions,
 	routeMigrate:    methodPost | methodOptions,
 	routeBackup:     methodGet | methodOptions,
+	routeLeases:     methodPost | methodOptions,
+	routeLease:      methodGet | methodHead | methodDelete | methodOptions,
+	routeLeaseKeep:  methodPost | methodOptions,
+	routeLock:       methodGet | methodHead | methodPost | methodDelete | methodOptions,
+	routeLockKeep:   methodPost | methodOptions,
+	routePage:       methodGet | methodHead | methodOptions,
 }
 
 // match returns the route of an undecoded path, and what follows the prefix of
@@ -113,6 +130,8 @@ func match(path []byte) (r route, rest []byte) {
 		return routeBatch, nil
 	case pathWatch:
 		return routeWatch, nil
+	case pathSocket:
+		return routeSocket, nil
 	case "/healthz":
 		return routeHealth, nil
 	case "/readyz":
@@ -137,7 +156,10 @@ func match(path []byte) (r route, rest []byte) {
 	if len(path) >= len(prefixCAS) && string(path[:len(prefixCAS)]) == prefixCAS {
 		return routeCAS, path[len(prefixCAS):]
 	}
-	return routeNone, nil
+	if isPage(path) {
+		return routePage, nil
+	}
+	return matchLease(path)
 }
 
 // offers reports whether the operator's routes that s was given include r.

@@ -25,6 +25,9 @@ type Server struct {
 	guard   guard
 	conns   connections
 	streams *streamRegistry
+	// sockets are the WebSockets, upgrader shakes hands with them.
+	sockets  *socketRegistry
+	upgrader fiber.Handler
 	// reactor owns the connections of streams.
 	reactor *reactor.Reactor
 	// common is the header that every answer begins with.
@@ -34,6 +37,7 @@ type Server struct {
 	metrics    *metrics
 	gather     fasthttp.RequestHandler
 	waits      patience
+	places     places
 	// requests holds idle *request values.
 	requests sync.Pool
 	// background counts the goroutines that produce backups, and those that look
@@ -72,13 +76,18 @@ func New(opts Options) (*Server, error) {
 	s := &Server{opts: opts, guard: guard, common: commonHeader(), durability: []byte(opts.Durability + "; copies=1/1")}
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)
+	s.places.init(s)
 	s.waits = patience{life: s.life, wait: opts.RequestTimeout}
 	s.requests.New = func() any { return &request{s: s} }
 	s.conns.init(&opts)
 	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout})
 	s.streams = newStreamRegistry(streamOptions{
 		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
+		full: func() bool { return s.conns.all() > opts.MaxFiles },
 	})
+	s.sockets = newSocketRegistry(opts.MaxStreams, s.streams)
+	s.upgrader = s.newUpgrader()
+	s.conns.streams = func() int { return s.streams.Len() + s.sockets.Len() }
 	if s.opts.Registry == nil {
 		s.opts.Registry = prometheus.NewRegistry()
 		registerProcess(s.opts.Registry)
@@ -171,20 +180,22 @@ func (s *Server) shutdown(ctx context.Context) error {
 	// Waits for a change end at once: they would outlast any grace.
 	s.drain()
 	// Streams and requests end side by side; neither waits for the other.
-	streams := make(chan error, 1)
+	streams := make(chan error, 2)
 	go func() { streams <- s.streams.Close(ctx) }()
+	go func() { streams <- s.sockets.Close(ctx) }()
 	stopPoking := s.conns.pokeIdle(ctx)
 	err := s.http.ShutdownWithContext(ctx)
 	stopPoking()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil // the listeners were closed above
 	}
-	err = errors.Join(err, <-streams)
+	err = errors.Join(err, <-streams, <-streams)
 	// What is left now is cut off, so that no goroutine outlives the server.
 	s.kill()
 	s.conns.closeAll()
 	s.reactor.Close()
 	s.background.Wait()
+	s.places.close()
 	s.waits.close()
 	return err
 }

@@ -26,6 +26,8 @@ type streamOptions struct {
 	// heartbeat is how long a stream may be silent; 15 seconds.
 	heartbeat time.Duration
 	logger    *slog.Logger
+	// full reports whether there is no room for another connection of any kind.
+	full func() bool
 }
 
 // A streamRegistry knows the streams that are open, which the HTTP server
@@ -62,12 +64,13 @@ func newStreamRegistry(opts streamOptions) *streamRegistry {
 
 // enter takes a place for s. It fails with errTooManyStreams or kv.ErrStopping.
 func (r *streamRegistry) enter(s *stream) error {
+	full := r.opts.full()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.mu.closing {
 		return kv.ErrStopping
 	}
-	if len(r.mu.open) >= r.opts.max {
+	if full || len(r.mu.open) >= r.opts.max {
 		return errTooManyStreams
 	}
 	r.mu.open[s] = struct{}{}

@@ -19,6 +19,9 @@ var binary string
 var seed = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random choices")
 
 func TestMain(m *testing.M) {
+	if url := os.Getenv(holderURL); url != "" { // a child of TestStoppedHolder
+		os.Exit(hold(url))
+	}
 	flag.Parse()
 	code, err := buildAndRun(m)
 	if err != nil {

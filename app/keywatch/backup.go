@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	kw "keywatch/client"
 )
 
 // backupCmd writes a backup.
@@ -28,19 +30,13 @@ Examples:
 
 // Run streams the backup into the file.
 func (c *backupCmd) Run(s *session) error {
-	r := newRead("/v1/admin/backup")
-	var n int64
-	err := retry(s.ctx, time.Now().Add(s.client.timeout), func() error {
-		resp, err := s.client.open(s.ctx, r)
-		if err != nil {
-			return err
+	n, err := c.fetch(s)
+	for deadline := time.Now().Add(s.client.timeout); refusedForNow(err) && time.Now().Before(deadline); {
+		if !sleep(s.ctx, time.Second) {
+			break
 		}
-		defer resp.Body.Close()
-		p := &progress{out: s.stderr, shown: isTerminal(s.stderr), total: resp.ContentLength, started: time.Now()}
-		n, err = writeAtomically(c.File, io.TeeReader(resp.Body, p))
-		p.end()
-		return err
-	})
+		n, err = c.fetch(s)
+	}
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
@@ -48,6 +44,24 @@ func (c *backupCmd) Run(s *session) error {
 		return s.printValue(map[string]any{"file": c.File, "bytes": n})
 	}
 	return s.printf("%s: %s\n", c.File, sizeText(n))
+}
+
+// refusedForNow reports whether the server has only asked to come back.
+func refusedForNow(err error) bool {
+	var refused *kw.Error
+	return errors.As(err, &refused) && refused.Temporary()
+}
+
+// fetch streams the backup once and returns its size.
+func (c *backupCmd) fetch(s *session) (int64, error) {
+	resp, err := s.client.open(s.ctx, newRead("/v1/admin/backup"))
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	p := &progress{out: s.stderr, shown: isTerminal(s.stderr), total: resp.ContentLength, started: time.Now()}
+	defer p.end()
+	return writeAtomically(c.File, io.TeeReader(resp.Body, p))
 }
 
 // writeAtomically makes the file at path hold what in gives, and returns how

@@ -10,6 +10,7 @@ import (
 type batchCmd struct {
 	File           string `arg:"" optional:"" default:"-" help:"JSON document; - reads standard input."`
 	IdempotencyKey string `help:"Apply once, however often it is sent with this key within 10 minutes; a random one by default." placeholder:"KEY"`
+	fenced
 }
 
 // Help is printed by keywatch batch --help.
@@ -54,6 +55,7 @@ func (c *batchCmd) Run(s *session) error {
 		return err
 	}
 	r := newWrite(http.MethodPost, "/v1/batch", document, c.IdempotencyKey)
+	c.fenced.set(r)
 	r.header.Set("Content-Type", "application/json")
 	got, err := s.client.do(s.ctx, r)
 	if err != nil {

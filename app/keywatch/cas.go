@@ -13,6 +13,7 @@ type casCmd struct {
 	Delete         bool     `help:"Delete the key; give only the value it must have."`
 	TTL            string   `name:"ttl" help:"Delete the key after this time, such as 30s; keep leaves the time it has." placeholder:"DURATION"`
 	IdempotencyKey string   `help:"Apply once, however often it is sent with this key within 10 minutes; a random one by default." placeholder:"KEY"`
+	fenced
 }
 
 // Help is printed by keywatch cas --help.
@@ -52,6 +53,7 @@ func (c *casCmd) Run(s *session) error {
 		return err
 	}
 	r := newWrite(http.MethodPost, keyPath("/v1/cas/", c.Key), body, c.IdempotencyKey)
+	c.fenced.set(r)
 	r.header.Set("Content-Type", "application/json")
 	got, err := s.client.do(s.ctx, r)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	kw "keywatch/client"
 )
 
 // commandLine is every command and flag. A flag is also read from the
@@ -29,12 +31,18 @@ type commandLine struct {
 	Batch  batchCmd  `cmd:"" help:"Run checks and operations as one." group:"Keys"`
 	Watch  watchCmd  `cmd:"" help:"Print changes as they happen." group:"Keys"`
 
+	Lock   lockCmd   `cmd:"" help:"Run a command while holding a lock." group:"Coordination"`
+	Elect  electCmd  `cmd:"" help:"Run a command while leading." group:"Coordination"`
+	Lease  leaseCmd  `cmd:"" help:"Grant, renew, show and end leases." group:"Coordination"`
+	Mirror mirrorCmd `cmd:"" help:"Keep a folder in step with a prefix." group:"Coordination"`
+
+	Top     topCmd     `cmd:"" help:"Show live rates of the server." group:"Operations"`
 	Status  statusCmd  `cmd:"" help:"Print what the server says of itself." group:"Operations"`
 	Backup  backupCmd  `cmd:"" help:"Write a backup of the running server to a file." group:"Operations"`
 	Restore restoreCmd `cmd:"" help:"Make a new data folder from a backup." group:"Operations"`
 	Migrate migrateCmd `cmd:"" help:"Move values to object storage." group:"Operations"`
 	Compact compactCmd `cmd:"" help:"Give disk space back while the server runs." group:"Operations"`
-	Bench   benchCmd   `cmd:"" help:"Measure how fast the server is." group:"Operations"`
+	Bench   benchAll   `cmd:"" help:"Measure how fast the server is." group:"Operations"`
 
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell." group:"Other"`
 	Version    versionCmd    `cmd:"" help:"Print the version." group:"Other"`
@@ -52,6 +60,7 @@ type session struct {
 	cli            *commandLine
 	kong           *kong.Kong
 	client         *client
+	kw             *kw.Client // for what is more than one request
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
@@ -90,6 +99,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 		if s.client, err = newClient(cli.Server, cli.Timeout); err != nil {
 			return report(stderr, err)
 		}
+		s.kw = s.client.kw
+		defer s.kw.Close()
 	}
 	return report(stderr, parsed.Run(s))
 }
@@ -133,8 +144,17 @@ func asUsage(err error) error {
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context != nil {
 		if node := parse.Context.Selected(); node != nil {
-			e.hint = "see keywatch " + node.Name + " --help"
+			e.hint = "see " + helpPath(node) + " --help"
 		}
 	}
 	return e
+}
+
+// helpPath returns what shows the help of a command; that of a default command
+// is its parent's.
+func helpPath(n *kong.Node) string {
+	if n.Parent != nil && n.Parent.DefaultCmd == n {
+		n = n.Parent
+	}
+	return n.FullPath()
 }

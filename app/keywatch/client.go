@@ -1,24 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
+
+	kw "keywatch/client"
 )
 
-// client talks to one server.
+// client talks to one server, one request of a command at a time.
 type client struct {
 	base    *url.URL
-	http    *http.Client
+	kw      *kw.Client
 	timeout time.Duration
 }
 
@@ -28,17 +23,20 @@ func newClient(address string, timeout time.Duration) (*client, error) {
 		address = "http://" + address
 	}
 	base, err := url.Parse(address)
-	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+	if err != nil {
 		return nil, usagef("--server %q is not an http or https address", address)
 	}
 	if timeout <= 0 {
 		return nil, usagef("--timeout must be more than 0")
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableCompression = true // a value is bytes, and an ETag is of those bytes
-	// A redirect is an answer that no keywatch server gives.
-	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client{base: base, http: &http.Client{Transport: transport, CheckRedirect: noRedirect}, timeout: timeout}, nil
+	c, err := kw.New(kw.Options{
+		Endpoints: []string{address}, Patience: timeout, Attempt: timeout, FailFast: true,
+		Header: http.Header{"User-Agent": {"keywatch"}},
+	})
+	if err != nil || base.Host == "" {
+		return nil, usagef("--server %q is not an http or https address", address)
+	}
+	return &client{base: base, kw: c, timeout: timeout}, nil
 }
 
 // request is one request; it can be sent again.
@@ -48,7 +46,7 @@ type request struct {
 	query  url.Values
 	header http.Header
 	body   []byte
-	// key is the Idempotency-Key. Whatever is not a GET has one.
+	// key is the Idempotency-Key; a write without one gets a random one.
 	key string
 }
 
@@ -57,13 +55,13 @@ func newRead(path string) *request {
 	return &request{method: http.MethodGet, path: path, query: url.Values{}, header: http.Header{}}
 }
 
-// newWrite returns a request that changes something. Without a key it gets
-// one of its own, so that it may be sent again when an answer is lost.
+// newWrite returns a request that changes something.
 func newWrite(method, path string, body []byte, key string) *request {
-	if key == "" {
-		key = rand.Text()
-	}
 	return &request{method: method, path: path, query: url.Values{}, header: http.Header{}, body: body, key: key}
+}
+
+func (r *request) send() *kw.Request {
+	return &kw.Request{Method: r.method, Path: r.path, Query: r.query, Header: r.header, Body: r.body, IdempotencyKey: r.key}
 }
 
 // answer is a good answer, read to its end.
@@ -73,99 +71,33 @@ type answer struct {
 	body   []byte
 }
 
-// unknownOutcomeError is a write of which nobody knows whether it was applied.
-type unknownOutcomeError struct {
-	key string
-	err error
-}
-
-func (e *unknownOutcomeError) Error() string { return e.err.Error() }
-func (e *unknownOutcomeError) Unwrap() error { return e.err }
-
-// do sends r, again where that is safe and may help, and returns the answer.
-// An answer that is an error comes back as a *problem.
+// do sends r, again where that is safe and may help, and returns the answer. It
+// fails as kw.Client.Do does.
 func (c *client) do(ctx context.Context, r *request) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	var got *answer
-	deadline, _ := ctx.Deadline()
-	err := retry(ctx, deadline, func() error {
-		resp, err := c.open(ctx, r)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			return &lostError{fmt.Errorf("read the answer: %w", err)}
-		}
-		got = &answer{status: resp.StatusCode, header: resp.Header, body: body}
-		return nil
-	})
-	if err != nil && r.key != "" && outcomeUnknown(err) {
-		err = &unknownOutcomeError{key: r.key, err: err}
-	}
-	return got, err
-}
-
-// open sends r once and returns a good answer, its body unread and for the
-// caller to close. Errors are *problem, *lostError and *unreachableError.
-func (c *client) open(ctx context.Context, r *request) (*http.Response, error) {
-	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
-	req, err := http.NewRequestWithContext(ctx, r.method, c.url(r), bytes.NewReader(r.body))
+	got, err := c.kw.Do(ctx, r.send())
 	if err != nil {
 		return nil, err
 	}
-	req.Header = r.header.Clone()
-	req.Header.Set("User-Agent", "keywatch")
-	if r.key != "" {
-		req.Header.Set("Idempotency-Key", r.key)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, c.transportError(err, connected.Load())
-	}
-	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
-		return resp, nil
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
-	if err != nil {
-		return nil, &lostError{fmt.Errorf("read the answer: %w", err)}
-	}
-	return nil, parseProblem(resp.StatusCode, resp.Header, body)
+	return &answer{status: got.Status, header: got.Header, body: got.Body}, nil
 }
 
-func (c *client) url(r *request) string {
-	u := strings.TrimSuffix(c.base.Scheme+"://"+c.base.Host+c.base.EscapedPath(), "/") + r.path
-	if len(r.query) > 0 {
-		u += "?" + r.query.Encode()
-	}
-	return u
+// open sends r once and returns a good answer, its body unread and for the
+// caller to close. It fails as kw.Client.Open does.
+func (c *client) open(ctx context.Context, r *request) (*http.Response, error) {
+	return c.kw.Open(ctx, r.send())
 }
 
-// transportError tells a request that never left from one whose answer is
-// lost.
-func (c *client) transportError(err error, connected bool) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	if !connected {
-		return &unreachableError{fmt.Errorf("cannot reach %s: %w", c.base.Host, err)}
-	}
-	return &lostError{fmt.Errorf("no answer from %s: %w", c.base.Host, err)}
-}
+// keyPath returns the path of a key under base.
+func keyPath(base, key string) string { return kw.KeyPath(base, key) }
 
-// keyPath returns the path of a key under base, with everything escaped that
-// needs it and the slashes kept.
-func keyPath(base, key string) string {
-	segments := strings.Split(key, "/")
-	for i, s := range segments {
-		segments[i] = url.PathEscape(s)
+// sleep waits and reports whether it was left in peace.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
-	return base + strings.Join(segments, "/")
 }

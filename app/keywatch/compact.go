@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
 )
 
 // compactCmd gives disk space back.
@@ -31,14 +30,11 @@ func (*compactCmd) Run(s *session) error {
 		return err
 	}
 	r := &request{method: http.MethodPost, path: "/v1/admin/compact", query: url.Values{}, header: http.Header{}}
-	err = retry(s.ctx, time.Now().Add(s.client.timeout), func() error {
-		resp, err := s.client.open(s.ctx, r)
-		if err != nil {
-			return err
-		}
-		return resp.Body.Close()
-	})
+	resp, err := s.client.open(s.ctx, r)
 	if err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
+	if err := resp.Body.Close(); err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
 	after, err := fileSize(s)

@@ -49,22 +49,36 @@ func commands(app *kong.Node) (words []word) {
 	return words
 }
 
-// flags returns the flags of one node, with their dashes.
+// flags returns the flags of one node and of those below it, with their dashes.
 func flags(n *kong.Node) (words []word) {
+	for _, below := range n.Children {
+		if n.Type != kong.ApplicationNode {
+			words = append(words, flags(below)...)
+		}
+	}
 	for _, f := range n.Flags {
 		words = append(words, word{"--" + f.Name, f.Help})
+	}
+	if n.DefaultCmd != nil {
+		words = append(words, flags(n.DefaultCmd)...)
 	}
 	return words
 }
 
-// choices returns what a command's argument can be, where that is a list.
+// choices returns what a command's argument can be, where that is a list, or
+// the commands below it.
 func choices(n *kong.Node) (words []word) {
+	words = commands(n)
 	for _, p := range n.Positional {
 		if p.Enum != "" {
 			for _, v := range p.EnumSlice() {
 				words = append(words, word{name: v})
 			}
 		}
+	}
+	if n.DefaultCmd != nil {
+		words = append(words, commands(n)...)
+		words = append(words, choices(n.DefaultCmd)...)
 	}
 	return words
 }
@@ -120,7 +134,7 @@ func fishCompletion(b *strings.Builder, app *kong.Node) {
 	for _, n := range app.Children {
 		seen := "'__fish_seen_subcommand_from " + strings.ReplaceAll(patterns(n), "|", " ") + "'"
 		for _, w := range choices(n) {
-			fmt.Fprintf(b, "complete -c keywatch -n %s -f -a %s\n", seen, w.name)
+			fmt.Fprintf(b, "complete -c keywatch -n %s -f -a %s -d %s\n", seen, w.name, quoted(w.help))
 		}
 		for _, f := range flags(n) {
 			fmt.Fprintf(b, "complete -c keywatch -n %s -l %s -d %s\n", seen, f.name[2:], quoted(f.help))

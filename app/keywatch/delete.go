@@ -12,6 +12,7 @@ type deleteCmd struct {
 	IfMatch        *string `help:"Only if the key still has this etag." placeholder:"ETAG"`
 	All            bool    `help:"With / as the key: delete everything."`
 	IdempotencyKey string  `help:"Apply once, however often it is sent with this key within 10 minutes; a random one by default." placeholder:"KEY"`
+	fenced
 }
 
 // Help is printed by keywatch delete --help.
@@ -42,6 +43,7 @@ func (c *deleteCmd) Run(s *session) error {
 		return usagef("--all goes with / only")
 	}
 	r := newWrite(http.MethodDelete, keyPath("/v1/kv/", c.Key), nil, c.IdempotencyKey)
+	c.fenced.set(r)
 	if err := setIfMatch(r, c.IfMatch); err != nil {
 		return err
 	}
@@ -62,6 +64,7 @@ func (c *deleteCmd) deletePrefix(s *session, prefix string) error {
 		return usagef("to delete everything, say: keywatch delete / --all")
 	}
 	r := newWrite(http.MethodDelete, "/v1/kv", nil, c.IdempotencyKey)
+	c.fenced.set(r)
 	r.query.Set("prefix", prefix)
 	if c.All {
 		r.query.Set("all", "1")

@@ -208,12 +208,11 @@ func (w *worker) swapped(i int) {
 
 // forget makes the next swap of key i start from what the server says it is.
 func (w *worker) forget(i int) {
-	var p problem
-	var e entry
-	if i < 0 || json.Unmarshal(w.resp.Body(), &p) != nil || json.Unmarshal(p.Current, &e) != nil {
+	var p struct{ Current entry }
+	if i < 0 || json.Unmarshal(w.resp.Body(), &p) != nil {
 		return
 	}
-	if v, err := e.value(); err == nil && v != nil {
+	if v, err := p.Current.value(); err == nil && v != nil {
 		w.last[i] = v
 	}
 }
@@ -250,7 +249,7 @@ func (w *worker) fillFrom(first, end int) error {
 	w.set(http.MethodPost, "/v1/batch", w.l.puts(keys, w.l.filled))
 	err := w.l.http.Do(w.req, w.resp)
 	if code := w.judge(err); code != "" && err == nil {
-		return parseProblem(w.resp.StatusCode(), http.Header{}, w.resp.Body())
+		return fmt.Errorf("refused: %s", code)
 	}
 	return err
 }
@@ -261,8 +260,8 @@ func (w *worker) judge(err error) string {
 		return "connection"
 	}
 	if status := w.resp.StatusCode(); status < 200 || status > 299 {
-		p := parseProblem(status, http.Header{}, w.resp.Body())
-		if p.Code == "" {
+		var p struct{ Code string }
+		if json.Unmarshal(w.resp.Body(), &p) != nil || p.Code == "" {
 			return "status " + strconv.Itoa(status)
 		}
 		return p.Code

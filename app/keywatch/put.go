@@ -16,6 +16,7 @@ type putCmd struct {
 	IfMatch        *string `help:"Only if the key still has this etag." placeholder:"ETAG" xor:"condition"`
 	IfAbsent       bool    `help:"Only if the key does not exist." xor:"condition"`
 	IdempotencyKey string  `help:"Apply once, however often it is sent with this key within 10 minutes; a random one by default." placeholder:"KEY"`
+	fenced
 }
 
 // Help is printed by keywatch put --help.
@@ -53,6 +54,7 @@ func (c *putCmd) Run(s *session) error {
 		return err
 	}
 	r := newWrite(http.MethodPut, keyPath("/v1/kv/", c.Key), value, c.IdempotencyKey)
+	c.fenced.set(r)
 	setNonEmpty(r, "ttl", c.TTL)
 	setNonEmpty(r, "lease", c.Lease)
 	if err := setIfMatch(r, c.IfMatch); err != nil {

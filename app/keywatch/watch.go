@@ -9,6 +9,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"time"
+
+	kw "keywatch/client"
 )
 
 // watchCmd prints changes until it is interrupted.
@@ -18,6 +20,7 @@ type watchCmd struct {
 	NoState  bool     `help:"Print only what changes from now on."`
 	Mode     string   `help:"all: every change; latest: the newest of each key when behind; keys: without values." enum:"all,latest,keys" default:"all" placeholder:"all|latest|keys"`
 	Interval string   `help:"With --mode=latest: at most one change of a key in this time, such as 100ms." placeholder:"DURATION"`
+	Exec     string   `help:"Run this by sh for each change instead of printing it; the value is its standard input." placeholder:"COMMAND"`
 }
 
 // Help is printed by keywatch watch --help.
@@ -32,6 +35,10 @@ are about the watch itself. Ctrl-C ends it and exits 0.
 With -o json each event is one JSON object a line, as the server sends it, and
 "pos" is what --since takes.
 
+With --exec a shell runs for each put and delete, one after the other, with the
+value as standard input and KEYWATCH_EVENT_TYPE, _KEY, _REV, _VERSION, _CAUSE and
+_POSITION in its environment. One that fails is reported, and the watch goes on.
+
 Examples:
 
     keywatch watch sensors/1
@@ -39,6 +46,7 @@ Examples:
     keywatch watch --no-state -o json / | jq .key
     keywatch watch --mode=latest --interval=1s sensors/
     keywatch watch --since=7f3a9c21-1042 jobs/
+    keywatch watch config/app --exec 'cat > app.yaml && kill -HUP $(cat app.pid)'
 `
 }
 
@@ -59,7 +67,7 @@ func (c *watchCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	w := &watcher{s: s, request: r, delay: comeBack, out: bufio.NewWriter(s.stdout)}
+	w := &watcher{s: s, exec: c.Exec, request: r, delay: comeBack, out: bufio.NewWriter(s.stdout)}
 	return w.run(s.ctx)
 }
 
@@ -96,6 +104,7 @@ func (c *watchCmd) request() (*request, error) {
 // watcher follows one watch over as many connections as it takes.
 type watcher struct {
 	s       *session
+	exec    string // what to run for each change, "" to print it
 	request *request
 	out     *bufio.Writer
 
@@ -143,15 +152,14 @@ func (w *watcher) run(ctx context.Context) error {
 
 // final reports whether coming back is no use.
 func (w *watcher) final(err error) bool {
-	var p *problem
+	var refused *kw.Error
 	var output *outputError
-	var unreachable *unreachableError
 	switch {
-	case errors.As(err, &p):
-		return !mayPass(p) && p.Status < 500
+	case errors.As(err, &refused):
+		return !refused.Temporary() && refused.Status < 500
 	case errors.As(err, &output), errors.Is(err, errDenied):
 		return true
-	case errors.As(err, &unreachable):
+	case errors.Is(err, kw.ErrUnreachable):
 		return !w.connected
 	}
 	return false
@@ -269,6 +277,10 @@ func (w *watcher) bye(e watchEvent) error {
 
 func (w *watcher) printPending() error {
 	for _, e := range w.pending {
+		if w.exec != "" {
+			w.runFor(&e)
+			continue
+		}
 		line := e.line()
 		if w.s.json() {
 			line = string(withField(e.raw, "pos", e.pos))

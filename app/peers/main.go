@@ -3,8 +3,13 @@
 // fsynced, etcd, and a bare fiber handler as the floor of any HTTP answer. It
 // prints the median of several rounds, in which all take turns, and the ratios.
 //
-// It needs wrk, redis-server, redis-benchmark and etcd; what is missing is said
-// and left out. It is a module of its own, so that no client library of a peer
+// With -fanout it compares watchers instead: memory, processor time and latency
+// of SSE and WebSocket beside nginx with nchan, and beside a bare send loop in C
+// as the floor of what any server pays.
+//
+// It needs wrk, redis-server, redis-benchmark and etcd, or nginx,
+// libnginx-mod-nchan and gcc; what is missing is said and left out. It is a
+// module of its own, so that no client library of a peer
 // becomes a dependency of keywatch.
 package main
 
@@ -41,9 +46,15 @@ func main() {
 	flag.IntVar(&c.conns, "conns", 64, "connections or clients")
 	flag.IntVar(&c.size, "size", 128, "bytes in a value")
 	flag.IntVar(&c.keys, "keys", 100_000, "different keys")
+	fanout := flag.Bool("fanout", false, "compare fan-out with nginx and nchan, and with a bare send loop in C, instead")
+	only := flag.String("only", "", "with -fanout: only loads whose title holds this")
 	flag.Parse()
 	if *bare != "" {
 		exit(serveBare(*bare, c.size))
+		return
+	}
+	if *fanout {
+		exit(compareFanout(c, *only))
 		return
 	}
 	exit(measure(c))

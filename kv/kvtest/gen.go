@@ -20,6 +20,7 @@ var SmallParams = kv.Params{
 	TombstoneMax: 4, TombstoneAge: 120 * time.Millisecond,
 	IdemAge: 60 * time.Millisecond, IdemMax: 8, IdemPerCaller: 5,
 	DeleteMax: 3, ExpireMax: 2,
+	LeaseMax: 4, LeasePerCaller: 3, LeaseKeys: 2,
 }
 
 // A Generator draws random entries that fit the state of a model.
@@ -27,10 +28,19 @@ type Generator struct {
 	model *Model
 	// asked holds the commands with an idempotency key drawn so far.
 	asked []*kv.Command
+	// drawn counts the names of leases drawn.
+	drawn int
+	// objects holds what lies in segments, segments counts them, moved holds the
+	// references drawn so far.
+	objects  map[kv.Place]string
+	segments uint64
+	moved    []movedValue
 }
 
 // NewGenerator returns a generator for m.
-func NewGenerator(m *Model) *Generator { return &Generator{model: m} }
+func NewGenerator(m *Model) *Generator {
+	return &Generator{model: m, objects: make(map[kv.Place]string)}
+}
 
 // Steps draws an entry of up to four commands.
 func (g *Generator) Steps(t *rapid.T) (steps []Step) {
@@ -50,7 +60,9 @@ func (g *Generator) Command(t *rapid.T) *kv.Command {
 		return &c
 	}
 	c := &kv.Command{Fences: g.fences(t)}
-	if chance(t, 10, "prefix") {
+	if chance(t, 35, "lease or lock") {
+		g.lease(t, c)
+	} else if chance(t, 10, "prefix") {
 		prefix := rapid.SampledFrom([]string{"", "a", "a/", "b/", "l", "nothing"}).Draw(t, "prefix text")
 		c.Prefix = &prefix
 	} else {
@@ -137,6 +149,9 @@ func (g *Generator) ops(t *rapid.T) (ops []kv.Op) {
 		if op.Kind == kv.OpPut {
 			op.Value = []byte(rapid.SampledFrom([]string{"", "x", "y", "long value \x00\xff"}).Draw(t, "value"))
 			op.TTL = g.ttl(t)
+			if chance(t, 25, "leased") {
+				op.Lease = g.someLease(t)
+			}
 		}
 		ops = append(ops, op)
 	}
@@ -158,6 +173,8 @@ func (g *Generator) Setup(t *rapid.T) Step {
 	u := kv.Setup{Params: SmallParams}
 	u.Params.TombstoneMax = rapid.IntRange(1, 6).Draw(t, "tombstones")
 	u.Params.ExpireMax = rapid.IntRange(1, 4).Draw(t, "expire")
+	u.Params.LeaseMax = rapid.IntRange(2, 6).Draw(t, "leases")
+	u.Params.LeasePerCaller = rapid.IntRange(1, 5).Draw(t, "leases per caller")
 	if chance(t, 30, "epoch") {
 		u.Epoch = kv.Epoch(rapid.Uint32Range(1, 1<<31).Draw(t, "epoch number"))
 	}

@@ -16,6 +16,8 @@ type Item struct {
 	// Deadline is in milliseconds of log time; of a tombstone it is the time of
 	// the deletion.
 	Deadline int64
+	// Lease is what the key hangs on.
+	Lease kv.LeaseID
 	// Cause is empty for a value, else why the key was deleted.
 	Cause string
 }
@@ -28,6 +30,9 @@ type Result struct {
 	Current        *Item
 	CurrentNoValue bool
 	Deleted        int
+	Referred       int
+	ReferredBytes  int64
+	Lease          *kv.LeaseInfo
 	Ops            []OpResult
 	At             kv.Position
 	Time           int64
@@ -54,7 +59,7 @@ func ItemOf(key string, e *kv.Entry) *Item {
 	}
 	return &Item{
 		Key: key, Value: e.Value(), Mod: e.Mod, Create: e.Create, Version: e.Version,
-		Deadline: e.Deadline, Cause: e.Cause(),
+		Deadline: e.Deadline, Lease: e.Lease(), Cause: e.Cause(),
 	}
 }
 
@@ -62,7 +67,8 @@ func ItemOf(key string, e *kv.Entry) *Item {
 func ResultOf(c *kv.Command, r kv.Result) Result {
 	out := Result{
 		Outcome: r.Outcome, Rev: r.Rev, Failed: r.Failed, CurrentNoValue: r.CurrentNoValue,
-		Deleted: r.Deleted, At: r.At, Time: r.Time, Replayed: r.Replayed,
+		Deleted: r.Deleted, Lease: r.Lease, At: r.At, Time: r.Time, Replayed: r.Replayed,
+		Referred: r.Referred, ReferredBytes: r.ReferredBytes,
 	}
 	if r.Current != nil {
 		out.Current = ItemOf(failedKey(c, r.Outcome, r.Failed), r.Current)
@@ -84,6 +90,9 @@ func branch(c *kv.Command, o kv.Outcome) []kv.Op {
 
 // failedKey returns the key that the i-th fence or check is about.
 func failedKey(c *kv.Command, o kv.Outcome, i int) string {
+	if o != kv.FenceLost && c.Lock != nil {
+		return kv.LockKey(c.Lock.Name)
+	}
 	if o == kv.FenceLost {
 		return kv.ReservedPrefix + c.Fences[i].Lock
 	}

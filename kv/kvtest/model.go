@@ -19,15 +19,20 @@ type Model struct {
 	Params kv.Params
 
 	// newest holds the newest version of each key, tombstones included; made
-	// says in which order versions were made.
-	newest map[string]Item
-	made   map[string]int
-	count  int
-	idem   []idemRecord
+	// says in which order versions were made, ordinal where in its revision each
+	// stands.
+	newest  map[string]Item
+	made    map[string]int
+	ordinal map[string]uint32
+	count   int
+	idem    []idemRecord
+	leases  map[kv.LeaseID]modelLease
 
-	// reset and events collect what the entry at hand does.
+	// reset and events collect what the entry at hand does, the events from first
+	// on what the revision at hand does.
 	reset  bool
 	events []Event
+	first  int
 }
 
 type idemRecord struct {
@@ -40,14 +45,16 @@ type idemRecord struct {
 func NewModel() *Model {
 	return &Model{
 		Params: kv.Params{}.WithDefaults(),
-		newest: make(map[string]Item), made: make(map[string]int),
+		newest: make(map[string]Item), made: make(map[string]int), ordinal: make(map[string]uint32),
+		leases: make(map[kv.LeaseID]modelLease),
 	}
 }
 
 // Clone returns an independent copy.
 func (m *Model) Clone() *Model {
 	c := *m
-	c.newest, c.made = maps.Clone(m.newest), maps.Clone(m.made)
+	c.newest, c.made, c.leases = maps.Clone(m.newest), maps.Clone(m.made), maps.Clone(m.leases)
+	c.ordinal = maps.Clone(m.ordinal)
 	c.idem, c.events = slices.Clone(m.idem), nil
 	return &c
 }
@@ -66,9 +73,7 @@ func (m *Model) Apply(now int64, steps []Step) (results []Result, events []Event
 	for len(m.idem) > 0 && m.idem[0].expires <= m.Time {
 		m.idem = m.idem[1:]
 	}
-	for n := 0; n < m.Params.ExpireMax && len(m.due("")) > 0; n++ {
-		m.expire(m.due("")[0])
-	}
+	m.expireDue()
 	for _, st := range steps {
 		var r Result
 		if st.Setup != nil {
@@ -142,8 +147,11 @@ func (m *Model) Deadlines() (n int) {
 // IdemRecords returns how many outcomes are kept.
 func (m *Model) IdemRecords() int { return len(m.idem) }
 
-// NextDeadline returns the first time at which a key is due to end.
+// NextDeadline returns the first time at which a key or lease is due to end.
 func (m *Model) NextDeadline() (at int64, ok bool) {
+	if leases := m.byDeadline(); len(leases) > 0 {
+		at, ok = leases[0].deadline+1, true
+	}
 	for _, it := range m.Scan("", "") {
 		if it.Deadline != 0 && (!ok || it.Deadline+1 < at) {
 			at, ok = it.Deadline+1, true
@@ -176,11 +184,12 @@ func (m *Model) expire(key string) {
 // revision runs f and returns the revision that its changes took, 0 if there
 // were none.
 func (m *Model) revision(f func()) kv.Rev {
-	before := len(m.events)
+	m.first = len(m.events)
 	f()
-	if len(m.events) == before {
+	if len(m.events) == m.first {
 		return 0
 	}
+	m.handOver(m.events[m.first:])
 	m.events[len(m.events)-1].Last = true
 	m.Rev++
 	return m.Rev
@@ -198,7 +207,7 @@ func (m *Model) remove(key, cause string) *Item {
 }
 
 func (m *Model) put(op kv.Op) *Item {
-	it := Item{Key: op.Key, Value: string(op.Value), Mod: m.Rev + 1, Create: m.Rev + 1, Version: 1}
+	it := Item{Key: op.Key, Value: string(op.Value), Lease: op.Lease, Mod: m.Rev + 1, Create: m.Rev + 1, Version: 1}
 	if op.TTL > 0 {
 		it.Deadline = m.Time + millis(op.TTL)
 	}
@@ -215,6 +224,7 @@ func (m *Model) write(it Item) *Item {
 	m.newest[it.Key] = it
 	m.count++
 	m.made[it.Key] = m.count
+	m.ordinal[it.Key] = uint32(len(m.events) - m.first)
 	m.events = append(m.events, Event{Item: it, Time: m.Time})
 	return &it
 }

@@ -16,7 +16,7 @@ func (m *Model) run(c *kv.Command) (r Result) {
 	}
 	m.expireTouched(c)
 	r = m.decide(c)
-	if c.Idem.Key != "" && r.Outcome <= kv.FenceLost {
+	if c.Idem.Key != "" && (r.Outcome <= kv.FenceLost || r.Outcome >= kv.LockQueued) {
 		m.idem = append(m.idem, idemRecord{c.Idem, m.Time + m.Params.IdemAge.Milliseconds(), r})
 	}
 	return r
@@ -28,8 +28,15 @@ func (m *Model) decide(c *kv.Command) (r Result) {
 			return Result{Outcome: kv.FenceLost, Failed: i, Current: it}
 		}
 	}
-	if c.Prefix != nil {
+	switch {
+	case c.Prefix != nil:
 		return m.removePrefix(*c.Prefix)
+	case c.Lease != nil:
+		return m.runLease(c.Lease)
+	case c.Lock != nil:
+		return m.runLock(c.Lock)
+	case c.Refer != nil:
+		return m.runRefer(c.Refer)
 	}
 	for i, k := range c.Checks {
 		it := m.Get(k.Key)
@@ -38,10 +45,16 @@ func (m *Model) decide(c *kv.Command) (r Result) {
 		}
 		r := Result{Outcome: kv.CheckFailed, Failed: i, Current: it}
 		if c.HasElse {
+			if i, why := m.refuse(c.Else); why != 0 {
+				return Result{Outcome: why, Failed: i}
+			}
 			r.Outcome = kv.ElseRan
 			r.Rev = m.revision(func() { r.Ops = m.runOps(c.Else) })
 		}
 		return r
+	}
+	if i, why := m.refuse(c.Ops); why != 0 {
+		return Result{Outcome: why, Failed: i}
 	}
 	r.Outcome = kv.Committed
 	r.Rev = m.revision(func() { r.Ops = m.runOps(c.Ops) })
@@ -100,21 +113,39 @@ func (m *Model) removePrefix(prefix string) Result {
 
 // expireTouched deletes what is due among the keys that c names.
 func (m *Model) expireTouched(c *kv.Command) {
-	var keys []string
+	if c.Lease != nil {
+		m.expireLease(c.Lease.ID)
+	}
+	if c.Lock != nil {
+		m.expireKey(kv.LockKey(c.Lock.Name))
+		m.expireLease(c.Lock.ID)
+	}
 	for _, f := range c.Fences {
-		keys = append(keys, kv.ReservedPrefix+f.Lock)
+		m.expireKey(kv.LockKey(f.Lock))
 	}
 	for _, k := range c.Checks {
-		keys = append(keys, k.Key)
+		m.expireKey(k.Key)
 	}
 	for _, op := range slices.Concat(c.Ops, c.Else) {
-		keys = append(keys, op.Key)
+		m.expireKey(op.Key)
+		m.expireLease(op.Lease)
 	}
 	if c.Prefix != nil {
-		keys = append(keys, m.due(*c.Prefix)...)
+		m.expireUnder(*c.Prefix)
 	}
-	for _, key := range keys {
+}
+
+// expireUnder ends what is due and has a key under prefix: keys by themselves
+// first, then leases.
+func (m *Model) expireUnder(prefix string) {
+	for _, key := range m.due(prefix) {
 		m.expire(key)
+	}
+	leases := slices.DeleteFunc(m.dueLeases(), func(l modelLease) bool {
+		return !slices.ContainsFunc(m.hanging(l.id), func(key string) bool { return strings.HasPrefix(key, prefix) })
+	})
+	for _, l := range leases {
+		m.end(l.id, "")
 	}
 }
 
@@ -131,6 +162,9 @@ func (m *Model) replay(c *kv.Command) (Result, bool) {
 		if rec.id.Fingerprint != c.Idem.Fingerprint {
 			return Result{Outcome: kv.IdemMismatch}, true
 		}
+		if l := rec.result.Lease; l != nil && c.Lock != nil && c.Lock.Kind == kv.LockAcquire {
+			return m.acquireAgain(l.ID), true
+		}
 		return m.again(rec.result), true
 	}
 	switch {
@@ -145,6 +179,9 @@ func (m *Model) replay(c *kv.Command) (Result, bool) {
 // again returns a kept result without the values that are no longer there.
 func (m *Model) again(r Result) Result {
 	r.Replayed = true
+	if l := r.Lease; l != nil {
+		r.Lease = &kv.LeaseInfo{ID: l.ID, TTL: l.TTL, Deadline: l.Deadline, Token: l.Token}
+	}
 	r.Current, r.CurrentNoValue = m.fresh(r.Current)
 	r.Ops = slices.Clone(r.Ops)
 	for i := range r.Ops {

@@ -23,8 +23,8 @@ type pair struct {
 		// finished says that nothing more is to be written, written that nothing is
 		// left either.
 		finished, written, paused, closed bool
-		failed                   error
-		resumed                  *sync.Cond
+		failed                            error
+		resumed                           *sync.Cond
 	}
 }
 

@@ -324,9 +324,9 @@ func (c *ticking) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 func TestChurnMixesNobodyUp(t *testing.T) {
 	both(t, reactor.Options{}, func(t *testing.T, r *reactor.Reactor) {
 		var wg sync.WaitGroup
-		for worker := range 8 {
+		for worker := range 4 {
 			wg.Go(func() {
-				for i := range 100 {
+				for i := range 50 {
 					if err := talk(t, r, fmt.Sprintf("<%d.%d>", worker, i)); err != nil {
 						t.Error(err)
 						return

@@ -80,12 +80,14 @@ func (r *Reactor) adoptLocked(conn net.Conn, tcp *net.TCPConn, early []byte, han
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(r.opts.WriteTimeout.Milliseconds()))
 	r.next = (r.next + 1) % len(r.loops)
 	s := &sock{loop: r.loops[r.next], fd: int32(fd)}
+	s.state.Store(queued) // so that nobody who wakes it before it has a handler does queue it
 	s.handler = handler(s)
 	if len(early) > 0 {
 		s.rare.Store(&rare{early: slices.Clone(early)})
 	}
 	r.open.Add(1)
-	s.post(adopted | woken | readable)
+	s.state.Or(adopted | woken | readable)
+	s.loop.push(s)
 	return nil
 }
 

@@ -1,0 +1,142 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"keywatch/watch"
+	"keywatch/watch/watchtest"
+)
+
+// observe has writers and streamers meet while during goes on.
+func observe(t *testing.T, keep *restarter, during func()) (*watchtest.History, []*streamer) {
+	t.Helper()
+	hard := within(t, streamTime)
+	ctx, cancel := context.WithCancel(hard)
+	defer cancel()
+	var tr truth
+	list := streamers(t, keep, &tr)
+	var writing, watching sync.WaitGroup
+	for _, s := range list {
+		watching.Go(func() {
+			if err := s.run(hard); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for i := range 3 {
+		w := newTeller(t, keep, &tr, i)
+		writing.Go(func() {
+			if err := w.run(ctx, hard); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	during()
+	cancel()
+	writing.Wait()
+	for _, s := range list {
+		s.ends.Store(tr.newest.Load())
+	}
+	watching.Wait()
+	return tr.history(), list
+}
+
+// count returns how often a kind of step is in s.
+func (s *streamer) count(kind watch.Kind) (n int) {
+	for _, step := range s.wire.Steps() {
+		if step.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// check judges all records and fails the test where one breaks a rule.
+func check(t *testing.T, h *watchtest.History, list []*streamer, ample bool) (resyncs, resets, changes int) {
+	t.Helper()
+	for _, s := range list {
+		r := s.record()
+		r.Ample = ample
+		if err := watchtest.Check(h, r); err != nil {
+			t.Errorf("%s (seed %d): %v", s.name, *seed, err)
+		}
+		resyncs, resets = resyncs+s.count(watch.Resync), resets+s.count(watch.Reset)
+		changes += s.count(watch.Put) + s.count(watch.Delete)
+		t.Logf("%s: %d connections, %d steps, %d resyncs, %d resets", s.name, s.cuts, len(r.Steps), s.count(watch.Resync), s.count(watch.Reset))
+	}
+	return resyncs, resets, changes
+}
+
+// TestRulesWithAmpleHistory: streams that are cut at random bytes go on without
+// a gap, a repetition or a new start, while history lasts.
+func TestRulesWithAmpleHistory(t *testing.T) {
+	t.Parallel()
+	keep := keep(t, t.TempDir(), "--heartbeat", "100ms", "--fsync", "interval")
+	h, list := observe(t, keep, func() { lasts(t, time.Duration(rounds(3000))*time.Millisecond) })
+	_, _, changes := check(t, h, list, true)
+	if changes < 1000 {
+		t.Errorf("only %d changes were told", changes)
+	}
+	controls(t, h, list[0].record())
+}
+
+// TestRulesWithTinyHistory: with next to no history, few deletions remembered,
+// sockets that nobody reads and servers that are killed, streams say that they
+// start over, and what they hold is right again after it.
+func TestRulesWithTinyHistory(t *testing.T) {
+	t.Parallel()
+	keep := keep(t, t.TempDir(), "--heartbeat", "100ms", "--history", "16KiB", "--tombstone-max", "20")
+	h, list := observe(t, keep, func() {
+		for range rounds(8) {
+			lasts(t, 400*time.Millisecond)
+			keep.server().kill()
+			keep.restart(t)
+		}
+	})
+	resyncs, resets, _ := check(t, h, list, false)
+	if resyncs == 0 || resets <= len(list) {
+		t.Errorf("%d resyncs and %d resets of %d streams: history was not lost", resyncs, resets, len(list))
+	}
+}
+
+// controls checks that each rule would find a fault in a record of a real
+// server.
+func controls(t *testing.T, h *watchtest.History, good watchtest.Record) {
+	t.Helper()
+	for rule, spoil := range map[watchtest.Rule]func([]watchtest.Step, int) []watchtest.Step{
+		watchtest.Filtered:   func(s []watchtest.Step, i int) []watchtest.Step { s[i].Key = "zzz"; return s },
+		watchtest.Unique:     func(s []watchtest.Step, i int) []watchtest.Step { return slices.Insert(s, i, s[i]) },
+		watchtest.Reliable:   func(s []watchtest.Step, i int) []watchtest.Step { return slices.Delete(s, i, i+1) },
+		watchtest.Consistent: func(s []watchtest.Step, i int) []watchtest.Step { s[i].Create--; return s },
+		watchtest.Bookmarked: func(s []watchtest.Step, i int) []watchtest.Step { s[i].HasAt = false; return s },
+		watchtest.Ordered:    func(s []watchtest.Step, i int) []watchtest.Step { s[i].Rev = 1; return s },
+		watchtest.Converged: func(s []watchtest.Step, i int) []watchtest.Step {
+			s[i].Kind, s[i].Value = watch.Put, "never written"
+			return s
+		},
+	} {
+		bad := good
+		bad.Prefixes = []string{"t"}
+		bad.Steps = spoil(slices.Clone(good.Steps), lastWhole(good.Steps))
+		found := slices.ContainsFunc(watchtest.Judge(h, bad), func(v *watchtest.Violation) bool { return v.Rule == rule })
+		if !found {
+			t.Errorf("a record that is not %s passed (seed %d)", rule, *seed)
+		}
+	}
+}
+
+// lastWhole returns the number of a change that has a position and is followed
+// by another one on its connection.
+func lastWhole(steps []watchtest.Step) int {
+	for i := len(steps) - 3; i > 0; i-- {
+		if steps[i].HasAt && steps[i].Rev > 0 && steps[i+1].Rev > 0 && steps[i+2].Rev > 0 {
+			return i
+		}
+	}
+	panic(fmt.Sprintf("no change among %d steps", len(steps)))
+}

@@ -1,0 +1,175 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"keywatch/app"
+)
+
+// A benchServer is a durable server on a port of its own.
+type benchServer struct {
+	b    *testing.B
+	url  string
+	http *fasthttp.Client
+}
+
+func newBenchServer(b *testing.B) *benchServer {
+	ctx, cancel := context.WithCancel(b.Context())
+	at, done := make(chan net.Addr, 1), make(chan error, 1)
+	config := app.Config{Data: b.TempDir(), Listen: "127.0.0.1:0"}
+	go func() { done <- app.Serve(ctx, config, func(a net.Addr) { at <- a }) }()
+	b.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	})
+	select {
+	case a := <-at:
+		return &benchServer{b, "http://" + a.String(), &fasthttp.Client{MaxConnsPerHost: 1000}}
+	case err := <-done:
+		done <- nil
+		b.Fatal(err)
+		return nil
+	}
+}
+
+// do sends a request and decodes its answer into to, if not nil.
+func (s *benchServer) do(want int, method, path, body string, to any) {
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	req.Header.SetMethod(method)
+	req.SetRequestURI(s.url + path)
+	req.SetBodyString(body)
+	if err := s.http.Do(req, resp); err != nil {
+		s.b.Error(err)
+		return
+	}
+	if resp.StatusCode() != want {
+		s.b.Errorf("%s %s: got %d %s, want %d", method, path, resp.StatusCode(), resp.Body(), want)
+	}
+	if to != nil {
+		if err := json.Unmarshal(resp.Body(), to); err != nil {
+			s.b.Error(err)
+		}
+	}
+}
+
+type held struct{ Token uint64 }
+
+func (s *benchServer) unlock(h held) {
+	s.do(204, "DELETE", fmt.Sprintf("/v1/locks/l?token=%d", h.Token), "", nil)
+}
+
+// BenchmarkLockUnlock takes a lock and releases it, durably, over HTTP, one
+// client.
+func BenchmarkLockUnlock(b *testing.B) {
+	s := newBenchServer(b)
+	for b.Loop() {
+		var h held
+		s.do(200, "POST", "/v1/locks/l", `{"ttl":"10s"}`, &h)
+		s.unlock(h)
+	}
+}
+
+// BenchmarkHandOver releases a lock that 200 wait for: the time from sending the
+// release to the answer of the next.
+func BenchmarkHandOver(b *testing.B) {
+	const waiting = 200
+	s := newBenchServer(b)
+	var h held
+	s.do(200, "POST", "/v1/locks/l", `{"ttl":"1h"}`, &h)
+	got := make(chan held, waiting)
+	var asking sync.WaitGroup
+	ask := func() {
+		asking.Go(func() {
+			var h held
+			s.do(200, "POST", "/v1/locks/l", `{"ttl":"1h","wait":"1m"}`, &h)
+			got <- h
+		})
+	}
+	for range waiting {
+		ask()
+	}
+	for s.queue() < waiting {
+		time.Sleep(time.Millisecond)
+	}
+	var took []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		s.unlock(h)
+		h = <-got
+		took = append(took, time.Since(began))
+		ask()
+	}
+	s.unlock(h)
+	for range waiting {
+		s.unlock(<-got)
+	}
+	asking.Wait()
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-us")
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-us")
+}
+
+// queue returns how many wait.
+func (s *benchServer) queue() int {
+	var status struct {
+		Waiters int `json:"lock_waiters"`
+	}
+	s.do(200, "GET", "/v1/status", "", &status)
+	return status.Waiters
+}
+
+// BenchmarkKeepalive renews leases of 100,000 over HTTP, 64 clients at once, and
+// says what share of a core server and clients together need for a renewal of
+// each every 5 s.
+func BenchmarkKeepalive(b *testing.B) {
+	const leases, clients = 100_000, 64
+	s := newBenchServer(b)
+	ids := make([]string, leases)
+	each := func(n int, f func(i int)) {
+		var wg sync.WaitGroup
+		for c := range clients {
+			wg.Go(func() {
+				for i := c; i < n; i += clients {
+					f(i)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	each(leases, func(i int) {
+		var l struct{ ID string }
+		s.do(201, "POST", "/v1/leases", `{"ttl":"10m"}`, &l)
+		ids[i] = strings.Clone(l.ID)
+	})
+	b.ResetTimer()
+	before := cpu()
+	each(b.N, func(i int) { s.do(200, "POST", "/v1/leases/"+ids[i%leases]+"/keepalive", "", nil) })
+	b.StopTimer()
+	perLease := (cpu() - before).Seconds() / float64(b.N)
+	b.ReportMetric(perLease*1e6, "cpu-us/op")
+	b.ReportMetric(perLease*leases/5, "cores-with-clients")
+}
+
+// cpu returns the time that this process has used.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bufio"
+	_ "embed"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A rival is a server that watchers connect to: how it is started, and how the
+// load is aimed at it. aim is added to the load's arguments.
+type rival struct {
+	name  string
+	start func(c config, dir string) (aim []string, stop func(), err error)
+}
+
+var (
+	keywatchSSE = rival{"keywatch SSE", startWatched("sse")}
+	keywatchWS  = rival{"keywatch WebSocket", startWatched("ws")}
+	nchanSSE    = rival{"nginx nchan SSE", startNchan("eventsource")}
+	nchanWS     = rival{"nginx nchan WebSocket", startNchan("websocket")}
+	bareC       = rival{"bare C send loop", startFloor}
+)
+
+// startWatched starts keywatch, in memory unless more says otherwise.
+func startWatched(transport string, more ...string) func(config, string) ([]string, func(), error) {
+	return func(c config, dir string) ([]string, func(), error) {
+		args := []string{"serve", "--listen", "127.0.0.1:0", "--max-watches", "1200000"}
+		if args = append(args, more...); len(more) == 0 {
+			args = append(args, "--memory-only")
+		} else {
+			args = append(args, "--data", filepath.Join(dir, fmt.Sprint("data", time.Now().UnixNano())))
+		}
+		cmd := exec.Command(c.keywatch, args...)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := cmd.Start(); err != nil {
+			return nil, nil, err
+		}
+		line, err := bufio.NewReader(out).ReadString('\n')
+		if err != nil {
+			end(cmd)
+			return nil, nil, fmt.Errorf("keywatch did not start: %w", err)
+		}
+		url := strings.Fields(line)[1]
+		return []string{"--server", url, "--transport", transport}, func() { end(cmd) }, nil
+	}
+}
+
+const nchanConf = `
+load_module %[3]s;
+daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid %[1]s/pid; error_log stderr crit;
+events { worker_connections 19900; }
+http {
+  access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f;
+  uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s; keepalive_requests 1000000; nchan_shared_memory_size 128M;
+  server {
+    listen %[2]s backlog=4096;
+    location ~ ^/sub/(.+)$ { nchan_subscriber %[4]s; nchan_channel_id $1; nchan_subscriber_first_message newest; }
+    location ~ ^/pub/(.+)$ { nchan_publisher; nchan_channel_id $1; nchan_message_buffer_length 1000; nchan_message_timeout 1m; }
+  }
+}`
+
+// nchanModule is where Debian keeps it.
+const nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
+
+func startNchan(kind string) func(config, string) ([]string, func(), error) {
+	return func(_ config, dir string) ([]string, func(), error) {
+		if _, err := os.Stat(nchanModule); err != nil {
+			return nil, nil, fmt.Errorf("nchan (apt-get install nginx libnginx-mod-nchan): %w", err)
+		}
+		addr, err := freeAddr()
+		if err != nil {
+			return nil, nil, err
+		}
+		file := filepath.Join(dir, kind+".conf")
+		if err := os.WriteFile(file, fmt.Appendf(nil, nchanConf, dir, addr, nchanModule, kind), 0o600); err != nil {
+			return nil, nil, err
+		}
+		transport := map[string]string{"eventsource": "sse", "websocket": "ws"}[kind]
+		return startForeign(exec.Command("/usr/sbin/nginx", "-p", dir, "-e", "stderr", "-c", file), addr, transport)
+	}
+}
+
+//go:embed floor/floor.c
+var floorSource []byte
+
+// startFloor compiles the bare send loop and starts it.
+func startFloor(_ config, dir string) ([]string, func(), error) {
+	source, program := filepath.Join(dir, "floor.c"), filepath.Join(dir, "floor")
+	if err := os.WriteFile(source, floorSource, 0o600); err != nil {
+		return nil, nil, err
+	}
+	if out, err := exec.Command("gcc", "-O2", "-Wall", "-o", program, source).CombinedOutput(); err != nil {
+		return nil, nil, fmt.Errorf("gcc: %w: %s", err, out)
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, nil, err
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	return startForeign(exec.Command(program, port), addr, "sse")
+}
+
+func startForeign(cmd *exec.Cmd, addr, transport string) ([]string, func(), error) {
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	if err := awaitPort(addr); err != nil {
+		end(cmd)
+		return nil, nil, err
+	}
+	aim := []string{"--sub-url", "http://" + addr + "/sub/{key}", "--pub-url", "http://" + addr + "/pub/{key}", "--transport", transport}
+	return aim, func() { end(cmd) }, nil
+}

@@ -1,0 +1,129 @@
+package proxies_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// page follows a key in either way. It is what a careful page does: when the
+// browser gives up on an EventSource, because a proxy answered for a server that
+// was down, it opens another one where the last was.
+const page = `<!doctype html><meta charset="utf-8"><script>
+window.got = []; window.synced = 0; window.opened = 0; window.lags = [];
+let last = "";
+function put(m) {
+  const [n, at] = m.value.split(" ");
+  got.push(Number(n)); lags.push(Date.now() - Number(at));
+}
+function eventSource(base, key) {
+  opened++;
+  const es = new EventSource(base + "/v1/watch?state=0&key=" + key + (last ? "&last_event_id=" + last : ""));
+  es.addEventListener("put", e => { put(JSON.parse(e.data)); last = e.lastEventId; });
+  es.addEventListener("synced", e => { synced++; last = e.lastEventId; });
+  es.onerror = () => { if (es.readyState === EventSource.CLOSED) setTimeout(() => eventSource(base, key), 200); };
+}
+function webSocket(base, key) {
+  opened++;
+  const ws = new WebSocket(base.replace("http", "ws") + "/v1/ws", "keywatch.v1.json");
+  ws.onopen = () => ws.send(JSON.stringify({id: 1, op: "watch", keys: [key], ...(last ? {since: last} : {state: false})}));
+  ws.onmessage = e => {
+    const m = JSON.parse(e.data);
+    if (m.pos) last = m.pos;
+    if (m.type === "put") put(m);
+    if (m.type === "synced") synced++;
+  };
+  ws.onclose = () => setTimeout(() => webSocket(base, key), 200);
+}
+</script>`
+
+// newBrowser starts a browser with an empty profile that ends with the test.
+func newBrowser(t *testing.T) context.Context {
+	t.Helper()
+	path := need(t, "chromium", "chromium-browser", "google-chrome")
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.UserDataDir(t.TempDir()), chromedp.NoFirstRun, chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.WSURLReadTimeout(patience))
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // waits for the browser, which writes to its profile
+		cancel()
+	})
+	if _, err := chromedp.Run(ctx, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+// If a browser's streams lost or held up events behind a proxy, or did not come
+// back where they were when the server is restarted, dashboards would show what
+// is no longer so.
+func TestBrowsersThroughProxies(t *testing.T) {
+	browser := newBrowser(t)
+	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, page)
+	}))
+	defer pages.Close()
+	for _, w := range ways {
+		for _, kind := range []string{"eventSource", "webSocket"} {
+			t.Run(w.name+"/"+kind, func(t *testing.T) {
+				s := newServer(t, pages.URL)
+				if kind == "webSocket" && !s.speaksWebSocket() {
+					t.Skip("SKIPPED, NOT TESTED: the server has no /v1/ws")
+				}
+				ctx, cancel := chromedp.NewContext(browser)
+				defer cancel()
+				follow(ctx, t, s, pages.URL, fmt.Sprintf(`%s("http://%s", "k")`, kind, w.open(t, s.addr)))
+			})
+		}
+	}
+}
+
+// follow has a page follow a key through a restart of the server.
+func follow(ctx context.Context, t *testing.T, s *server, pageURL, start string) {
+	t.Helper()
+	if _, err := chromedp.Run(ctx, chromedp.Steps(chromedp.Navigate(pageURL), chromedp.Evaluate[chromedp.Void](start))); err != nil {
+		t.Fatal(err)
+	}
+	number := func(what string) int { return evaluate[int](ctx, t, what) }
+	eventually(t, "the watch begins", func() bool { return number("synced") > 0 })
+	const events = 20
+	for i := range events {
+		if i == events/2 {
+			s.restart() // the next happens before the page has come back
+		}
+		s.put("k", fmt.Sprintf("%d %d", i, now()))
+		eventually(t, fmt.Sprintf("event %d arrives by itself", i), func() bool { return number("got.length") > i })
+	}
+	got, lags := evaluate[[]int](ctx, t, "got"), evaluate[[]int](ctx, t, "lags")
+	for i := range events {
+		if len(got) != events || got[i] != i {
+			t.Fatalf("got %v, want 0 to %d, each once", got, events-1)
+		}
+	}
+	lags = slices.Delete(lags, events/2, events/2+1) // it waited for the page to come back
+	t.Logf("20 of 20, each within %d ms, over %d connections that the page opened itself", slices.Max(lags), number("opened"))
+}
+
+// now is the clock that the browser has too.
+func now() int64 { return time.Now().UnixMilli() }
+
+// evaluate returns what an expression is in the page.
+func evaluate[T any](ctx context.Context, t *testing.T, expression string) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}

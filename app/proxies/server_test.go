@@ -1,0 +1,242 @@
+package proxies_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"keywatch/app"
+)
+
+// patience is the longest that anything may take, on a machine that is busy.
+const patience = time.Minute
+
+// need returns the path of a program, or ends the test without it.
+func need(t *testing.T, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("KEYWATCH_REQUIRE_PEERS") == "1" {
+		t.Fatalf("%v: not installed, but KEYWATCH_REQUIRE_PEERS=1", names)
+	}
+	t.Skipf("SKIPPED, NOT TESTED: %v is not installed", names)
+	return ""
+}
+
+// A server is keywatch on an address that it keeps when it is restarted.
+type server struct {
+	t      *testing.T
+	config app.Config
+	addr   string
+	stop   context.CancelFunc
+	done   chan error // carries what Serve returned
+}
+
+func newServer(t *testing.T, origins ...string) *server {
+	s := &server{t: t, config: app.Config{
+		Data: t.TempDir(), Listen: "127.0.0.1:0", Fsync: "interval", AllowOrigin: origins,
+		// Nothing but what is published may push bytes through a proxy.
+		Heartbeat: time.Hour,
+	}}
+	s.start()
+	s.config.Listen = s.addr
+	t.Cleanup(func() { s.end() })
+	return s
+}
+
+func (s *server) start() {
+	s.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ready := make(chan net.Addr, 1)
+	s.stop, s.done = stop, make(chan error, 1)
+	go func() { s.done <- app.Serve(ctx, s.config, func(a net.Addr) { ready <- a }) }()
+	select {
+	case a := <-ready:
+		s.addr = a.String()
+	case err := <-s.done:
+		s.done <- err
+		s.t.Fatalf("serve: %v", err)
+	}
+}
+
+func (s *server) end() {
+	s.stop()
+	if err := <-s.done; err != nil {
+		s.t.Errorf("serve: %v", err)
+	}
+	s.done <- nil
+}
+
+func (s *server) restart() {
+	s.t.Helper()
+	s.end()
+	s.start()
+}
+
+// put writes a key at the server itself, not through a proxy.
+func (s *server) put(key, value string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "PUT", "http://"+s.addr+"/v1/kv/"+key, strings.NewReader(value))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		s.t.Fatalf("put %s: status %d", key, resp.StatusCode)
+	}
+}
+
+// speaksWebSocket reports whether the server has /v1/ws.
+func (s *server) speaksWebSocket() bool {
+	resp, err := http.Get("http://" + s.addr + "/v1/ws")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode != http.StatusNotFound
+}
+
+// A way is how clients reach a server.
+type way struct {
+	name string
+	// open returns the address at which to reach a server at addr.
+	open func(t *testing.T, addr string) string
+}
+
+var ways = []way{
+	{"nothing", func(_ *testing.T, addr string) string { return addr }},
+	{"nginx", func(t *testing.T, addr string) string { return nginx(t, addr, "gzip off;", "") }},
+	{"nginx with gzip", func(t *testing.T, addr string) string { return nginx(t, addr, gzipOn, "") }},
+	// Without http-no-delay haproxy holds back what it thinks is not all of a
+	// chunked body, 200 ms each time.
+	{"haproxy", func(t *testing.T, addr string) string { return haproxy(t, addr, "") }},
+	{"haproxy without delay", func(t *testing.T, addr string) string { return haproxy(t, addr, "option http-no-delay") }},
+}
+
+const gzipOn = "gzip on; gzip_types *; gzip_min_length 0; gzip_proxied any; gzip_http_version 1.0;"
+
+const nginxConf = `
+daemon off; master_process off; worker_processes 1; pid %[1]s/pid; error_log stderr crit;
+events { worker_connections 256; }
+http {
+  access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f;
+  uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
+  %[4]s
+  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
+  server {
+    listen %[2]s;
+    location / {
+      proxy_pass http://%[3]s; proxy_http_version 1.1; proxy_set_header Host $http_host;
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; %[5]s
+    }
+  }
+}`
+
+// nginx starts an nginx before addr with more in its http and location parts.
+func nginx(t *testing.T, addr, http, location string) string {
+	t.Helper()
+	path := need(t, "nginx", "/usr/sbin/nginx")
+	dir, own := t.TempDir(), freeAddr(t)
+	runProxy(t, own, path, dir, fmt.Sprintf(nginxConf, dir, own, addr, http, location), "-p", dir, "-e", "stderr", "-c")
+	return own
+}
+
+const haproxyConf = `
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 10m
+  timeout server 10m
+  timeout tunnel 10m
+  %s
+frontend front
+  bind %s
+  default_backend back
+backend back
+  server one %s
+`
+
+func haproxy(t *testing.T, addr, option string) string {
+	t.Helper()
+	path := need(t, "haproxy", "/usr/sbin/haproxy")
+	own := freeAddr(t)
+	runProxy(t, own, path, t.TempDir(), fmt.Sprintf(haproxyConf, option, own, addr), "-db", "-f")
+	return own
+}
+
+// runProxy runs a proxy until the test ends and waits until it listens on own.
+func runProxy(t *testing.T, own, path, dir, conf string, args ...string) {
+	t.Helper()
+	file := dir + "/conf"
+	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, append(args, file)...)
+	var printed strings.Builder
+	cmd.Stderr = &printed
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{}) // closed when the proxy has ended
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-exited
+	})
+	eventually(t, path+" listens", func() bool {
+		select {
+		case <-exited:
+			t.Fatalf("%s ended: %s", path, printed.String())
+		default:
+		}
+		conn, err := net.Dial("tcp", own)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// eventually waits until done, and fails the test if that takes too long.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+	}
+}

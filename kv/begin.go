@@ -1,0 +1,68 @@
+package kv
+
+import "context"
+
+// A Pending is a command that has its place in the order of all commands, but
+// no result yet. It is safe for concurrent use.
+type Pending interface {
+	// Done is closed when the result is known.
+	Done() <-chan struct{}
+	// Result returns what Log.Propose would; it is called after Done is closed.
+	Result() (Result, error)
+}
+
+// A Beginner is a Log that takes commands without making the caller wait, so
+// that one caller can have many under way and knows their order.
+type Beginner interface {
+	// Begin gives c its place after every command begun before it. It fails
+	// like Log.Propose, but never with ErrOutcomeUnknown, and does not wait.
+	// Nothing of c is kept.
+	Begin(c *Command) (Pending, error)
+}
+
+// Begin takes c and returns at once, if the log is a Beginner; otherwise it
+// waits for the result. Commands begun one after the other are applied in that
+// order. It fails as Do does. The caller leaves c as it is until it has the
+// result, which is asked for once.
+func (s *Store) Begin(ctx context.Context, c *Command) (Pending, error) {
+	if err := c.Validate(s.limits); err != nil {
+		return nil, err
+	}
+	b, ok := s.log.(Beginner)
+	if !ok || c.ReadOnly() {
+		result, err := s.Do(ctx, c)
+		return settled{result, err}, nil
+	}
+	if err := s.admit(ctx, c); err != nil {
+		return nil, err
+	}
+	p, err := b.Begin(c)
+	return begun{p, s, ctx, c}, err
+}
+
+// A begun is a Pending whose result gets the values that it shows.
+type begun struct {
+	Pending
+	store *Store
+	ctx   context.Context
+	c     *Command
+}
+
+func (p begun) Result() (Result, error) {
+	r, err := p.Pending.Result()
+	if err == nil {
+		p.store.warm(p.ctx, p.c, &r)
+	}
+	return r, err
+}
+
+// A settled is a Pending whose result is known.
+type settled struct {
+	result Result
+	err    error
+}
+
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+func (p settled) Done() <-chan struct{}   { return closed }
+func (p settled) Result() (Result, error) { return p.result, p.err }

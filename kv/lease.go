@@ -1,0 +1,202 @@
+package kv
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"strings"
+)
+
+// A lease is a TTL that keys hang on. All but id belongs to the holder of the
+// apply lock.
+type lease struct {
+	id     LeaseID
+	caller string
+	// ttl is what a renewal gives, in milliseconds; deadline the log time after
+	// which the lease ends.
+	ttl, deadline int64
+	keys          map[*slot]struct{}
+	// lock names the lock that the lease holds or waits for, owner says for whom;
+	// hold is the TTL that it will have as the holder, 0 once it is not waiting.
+	lock, owner string
+	hold        int64
+	// parked, if not nil, is closed when the wait has ended.
+	parked chan struct{}
+	// queued is the deadline that the heap knows, never later than deadline, at
+	// the place there; pending counts keys of the command at hand.
+	queued  int64
+	at      int
+	pending int
+}
+
+// attach notes that the key of sl hangs on l, which may be nil.
+func (l *lease) attach(sl *slot) {
+	if l == nil {
+		return
+	}
+	if l.keys == nil {
+		l.keys = make(map[*slot]struct{}, 1)
+	}
+	l.keys[sl] = struct{}{}
+}
+
+// detach notes that the key of sl does not hang on l any more.
+func (l *lease) detach(sl *slot) {
+	if l != nil {
+		delete(l.keys, sl)
+	}
+}
+
+// sorted returns the keys of l in order.
+func (l *lease) sorted() []*slot {
+	slots := make([]*slot, 0, len(l.keys))
+	for sl := range l.keys {
+		slots = append(slots, sl)
+	}
+	slices.SortFunc(slots, func(a, b *slot) int { return strings.Compare(a.key, b.key) })
+	return slots
+}
+
+// A leaseTable holds the leases that live. Renewing one costs a look-up: the heap
+// learns of a later deadline only when the earlier one has come up.
+type leaseTable struct {
+	byID    map[LeaseID]*lease
+	callers map[string]int
+	heap    leaseHeap
+	// granted and expired count leases since this process began.
+	granted, expired uint64
+}
+
+func newLeaseTable() leaseTable {
+	return leaseTable{byID: make(map[LeaseID]*lease), callers: make(map[string]int)}
+}
+
+func (t *leaseTable) add(l *lease) {
+	l.queued = l.deadline
+	t.byID[l.id] = l
+	t.callers[l.caller]++
+	heap.Push(&t.heap, l)
+}
+
+func (t *leaseTable) remove(l *lease) {
+	heap.Remove(&t.heap, l.at)
+	delete(t.byID, l.id)
+	if t.callers[l.caller]--; t.callers[l.caller] == 0 {
+		delete(t.callers, l.caller)
+	}
+}
+
+// move gives l another deadline.
+func (t *leaseTable) move(l *lease, deadline int64) {
+	l.deadline = deadline
+	if deadline < l.queued {
+		l.queued = deadline
+		heap.Fix(&t.heap, l.at)
+	}
+}
+
+// earliest returns the lease that ends first, nil if there is none. Of those with
+// the same deadline it is the one with the lowest name, so that every node ends
+// them in the same order.
+func (t *leaseTable) earliest() *lease {
+	if len(t.heap) == 0 {
+		return nil
+	}
+	for t.heap[0].queued != t.heap[0].deadline {
+		t.heap[0].queued = t.heap[0].deadline
+		heap.Fix(&t.heap, 0)
+	}
+	return t.heap[0]
+}
+
+// full returns why caller cannot have another lease, 0 if it can.
+func (t *leaseTable) full(caller string, p *Params) Outcome {
+	switch {
+	case len(t.byID) >= p.LeaseMax:
+		return LeaseFull
+	case t.callers[caller] >= p.LeasePerCaller:
+		return LeaseCallerFull
+	}
+	return 0
+}
+
+// refuse returns the first operation that names a lease which has ended, or
+// which would have too many keys, and why it is refused; 0 if none is.
+func (t *leaseTable) refuse(ops []Op, s *State) (index int, why Outcome) {
+	var counted []*lease
+	defer func() {
+		for _, l := range counted {
+			l.pending = 0
+		}
+	}()
+	for i := range ops {
+		if ops[i].Lease == (LeaseID{}) {
+			continue
+		}
+		l := t.byID[ops[i].Lease]
+		if l == nil {
+			return i, LeaseEnded
+		}
+		if e := s.currentLocked(ops[i].Key); e == nil || e.lease != l {
+			l.pending++
+			counted = append(counted, l)
+		}
+		if len(l.keys)+l.pending > s.mu.params.LeaseKeys {
+			return i, LeaseKeysFull
+		}
+	}
+	return 0, 0
+}
+
+// A leaseHeap has the lease with the earliest known deadline first.
+type leaseHeap []*lease
+
+var _ heap.Interface = (*leaseHeap)(nil)
+
+func (h leaseHeap) Len() int { return len(h) }
+
+func (h leaseHeap) Less(i, j int) bool {
+	a, b := h[i], h[j]
+	return a.queued < b.queued || a.queued == b.queued && string(a.id[:]) < string(b.id[:])
+}
+
+func (h leaseHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+// Push implements heap.Interface.
+func (h *leaseHeap) Push(x any) {
+	l := x.(*lease)
+	l.at = len(*h)
+	*h = append(*h, l)
+}
+
+// Pop implements heap.Interface.
+func (h *leaseHeap) Pop() any {
+	n := len(*h) - 1
+	l := (*h)[n]
+	(*h)[n] = nil
+	*h = (*h)[:n]
+	return l
+}
+
+// dueUnder returns the leases that are due at m's time and have a key under
+// prefix, the earliest first.
+func (t *leaseTable) dueUnder(prefix string, m *machine) (due []*lease) {
+	for _, l := range t.heap {
+		if !m.due(l.deadline) {
+			continue
+		}
+		for sl := range l.keys {
+			if strings.HasPrefix(sl.key, prefix) {
+				due = append(due, l)
+				break
+			}
+		}
+	}
+	slices.SortFunc(due, func(a, b *lease) int {
+		return cmp.Or(cmp.Compare(a.deadline, b.deadline), strings.Compare(string(a.id[:]), string(b.id[:])))
+	})
+	return due
+}

@@ -1,0 +1,119 @@
+package kv
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"iter"
+	"slices"
+	"strings"
+)
+
+// A leaseRecord is a lease as a checkpoint holds it. Which keys hang on it, and
+// whether it holds its lock, the keys say.
+type leaseRecord struct {
+	id                  LeaseID
+	caller, lock, owner string
+	ttl, hold, deadline int64
+}
+
+// leaseRecordVersion is the layout of a lease's bytes:
+//
+//	byte    leaseRecordVersion
+//	uvarint TTL, deadline, TTL as a holder
+//	text    caller, lock, owner
+//	uint32  CRC-32C of the name and all of the above, little-endian
+const leaseRecordVersion = 1
+
+// records returns all leases, in no order.
+func (t *leaseTable) records() []leaseRecord {
+	out := make([]leaseRecord, len(t.heap))
+	for i, l := range t.heap {
+		out[i] = leaseRecord{l.id, l.caller, l.lock, l.owner, l.ttl, l.hold, l.deadline}
+	}
+	return out
+}
+
+func (l *leaseRecord) appendTo(b []byte) []byte {
+	start := len(b)
+	b = append(b, leaseRecordVersion)
+	for _, v := range [...]int64{l.ttl, l.deadline, l.hold} {
+		b = binary.AppendUvarint(b, uint64(v))
+	}
+	for _, s := range [...]string{l.caller, l.lock, l.owner} {
+		b = appendText(b, s)
+	}
+	return binary.LittleEndian.AppendUint32(b, leaseSum(l.id, b[start:]))
+}
+
+func leaseSum(id LeaseID, b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(id[:], castagnoli), castagnoli, b)
+}
+
+func parseLeaseRecord(id LeaseID, b []byte) (l leaseRecord, ok bool) {
+	end := len(b) - 4
+	if end < 1 || binary.LittleEndian.Uint32(b[end:]) != leaseSum(id, b[:end]) || b[0] != leaseRecordVersion {
+		return l, false
+	}
+	d := decoder{b: slices.Clone(b[1:end])}
+	l.id = id
+	l.ttl, l.deadline, l.hold = int64(d.uvarint()), int64(d.uvarint()), int64(d.uvarint())
+	l.caller, l.lock, l.owner = d.text(), d.text(), d.text()
+	sound := l.ttl > 0 && l.deadline > 0 && l.hold >= 0 && (l.lock == "" || LockName(l.lock))
+	return l, sound && !d.bad && len(d.b) == 0
+}
+
+// Leases ranges over the leases that lived at the checkpoint's revision, in order
+// of name: all of them, whether they have changed or not. The bytes are valid
+// until the next iteration.
+func (c *Checkpoint) Leases() iter.Seq2[LeaseID, []byte] {
+	slices.SortFunc(c.leases, func(a, b leaseRecord) int {
+		return cmp.Compare(string(a.id[:]), string(b.id[:]))
+	})
+	return func(yield func(LeaseID, []byte) bool) {
+		var b []byte
+		for i := range c.leases {
+			b = c.leases[i].appendTo(b[:0])
+			if !yield(c.leases[i].id, b) {
+				return
+			}
+		}
+	}
+}
+
+// AddLease takes the lease with the given name. All leases come before Done. It
+// fails with an error that matches ErrDamaged.
+func (l *Loader) AddLease(id LeaseID, b []byte) error {
+	t := &l.state.mu.leases
+	rec, ok := parseLeaseRecord(id, b)
+	if !ok || id == (LeaseID{}) || t.byID[id] != nil {
+		return fmt.Errorf("%w: lease %x", ErrDamaged, id[:4])
+	}
+	t.add(&lease{
+		id: id, caller: strings.Clone(rec.caller), lock: rec.lock, owner: rec.owner,
+		ttl: rec.ttl, hold: rec.hold, deadline: rec.deadline,
+	})
+	return nil
+}
+
+// hang attaches the key of sl, which comes in order of key, to its lease, and
+// notes what it means as a key of a lock.
+func (l *Loader) hang(sl *slot) error {
+	m, e := &l.state.mu.machine, sl.cur.Load()
+	if e.Deleted() {
+		return nil
+	}
+	if e.lease != nil {
+		known := m.leases.byID[e.lease.id]
+		if known == nil {
+			return fmt.Errorf("%w: key %.80q hangs on a lease that is missing", ErrDamaged, sl.key)
+		}
+		e.lease = known
+		known.attach(sl)
+	}
+	if strings.HasPrefix(sl.key, ReservedPrefix) {
+		m.locks.changed(sl, nil)
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package web
+
+import (
+	"strconv"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/kv/lock"
+	"keywatch/ratelimit"
+)
+
+// queueShown bounds the places in a queue that an answer shows.
+const queueShown = 1000
+
+// runLock answers the requests about locks.
+func (r *request) runLock() error {
+	if err := r.unconditional(fieldIfMatch, fieldIfNoneMatch); err != nil {
+		return err
+	}
+	switch {
+	case r.route == routeLockKeep:
+		return r.keepLock()
+	case r.method == methodPost:
+		return r.takeLock()
+	case r.method == methodDelete:
+		return r.releaseLock()
+	}
+	return r.showLock()
+}
+
+// takeLock answers POST of a lock: it waits, parked, until the lock is granted,
+// the time is up, or the caller has left.
+func (r *request) takeLock() error {
+	q, err := r.lockRequest()
+	if err != nil {
+		return err
+	}
+	if err := r.charge(ratelimit.Write, 1); err != nil {
+		return err
+	}
+	stay := r.s.places.stay(r, &q)
+	result, err := lock.Acquire(stay.ctx, r.s.opts.Store, q)
+	if err := stay.end(&result, err); err != nil {
+		return err
+	}
+	c := kv.Command{Fences: q.Fences, Lock: &kv.LockCommand{Kind: kv.LockAcquire, Name: q.Name}}
+	if err := r.settle(&c, &result); err != nil {
+		return err
+	}
+	r.lockJSON(&result)
+	return nil
+}
+
+// lockRequest reads a request for a lock.
+func (r *request) lockRequest() (q lock.Request, err error) {
+	if err := r.params.done(); err != nil {
+		return q, err
+	}
+	c, err := r.write()
+	if err != nil {
+		return q, err
+	}
+	q = lock.Request{Name: r.key, Caller: string(r.callerName()), Idem: c.Idem, Fences: c.Fences}
+	return q, parseLock(r.body(), &q)
+}
+
+var lockFields = []string{"ttl", "wait", "owner"}
+
+// parseLock reads the body of a request for a lock.
+func parseLock(body []byte, q *lock.Request) error {
+	s := scanner{b: body}
+	var seen uint32
+	s.open('{')
+	for n := 0; s.more('}', n); n++ {
+		switch s.field(lockFields, &seen) {
+		case 0:
+			q.TTL = s.givenTTL()
+		case 1:
+			q.Wait = s.wait()
+		case 2:
+			q.Owner = s.text().string()
+		}
+	}
+	if err := s.end(); err != nil {
+		return err
+	}
+	if seen&1 == 0 {
+		return refuse(CodeBadJSON, "ttl is wanted")
+	}
+	if len(q.Owner) > kv.MaxOwner {
+		return &failure{code: CodeBadValue, detail: "the owner's text is too long", limit: kv.MaxOwner}
+	}
+	return nil
+}
+
+// wait reads how long to wait.
+func (s *scanner) wait() time.Duration {
+	text := s.duration()
+	d, ok := parseDuration(text)
+	if s.err == nil && (!ok || d > maxWait) {
+		s.failWith(refuse(CodeBadDuration, "wait is a duration up to %v, not %.80q", maxWait, text))
+	}
+	return d
+}
+
+// lockJSON answers with the token and lease of a lock. What is left of the lease
+// counts from when the lock was granted or renewed.
+func (r *request) lockJSON(result *kv.Result) {
+	l := result.Lease
+	r.out = appendNumber(append(r.out[:0], '{'), "token", uint64(l.Token))
+	r.out = l.ID.AppendTo(append(r.out, `,"lease":"`...))
+	r.out = appendNumber(append(r.out, `",`...), "ttl_ms", uint64(l.Remaining(result.Time)))
+	r.out = append(r.out, '}')
+	r.json(200)
+}
+
+// keepLock answers POST of a renewal.
+func (r *request) keepLock() error {
+	if err := r.params.done(); err != nil {
+		return err
+	}
+	c, err := r.write()
+	if err != nil {
+		return err
+	}
+	s := scanner{b: r.body()}
+	var seen uint32
+	var token uint64
+	s.open('{')
+	for n := 0; s.more('}', n); n++ {
+		if s.field([]string{"token"}, &seen) == 0 {
+			token = s.uint()
+		}
+	}
+	if err := s.end(); err != nil {
+		return err
+	}
+	if token == 0 {
+		return refuse(CodeBadJSON, "token is wanted")
+	}
+	c.Lock = &kv.LockCommand{Kind: kv.LockKeep, Name: r.key, Token: kv.Rev(token)}
+	result, err := r.do(&c, 1)
+	if err != nil {
+		return err
+	}
+	r.lockJSON(&result)
+	return nil
+}
+
+// releaseLock answers DELETE of a lock.
+func (r *request) releaseLock() error {
+	c, err := r.write()
+	if err != nil {
+		return err
+	}
+	c.Lock = &kv.LockCommand{Kind: kv.LockRelease, Name: r.key}
+	text, hasToken, err := r.params.take("token")
+	if err != nil {
+		return err
+	}
+	force, err := r.params.flag("force", false)
+	if err != nil {
+		return err
+	}
+	if err := r.params.done(); err != nil {
+		return err
+	}
+	if hasToken == force {
+		return refuse(CodeBadParameter, "one of token and force=1 is wanted")
+	}
+	if force {
+		c.Lock.Kind = kv.LockBreak
+	} else if n, err := strconv.ParseUint(text, 10, 64); err != nil || n == 0 || text[0] == '+' {
+		return refuse(CodeBadParameter, "token is a number from 1 on, not %.80q", text)
+	} else {
+		c.Lock.Token = kv.Rev(n)
+	}
+	if _, err := r.do(&c, 1); err != nil {
+		return err
+	}
+	r.f.Response.SetStatusCode(204)
+	return nil
+}
+
+// showLock answers GET of a lock.
+func (r *request) showLock() error {
+	if err := r.unconditional(fieldIfFence); err != nil {
+		return err
+	}
+	if err := r.params.done(); err != nil {
+		return err
+	}
+	if err := r.charge(ratelimit.Read, 1); err != nil {
+		return err
+	}
+	store := r.s.opts.Store
+	if err := store.Barrier(r.patience()); err != nil {
+		return readError(err)
+	}
+	info := store.State().Lock(r.key, queueShown)
+	r.position(info.At)
+	if info.Holder == nil {
+		return refuse(CodeLockNotHeld, "nobody holds the lock %s", r.key)
+	}
+	r.out = appendLock(r.out[:0], r.key, &info, store.Now())
+	r.json(200)
+	return nil
+}
+
+// appendLock appends the object of a lock that is held.
+func appendLock(b []byte, name string, i *kv.LockInfo, now int64) []byte {
+	b = appendString(append(b, `{"lock":`...), name)
+	b = appendNumber(append(b, `,"holder":{`...), "token", uint64(i.Holder.Create))
+	b = appendString(append(b, `,"owner":`...), i.Owner)
+	if i.Lease.ID != (kv.LeaseID{}) {
+		b = i.Lease.ID.AppendTo(append(b, `,"lease":"`...))
+		b = appendNumber(append(b, `",`...), "ttl_ms", uint64(i.Lease.Remaining(now)))
+	}
+	b = append(b, `},"queue":[`...)
+	for n, p := range i.Queue {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(append(b, `{"key":`...), p.Key)
+		b = appendString(append(b, `,"owner":`...), p.Owner)
+		b = appendNumber(append(b, ','), "since", uint64(p.Since))
+		b = append(b, '}')
+	}
+	b = appendNumber(append(b, `],`...), "waiting", uint64(i.Waiting))
+	return append(b, '}')
+}

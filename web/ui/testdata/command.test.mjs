@@ -1,0 +1,86 @@
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { Keywatch, KeywatchError } from './keywatch.mjs'
+
+/** A server is a fetch that gives the answers in order and keeps the requests. */
+function server(...answers) {
+  const requests = []
+  const fetch = async (url, init) => {
+    requests.push({ url: String(url), ...init })
+    const answer = answers.shift()
+    if (answer instanceof Error) throw answer
+    return new Response(answer.body === undefined ? null : JSON.stringify(answer.body), { status: answer.status ?? 200, headers: answer.headers })
+  }
+  return { requests, kw: new Keywatch({ url: 'http://127.0.0.1:1', fetch, share: false }) }
+}
+
+const ok = body => ({ body })
+const problem = (status, code, more = {}) => ({ status, body: { code, ...more }, headers: { 'Retry-After': '0' } })
+
+// If a retry had another key, a write whose answer was lost would happen twice.
+test('a write is tried again under the same idempotency key', async () => {
+  const { kw, requests } = server(new TypeError('cut'), problem(504, 'outcome_unknown'), problem(503, 'queue_full'), ok({ rev: 7, version: 1, created: true }))
+  assert.deepEqual(await kw.put('a', 'x'), { ok: true, rev: 7, version: 1, created: true, etag: undefined })
+  const keys = new Set(requests.map(r => r.headers['Idempotency-Key']))
+  assert.equal(requests.length, 4)
+  assert.equal(keys.size, 1)
+  assert.match([...keys][0], /^[!-~]{16,128}$/)
+  kw.close()
+})
+
+// If an unsafe write were repeated, saying so would be no use.
+test('without a key what is perhaps applied is not repeated', async () => {
+  const { kw, requests } = server(problem(429, 'rate_limited'), problem(504, 'outcome_unknown'), ok({}))
+  await assert.rejects(kw.put('a', 'x', { idempotencyKey: false }), { code: 'outcome_unknown', status: 504 })
+  assert.equal(requests.length, 2)
+  kw.close()
+})
+
+// If a mistake were repeated, it would only be slower.
+test('a refusal is an error at once', async () => {
+  const { kw, requests } = server(problem(400, 'bad_duration', { detail: 'soon?' }))
+  await assert.rejects(kw.put('a', 'x', { ttl: 'soon' }), e => e instanceof KeywatchError && e.code === 'bad_duration' && e.message.includes('soon?'))
+  assert.equal(requests.length, 1)
+  kw.close()
+})
+
+// If a compare that failed were an exception, the winner's value would be hard to come by.
+test('a failed compare is an answer', async () => {
+  const current = { key: 'a', value: 'AAH/', encoding: 'base64', rev: 5, version: 2 }
+  const { kw } = server(problem(412, 'compare_failed', { current }), problem(404, 'key_not_found'))
+  const lost = await kw.put('a', 'x', { ifMatch: '"e-1"' })
+  assert.equal(lost.ok, false)
+  assert.equal(lost.code, 'compare_failed')
+  assert.deepEqual(lost.current.value, new Uint8Array([0, 1, 255]))
+  assert.equal(await kw.get('a'), null)
+  kw.close()
+})
+
+// A browser resolves dots before it sends: the write would go to another key.
+test('keys that a browser would change are refused here', async () => {
+  const { kw, requests } = server()
+  for (const key of ['', '.', '..', 'a/../b', 'a//b', '/a', 'a/', 'a/.', 7, '\ud800']) {
+    await assert.rejects(async () => kw.get(key), { code: 'bad_key' }, JSON.stringify(key))
+  }
+  assert.equal(requests.length, 0)
+  kw.close()
+})
+
+// If conditions did not reach the wire as the server reads them, they would not hold.
+test('what is asked is what is sent', async () => {
+  const { kw, requests } = server(ok({}), ok({}), ok({ committed: true, results: [{ rev: 3, version: 1, created: true }] }), ok({ swapped: true }))
+  await kw.put('a/b c?', new Uint8Array([1]), { ifAbsent: true, ttl: 1500, fence: { deploy: 3 } })
+  await kw.delete('x', { ifMatch: '"e-9"' })
+  const put = await kw.put('r', new Uint8Array([255]), { ifRev: 0, ttl: '1s' })
+  await kw.cas('c', null, new Uint8Array([255]))
+  const [first, second, third, fourth] = requests
+  assert.equal(first.url, 'http://127.0.0.1:1/v1/kv/a%2Fb%20c%3F?ttl=1500ms')
+  assert.equal(first.headers['If-None-Match'], '*')
+  assert.equal(first.headers['If-Fence'], 'deploy=3')
+  assert.equal(second.method, 'DELETE')
+  assert.equal(second.headers['If-Match'], '"e-9"')
+  assert.deepEqual(JSON.parse(third.body), { checks: [{ key: 'r', rev: 0 }], ops: [{ op: 'put', key: 'r', value: '/w==', encoding: 'base64', ttl: '1s' }] })
+  assert.equal(put.rev, 3)
+  assert.deepEqual(JSON.parse(fourth.body), { expected: null, new: '/w==', encoding: 'base64' })
+  kw.close()
+})

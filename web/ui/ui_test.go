@@ -1,0 +1,132 @@
+package ui_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"keywatch/web/ui"
+)
+
+// If the module were put together wrongly, no browser could run it; its parts
+// and those of the dashboard that need no page are tried here without one.
+func TestClientUnderNode(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		if os.Getenv("KEYWATCH_REQUIRE_BROWSER") == "1" {
+			t.Fatal("no node found, and KEYWATCH_REQUIRE_BROWSER is 1")
+		}
+		t.Skip("SKIPPED: no node found, so THE UNIT TESTS OF keywatch.js DID NOT RUN; install nodejs")
+	}
+	dir := t.TempDir()
+	module, _ := ui.Lookup("/keywatch.js")
+	files := map[string][]byte{"keywatch.mjs": module.Body, "package.json": []byte(`{"type":"module"}`)}
+	for _, path := range ui.Paths() {
+		if name, ok := strings.CutPrefix(path, "/ui/"); ok {
+			f, _ := ui.Lookup(path)
+			files[name] = f.Body
+		}
+	}
+	tests, err := filepath.Glob("testdata/*.test.mjs")
+	if err != nil || len(tests) == 0 {
+		t.Fatalf("no tests in testdata: %v", err)
+	}
+	for _, name := range tests {
+		if files[filepath.Base(name)], err = os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, body := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), body, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(node, "--test")
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("node --test: %v\n%s", err, out)
+	}
+	if !regexp.MustCompile(`(?m)^# pass [1-9]|^ℹ pass [1-9]`).Match(out) {
+		t.Errorf("no test passed:\n%s", out)
+	}
+}
+
+// If script and styles grew without anybody noticing, the page would get slow.
+func TestDashboardIsSmall(t *testing.T) {
+	const most = 100_000
+	total := 0
+	for _, path := range ui.Paths() {
+		if strings.HasSuffix(path, ".js") || strings.HasSuffix(path, ".css") {
+			f, _ := ui.Lookup(path)
+			total += len(f.Body)
+		}
+	}
+	if total > most {
+		t.Errorf("script and styles are %d bytes, at most %d are wanted", total, most)
+	}
+	t.Logf("script and styles: %d bytes", total)
+}
+
+// If a source had what squeeze does not understand, it would be served broken.
+func TestSourcesCanBeSqueezed(t *testing.T) {
+	for _, pattern := range []string{"client/*.js", "static/*.js", "static/*.css"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(names), err)
+		}
+		for _, name := range names {
+			body, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, line := range strings.Split(string(body), "\n") {
+				opened := strings.LastIndex(line, "/*") > strings.LastIndex(line, "*/")
+				if strings.Count(line, "`")%2 == 1 || opened && !strings.HasPrefix(strings.TrimSpace(line), "/*") {
+					t.Errorf("%s:%d: a literal or comment goes on in the next line: %s", name, i+1, line)
+				}
+			}
+		}
+	}
+}
+
+// If a page had scripts, styles or handlers in it, its policy would block them.
+func TestNothingIsInline(t *testing.T) {
+	inline := regexp.MustCompile(`(?i)<script(?:[^>]*)>[^<]|<style|\sstyle=|\son[a-z]+=|https?://|javascript:`)
+	page, ok := ui.Lookup("/")
+	if !ok {
+		t.Fatal("there is no page")
+	}
+	if found := inline.FindString(string(page.Body)); found != "" {
+		t.Errorf("the page has %q in it", found)
+	}
+	for _, ref := range regexp.MustCompile(`(?:href|src)="(/[^"]*)"`).FindAllStringSubmatch(string(page.Body), -1) {
+		if _, ok := ui.Lookup(ref[1]); !ok {
+			t.Errorf("the page refers to %s, which is not there", ref[1])
+		}
+	}
+}
+
+// If a file had no type, a browser would not run it; if tags did not tell
+// files apart, it would keep old ones.
+func TestFilesHaveTypesAndTags(t *testing.T) {
+	tags := map[string]string{}
+	for _, path := range ui.Paths() {
+		f, ok := ui.Lookup(path)
+		if !ok || f.Type == "" || len(f.Body) == 0 {
+			t.Errorf("%s: type %q, %d bytes", path, f.Type, len(f.Body))
+		}
+		if other, twice := tags[f.ETag]; twice {
+			t.Errorf("%s and %s have the same tag", path, other)
+		}
+		tags[f.ETag] = path
+	}
+	for _, path := range []string{"", "/ui", "/ui/", "/ui/../ui/app.js", "/index.html", "/ui/keywatch.js", "//"} {
+		if _, ok := ui.Lookup(path); ok {
+			t.Errorf("there is something at %q", path)
+		}
+	}
+}

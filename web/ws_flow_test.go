@@ -1,0 +1,369 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+	"keywatch/web"
+)
+
+// A heldLog is a log that can be told to hold what it is given. Like the real
+// one it gives each command its place when it is begun.
+type heldLog struct {
+	*directLog
+	mu   sync.Mutex
+	held bool
+	wait []*heldWrite
+}
+
+type heldWrite struct {
+	log    *heldLog
+	cmd    []byte
+	done   chan struct{}
+	result kv.Result
+	err    error
+}
+
+func (p *heldWrite) Done() <-chan struct{}      { return p.done }
+func (p *heldWrite) Result() (kv.Result, error) { return p.result, p.err }
+
+func (l *heldLog) Begin(c *kv.Command) (kv.Pending, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := &heldWrite{log: l, cmd: kv.EncodeEntry(l.Now(), c), done: make(chan struct{})}
+	l.wait = append(l.wait, p)
+	if !l.held {
+		l.releaseLocked(len(l.wait))
+	}
+	return p, nil
+}
+
+// release applies the oldest n commands.
+func (l *heldLog) release(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.releaseLocked(n)
+}
+
+func (l *heldLog) releaseLocked(n int) {
+	for _, p := range l.wait[:n] {
+		l.directLog.mu.Lock()
+		p.result, p.err = l.apply(p.cmd)
+		l.directLog.mu.Unlock()
+		close(p.done)
+	}
+	l.wait = l.wait[n:]
+}
+
+func (l *heldLog) hold(held bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held = held; !held {
+		l.releaseLocked(len(l.wait))
+	}
+}
+
+func (l *heldLog) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.wait)
+}
+
+func newHeldWorld(t *testing.T, change ...func(*web.Options)) (*world, *heldLog) {
+	log := &heldLog{}
+	w := newWorld(t, append(change, func(o *web.Options) {
+		o.Store = kv.NewStore(o.Store.State(), log, kv.Limits{})
+	})...)
+	log.directLog = w.log
+	return w, log
+}
+
+// If pipelined writes were applied or answered in another order, the last of two
+// writes of a client would not be the one that stays; if reads waited for them,
+// a slow disk would stop everything.
+func TestSocketPipelines(t *testing.T) {
+	w, log := newHeldWorld(t)
+	w.write("r", "read me")
+	log.hold(true)
+	c := w.socket("")
+	for i := 1; i <= 40; i++ {
+		if i%10 == 0 {
+			c.say(`{"id":%d,"op":"put","key":"a","value":"x","if_match":"7f3a9c21-1"}`, i)
+			continue
+		}
+		if i%10 == 5 {
+			c.say(`{"id":%d,"op":"put","key":"/","value":"x"}`, i)
+			continue
+		}
+		c.say(`{"id":%d,"op":"put","key":"a","value":"%d"}`, i, i)
+	}
+	w.eventually("36 writes are under way", func() bool { return log.waiting() == 36 })
+	c.say(`{"id":100,"op":"get","key":"r"}`)
+	if f := c.next(); f["id"] != float64(100) || f["value"] != "read me" {
+		t.Fatalf("got %v while writes wait, want the read", f)
+	}
+	log.release(5)
+	log.hold(false)
+	for i := 1; i <= 40; i++ {
+		f := c.next()
+		problem, _ := f["error"].(map[string]any)
+		want := map[int]any{0: "compare_failed", 5: "bad_key"}[i%10]
+		if f["id"] != float64(i) || problem["code"] != want {
+			t.Fatalf("got %v, want the answer to %d", f, i)
+		}
+	}
+	if f := c.ask(`{"id":101,"op":"get","key":"a"}`); f["value"] != "39" {
+		t.Errorf("got %v, want the last write to stay", f)
+	}
+}
+
+// Without it a client could have any number of commands under way.
+func TestSocketInFlight(t *testing.T) {
+	w, log := newHeldWorld(t)
+	log.hold(true)
+	r := w.rawSocket("", "")
+	var all strings.Builder
+	for i := 1; i <= 200; i++ {
+		all.WriteString(masked(textFrame, fmt.Sprintf(`{"id":%d,"op":"put","key":"k%d","value":"1"}`, i, i)))
+	}
+	r.send(all.String())
+	w.eventually("64 writes are under way", func() bool { return log.waiting() == 64 })
+	time.Sleep(50 * time.Millisecond) // there is nothing to wait for: more must not come
+	if got := log.waiting(); got != 64 {
+		t.Errorf("got %d writes under way, want 64", got)
+	}
+	log.hold(false)
+	for i := 1; i <= 200; i++ {
+		if _, got := r.frame(); !strings.HasPrefix(got, fmt.Sprintf(`{"id":%d,"ok":true`, i)) {
+			t.Fatalf("got %s, want the answer to %d", got, i)
+		}
+	}
+}
+
+// If a client that never reads its answers were served on, it would take all
+// memory; if it held a goroutine or a lock, others would suffer.
+func TestSocketThatNeverReads(t *testing.T) {
+	w := newWorld(t)
+	w.write("big", strings.Repeat("x", 100_000))
+	const stalled = 20
+	var sent [stalled]int
+	var wg sync.WaitGroup
+	// More of them than the kernel's buffers hold.
+	const most = 20_000
+	get := masked(textFrame, `{"id":1,"op":"get","key":"big"`+strings.Repeat(" ", 4<<10)+`}`)
+	for i := range stalled {
+		r := w.rawSocket("", "")
+		r.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		wg.Go(func() {
+			r.conn.SetWriteDeadline(time.Now().Add(3 * time.Second))
+			for sent[i] < most {
+				n, err := r.conn.Write([]byte(get))
+				sent[i] += n / len(get)
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	c := w.socket("")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i := 1; i <= 300; i++ {
+		start := time.Now()
+		if f := c.ask(`{"id":%d,"op":"put","key":"small","value":"%d"}`, i, i); f["ok"] != true {
+			t.Fatal(f)
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("a write took %v beside stalled clients", took)
+		}
+	}
+	wg.Wait()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	for i, n := range sent {
+		if n >= most {
+			t.Errorf("client %d was read to the end, although it does not read", i)
+		}
+	}
+	// 256 KiB of answers, one more answer, and what is being sent.
+	if got, bound := int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(stalled*1<<20); got > bound {
+		t.Errorf("%d stalled clients hold %d bytes, want at most %d", stalled, got, bound)
+	}
+	w.eventually("no lane is at work", func() bool { return w.metric("keywatch_socket_lanes") == 0 })
+}
+
+// Without it a client that asks too much through a socket would not be stopped.
+func TestSocketRateLimit(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) {
+		rates, err := ratelimit.ParseRates("reads=1/h:3,writes=1/h:5,watches=1/h:3")
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Limiter, o.RateLoopback = ratelimit.New(rates), true
+	})
+	c := w.socket("") // one of the watches
+	for i, step := range []struct {
+		say  string
+		good int
+	}{
+		{`"op":"put","key":"a","value":"1"`, 2},
+		{`"op":"batch","ops":[{"op":"delete","key":"b"},{"op":"delete","key":"c"}]`, 1},
+		{`"op":"cas","key":"x","expected":null,"new":"1"`, 1},
+		{`"op":"list"`, 1},
+		{`"op":"get","key":"a"`, 1},
+		{`"op":"batch","ops":[{"op":"get","key":"a"}]`, 1},
+		{`"op":"ping"`, 5},
+	} {
+		for range step.good {
+			if f := c.ask(`{"id":%d,%s}`, i+1, step.say); f["ok"] != true {
+				t.Fatalf("%s: got %v", step.say, f)
+			}
+		}
+	}
+	for _, say := range []string{`"op":"put","key":"a","value":"1"`, `"op":"get","key":"a"`} {
+		if problem := c.refused("rate_limited", 9, `{"id":9,%s}`, say); problem["retry_ms"].(float64) < 1000 {
+			t.Errorf("got %v, want a time to wait", problem)
+		}
+	}
+}
+
+// If the server stopped without a word, or forgot what was under way, a client
+// would not know that it should come back, or what became of its writes.
+func TestSocketStop(t *testing.T) {
+	w, log := newHeldWorld(t)
+	idle, busy := w.socket("?key=a"), w.socket("")
+	r := w.rawSocket("", "")
+	log.hold(true)
+	busy.say(`{"id":1,"op":"put","key":"a","value":"1"}`)
+	w.eventually("a write is under way", func() bool { return log.waiting() == 1 })
+	stopped := make(chan error)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		stopped <- w.server.Shutdown(ctx)
+	}()
+	r.wantClose(1012)
+	log.hold(false)
+	if f := busy.next(); f["id"] != float64(1) || f["ok"] != true {
+		t.Errorf("got %v, want the answer to what was under way", f)
+	}
+	busy.wantClose(1012)
+	idle.wantClose(1012)
+	if err := <-stopped; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if got := w.hub.Stats().Watchers; got != 0 {
+		t.Errorf("got %d watchers after Shutdown", got)
+	}
+}
+
+// If a connection that breaks off left something behind, a server with bad
+// networks would fill up.
+func TestSocketAbruptEnd(t *testing.T) {
+	w := newWorld(t)
+	for i := range 100 {
+		w.write(fmt.Sprintf("p/%d", i), strings.Repeat("x", 1000))
+	}
+	warm := w.rawSocket("?prefix=", "")
+	warm.frame()
+	warm.conn.Close()
+	w.eventually("nobody is there", func() bool { return w.metric("keywatch_sockets") == 0 })
+	goroutines := runtime.NumGoroutine()
+	const seed = 42
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	script := fmt.Sprintf(handshake, "?prefix=p/") +
+		masked(textFrame, `{"id":1,"op":"watch","prefixes":["p/"]}`) + masked(textFrame, `{"id":2,"op":"put","key":"p/1","value":"2"}`) +
+		masked(0x01, `{"id":3,"op":"li`) + masked(0x89, "?") + masked(0x80, `st"}`) + masked(textFrame, `{"id":4,"op":"unwatch","watch":1}`) +
+		masked(textFrame, `{"id":5,"op":"watch","keys":["a"]}`) + masked(0x88, "\x03\xe8")
+	for i := range 300 {
+		conn, err := net.Dial("tcp", w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut := rnd.IntN(len(script) + 1)
+		if _, err := conn.Write([]byte(script[:cut])); err != nil {
+			t.Fatalf("round %d, cut at %d: %v", i, cut, err)
+		}
+		if rnd.IntN(2) == 0 {
+			conn.SetReadDeadline(time.Now().Add(time.Duration(rnd.IntN(2000)) * time.Microsecond))
+			buf := make([]byte, rnd.IntN(5000)+1)
+			conn.Read(buf)
+		}
+		if rnd.IntN(2) == 0 {
+			conn.(*net.TCPConn).SetLinger(0) // a reset
+		}
+		conn.Close()
+	}
+	w.client.CloseIdleConnections()
+	w.eventually("all sockets and watches are gone (seed 42)", func() bool {
+		return w.metric("keywatch_sockets") == 0 && w.hub.Stats().Watchers == 0
+	})
+	w.eventually("all goroutines are gone", func() bool {
+		w.client.CloseIdleConnections()
+		return runtime.NumGoroutine() <= goroutines+3
+	})
+}
+
+// Without it nobody could tell what sockets do, or why they end.
+func TestSocketMetrics(t *testing.T) {
+	w := newWorld(t)
+	c := w.socket("?key=a")
+	c.next()
+	c.next()
+	c.ask(`{"id":1,"op":"ping"}`)
+	c.ask(`{"id":2,"op":"nonsense"}`)
+	r := w.rawSocket("", masked(0x82, ""))
+	r.wantClose(1003)
+	w.eventually("one socket is left", func() bool { return w.metric("keywatch_sockets") == 1 })
+	text := w.want(200, "GET", "/metrics", "").body
+	for _, line := range []string{
+		`keywatch_socket_commands_total{op="ping"} 1`, `keywatch_socket_commands_total{op="unknown"} 1`,
+		`keywatch_sockets_closed_total{code="1003"} 1`, `keywatch_socket_frames_total{direction="in"} 4`,
+		`keywatch_refused_total{code="bad_json"} 1`, `keywatch_http_requests_total{method="GET",route="ws",status="101"} 2`,
+	} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("%s is missing", line)
+		}
+	}
+}
+
+// If a frame were not what JSON says, or keys and values not what was written,
+// clients would break on some data only.
+func TestSocketAnyText(t *testing.T) {
+	w := newWorld(t)
+	c := w.socket("?prefix=")
+	c.next()
+	c.next()
+	for i, value := range []string{"", "\"\\\n\r\t\b\f\x00\x7f", "\u2028\u2029", "\xff\xfe", "日本語\U0001f600", strings.Repeat("é", 70_000)} {
+		say, _ := json.Marshal(map[string]any{"id": i + 1, "op": "put", "key": "k" + fmt.Sprint(i), "value": value})
+		if strings.Contains(value, "\xff") {
+			say, _ = json.Marshal(map[string]any{"id": i + 1, "op": "put", "key": "k" + fmt.Sprint(i), "value": []byte(value), "encoding": "base64"})
+		}
+		c.say("%s", say)
+		for range 2 { // the answer and the event, in either order
+			f := c.next()
+			if f["id"] != nil {
+				continue
+			}
+			got := f["value"].(string)
+			if f["encoding"] == "base64" {
+				var b []byte
+				_ = json.Unmarshal([]byte(`"`+got+`"`), &b)
+				got = string(b)
+			}
+			if got != value {
+				t.Errorf("got %.50q, want %.50q", got, value)
+			}
+		}
+	}
+}

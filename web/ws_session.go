@@ -1,0 +1,396 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/watch"
+	"keywatch/web/reactor"
+	"keywatch/web/wire"
+)
+
+const (
+	// maxInFlight is how many commands of one socket may wait for an answer, and
+	// maxInFlightBytes about how much memory they may hold; then the server stops
+	// reading.
+	maxInFlight, maxInFlightBytes = 64, 1 << 20
+	// maxAnswers is how many bytes of answers may wait for a client that does
+	// not read; with more no command is begun, and nothing is read.
+	maxAnswers = 256 << 10
+	// pingEvery is how long a socket may be silent before it is asked whether
+	// anybody is there; up to a fifth less, at random.
+	pingEvery = 25 * time.Second
+	// closeWait is how long a client may take to agree to a close.
+	closeWait = 5 * time.Second
+	// maxPolls bounds the watches that one Fill looks at.
+	maxPolls = 256
+)
+
+// stage is how far a session has come to its end.
+type stage uint8
+
+const (
+	// stageOpen reads commands and sends answers and events.
+	stageOpen stage = iota
+	// stageDraining answers what it has read, and reads no more.
+	stageDraining
+	// stageClosing is about to send a close frame.
+	stageClosing
+	// stageClosed has sent it and waits for the client's.
+	stageClosed
+	// stageOver has nothing more to do.
+	stageOver
+)
+
+// A session is one WebSocket that speaks keywatch.v1.json. It is what the
+// reactor asks for bytes: the fields up to mu belong to its calls, of which
+// there is one at a time. Commands run on a lane, see ws_lane.go. An idle
+// session owns no goroutine and no buffer.
+type session struct {
+	server *Server
+	sock   reactor.Socket
+	in     wire.Reader
+	// rest is what was received and not looked at yet.
+	rest []byte
+	// queue holds the watches that may have something to tell, held those that
+	// wait for their interval.
+	queue watchQueue
+	held  []*socketWatch
+	// synced counts the watches that are synced.
+	synced int32
+	// stage says how far the session has come.
+	stage stage
+	// heavy says that the next Fill may do what takes long. heard is set by
+	// whatever the client sends, pinged by an unanswered ping, paused while
+	// nothing is read.
+	heavy, heard, pinged, paused bool
+	// peerClosed says that the client has sent its close frame, or cannot be
+	// understood any more.
+	peerClosed bool
+	// exempt says that the caller is not limited.
+	exempt bool
+	// at is the newest position that a synced watch was given.
+	at kv.Position
+	// nextPing and nextProgress are times on the registry's clock.
+	nextPing, nextProgress time.Duration
+	// ending is set from stageClosing on.
+	ending *ending
+
+	// caller is for whom commands count.
+	caller callerAddr
+
+	// taken is set by whoever gives the session its socket, or gives it up;
+	// attached once sock is set; stopping when the server stops; gone, under the
+	// lock, when the session has ended.
+	taken, attached, stopping, gone atomic.Bool
+	// woken is a stack of the watches that were woken.
+	woken atomic.Pointer[socketWatch]
+
+	mu struct {
+		sync.Mutex
+		// watches are ordered by id.
+		watches []*socketWatch
+		// work is what is known of commands under way; nil while there are none.
+		work *socketWork
+	}
+	// claim gives the session up if it gets no socket.
+	claim *time.Timer
+	// The registry's list of sessions is linked through these.
+	prev, next *session
+}
+
+// An ending is how a session closes: with a close frame, and a wait for the
+// client's until then.
+type ending struct {
+	code   int
+	reason string
+	until  time.Duration
+}
+
+var _ reactor.Handler = (*session)(nil)
+
+// attach gives the session its socket.
+func (s *session) attach(sock reactor.Socket) reactor.Handler {
+	now := s.server.sockets.clock(time.Now())
+	s.sock = sock
+	s.nextPing = now + jittered(pingEvery)
+	s.nextProgress = now + jittered(s.server.opts.Heartbeat)
+	s.attached.Store(true)
+	s.sock.Wake()
+	return s
+}
+
+// jittered returns d, or up to a fifth less.
+func jittered(d time.Duration) time.Duration { return d - rand.N(d/5+1) }
+
+// wake has Fill called. It may be called by anyone, at any time.
+func (s *session) wake() {
+	if s.attached.Load() {
+		s.sock.Wake()
+	}
+}
+
+// stop has the session answer what it has read, and close with 1012.
+func (s *session) stop() {
+	s.stopping.Store(true)
+	s.wake()
+}
+
+// Heavy implements reactor.Handler.
+func (s *session) Heavy() bool { return s.heavy }
+
+// Receive implements reactor.Handler.
+func (s *session) Receive(p []byte) {
+	s.heard = true
+	if s.stage == stageOver {
+		return
+	}
+	if len(s.rest) > 0 {
+		s.rest = append(s.rest, p...)
+		return
+	}
+	if n := s.parse(p); n < len(p) {
+		s.rest = append(s.rest, p[n:]...)
+	}
+}
+
+// parse handles the frames in p as long as there is room for what they ask, and
+// returns how many bytes it has used.
+func (s *session) parse(p []byte) (n int) {
+	for n < len(p) && s.listens() {
+		m, used, err := s.in.Next(p[n:], s.server.opts.MaxBody)
+		n += used
+		if err != nil {
+			s.broken(err)
+			return len(p)
+		}
+		if m.Op != 0 {
+			s.server.sockets.framesIn.Inc()
+			s.handle(&m)
+		}
+	}
+	if s.stage == stageOver {
+		return len(p)
+	}
+	if n < len(p) && !s.paused {
+		s.paused = true
+		s.sock.Pause(true)
+	}
+	return n
+}
+
+// listens reports whether the next frame may be looked at.
+func (s *session) listens() bool {
+	switch s.stage {
+	case stageOpen:
+		return !s.stopping.Load() && s.hasRoom(maxInFlight, maxAnswers)
+	case stageClosed:
+		return true // for the client's close frame
+	}
+	return false
+}
+
+// broken ends a connection whose bytes make no sense any more.
+func (s *session) broken(err *wire.Error) {
+	if s.stage == stageClosed {
+		s.finish()
+		return
+	}
+	s.in.Drop()
+	s.peerClosed = true
+	s.close(err.Code, err.Reason)
+}
+
+// handle does what one frame asks for.
+func (s *session) handle(m *wire.Message) {
+	if s.stage == stageClosed {
+		if m.Op == wire.Close {
+			s.finish()
+		}
+		return
+	}
+	switch m.Op {
+	case wire.Text:
+		s.enqueue(m)
+	case wire.Binary:
+		s.close(wire.CloseUnsupported, "messages are text")
+	case wire.Ping:
+		s.control(wire.Pong, m.Payload)
+	case wire.Close:
+		code, _, err := wire.ParseClose(m.Payload)
+		if err != nil {
+			code = err.Code
+		}
+		s.peerClosed = true
+		s.close(code, "")
+	}
+}
+
+// close has a close frame sent after what is on its way.
+func (s *session) close(code int, reason string) {
+	if s.stage >= stageClosing {
+		return
+	}
+	s.stage, s.ending = stageClosing, &ending{code: code, reason: reason}
+	s.server.sockets.countClose(code)
+	s.sock.Wake()
+}
+
+// finish ends the connection once everything is written.
+func (s *session) finish() {
+	s.stage = stageOver
+	s.rest = nil
+	s.sock.Finish()
+}
+
+// Fill implements reactor.Handler.
+func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
+	at, heavy := s.server.sockets.clock(now), s.heavy
+	s.heavy = false
+	s.readOn()
+	b, whole, waiting := s.takeAnswers(b)
+	if !whole {
+		return b, now
+	}
+	if s.stopping.Load() {
+		s.drain()
+	}
+	if s.stage >= stageClosing {
+		b = s.fillClose(b, at)
+		return b, s.time(s.ending.until)
+	}
+	b, more := s.events(b, now, heavy)
+	b = s.progress(b, at)
+	b = s.ping(b, at)
+	if more || waiting || s.stage >= stageClosing {
+		return b, now
+	}
+	return b, s.again()
+}
+
+// readOn goes on with what was received, where that had to wait.
+func (s *session) readOn() {
+	if len(s.rest) > 0 {
+		rest := s.rest
+		s.rest = nil
+		if n := s.parse(rest); n < len(rest) {
+			s.rest = append(rest[:0], rest[n:]...)
+		}
+	}
+	open := s.stage == stageOpen && !s.stopping.Load() && s.hasRoom(maxInFlight/2, maxAnswers/2)
+	if s.paused && len(s.rest) == 0 && (open || s.stage == stageClosed) {
+		s.paused = false
+		s.sock.Pause(false)
+	}
+}
+
+// drain closes the socket once everything that was read is answered.
+func (s *session) drain() {
+	if s.stage == stageOpen {
+		s.stage = stageDraining
+	}
+	if s.stage == stageDraining && s.quiet() {
+		s.close(CodeStopping.WebSocketClose(), string(CodeStopping))
+	}
+}
+
+// fillClose sends the close frame, and then waits for the client's.
+func (s *session) fillClose(b []byte, at time.Duration) []byte {
+	switch {
+	case s.stage == stageClosing:
+		b = wire.AppendClose(b, s.ending.code, s.ending.reason)
+		s.server.sockets.framesOut.Inc()
+		s.stage, s.ending.until = stageClosed, at+closeWait
+		if s.peerClosed {
+			s.finish()
+		} else {
+			s.readOn()
+		}
+	case s.stage == stageClosed && at >= s.ending.until:
+		s.finish()
+	}
+	return b
+}
+
+// ping asks a silent client whether it is there, and closes if it was asked
+// before and has not answered.
+func (s *session) ping(b []byte, at time.Duration) []byte {
+	if at < s.nextPing {
+		return b
+	}
+	s.nextPing = at + jittered(pingEvery)
+	switch {
+	case s.heard || s.paused:
+		s.heard, s.pinged = false, false
+	case s.pinged:
+		s.close(closeSilent, "no answer to a ping")
+	default:
+		s.pinged = true
+		s.server.sockets.framesOut.Inc()
+		return wire.Append(b, wire.Ping, nil)
+	}
+	return b
+}
+
+// time returns what a time of the registry's clock is, zero for never.
+func (s *session) time(at time.Duration) time.Time {
+	if at == 0 || s.stage == stageOver {
+		return time.Time{}
+	}
+	return s.server.sockets.born.Add(at)
+}
+
+// again returns when there is something to do although nobody wakes the session.
+func (s *session) again() time.Time {
+	at := s.nextPing
+	if s.synced > 0 {
+		at = min(at, s.nextProgress)
+	}
+	for _, w := range s.held {
+		at = min(at, w.due)
+	}
+	return s.time(at)
+}
+
+// Closed implements reactor.Handler.
+func (s *session) Closed(err error) {
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.server.opts.Logger.Debug("socket ended", "err", err)
+	}
+	s.stage, s.rest = stageOver, nil
+	s.in.Drop()
+	s.server.sockets.end(s)
+}
+
+// cut ends the connection at once.
+func (s *session) cut() {
+	if s.attached.Load() {
+		s.sock.Abort(kv.ErrStopping)
+		return
+	}
+	s.server.sockets.abandon(s)
+}
+
+// giveUp ends a session before it got its socket, or after.
+func (s *session) giveUp() (watches []*watch.Watcher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone.Store(true)
+	for _, w := range s.mu.watches {
+		if w.watcher != nil { // else it closes itself when it is opened
+			watches = append(watches, w.watcher)
+		}
+	}
+	s.mu.watches = nil
+	if k := s.mu.work; k != nil {
+		if k.forget(); len(k.inbox) > 0 && !k.running {
+			s.kickLocked(k)
+		}
+	}
+	return watches
+}

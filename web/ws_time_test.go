@@ -1,0 +1,105 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// If silent sockets were not asked, proxies would close them and the dead would
+// stay; if one that answers were closed, nobody could be idle.
+func TestSocketPings(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
+		r := upgrade(t, conn, "", "")
+		for range 5 {
+			start := time.Now()
+			r.want("\x89")
+			if got := time.Since(start); got < 20*time.Second || got > 50*time.Second {
+				t.Errorf("got a ping after %v", got)
+			}
+			r.send(masked(0x8a, ""))
+		}
+		start := time.Now()
+		r.want("\x89")
+		// No pong this time.
+		if first, payload := r.frame(); first != 0x88 || !strings.HasPrefix(payload, "\x0b\xc0") { // 3008
+			t.Errorf("got %x %q, want a close frame", first, payload)
+		}
+		if got := time.Since(start); got < 20*time.Second || got > 75*time.Second {
+			t.Errorf("closed after %v", got)
+		}
+		start = time.Now()
+		if first, _ := r.frame(); first != 0 || time.Since(start) > 7*time.Second {
+			t.Errorf("got %x after %v, want the end of a client that does not answer", first, time.Since(start))
+		}
+	})
+}
+
+// Without it a socket with commands would be asked for nothing, or closed
+// although it is in use.
+func TestSocketInUseIsNotPinged(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
+		r := upgrade(t, conn, "", "")
+		for range 20 {
+			time.Sleep(10 * time.Second)
+			r.send(masked(textFrame, `{"id":1,"op":"ping"}`))
+			r.want("\x81" + `{"id":1,"ok":true,"position":"7f3a9c21-0"}`)
+		}
+	})
+}
+
+// Without it the positions of idle watches would grow too old to resume from; if
+// it came before an event that it covers, a resume would lose that.
+func TestSocketProgress(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
+		r := upgrade(t, conn, "?key=a&state=0", masked(textFrame, `{"id":1,"op":"watch","keys":["b"],"state":false,"mode":"latest","interval":"20s"}`))
+		r.want("\x81"+`{"type":"synced","watch":0,"pos":"7f3a9c21-0"}`,
+			"\x81"+`{"id":1,"ok":true}`, "\x81"+`{"type":"synced","watch":1,"pos":"7f3a9c21-0"}`)
+		w.write("b", "1")
+		r.want("\x81" + `{"type":"put","key":"b","value":"1","rev":1,"create_rev":1,"version":1,"watch":1,"pos":"7f3a9c21-1"}`)
+		start := time.Now()
+		w.write("other", "1")
+		r.want("\x81" + `{"type":"progress","pos":"7f3a9c21-2"}`)
+		if got := time.Since(start); got > 15*time.Second {
+			t.Errorf("got a bookmark after %v", got)
+		}
+		// The second watch holds back an event now, which no bookmark may cover.
+		w.write("b", "2")
+		w.write("b", "3")
+		r.want("\x81" + `{"type":"put","key":"b","value":"3","rev":4,"create_rev":1,"version":3,"skipped":1,"watch":1,"pos":"7f3a9c21-4"}`)
+		if got := time.Since(start); got < 20*time.Second {
+			t.Errorf("got the next flush after %v, want 20 s", got)
+		}
+		for range 3 {
+			first, payload := r.frame()
+			if first == 0x89 {
+				r.send(masked(0x8a, ""))
+				continue
+			}
+			if payload != `{"type":"progress","pos":"7f3a9c21-4"}` {
+				t.Errorf("got %q, want a bookmark", payload)
+			}
+		}
+	})
+}
+
+// Without it one client that does not answer would keep the server from
+// stopping.
+func TestSocketStopCutsOff(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
+		upgrade(t, conn, "?key=a", "") // reads nothing
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := w.server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
+		}
+		if got := w.hub.Stats().Watchers; got != 0 {
+			t.Errorf("got %d watchers after Shutdown", got)
+		}
+	})
+}

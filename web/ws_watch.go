@@ -1,0 +1,331 @@
+package web
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"keywatch/watch"
+	"keywatch/web/reactor"
+	"keywatch/web/wire"
+)
+
+// A socketWatch is one watch of a session, and what its watcher wakes: waking
+// one of 10,000 costs as little as waking one of one.
+type socketWatch struct {
+	session *session
+	// watcher is set before the watch is added to the session, under its lock.
+	watcher *watch.Watcher
+	id      uint64
+	// queued says that the watch is on the session's stack or in its queue, both
+	// of which are linked through next; whoever sets it puts it there.
+	queued atomic.Bool
+	// fresh, synced and resting (in held) belong to the reactor's calls. A fresh
+	// watch is told that it is open before anything else.
+	fresh, synced, resting bool
+	next                   *socketWatch
+	// due is when a watch in held is looked at.
+	due time.Duration
+}
+
+// never is longer than a server runs.
+const never = 100 * 365 * 24 * time.Hour
+
+// Wake implements watch.Waker. It takes no lock.
+func (w *socketWatch) Wake(*watch.Watcher) {
+	if !w.queued.CompareAndSwap(false, true) {
+		return
+	}
+	s := w.session
+	for {
+		top := s.woken.Load()
+		w.next = top
+		if s.woken.CompareAndSwap(top, w) {
+			break
+		}
+	}
+	s.wake()
+}
+
+// A watchQueue is a queue of watches.
+type watchQueue struct{ head, tail *socketWatch }
+
+func (q *watchQueue) push(w *socketWatch) {
+	w.next = nil
+	if q.tail == nil {
+		q.head = w
+	} else {
+		q.tail.next = w
+	}
+	q.tail = w
+}
+
+func (q *watchQueue) pop() *socketWatch {
+	w := q.head
+	if q.head = w.next; q.head == nil {
+		q.tail = nil
+	}
+	w.next = nil
+	return w
+}
+
+// collect moves the watches that were woken, or whose time has come, to the
+// queue.
+func (s *session) collect(at time.Duration) {
+	s.held = slices.DeleteFunc(s.held, func(w *socketWatch) bool {
+		if w.due > at {
+			return false
+		}
+		w.resting = false
+		s.requeue(w)
+		return true
+	})
+	if len(s.held) == 0 {
+		s.held = nil
+	}
+	top := s.woken.Swap(nil)
+	if top == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for top != nil {
+		w := top
+		top = w.next
+		if w.watcher == nil {
+			w.queued.Store(false) // it will be woken again when it is ready
+			continue
+		}
+		s.queue.push(w)
+	}
+}
+
+// requeue has w looked at again, unless that will happen anyway.
+func (s *session) requeue(w *socketWatch) {
+	if w.queued.CompareAndSwap(false, true) {
+		s.queue.push(w)
+	}
+}
+
+// events appends what the watches have to tell. more is true if there is more
+// at once. What takes long is left for a call that may do so.
+func (s *session) events(b []byte, now time.Time, heavy bool) (_ []byte, more bool) {
+	at := s.server.sockets.clock(now)
+	s.collect(at)
+	if s.queue.head == nil {
+		return b, false
+	}
+	scratch := s.server.sockets.scratches.Get().(*watch.Scratch)
+	defer s.server.sockets.scratches.Put(scratch)
+	for n := 0; s.queue.head != nil && len(b) < reactor.Piece && n < maxPolls; n++ {
+		if !heavy && s.queue.head.watcher.Heavy() {
+			s.heavy = true
+			break
+		}
+		b = s.poll(b, s.queue.pop(), scratch, now)
+	}
+	return b, s.queue.head != nil
+}
+
+// poll appends what w has to tell.
+func (s *session) poll(b []byte, w *socketWatch, scratch *watch.Scratch, now time.Time) []byte {
+	w.queued.Store(false) // from here on it may be woken anew
+	if w.fresh {
+		w.fresh = false
+		b = appendOK(b, w.id)
+	}
+	messages, again, err := w.watcher.Poll(scratch, now)
+	if err != nil {
+		s.forget(w)
+		return b
+	}
+	at := s.server.sockets.clock(now)
+	if len(messages) == 0 {
+		s.leave(w, at, again.Sub(now))
+		return b
+	}
+	for i := range messages {
+		m := &messages[i]
+		start := len(b)
+		b = m.AppendFor(append(b, make([]byte, wire.Reserve)...), w.id)
+		b = wire.Finish(b, start, wire.Text)
+		s.note(w, m, at)
+	}
+	s.server.sockets.framesOut.Add(int64(len(messages)))
+	if last := messages[len(messages)-1].Kind; last == watch.Bye || last == watch.Denied {
+		s.forget(w)
+		return b
+	}
+	s.requeue(w)
+	return b
+}
+
+// leave leaves w alone until it is woken or wait is over.
+func (s *session) leave(w *socketWatch, at, wait time.Duration) {
+	switch {
+	case wait <= 0:
+		s.requeue(w)
+	case wait < never/2 && !w.resting:
+		w.due, w.resting = at+wait, true
+		s.held = append(s.held, w)
+	case wait < never/2:
+		w.due = at + wait
+	}
+}
+
+// note keeps in mind what a message says about w.
+func (s *session) note(w *socketWatch, m *watch.Message, at time.Duration) {
+	switch m.Kind {
+	case watch.Reset, watch.Resync:
+		s.setSynced(w, false)
+	case watch.Synced:
+		s.setSynced(w, true)
+	}
+	if !m.HasAt || !w.synced {
+		return
+	}
+	if m.At.Epoch != s.at.Epoch || m.At.Rev > s.at.Rev {
+		s.at = m.At
+	}
+	if s.synced == 1 {
+		s.nextProgress = at + s.server.opts.Heartbeat
+	}
+}
+
+func (s *session) setSynced(w *socketWatch, synced bool) {
+	if w.synced == synced {
+		return
+	}
+	if w.synced = synced; synced {
+		s.synced++
+	} else {
+		s.synced--
+	}
+}
+
+// progress appends a bookmark for all watches that are synced, when it is time
+// and none of them has anything pending.
+func (s *session) progress(b []byte, at time.Duration) []byte {
+	if s.synced == 0 || at < s.nextProgress {
+		return b
+	}
+	// The position first: what was left with watches up to there has woken them.
+	pos := s.server.opts.Hub.Dispatched()
+	if s.woken.Load() != nil || s.busy() {
+		return b // it is looked at again when they are done
+	}
+	if pos.Epoch != s.at.Epoch || pos.Rev < s.at.Rev {
+		s.nextProgress = at + time.Second
+		return b
+	}
+	s.nextProgress = at + s.server.opts.Heartbeat
+	start := len(b)
+	m := watch.Bookmark(pos)
+	b = watch.AppendProgress(append(b, make([]byte, wire.Reserve)...), &m)
+	s.server.sockets.framesOut.Inc()
+	return wire.Finish(b, start, wire.Text)
+}
+
+// busy reports whether a synced watch has something pending.
+func (s *session) busy() bool {
+	for w := s.queue.head; w != nil; w = w.next {
+		if w.synced {
+			return true
+		}
+	}
+	for _, w := range s.held {
+		if w.synced && !w.watcher.Idle() {
+			return true
+		}
+	}
+	return false
+}
+
+// forget drops a watch that has ended. What waits in held or in the queue is
+// found to have ended there.
+func (s *session) forget(w *socketWatch) {
+	s.setSynced(w, false)
+	if w.resting {
+		s.held = slices.DeleteFunc(s.held, func(h *socketWatch) bool { return h == w })
+		w.resting = false
+	}
+	s.remove(w.id, w)
+	w.watcher.Close()
+}
+
+// placeLocked returns where a watch with this id is, or would be; mu is held.
+func (s *session) placeLocked(id uint64) (int, bool) {
+	return slices.BinarySearchFunc(s.mu.watches, id, func(w *socketWatch, id uint64) int {
+		switch {
+		case w.id < id:
+			return -1
+		case w.id > id:
+			return 1
+		}
+		return 0
+	})
+}
+
+// reserve takes the id for a watch that is about to be opened. It fails if
+// there is such a watch.
+func (s *session) reserve(id uint64) (*socketWatch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, taken := s.placeLocked(id)
+	if taken {
+		return nil, refuse(CodeBadParameter, "there is a watch %d on this socket already", id)
+	}
+	w := &socketWatch{session: s, id: id, fresh: id != 0}
+	s.mu.watches = slices.Insert(s.mu.watches, i, w)
+	return w, nil
+}
+
+// open opens a watch under an id that is free. What it has to tell begins with
+// the answer to the command of that id, unless that is 0.
+func (s *session) open(id uint64, req watch.Request) error {
+	w, err := s.reserve(id)
+	if err != nil {
+		return err
+	}
+	req.Waker, req.Progress = w, never
+	watcher, err := s.server.opts.Hub.Watch(req)
+	if err != nil {
+		s.remove(id, w)
+		return err
+	}
+	s.mu.Lock()
+	gone := s.gone.Load()
+	w.watcher = watcher
+	s.mu.Unlock()
+	if gone {
+		watcher.Close()
+		return nil
+	}
+	w.Wake(watcher)
+	return nil
+}
+
+// unwatch ends a watch. It fails if there is none with this id.
+func (s *session) unwatch(id uint64) error {
+	w := s.remove(id, nil)
+	if w == nil {
+		return refuse(CodeBadParameter, "there is no watch %d on this socket", id)
+	}
+	w.watcher.Close() // waits for a Poll, so that its events come before the answer
+	w.Wake(w.watcher) // for the session to see that it has ended
+	return nil
+}
+
+// remove takes the watch out of the session's list, if it is w, or any with
+// that id if w is nil, and returns it.
+func (s *session) remove(id uint64, w *socketWatch) *socketWatch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, found := s.placeLocked(id)
+	if !found || w != nil && s.mu.watches[i] != w || w == nil && s.mu.watches[i].watcher == nil {
+		return nil
+	}
+	w = s.mu.watches[i]
+	s.mu.watches = slices.Delete(s.mu.watches, i, i+1)
+	return w
+}

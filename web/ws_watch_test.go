@@ -1,0 +1,157 @@
+package web_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"keywatch/kv"
+	"keywatch/watch"
+	"keywatch/web"
+)
+
+// If events of several watches were mixed up, cut, or sent without a position to
+// resume from, no client could keep a correct copy.
+func TestSocketWatches(t *testing.T) {
+	w := newWorld(t)
+	w.want(201, "PUT", "/v1/kv/a/1", "one")
+	c := w.socket("?key=a/1")
+	c.want(`{"type":"reset","watch":0,"pos":"7f3a9c21-0"}`,
+		`{"type":"put","key":"a/1","value":"one","rev":1,"create_rev":1,"version":1,"watch":0}`,
+		`{"type":"synced","watch":0,"pos":"7f3a9c21-1"}`)
+	c.say(`{"id":3,"op":"watch","prefixes":["a/"],"keys":["b"],"state":false,"mode":"keys"}`)
+	c.want(`{"id":3,"ok":true}`, `{"type":"synced","watch":3,"pos":"7f3a9c21-1"}`)
+	c.say(`{"id":4,"op":"watch","prefixes":["a/"],"since":"7f3a9c21-1"}`)
+	c.want(`{"id":4,"ok":true}`, `{"type":"synced","watch":4,"pos":"7f3a9c21-1"}`)
+
+	other := w.socket("")
+	if got := other.ask(`{"id":1,"op":"batch","ops":[{"op":"put","key":"a/1","value":"2"},{"op":"put","key":"a/2","value":"3"},{"op":"put","key":"b","value":"4"}]}`); got["ok"] != true {
+		t.Fatal(got)
+	}
+	got := map[string][]string{}
+	for range 6 {
+		text := c.text()
+		id := text[strings.Index(text, `"watch":`):][:9]
+		got[id] = append(got[id], text)
+	}
+	for id, want := range map[string][]string{
+		`"watch":0`: {`{"type":"put","key":"a/1","value":"2","rev":2,"create_rev":1,"version":2,"watch":0,"pos":"7f3a9c21-2"}`},
+		`"watch":3`: {`{"type":"put","key":"a/1","rev":2,"create_rev":1,"version":2,"watch":3,"more":true}`,
+			`{"type":"put","key":"a/2","rev":2,"create_rev":2,"version":1,"watch":3,"more":true}`,
+			`{"type":"put","key":"b","rev":2,"create_rev":2,"version":1,"watch":3,"pos":"7f3a9c21-2"}`},
+		`"watch":4`: {`{"type":"put","key":"a/1","value":"2","rev":2,"create_rev":1,"version":2,"watch":4,"more":true}`,
+			`{"type":"put","key":"a/2","value":"3","rev":2,"create_rev":2,"version":1,"watch":4,"pos":"7f3a9c21-2"}`},
+	} {
+		if a, b := strings.Join(got[id], "\n"), strings.Join(want, "\n"); a != b {
+			t.Errorf("got\n%s\nwant\n%s", a, b)
+		}
+	}
+	c.refused("bad_parameter", 3, `{"id":3,"op":"watch","keys":["c"]}`)
+	c.say(`{"id":5,"op":"unwatch","watch":0}`)
+	c.want(`{"id":5,"ok":true}`)
+	c.refused("bad_parameter", 6, `{"id":6,"op":"unwatch","watch":0}`)
+	c.say(`{"id":7,"op":"delete","key":"a/1"}`)
+	seen := map[string]bool{}
+	for range 3 {
+		f := c.next()
+		seen[fmt.Sprint(f["watch"], f["id"])] = true
+	}
+	if len(seen) != 3 || seen["0<nil>"] {
+		t.Errorf("got events and answers for %v, want watches 3 and 4 and command 7", seen)
+	}
+}
+
+// If watches of one socket did not resume each by its own position, a client
+// that comes back would miss something or get it twice.
+func TestSocketResumesMany(t *testing.T) {
+	const watches = 1000
+	w := newWorld(t)
+	for i := range watches {
+		w.write(fmt.Sprintf("k/%04d", i), "0") // revision i+1
+	}
+	for i := range watches {
+		w.write(fmt.Sprintf("k/%04d", i), "1") // revision watches+i+1
+	}
+	c := w.socket("")
+	go func() {
+		for i := range watches {
+			// Half of them have seen the second value already.
+			since := 1 + i
+			if i%2 == 1 {
+				since += watches
+			}
+			c.say(`{"id":%d,"op":"watch","keys":["k/%04d"],"since":"7f3a9c21-%d"}`, i+1, i, since)
+		}
+	}()
+	state := make([]string, watches)
+	for synced := 0; synced < watches; {
+		f := c.next()
+		if f["id"] != nil {
+			if f["ok"] != true {
+				t.Fatalf("got %v", f)
+			}
+			state[int(f["id"].(float64))-1] += "ok "
+			continue
+		}
+		i := int(f["watch"].(float64)) - 1
+		if state[i] += f["type"].(string) + " "; f["type"] == "synced" {
+			synced++
+		}
+	}
+	for i, got := range state {
+		want := "ok put synced "
+		if i%2 == 1 {
+			want = "ok synced "
+		}
+		if got != want {
+			t.Fatalf("watch %d: got %q, want %q", i+1, got, want)
+		}
+	}
+	if got := w.hub.Stats().Watchers; got != watches {
+		t.Errorf("got %d watchers, want %d", got, watches)
+	}
+	for i := range watches {
+		w.write(fmt.Sprintf("k/%04d", i), "2")
+	}
+	got := map[float64]int{}
+	for range watches {
+		f := c.next()
+		if f["type"] == "progress" {
+			continue
+		}
+		got[f["watch"].(float64)]++
+		if f["version"] != float64(3) || f["pos"] == nil {
+			t.Fatalf("got %v", f)
+		}
+	}
+	if len(got) != watches {
+		t.Errorf("got events for %d watches, want %d", len(got), watches)
+	}
+	c.conn.CloseNow()
+	w.eventually("all watches are closed", func() bool { return w.hub.Stats().Watchers == 0 })
+}
+
+// Without the caps one client could take all the memory there is.
+func TestSocketCaps(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) {
+		o.MaxStreams = 2
+		o.Hub = watch.New(watch.Options{MaxWatches: 3})
+		t.Cleanup(o.Hub.Close)
+		o.Hub.Bind(kv.NewState(kv.StateOptions{}))
+	})
+	c := w.socket("")
+	for i := 1; i <= 3; i++ {
+		c.say(`{"id":%d,"op":"watch","keys":["a"],"state":false}`, i)
+		c.next()
+		c.next()
+	}
+	c.refused("too_many_watches", 4, `{"id":4,"op":"watch","keys":["a"]}`)
+	c.say(`{"id":5,"op":"unwatch","watch":1}`)
+	c.want(`{"id":5,"ok":true}`)
+	c.say(`{"id":6,"op":"watch","keys":["a"],"state":false}`)
+	c.want(`{"id":6,"ok":true}`)
+	w.socket("")
+	if _, resp, err := w.dial(""); err == nil || resp.StatusCode != 429 {
+		t.Errorf("got %v, %v for a third socket, want 429", resp, err)
+	}
+}
