@@ -39,6 +39,25 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// If the parameter were overlooked, a backup would lack what it was to include.
+func TestBackupWithObjects(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) {
+		o.Admin = workingAdmin()
+		o.Admin.WholeBackup = func(_ context.Context, w io.Writer) (int64, error) {
+			n, err := io.WriteString(w, "whole")
+			return int64(n), err
+		}
+	})
+	for query, want := range map[string]string{"?objects=1": "whole", "?objects=0": strings.Repeat("backup", 50_000)} {
+		r := w.want(200, "GET", "/v1/admin/backup"+query, "")
+		if r.body != want || (r.header.Get("Keywatch-Backup-Size") == "") != (want == "whole") {
+			t.Errorf("%s: %d bytes, %v", query, len(r.body), r.header)
+		}
+	}
+	w.refused(400, "bad_parameter", "GET", "/v1/admin/backup?objects=yes", "")
+	w.refused(400, "bad_parameter", "GET", "/v1/admin/backup?object=1", "")
+}
+
 // A backup that fails must not look like a whole one: before the first byte it
 // is an error, later the body has no end.
 func TestBackupFails(t *testing.T) {

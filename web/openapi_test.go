@@ -163,6 +163,7 @@ func TestDescription(t *testing.T) {
 	d.check(true, 200, "POST", "/v1/admin/compact", "")
 	d.check(true, 200, "POST", "/v1/admin/migrate", "")
 	d.check(true, 200, "GET", "/v1/admin/backup", "")
+	d.check(true, 200, "GET", "/v1/admin/backup?objects=1", "")
 	d.complete()
 }
 

@@ -68,6 +68,7 @@ type Mover struct {
 	mu struct {
 		sync.Mutex
 		stats Stats
+		pins  map[ID]int // by how many backups that are under way
 	}
 }
 

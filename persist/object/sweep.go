@@ -96,8 +96,7 @@ func (m *Mover) inventory(ctx context.Context) (map[ID]Info, error) {
 func (m *Mover) deleteDead(ctx context.Context, all map[ID]Info, s *Sweep) error {
 	live, kept, now := m.opts.State.Segments(), m.opts.State.KeptSegments(), time.Now()
 	for id, info := range all {
-		name := kv.SegmentID{Store: uint64(id.Store), Epoch: id.Epoch, Seq: id.Seq}
-		if _, used := live[name]; used || kept[name] {
+		if m.inUse(id, live, kept) {
 			delete(m.dead, id)
 			continue
 		}
