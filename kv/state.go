@@ -83,6 +83,8 @@ type State struct {
 	epoch   atomic.Uint32
 	now     atomic.Int64
 	applied atomic.Uint64
+	// floor is the machine's, for readers.
+	floor atomic.Uint64
 
 	// committed is the revision of the last committed checkpoint: it holds the
 	// newest version of a key if that is not newer. It is stored under the apply
@@ -325,7 +327,7 @@ func (s *State) setupLocked(u Setup) {
 	if m.rev > 0 {
 		m.rev += RevLift
 	}
-	m.floor = m.rev
+	s.raiseFloorLocked(m.rev)
 	m.reset = true
 	s.epoch.Store(uint32(u.Epoch))
 }

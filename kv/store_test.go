@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"testing"
+	"time"
 
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
@@ -24,4 +25,50 @@ func TestStoreConforms(t *testing.T) {
 		store, _ := openDirect(t, kv.StateOptions{Presize: 64}, kv.Params{})
 		return kvtest.Wrap(store)
 	})
+}
+
+// Watchers that come back ask for this before they read history: a wrong no
+// would be a gap.
+func TestChanged(t *testing.T) {
+	s := kv.NewState(kv.StateOptions{})
+	var index uint64
+	do := func(now int64, c *kv.Command) kv.Rev {
+		var e kv.EntryBuilder
+		e.Add(c)
+		index++
+		r, err := s.Apply(index, 1, e.Finish(now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r[0].Rev
+	}
+	put := func(key string) *kv.Command {
+		return &kv.Command{Ops: []kv.Op{{Kind: kv.OpPut, Key: key, Value: []byte("v")}}}
+	}
+	first := do(0, put("a"))
+	second := do(0, put("b"))
+	gone := do(0, &kv.Command{Ops: []kv.Op{{Kind: kv.OpDelete, Key: "a"}}})
+	for _, c := range []struct {
+		key  string
+		rev  kv.Rev
+		want bool
+	}{
+		{"a", 0, true}, {"a", first, true}, {"a", second, true}, {"a", gone, false},
+		{"b", first, true}, {"b", second, false}, {"b", gone, false},
+		{"never", 0, false}, {"never", gone, false},
+	} {
+		if got := s.Changed(c.key, c.rev); got != c.want {
+			t.Errorf("%q after %d: got %v, want %v", c.key, c.rev, got, c.want)
+		}
+	}
+	// Once the deletion is forgotten, so is which key it was.
+	do(int64(2*time.Hour/time.Millisecond), put("c"))
+	for _, key := range []string{"a", "never"} {
+		if !s.Changed(key, second) {
+			t.Errorf("%q after %d, whose deletions are forgotten: got false, want true", key, second)
+		}
+		if s.Changed(key, gone) {
+			t.Errorf("%q after %d: got true, want false", key, gone)
+		}
+	}
 }

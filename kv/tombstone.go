@@ -79,10 +79,28 @@ func (s *State) forgetLocked() {
 		if !ok || t.entry.Mod > m.floor && m.tombs.live <= m.params.TombstoneMax && t.entry.Deadline >= oldest {
 			return
 		}
-		m.floor = max(m.floor, t.entry.Mod)
+		s.raiseFloorLocked(t.entry.Mod)
 		m.tombs.pop()
 		s.removeLocked(t.slot)
 	}
+}
+
+// raiseFloorLocked notes that deletions at or below rev may be forgotten. It
+// comes before they are.
+func (s *State) raiseFloorLocked(rev Rev) {
+	m := &s.mu.machine
+	m.floor = max(m.floor, rev)
+	s.floor.Store(uint64(m.floor))
+}
+
+// Changed reports whether key was written or deleted after rev, which may be by
+// a change that is not published yet. Where that is not known, because deletions
+// after rev were forgotten, it is true.
+func (s *State) Changed(key string, rev Rev) bool {
+	if sl := s.slot(key); sl != nil {
+		return sl.cur.Load().Mod > rev
+	}
+	return Rev(s.floor.Load()) > rev
 }
 
 // removeLocked takes a slot out of the map and the index.

@@ -40,6 +40,9 @@ func (o Options) withDefaults() Options {
 // A Snapshotter opens snapshots of the state whose changes a hub is told of.
 type Snapshotter interface {
 	Snapshot() (*kv.Snapshot, error)
+	// Changed reports whether key was written or deleted after rev, as far as
+	// that is known; a deletion that is forgotten counts as one.
+	Changed(key string, rev kv.Rev) bool
 }
 
 var (

@@ -17,6 +17,8 @@ const (
 	scanEvents = 4096
 	// keepCap bounds the slices that an idle watcher keeps, in elements.
 	keepCap = 64
+	// quietKeys is how many keys are looked up before history is read for them.
+	quietKeys = 16
 	// maxRestarts is how many snapshots in a row may be lost before the watcher
 	// is sent away.
 	maxRestarts = 3
@@ -151,10 +153,28 @@ func (w *Watcher) resume(since string, m *mark) {
 	}
 	// A position beyond the ring's may be one that the state shows already.
 	if seq, ok := w.hub.ring.after(m, at.Rev); ok && at.Rev <= m.at.Rev {
+		if w.quiet(at.Rev) {
+			seq, at.Rev = m.next, m.at.Rev
+		}
 		w.startAt(cursor{seq, at.Rev}, m.next)
 		return
 	}
 	w.restart(at, false)
+}
+
+// quiet reports whether nothing has happened since rev to the keys that are
+// watched, if these are few and no prefixes. The state is at least as new as the
+// ring's mark, so that what it shows unchanged is not in between either.
+func (w *Watcher) quiet(rev kv.Rev) bool {
+	if len(w.filter.prefixes()) > 0 || len(w.filter.keys()) > quietKeys {
+		return false
+	}
+	for _, key := range w.filter.keys() {
+		if w.hub.views.source.Changed(key, rev) {
+			return false
+		}
+	}
+	return true
 }
 
 // restart brings the watcher forward from since by a snapshot; fresh means from

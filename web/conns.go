@@ -259,6 +259,8 @@ const spareFiles = 64
 type capped struct {
 	net.Listener
 	conns *connections
+	// parting counts the refused connections that are not closed yet.
+	parting atomic.Int64
 }
 
 // Accept returns the next connection within the cap.
@@ -274,8 +276,23 @@ func (l *capped) Accept() (net.Conn, error) {
 		l.conns.refused.Add(1)
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = nc.Write(refusal)
-		_ = nc.Close()
+		l.part(nc)
 	}
+}
+
+// part closes nc, whose request was not read. Done at once that would take the
+// answer back, so a few have a moment to read it.
+func (l *capped) part(nc net.Conn) {
+	half, ok := nc.(interface{ CloseWrite() error })
+	if !ok || l.parting.Load() >= spareFiles || half.CloseWrite() != nil {
+		_ = nc.Close()
+		return
+	}
+	l.parting.Add(1)
+	time.AfterFunc(time.Second, func() {
+		l.parting.Add(-1)
+		_ = nc.Close()
+	})
 }
 
 // refusal is the answer above the hard cap. Its buffer space is that of a new

@@ -130,7 +130,7 @@ func (s *server) settled(t *testing.T, cl *client, before figures) figures {
 // cut off and come back all at once, miss nothing, get nothing twice and nothing
 // of others, and leave neither descriptor nor goroutine nor memory behind.
 func TestReconnectStorm(t *testing.T) {
-	s := serve(t, "--memory-only")
+	s := serve(t, "--memory-only", "--max-connections", "20000") // all come at once
 	cl := newClient(t, s)
 	cl.put(t, "warm", "up")
 	n := crowd(t) / 100 * 100
