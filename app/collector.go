@@ -27,6 +27,9 @@ func newCollector(e *Engine) *collector {
 	c.add("keywatch_queue_refused_total", "Commands that found the queue full.", prometheus.CounterValue,
 		func(s *Status) float64 { return float64(s.Cluster.Refused) })
 	c.addTiers()
+	if e.objects != nil {
+		c.addObjects()
+	}
 	if e.disk != nil {
 		c.addDisk()
 	}

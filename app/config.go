@@ -47,6 +47,12 @@ type Config struct {
 	LeaseKeys      int `help:"Most keys on one lease; they all go in one revision, and history should hold them." default:"10000"`
 
 	CheckpointBytes Size          `help:"A checkpoint is written when this much has changed." default:"64MiB"`
+	ObjectStore     string        `help:"Where values go that are not used: s3://bucket/prefix?endpoint=URL&region=NAME, with credentials from the usual AWS environment and files, or dir:///path. By default a folder in the data folder, once --object-after or --disk-max is set." placeholder:"URL"`
+	ObjectAfter     time.Duration `help:"Values that nobody has read or written for this long, or up to twice as long, go there."`
+	DiskMax         Size          `help:"Values go there while the records on disk take more than this." placeholder:"SIZE"`
+	BackupKeep      time.Duration `help:"How long what nothing refers to any more stays there, so that older backups can be restored." default:"168h"`
+	SegmentSize     Size          `help:"About how long an object becomes." default:"8MiB"`
+
 	CheckpointEvery time.Duration `help:"A checkpoint is written when something changed this long ago." default:"5m"`
 
 	Listen       string   `help:"Address to listen on." default:"127.0.0.1:7070" placeholder:"HOST:PORT"`
@@ -59,6 +65,8 @@ type Config struct {
 
 	Heartbeat time.Duration `help:"How often an idle stream is sent its position." default:"15s"`
 	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s"`
+
+	objectPoll, objectTidy, objectGrace time.Duration
 
 	// Logger receives changes of state; nil for nobody.
 	Logger *slog.Logger `kong:"-"`
@@ -87,6 +95,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CheckpointEvery == 0 {
 		c.CheckpointEvery = 5 * time.Minute
+	}
+	if c.BackupKeep == 0 {
+		c.BackupKeep = 168 * time.Hour
+	}
+	if c.objectPoll == 0 {
+		c.objectPoll = 10 * time.Second
+	}
+	if c.objectTidy == 0 {
+		c.objectTidy = 15 * time.Minute
 	}
 	if c.Grace == 0 {
 		c.Grace = 10 * time.Second
@@ -119,11 +136,17 @@ func (c Config) Validate() error {
 		"tombstone-age": int64(c.TombstoneAge), "idem-age": int64(c.IdemAge), "idem-max": int64(c.IdemMax),
 		"lease-max": int64(c.LeaseMax), "lease-per-caller": int64(c.LeasePerCaller), "lease-keys": int64(c.LeaseKeys),
 		"idem-per-caller": int64(c.IdemPerCaller), "fsync-interval": int64(c.FsyncInterval),
-		"memory-max": int64(c.MemoryMax), "checkpoint-every": int64(c.CheckpointEvery), "heartbeat": int64(c.Heartbeat), "grace": int64(c.Grace),
+		"memory-max": int64(c.MemoryMax), "object-after": int64(c.ObjectAfter), "disk-max": int64(c.DiskMax), "backup-keep": int64(c.BackupKeep), "checkpoint-every": int64(c.CheckpointEvery), "heartbeat": int64(c.Heartbeat), "grace": int64(c.Grace),
 	} {
 		if n < 0 {
 			return fmt.Errorf("%s: must not be negative", name)
 		}
+	}
+	if c.MemoryOnly && (c.ObjectStore != "" || c.ObjectAfter != 0 || c.DiskMax != 0) {
+		return errors.New("object-store, object-after, disk-max: not with --memory-only")
+	}
+	if c.SegmentSize < 0 || c.SegmentSize > 64<<20 {
+		return errors.New("segment-size: must be at most 64MiB")
 	}
 	if c.MaxBatch != 0 && c.MaxBatch < max(c.MaxValue, 1<<20) {
 		return errors.New("max-batch: must have room for one value and a key, at least 1MiB")

@@ -21,9 +21,11 @@ var allowed = map[string][]string{
 	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
 	"keywatch/web/wire":     {},
-	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist"},
+	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/object"},
 	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client", "keywatch/app/keywatch/fanout"},
 	"keywatch/client":       {},
+
+	"keywatch/persist/object": {"keywatch/kv"},
 
 	"keywatch/examples":           {},
 	"keywatch/examples/dashboard": {},
@@ -37,7 +39,7 @@ var allowed = map[string][]string{
 }
 
 // testOnly are packages that only tests may import.
-var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/watch/watchtest", "keywatch/persist/faultfs"}
+var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/watch/watchtest", "keywatch/persist/faultfs", "keywatch/persist/object/objecttest"}
 
 // impure may not be imported by kv, directly or not: the state machine has no
 // I/O and no replication.

@@ -28,6 +28,7 @@ type Engine struct {
 	store  *kv.Store
 
 	memory      *memory
+	objects     *objectTier // nil without an object store
 	checkpoints checkpointer
 	stop        chan struct{} // closed by Close
 	running     sync.WaitGroup
@@ -55,6 +56,9 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	e.checkpoints.mu.last = time.Now()
 	e.running.Go(e.checkpointLoop)
 	e.running.Go(e.memory.evictLoop)
+	if e.objects != nil {
+		e.running.Go(e.objectLoop)
+	}
 	return e, nil
 }
 
@@ -77,6 +81,10 @@ func (e *Engine) open(ctx context.Context) error {
 		State: e.state, Params: c.params(), QueueCommands: c.MaxQueue,
 		Fatal: c.Fatal, Logger: c.Logger.With("component", "cluster"),
 	}
+	// Before anything is read, because what the log replays may lie there.
+	if err := e.openObjects(); err != nil {
+		return err
+	}
 	// The disk next: the state starts from its checkpoint, Raft from its log.
 	if err := e.openDisk(&opts); err != nil {
 		return err
@@ -87,6 +95,9 @@ func (e *Engine) open(ctx context.Context) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	e.node = node
+	if err := e.startObjects(); err != nil {
+		return err
+	}
 	// Only now, because the new epoch that the mark asked for is in the log.
 	if e.disk != nil && c.Fsync != "interval" {
 		if err := unmarkUnsynced(c.Data); err != nil {

@@ -77,8 +77,8 @@ func newServer(config Config, engine *Engine, addr net.Addr) (*web.Server, error
 		MaxConnections: config.MaxConnections, MaxStreams: config.MaxWatches, MaxFiles: config.maxFiles(), Heartbeat: config.Heartbeat,
 		Durability: engine.Durability(), Ready: engine.Ready,
 		Admin: web.Admin{
-			Checkpoint: engine.Checkpoint, Compact: engine.Compact,
-			Backup: engine.Backup, BackupSize: engine.backupSize,
+			Checkpoint: engine.Checkpoint, Compact: engine.Compact, Migrate: engine.Migrate,
+			Backup: engine.Backup, WholeBackup: engine.WholeBackup, BackupSize: engine.backupSize,
 			Status: func() any { return engine.Status() },
 		},
 		Version: config.Version, Registry: registry, Logger: config.Logger.With("component", "web"),

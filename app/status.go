@@ -15,6 +15,7 @@ type Status struct {
 	Checkpoint *CheckpointState `json:"checkpoint,omitempty"`
 	Memory     *MemoryStatus    `json:"memory"`
 	Tiers      *TiersStatus     `json:"tiers"`
+	Objects    *ObjectStatus    `json:"objects,omitempty"`
 }
 
 // ClusterStatus is about the order of writes.
@@ -62,6 +63,9 @@ func (e *Engine) Status() Status {
 		Queued: n.Queued, Refused: n.Refused,
 	}}
 	s.Memory, s.Tiers = e.memory.status(), tiersStatus(e.state.Tiers())
+	if e.objects != nil {
+		s.Objects = e.objects.status()
+	}
 	if e.disk == nil {
 		return s
 	}

@@ -13,7 +13,8 @@ const (
 	accessPlace  = 3 << 2 // mask of the list
 	accessProven = 1 << 4 // the key was in the main list when it was written to
 	accessGhost  = 1 << 5 // the stamp counts
-	stampShift   = 6
+	accessIdle   = 1 << 6 // nobody has read or written the key since it was set
+	stampShift   = 7
 	stampMask    = 1<<(32-stampShift) - 1
 )
 
@@ -34,7 +35,10 @@ func (a *access) reads() uint32 { return a.Load() & accessReads }
 func (a *access) touch() {
 	for {
 		v := a.Load()
-		if v&accessReads == accessReads || a.CompareAndSwap(v, v+1) {
+		if v&(accessReads|accessIdle) == accessReads {
+			return
+		}
+		if a.CompareAndSwap(v, v&^accessIdle&^accessReads|min(v&accessReads+1, accessReads)) {
 			return
 		}
 	}

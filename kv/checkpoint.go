@@ -122,10 +122,17 @@ func (c *Checkpoint) collect() {
 		if e == nil || e.Deleted() && e.Mod <= c.meta.Floor && sl.durable == (Locator{}) {
 			continue
 		}
+		if e.referred() && e.recorded().Rev > c.view.at.Rev {
+			if sl.durable.Rev >= e.Mod {
+				continue // this version is on disk; the next checkpoint writes the reference
+			}
+			e = e.recordedAt(Locator{e.Mod, e.ordinal})
+		}
 		pairs = append(pairs, pair{sl, e})
 	}
 	slices.SortFunc(pairs, func(a, b pair) int {
-		return cmp.Or(cmp.Compare(a.entry.Mod, b.entry.Mod), cmp.Compare(a.entry.ordinal, b.entry.ordinal))
+		x, y := a.entry.locator(), b.entry.locator()
+		return cmp.Or(cmp.Compare(x.Rev, y.Rev), cmp.Compare(x.Ordinal, y.Ordinal))
 	})
 	c.records = make([]Record, len(pairs))
 	c.olds = make([]*slot, len(pairs))

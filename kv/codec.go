@@ -33,6 +33,7 @@ const (
 	commandSettings = 16
 	commandLease    = 17
 	commandLock     = 18
+	commandRefer    = 19
 )
 
 // opLeased marks the kind of an operation that names a lease.
@@ -110,6 +111,9 @@ func EncodeEntry(now int64, commands ...*Command) []byte {
 }
 
 func appendCommand(b []byte, c *Command) []byte {
+	if c.Refer != nil {
+		return appendRefer(b, c.Refer)
+	}
 	b = append(b, kindOf(c), commandFlags(c))
 	if c.Idem.Key != "" {
 		b = appendText(b, c.Idem.Caller)

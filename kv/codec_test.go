@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ func sampleEntries() [][]byte {
 		kv.EncodeEntry(7, &kv.Command{Prefix: &prefix}, &kv.Command{}),
 		kvtest.Encode(8, []kvtest.Step{{Setup: &kv.Setup{Epoch: 9}}}),
 		leaseEntry(),
+		kv.EncodeEntry(9, &kv.Command{Ops: []kv.Op{kvtest.Put("k", "v")}}, &kv.Command{Refer: referTo("k", "v", 1)}),
 	}
 }
 
@@ -75,32 +77,56 @@ func TestCutEntryIsRefused(t *testing.T) {
 	}
 }
 
-// someRecord returns a record of a value, and one of a deletion.
-func someRecord(t testing.TB, deleted bool) kv.Record {
+// someRecords returns a record of a value, of a deletion, of a value on a lease,
+// and of a reference on one.
+func someRecords(t testing.TB) (out []kv.Record) {
 	s := kv.NewState(kv.StateOptions{Presize: 1})
-	commands := []*kv.Command{{Ops: []kv.Op{kvtest.Put("a", "1"), kvtest.Put("key", "value")}}}
-	if deleted {
-		commands = append(commands, &kv.Command{Ops: []kv.Op{kvtest.Delete("key")}})
+	id := kv.LeaseID{3}
+	leased, moved := kvtest.Put("leased", "value"), kvtest.Put("moved", "value")
+	leased.Lease, moved.Lease = id, id
+	commands := []*kv.Command{
+		{Lease: &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: id, TTL: 1e9}},
+		{Ops: []kv.Op{kvtest.Put("gone", "1"), kvtest.Put("value", "value")}},
+		{Ops: []kv.Op{kvtest.Delete("gone"), leased}},
+		{Ops: []kv.Op{moved}},
+		{Refer: referTo("moved", "value", 3)},
 	}
 	if _, err := s.Apply(1, 1, kv.EncodeEntry(5, commands...)); err != nil {
 		t.Fatal(err)
 	}
 	n, _ := s.Snapshot()
 	defer n.Close()
-	for key, e := range n.Changes("key", 0) {
-		return kv.Record{Key: key, Entry: e}
+	for key, e := range n.Changes("", 0) {
+		out = append(out, kv.Record{Key: key, Entry: e})
 	}
-	panic("no record")
+	if len(out) != 4 || !out[2].Entry.Cold() {
+		t.Fatalf("got %+v", out)
+	}
+	return out
+}
+
+// referTo returns a command that moves the value which the first operation of
+// revision rev wrote to key.
+func referTo(key, value string, rev kv.Rev) *kv.Refer {
+	sum := sha256.Sum256([]byte(value))
+	return &kv.Refer{Segment: kv.SegmentID{Store: 7, Epoch: 9, Seq: 11}, Refs: []kv.Ref{{
+		Key: key, At: kv.Locator{Rev: rev}, Offset: 300, Size: len(value), Hash: [kv.HashSize]byte(sum[:]),
+	}}}
+}
+
+// sameRecord reports whether two records say the same of the same key.
+func sameRecord(a, b kv.Record) bool {
+	return a.Locator() == b.Locator() && a.Entry.Mod == b.Entry.Mod && a.Entry.Lease() == b.Entry.Lease() &&
+		bytes.Equal(a.AppendTo(nil), b.AppendTo(nil))
 }
 
 // A record must come back as it was, and any changed byte, or another place,
 // must be found.
 func TestDamagedRecordIsFound(t *testing.T) {
-	for _, deleted := range []bool{false, true} {
-		r := someRecord(t, deleted)
+	for _, r := range someRecords(t) {
 		b := r.AppendTo([]byte("before"))[6:]
 		got, err := kv.ParseRecord(r.Locator(), b)
-		if err != nil || *kvtest.ItemOf(got.Key, got.Entry) != *kvtest.ItemOf(r.Key, r.Entry) || got.Locator() != r.Locator() {
+		if err != nil || !sameRecord(got, r) {
 			t.Errorf("record: got %+v, %v, want %+v", got, err, r)
 		}
 		for i := range b {
@@ -123,8 +149,7 @@ func TestDamagedRecordIsFound(t *testing.T) {
 
 // Whatever the bytes, ParseRecord must read or refuse them.
 func FuzzParseRecord(f *testing.F) {
-	for _, deleted := range []bool{false, true} {
-		r := someRecord(f, deleted)
+	for _, r := range someRecords(f) {
 		f.Add(uint64(r.Locator().Rev), r.Locator().Ordinal, r.AppendTo(nil))
 	}
 	f.Fuzz(func(t *testing.T, rev uint64, ordinal uint32, b []byte) {
@@ -136,7 +161,7 @@ func FuzzParseRecord(f *testing.F) {
 			return
 		}
 		again, err := kv.ParseRecord(r.Locator(), r.AppendTo(nil))
-		if err != nil || *kvtest.ItemOf(again.Key, again.Entry) != *kvtest.ItemOf(r.Key, r.Entry) {
+		if err != nil || !sameRecord(again, r) {
 			t.Errorf("record written again: got %+v, %v, want %+v", again, err, r)
 		}
 	})

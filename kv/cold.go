@@ -31,7 +31,8 @@ const HashSize = 16
 type ColdRef struct {
 	Tier Tier
 	Key  string
-	// At is the durable record of the version: its revision and its place within.
+	// At is the version: its revision and its place within. A value on disk is
+	// recorded under it.
 	At Locator
 	// Size is the length of the value in bytes, Hash the first of its SHA-256.
 	Size int
@@ -85,7 +86,7 @@ func (e *Entry) coldSize() int {
 
 // ref names the value of e, which is cold.
 func (e *Entry) ref(key string) ColdRef {
-	r := ColdRef{Tier: e.tier, Key: key, At: e.locator(), Size: e.coldSize(), Place: e.value[coldHead:]}
+	r := ColdRef{Tier: e.tier, Key: key, At: Locator{e.Mod, e.ordinal}, Size: e.coldSize(), Place: e.value[coldHead:]}
 	copy(r.Hash[:], e.value)
 	return r
 }

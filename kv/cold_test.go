@@ -9,8 +9,15 @@ import (
 	"keywatch/kv"
 )
 
-// ReadCold implements kv.ColdReader for the machine's disk.
+// ReadCold implements kv.ColdReader for the machine's disk and segments.
 func (m *machine) ReadCold(_ context.Context, ref kv.ColdRef) (string, error) {
+	if p, ok := ref.ObjectPlace(); ok {
+		value, there := m.objects.Object(p)
+		if !there || len(value) != ref.Size {
+			return "", fmt.Errorf("%w: %+v", kv.ErrDamaged, p)
+		}
+		return value, nil
+	}
 	b, ok := m.disk.records[ref.At]
 	if !ok {
 		return "", fmt.Errorf("record %v: %w", ref.At, kv.ErrColdGone)

@@ -100,6 +100,8 @@ type Command struct {
 	// checks, operations or prefix.
 	Lease *LeaseCommand
 	Lock  *LockCommand
+	// Refer, if not nil, is all that the command does.
+	Refer *Refer
 }
 
 // Limits bound a command. The zero value of each field is its default.
@@ -133,6 +135,9 @@ func (l Limits) WithDefaults() Limits {
 // ErrDuplicateKey, ErrBadTTL or ErrBadCommand.
 func (c *Command) Validate(l Limits) error {
 	l = l.WithDefaults()
+	if c.Refer != nil {
+		return c.validateRefer()
+	}
 	if c.Lease != nil || c.Lock != nil {
 		return c.validateLease(l)
 	}
@@ -250,7 +255,7 @@ func (op *Op) validate(l Limits) error {
 // ReadOnly reports whether c can change nothing, whatever its checks say, and
 // so needs no place in the log.
 func (c *Command) ReadOnly() bool {
-	if c.Prefix != nil || c.Lease != nil || c.Lock != nil {
+	if c.Prefix != nil || c.Lease != nil || c.Lock != nil || c.Refer != nil {
 		return false
 	}
 	for _, ops := range [2][]Op{c.Ops, c.Else} {

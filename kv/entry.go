@@ -114,7 +114,12 @@ type Locator struct {
 }
 
 // locator returns where the version is recorded once it is durable.
-func (e *Entry) locator() Locator { return Locator{e.Mod, e.ordinal} }
+func (e *Entry) locator() Locator {
+	if e.referred() {
+		return e.recorded()
+	}
+	return Locator{e.Mod, e.ordinal}
+}
 
 // at returns the newest version at or before rev, nil if there is none. walked
 // is true when a newer version was met: unless a snapshot holds rev, the answer

@@ -22,6 +22,7 @@ type memory struct {
 	coldKeys, coldBytes [TierCount]atomic.Int64
 	promotions          atomic.Uint64
 	evictions           atomic.Uint64
+	segments            segments
 }
 
 // cost returns what the value of e takes in memory, in bytes.
@@ -37,7 +38,9 @@ func (e *Entry) cost() int64 {
 // was none, by e.
 func (m *memory) swap(old, e *Entry) {
 	delta := e.cost()
+	m.segments.add(e, 1)
 	if old != nil {
+		m.segments.add(old, -1)
 		delta -= old.cost()
 		if old.cold {
 			m.coldKeys[old.tier].Add(-1)

@@ -17,8 +17,10 @@ import (
 // snapshots held open, the checkpoints begun, committed and aborted, and the
 // restarts from what they wrote.
 func TestStateFollowsModel(t *testing.T) {
+	leased := 0 // references to keys that hang on a lease
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
+		defer func() { leased += w.leased }()
 		w.sweep = chance(t, "sweep")
 		w.entry(t, kvtest.Step{Setup: &kv.Setup{Epoch: 7, Params: kvtest.SmallParams}})
 		t.Repeat(map[string]func(*rapid.T){
@@ -33,8 +35,12 @@ func TestStateFollowsModel(t *testing.T) {
 			"finish":   w.finish,
 			"reload":   w.reload,
 			"evict":    w.evict,
+			"refer":    w.refer,
 		})
 	})
+	if leased == 0 && !t.Failed() {
+		t.Errorf("no key on a lease was moved: the test proves little")
+	}
 }
 
 // An entry is what the log held and what it did.
@@ -66,13 +72,15 @@ type world struct {
 	snaps      []heldSnapshot
 	open       *kv.Checkpoint
 	opened     *kvtest.Model
+	leased     int
 }
 
 // A machine is a state and what it published.
 type machine struct {
 	*kv.State
 	published recorder
-	disk      *disk // where cold values are read
+	disk      *disk             // where cold values are read
+	objects   *kvtest.Generator // likewise
 	reads     int
 }
 
@@ -88,8 +96,8 @@ func (r *recorder) Publish(events []kv.Event, at kv.Position) {
 
 func (r *recorder) Reset(at kv.Position) { r.reset, r.at = true, at }
 
-func newMachine() *machine {
-	m := &machine{disk: new(disk)}
+func newMachine(objects *kvtest.Generator) *machine {
+	m := &machine{disk: new(disk), objects: objects}
 	m.State = kv.NewState(kv.StateOptions{
 		Publisher: &m.published, Presize: 64, SnapshotMax: 3, SnapshotAge: 200 * time.Millisecond,
 		Cold: m, ColdMin: 1,
@@ -98,12 +106,30 @@ func newMachine() *machine {
 }
 
 func newWorld() *world {
-	w := &world{live: newMachine(), model: kvtest.NewModel()}
+	w := &world{model: kvtest.NewModel()}
 	w.gen = kvtest.NewGenerator(w.model)
+	w.live = newMachine(w.gen)
 	return w
 }
 
 func (w *world) apply(t *rapid.T) { w.entry(t, w.gen.Steps(t)...) }
+
+// refer moves values to a segment, now and then in one entry with other commands.
+func (w *world) refer(t *rapid.T) {
+	if chance(t, "hang") {
+		w.entry(t, w.gen.Hang(t)...)
+	}
+	step, ok := w.gen.Refer(t)
+	if !ok {
+		t.Skip("nothing to move")
+	}
+	w.leased += w.model.Leased(step.Command.Refer)
+	steps := []kvtest.Step{step}
+	if chance(t, "in company") {
+		steps = slices.Insert(w.gen.Steps(t), 0, step)
+	}
+	w.entry(t, steps...)
+}
 
 // entry logs steps and compares what they do.
 func (w *world) entry(t *rapid.T, steps ...kvtest.Step) {

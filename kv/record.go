@@ -12,20 +12,22 @@ import (
 // The layout of a durable record. Changing any of it breaks compatibility: a
 // new layout takes a new recordVersion.
 //
-//	byte     recordVersion
+//	byte     recordVersion or recordLeased, recordReference added for a reference
 //	byte     kind of entry
+//	uvarint  revision and ordinal of the version, in a reference only
 //	uvarint  create revision
 //	uvarint  version
 //	uvarint  deadline
 //	text     key
-//	16 bytes the lease, in version 2 only
+//	16 bytes the lease, in layout recordLeased only
 //	16 bytes the first of the value's SHA-256, for an entry that has a value
-//	text     value, likewise
+//	text     value, likewise; in a reference its length (uvarint) and its Place (text)
 //	uint32   CRC-32C of revision, ordinal and all of the above, little-endian
 const (
-	recordVersion = 1 // an entry without a lease
-	recordLeased  = 2
-	hashSize      = HashSize
+	recordVersion   = 1 // an entry without a lease
+	recordLeased    = 2
+	recordReference = 0x10
+	hashSize        = HashSize
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -42,10 +44,10 @@ func (r Record) Locator() Locator { return r.Entry.locator() }
 // AppendTo appends the record's bytes to b.
 func (r Record) AppendTo(b []byte) []byte {
 	start, e := len(b), r.Entry
-	if e.lease != nil {
-		b = append(b, recordLeased, byte(e.kind))
-	} else {
-		b = append(b, recordVersion, byte(e.kind))
+	b = append(b, e.recordVersion(), byte(e.kind))
+	if e.referred() {
+		b = binary.AppendUvarint(b, uint64(e.Mod))
+		b = binary.AppendUvarint(b, uint64(e.ordinal))
 	}
 	b = binary.AppendUvarint(b, uint64(e.Create))
 	b = binary.AppendUvarint(b, e.Version)
@@ -54,13 +56,29 @@ func (r Record) AppendTo(b []byte) []byte {
 	if e.lease != nil {
 		b = append(b, e.lease.id[:]...)
 	}
-	if !e.Deleted() {
+	if e.referred() {
+		b = append(b, e.value[:HashSize]...)
+		b = binary.AppendUvarint(b, uint64(e.coldSize()))
+		b = appendText(b, e.value[coldHead+recordedSize:])
+	} else if !e.Deleted() {
 		value := e.Value()
 		hash := sha256.Sum256([]byte(value))
 		b = append(b, hash[:hashSize]...)
 		b = appendText(b, value)
 	}
 	return binary.LittleEndian.AppendUint32(b, recordSum(e.locator(), b[start:]))
+}
+
+// recordVersion returns the layout that e is recorded in.
+func (e *Entry) recordVersion() byte {
+	layout := byte(recordVersion)
+	if e.lease != nil {
+		layout = recordLeased
+	}
+	if e.referred() {
+		layout |= recordReference
+	}
+	return layout
 }
 
 func recordSum(at Locator, b []byte) uint32 {
@@ -74,7 +92,7 @@ func recordSum(at Locator, b []byte) uint32 {
 // copied out of b. It fails with an error that matches ErrDamaged.
 func ParseRecord(at Locator, b []byte) (Record, error) {
 	r, hash, value, err := parseRecord(at, b)
-	if err != nil || r.Entry.Deleted() {
+	if err != nil || r.Entry.Deleted() || r.Entry.referred() {
 		return r, err
 	}
 	if sum := sha256.Sum256(value); !bytes.Equal(sum[:hashSize], hash) {
@@ -104,7 +122,7 @@ func (ref ColdRef) ParseValue(b []byte) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case r.Key != ref.Key || r.Entry.Deleted():
+	case r.Key != ref.Key || r.Entry.Deleted() || r.Entry.referred():
 		return "", badRecord(ref.At, fmt.Sprintf("it is not the value of key %.80q", ref.Key))
 	case len(value) != ref.Size || !bytes.Equal(hash, ref.Hash[:]):
 		return "", badRecord(ref.At, "it holds another value")
@@ -129,24 +147,45 @@ func parseRecord(at Locator, b []byte) (r Record, hash, value []byte, err error)
 	if binary.LittleEndian.Uint32(b[len(body):]) != recordSum(at, body) {
 		return damaged("checksum mismatch")
 	}
-	if body[0] != recordVersion && body[0] != recordLeased {
+	reference, layout := body[0]&recordReference != 0, body[0]&^recordReference
+	if layout != recordVersion && layout != recordLeased {
 		return damaged(fmt.Sprintf("unknown version %d", body[0]))
 	}
 	d := decoder{b: body[1:]}
 	e := &Entry{Mod: at.Rev, ordinal: at.Ordinal, kind: entryKind(d.byte())}
+	if reference {
+		e.Mod, e.ordinal = Rev(d.uvarint()), uint32(d.uvarint())
+	}
 	e.Create, e.Version, e.Deadline = Rev(d.uvarint()), d.uvarint(), int64(d.uvarint())
 	key := d.text()
-	if body[0] == recordLeased {
+	if layout == recordLeased {
 		e.lease = &lease{id: d.leaseID()}
 	}
 	if e.kind > kindLease || e.Deadline < 0 || len(key) == 0 || len(key) > MaxKey {
 		return damaged("malformed")
 	}
-	if !e.Deleted() {
+	if reference {
+		if !d.reference(e, at) {
+			return damaged("malformed reference")
+		}
+	} else if !e.Deleted() {
 		hash, value = d.bytes(hashSize), d.blob()
 	}
 	if d.bad || len(d.b) != 0 {
 		return damaged("malformed")
 	}
 	return Record{Key: strings.Clone(key), Entry: e}, hash, value, nil
+}
+
+// reference reads what stands in the place of a value and makes e a reference
+// that is recorded under at.
+func (d *decoder) reference(e *Entry, at Locator) bool {
+	hash, size := d.bytes(hashSize), d.uvarint()
+	p, ok := parsePlace(string(d.blob()))
+	if d.bad || !ok || e.Deleted() || size > 1<<40 || e.Mod > at.Rev {
+		return false
+	}
+	ref := e.refer(hash, int(size), at, p)
+	e.value, e.tier, e.cold = ref.value, ref.tier, ref.cold
+	return true
 }

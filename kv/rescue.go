@@ -16,6 +16,9 @@ func (s *State) Rescue(ctx context.Context) error {
 	}
 	values := make(map[*Entry]string, len(kept))
 	for _, k := range kept {
+		if k.entry.referred() {
+			continue // no record holds it; KeptSegments keeps its segment
+		}
 		value, err := s.flights.read(ctx, s.opts.Cold, k.entry.ref(k.slot.key))
 		if err != nil {
 			return fmt.Errorf("fetch what snapshots see of %.80q: %w", k.slot.key, err)

@@ -78,6 +78,9 @@ type Result struct {
 	// Lease is what the lease that was granted or renewed is, and that of a lock
 	// that was asked for; else nil. It must not be changed.
 	Lease *LeaseInfo
+	// Referred counts the values that a Refer moved, ReferredBytes their bytes.
+	Referred      int
+	ReferredBytes int64
 	// Ops has one result per operation that ran.
 	Ops []OpResult
 	// At is the position of the state that answers.

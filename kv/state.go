@@ -128,6 +128,7 @@ type machine struct {
 
 	// The rest lives for one entry.
 	reset   bool
+	silent  bool // a revision was taken without an event
 	ordinal uint32
 	events  []Event
 	linked  []*slot
@@ -273,9 +274,10 @@ func (s *State) publishLocked() {
 	if m.reset {
 		m.reset = false
 		s.opts.Publisher.Reset(at)
-	} else if len(m.events) > 0 {
+	} else if len(m.events) > 0 || m.silent {
 		s.opts.Publisher.Publish(m.events, at)
 	}
+	m.silent = false
 	clear(m.events)
 	m.events = m.events[:0]
 	m.locks.wake()
@@ -295,6 +297,12 @@ func (s *State) runLocked(d *decoder, r *Result, arena *[]OpResult) error {
 			return ErrBadEntry
 		}
 		s.decideLocked(&m.command, r, arena)
+	case commandRefer:
+		c := d.refer()
+		if d.bad {
+			return ErrBadEntry
+		}
+		s.referLocked(&c, r)
 	case commandSetup, commandSettings:
 		u := d.setup(kind)
 		if d.bad {

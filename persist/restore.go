@@ -35,6 +35,13 @@ const keyTerm = "CurrentTerm"
 type RestoreOptions struct {
 	// Server is the only member of the restored store; Suffrage is always Voter.
 	Server raft.Server
+	// Offset and Size say where in the file the backup lies; Size 0 is all of it.
+	Offset, Size int64
+	// Beside, if not nil, is called once the backup is found whole; the folder does
+	// not count as restored unless it returns nil. It may make Folder in dir, which
+	// is removed again where a restore is run another time.
+	Beside func() error
+	Folder string
 }
 
 // Restore makes a data folder in dir from the backup in file and returns its meta. Every
@@ -64,7 +71,7 @@ func Restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
 }
 
 func restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
-	if err := checkEmpty(dir); err != nil {
+	if err := checkEmpty(dir, opts.Folder); err != nil {
 		return kv.Meta{}, err
 	}
 	work := filepath.Join(dir, restoringName)
@@ -75,7 +82,7 @@ func restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
 		return kv.Meta{}, err
 	}
 	path := filepath.Join(work, checkpointName)
-	if err := copyFile(file, path); err != nil {
+	if err := copyFile(file, path, opts.Offset, opts.Size); err != nil {
 		return kv.Meta{}, err
 	}
 	h, err := renew(path, opts)
@@ -84,7 +91,12 @@ func restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
 		if errors.As(err, &d) && d.File == path {
 			d.File, d.Remedy = file, "use another backup"
 		}
-		return kv.Meta{}, errors.Join(err, abandon(dir))
+		return kv.Meta{}, errors.Join(err, abandon(dir, opts.Folder))
+	}
+	if opts.Beside != nil {
+		if err := opts.Beside(); err != nil {
+			return kv.Meta{}, err
+		}
 	}
 	stable, err := OpenStable(work, StableOptions{})
 	if err == nil {
@@ -98,7 +110,7 @@ func restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
 
 // checkEmpty tells whether dir holds nothing but what a file system, the lock or a restore
 // that did not end has left there.
-func checkEmpty(dir string) error {
+func checkEmpty(dir, folder string) error {
 	names, err := OS.ReadDir(dir)
 	if err != nil {
 		return err
@@ -113,18 +125,26 @@ func checkEmpty(dir string) error {
 				continue
 			}
 		}
+		if name == folder && serr == nil {
+			continue
+		}
 		return fmt.Errorf("%w: %s has %s", ErrNotEmpty, dir, name)
 	}
-	return abandon(dir)
+	return abandon(dir, folder)
 }
 
 // abandon removes what a restore has made, the sign that it is under way last.
-func abandon(dir string) error {
+func abandon(dir, folder string) error {
 	if _, err := os.Stat(filepath.Join(dir, restoringName)); err != nil {
 		return nil
 	}
 	for _, name := range []string{checkpointName, stableName} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if folder != "" {
+		if err := os.RemoveAll(filepath.Join(dir, folder)); err != nil {
 			return err
 		}
 	}
@@ -157,8 +177,8 @@ func finish(dir string) error {
 	return OS.SyncDir(dir)
 }
 
-// copyFile copies a file, durably.
-func copyFile(from, to string) error {
+// copyFile copies n bytes of a file from off on, or all if n is 0, durably.
+func copyFile(from, to string, off, n int64) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
@@ -168,7 +188,11 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, in)
+	var image io.Reader = in
+	if n != 0 {
+		image = io.NewSectionReader(in, off, n)
+	}
+	_, err = io.Copy(out, image)
 	if err == nil {
 		err = out.Sync()
 	}

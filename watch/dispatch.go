@@ -101,6 +101,9 @@ func (h *Hub) pass() (more bool) {
 			}
 		}
 	}
+	if next == m.next {
+		at = m.at // revisions without an event may be the last
+	}
 	d.next, d.at = next, at
 	h.handOverLocked()
 	h.dispatched.Store(&at)

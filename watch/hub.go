@@ -106,9 +106,6 @@ func (h *Hub) Bind(s Snapshotter) { h.views.source = s }
 // Publish appends whole revisions to history and rings for the dispatcher. It
 // never waits.
 func (h *Hub) Publish(events []kv.Event, at kv.Position) {
-	if len(events) == 0 {
-		return
-	}
 	h.ring.append(events, at)
 	h.wakeDispatcher()
 }

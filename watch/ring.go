@@ -83,7 +83,9 @@ func newRing(maxBytes int64) *ring {
 
 // append adds whole revisions; at is the position after them.
 func (r *ring) append(events []kv.Event, at kv.Position) {
-	if at.Epoch != r.m.at.Epoch {
+	if at.Epoch != r.m.at.Epoch && len(events) == 0 {
+		r.reset(at)
+	} else if at.Epoch != r.m.at.Epoch {
 		r.reset(kv.Position{Epoch: at.Epoch, Rev: events[0].Entry.Mod - 1})
 	}
 	for i := range events {

@@ -16,6 +16,7 @@ func workingAdmin() web.Admin {
 	return web.Admin{
 		Checkpoint: func(context.Context) error { return nil },
 		Compact:    func(context.Context) error { return nil },
+		Migrate:    func(context.Context) error { return nil },
 		Backup: func(_ context.Context, w io.Writer) (int64, error) {
 			n, err := io.Copy(w, strings.NewReader(strings.Repeat("backup", 50_000)))
 			return n, err
@@ -36,6 +37,25 @@ func TestBackup(t *testing.T) {
 	if got := r.header.Get("Keywatch-Backup-Size"); got != "300000" {
 		t.Errorf("Keywatch-Backup-Size is %q", got)
 	}
+}
+
+// If the parameter were overlooked, a backup would lack what it was to include.
+func TestBackupWithObjects(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) {
+		o.Admin = workingAdmin()
+		o.Admin.WholeBackup = func(_ context.Context, w io.Writer) (int64, error) {
+			n, err := io.WriteString(w, "whole")
+			return int64(n), err
+		}
+	})
+	for query, want := range map[string]string{"?objects=1": "whole", "?objects=0": strings.Repeat("backup", 50_000)} {
+		r := w.want(200, "GET", "/v1/admin/backup"+query, "")
+		if r.body != want || (r.header.Get("Keywatch-Backup-Size") == "") != (want == "whole") {
+			t.Errorf("%s: %d bytes, %v", query, len(r.body), r.header)
+		}
+	}
+	w.refused(400, "bad_parameter", "GET", "/v1/admin/backup?objects=yes", "")
+	w.refused(400, "bad_parameter", "GET", "/v1/admin/backup?object=1", "")
 }
 
 // A backup that fails must not look like a whole one: before the first byte it
@@ -104,6 +124,7 @@ func TestAdminWork(t *testing.T) {
 	}
 	w.refused(405, "method_not_allowed", "GET", "/v1/admin/checkpoint", "")
 	w.refused(404, "no_route", "POST", "/v1/admin/compact", "")
+	w.refused(404, "no_route", "POST", "/v1/admin/migrate", "")
 	w.refused(404, "no_route", "GET", "/v1/admin/backup", "")
 	if ran != 1 {
 		t.Errorf("the checkpoint ran %d times", ran)

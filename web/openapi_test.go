@@ -161,7 +161,9 @@ func TestDescription(t *testing.T) {
 	d.check(true, 200, "GET", "/v1/openapi.yaml", "")
 	d.check(true, 200, "POST", "/v1/admin/checkpoint", "")
 	d.check(true, 200, "POST", "/v1/admin/compact", "")
+	d.check(true, 200, "POST", "/v1/admin/migrate", "")
 	d.check(true, 200, "GET", "/v1/admin/backup", "")
+	d.check(true, 200, "GET", "/v1/admin/backup?objects=1", "")
 	d.complete()
 }
 

@@ -15,6 +15,9 @@ var openAPI []byte
 
 // operate answers the routes for whoever runs the server.
 func (r *request) operate() error {
+	if r.route == routeBackup {
+		return r.backup()
+	}
 	if err := r.params.done(); err != nil {
 		return err
 	}
@@ -38,7 +41,7 @@ func (r *request) operate() error {
 	case routeCompact:
 		return r.work(r.s.opts.Admin.Compact)
 	}
-	return r.backup()
+	return r.work(r.s.opts.Admin.Migrate)
 }
 
 func (r *request) text(status int, body string) {
@@ -125,11 +128,22 @@ func (r *request) work(job func(context.Context) error) error {
 // end, which clients of HTTP/1.1 notice.
 func (r *request) backup() error {
 	admin := &r.s.opts.Admin
+	objects, err := r.params.flag("objects", false)
+	if err == nil {
+		err = r.params.done()
+	}
+	if err != nil {
+		return err
+	}
+	run := admin.Backup
+	if objects && admin.WholeBackup != nil {
+		run = admin.WholeBackup
+	}
 	ctx, cancel := context.WithCancel(r.s.life)
 	out, in := io.Pipe()
 	r.s.background.Go(func() {
 		defer cancel()
-		_, err := admin.Backup(ctx, in)
+		_, err := run(ctx, in)
 		_ = in.CloseWithError(err) // nil is the end of the file
 	})
 	b := &backupReader{pipe: out, buf: bufio.NewReaderSize(out, 64<<10), cancel: cancel}
@@ -137,7 +151,7 @@ func (r *request) backup() error {
 		_ = b.Close()
 		return err
 	}
-	if admin.BackupSize != nil {
+	if admin.BackupSize != nil && !objects {
 		r.header(nameBackupSize, strconv.AppendInt(r.num[:0], admin.BackupSize(), 10))
 	}
 	r.f.Response.Header.SetContentTypeBytes(typeBytes)

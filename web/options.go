@@ -45,8 +45,12 @@ type Admin struct {
 	// Checkpoint and Compact return when the work is done.
 	Checkpoint func(ctx context.Context) error
 	Compact    func(ctx context.Context) error
+	// Migrate moves values to object storage and returns when it is done.
+	Migrate func(ctx context.Context) error
 	// Backup writes a consistent copy of the store to w and returns its size.
 	Backup func(ctx context.Context, w io.Writer) (int64, error)
+	// WholeBackup is Backup with the values that lie in object storage.
+	WholeBackup func(ctx context.Context, w io.Writer) (int64, error)
 	// BackupSize estimates the size of a backup in bytes.
 	BackupSize func() int64
 	// Status returns what /v1/status shows beside its own fields, as a value

@@ -20,6 +20,7 @@ const (
 	routeOpenAPI
 	routeCheckpoint
 	routeCompact
+	routeMigrate
 	routeBackup
 	routeLeases
 	routeLease
@@ -33,7 +34,7 @@ const (
 // routeNames label metrics and logs.
 var routeNames = [routes]string{
 	"none", "key", "keys", "cas", "batch", "watch", "ws", "healthz", "readyz", "status",
-	"metrics", "openapi", "checkpoint", "compact", "backup",
+	"metrics", "openapi", "checkpoint", "compact", "migrate", "backup",
 	"leases", "lease", "lease_keepalive", "lock", "lock_keepalive",
 	"page",
 }
@@ -106,6 +107,7 @@ var allowed = [routes]methods{
 	routeOpenAPI:    methodGet | methodHead | methodOptions,
 	routeCheckpoint: methodPost | methodOptions,
 	routeCompact:    methodPost | methodOptions,
+	routeMigrate:    methodPost | methodOptions,
 	routeBackup:     methodGet | methodOptions,
 	routeLeases:     methodPost | methodOptions,
 	routeLease:      methodGet | methodHead | methodDelete | methodOptions,
@@ -144,6 +146,8 @@ func match(path []byte) (r route, rest []byte) {
 		return routeCheckpoint, nil
 	case "/v1/admin/compact":
 		return routeCompact, nil
+	case "/v1/admin/migrate":
+		return routeMigrate, nil
 	case "/v1/admin/backup":
 		return routeBackup, nil
 	case prefixKey:
@@ -165,6 +169,8 @@ func (s *Server) offers(r route) bool {
 		return s.opts.Admin.Checkpoint != nil
 	case routeCompact:
 		return s.opts.Admin.Compact != nil
+	case routeMigrate:
+		return s.opts.Admin.Migrate != nil
 	case routeBackup:
 		return s.opts.Admin.Backup != nil
 	}

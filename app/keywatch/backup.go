@@ -13,7 +13,8 @@ import (
 
 // backupCmd writes a backup.
 type backupCmd struct {
-	File string `arg:"" help:"File to write; replaced only once the backup is complete."`
+	File           string `arg:"" help:"File to write; replaced only once the backup is complete."`
+	IncludeObjects bool   `help:"Include the values that lie in object storage."`
 }
 
 // Help is printed by keywatch backup --help.
@@ -22,9 +23,13 @@ func (*backupCmd) Help() string {
 The server goes on working meanwhile. The backup shows one moment of it. FILE is
 readable by its owner only, and is either complete and on disk, or untouched.
 
+Values in object storage stay there, and the backup refers to them: to restore it
+takes the same object store. With --include-objects the backup has them all.
+
 Examples:
 
     keywatch backup keywatch-$(date +%F).backup
+    keywatch backup --include-objects whole.backup
 `
 }
 
@@ -54,7 +59,11 @@ func refusedForNow(err error) bool {
 
 // fetch streams the backup once and returns its size.
 func (c *backupCmd) fetch(s *session) (int64, error) {
-	resp, err := s.client.open(s.ctx, newRead("/v1/admin/backup"))
+	r := newRead("/v1/admin/backup")
+	if c.IncludeObjects {
+		r.query.Set("objects", "1")
+	}
+	resp, err := s.client.open(s.ctx, r)
 	if err != nil {
 		return 0, err
 	}

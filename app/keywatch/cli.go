@@ -19,7 +19,7 @@ import (
 type commandLine struct {
 	Server  string        `help:"Address of the server." default:"http://127.0.0.1:7070" placeholder:"URL"`
 	Output  string        `help:"How to print: text for people, json for programs." short:"o" enum:"text,json" default:"text" placeholder:"text|json"`
-	Timeout time.Duration `help:"How long one request may take, retries included; a watch, a backup and a benchmark are not bounded." default:"30s"`
+	Timeout time.Duration `help:"How long one request may take, retries included; a watch, a backup, a migration and a benchmark are not bounded." default:"30s"`
 
 	Serve serveCmd `cmd:"" help:"Run the server."`
 
@@ -40,6 +40,7 @@ type commandLine struct {
 	Status  statusCmd  `cmd:"" help:"Print what the server says of itself." group:"Operations"`
 	Backup  backupCmd  `cmd:"" help:"Write a backup of the running server to a file." group:"Operations"`
 	Restore restoreCmd `cmd:"" help:"Make a new data folder from a backup." group:"Operations"`
+	Migrate migrateCmd `cmd:"" help:"Move values to object storage." group:"Operations"`
 	Compact compactCmd `cmd:"" help:"Give disk space back while the server runs." group:"Operations"`
 	Bench   benchAll   `cmd:"" help:"Measure how fast the server is." group:"Operations"`
 

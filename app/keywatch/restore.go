@@ -10,6 +10,8 @@ import (
 type restoreCmd struct {
 	File string `arg:"" help:"Backup to read." type:"existingfile"`
 	Data string `help:"Data folder to make." required:"" placeholder:"DIR"`
+
+	ObjectStore string `help:"Where the objects of a backup made with --include-objects go; by default into the data folder." placeholder:"URL"`
 }
 
 // Help is printed by keywatch restore --help.
@@ -18,21 +20,24 @@ func (*restoreCmd) Help() string {
 Works on files alone: no server may use the folder. The restored store begins a
 new epoch, so that no position or etag from before means something else now.
 
+Start the server with the same --object-store as this, or without if none is given.
+
 Examples:
 
     keywatch restore keywatch-2026-01-31.backup --data=./keywatch-data
+    keywatch restore whole.backup --data=./keywatch-data --object-store=dir:///srv/objects
 `
 }
 
 // restoreBackup makes the data folder dir from the backup file.
-var restoreBackup = app.Restore
+var restoreBackup = app.RestoreTo
 
 // Run restores.
 func (c *restoreCmd) Run(s *session) error {
 	if c.Data == "" {
 		return usagef("--data is empty")
 	}
-	if err := restoreBackup(s.ctx, c.File, c.Data); err != nil {
+	if err := restoreBackup(s.ctx, c.File, c.Data, app.RestoreOptions{ObjectStore: c.ObjectStore}); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	if s.json() {

@@ -30,10 +30,17 @@ type Generator struct {
 	asked []*kv.Command
 	// drawn counts the names of leases drawn.
 	drawn int
+	// objects holds what lies in segments, segments counts them, moved holds the
+	// references drawn so far.
+	objects  map[kv.Place]string
+	segments uint64
+	moved    []movedValue
 }
 
 // NewGenerator returns a generator for m.
-func NewGenerator(m *Model) *Generator { return &Generator{model: m} }
+func NewGenerator(m *Model) *Generator {
+	return &Generator{model: m, objects: make(map[kv.Place]string)}
+}
 
 // Steps draws an entry of up to four commands.
 func (g *Generator) Steps(t *rapid.T) (steps []Step) {

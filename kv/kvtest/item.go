@@ -30,6 +30,8 @@ type Result struct {
 	Current        *Item
 	CurrentNoValue bool
 	Deleted        int
+	Referred       int
+	ReferredBytes  int64
 	Lease          *kv.LeaseInfo
 	Ops            []OpResult
 	At             kv.Position
@@ -66,6 +68,7 @@ func ResultOf(c *kv.Command, r kv.Result) Result {
 	out := Result{
 		Outcome: r.Outcome, Rev: r.Rev, Failed: r.Failed, CurrentNoValue: r.CurrentNoValue,
 		Deleted: r.Deleted, Lease: r.Lease, At: r.At, Time: r.Time, Replayed: r.Replayed,
+		Referred: r.Referred, ReferredBytes: r.ReferredBytes,
 	}
 	if r.Current != nil {
 		out.Current = ItemOf(failedKey(c, r.Outcome, r.Failed), r.Current)

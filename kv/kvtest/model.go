@@ -19,16 +19,20 @@ type Model struct {
 	Params kv.Params
 
 	// newest holds the newest version of each key, tombstones included; made
-	// says in which order versions were made.
-	newest map[string]Item
-	made   map[string]int
-	count  int
-	idem   []idemRecord
-	leases map[kv.LeaseID]modelLease
+	// says in which order versions were made, ordinal where in its revision each
+	// stands.
+	newest  map[string]Item
+	made    map[string]int
+	ordinal map[string]uint32
+	count   int
+	idem    []idemRecord
+	leases  map[kv.LeaseID]modelLease
 
-	// reset and events collect what the entry at hand does.
+	// reset and events collect what the entry at hand does, the events from first
+	// on what the revision at hand does.
 	reset  bool
 	events []Event
+	first  int
 }
 
 type idemRecord struct {
@@ -41,7 +45,8 @@ type idemRecord struct {
 func NewModel() *Model {
 	return &Model{
 		Params: kv.Params{}.WithDefaults(),
-		newest: make(map[string]Item), made: make(map[string]int), leases: make(map[kv.LeaseID]modelLease),
+		newest: make(map[string]Item), made: make(map[string]int), ordinal: make(map[string]uint32),
+		leases: make(map[kv.LeaseID]modelLease),
 	}
 }
 
@@ -49,6 +54,7 @@ func NewModel() *Model {
 func (m *Model) Clone() *Model {
 	c := *m
 	c.newest, c.made, c.leases = maps.Clone(m.newest), maps.Clone(m.made), maps.Clone(m.leases)
+	c.ordinal = maps.Clone(m.ordinal)
 	c.idem, c.events = slices.Clone(m.idem), nil
 	return &c
 }
@@ -178,12 +184,12 @@ func (m *Model) expire(key string) {
 // revision runs f and returns the revision that its changes took, 0 if there
 // were none.
 func (m *Model) revision(f func()) kv.Rev {
-	before := len(m.events)
+	m.first = len(m.events)
 	f()
-	if len(m.events) == before {
+	if len(m.events) == m.first {
 		return 0
 	}
-	m.handOver(m.events[before:])
+	m.handOver(m.events[m.first:])
 	m.events[len(m.events)-1].Last = true
 	m.Rev++
 	return m.Rev
@@ -218,6 +224,7 @@ func (m *Model) write(it Item) *Item {
 	m.newest[it.Key] = it
 	m.count++
 	m.made[it.Key] = m.count
+	m.ordinal[it.Key] = uint32(len(m.events) - m.first)
 	m.events = append(m.events, Event{Item: it, Time: m.Time})
 	return &it
 }

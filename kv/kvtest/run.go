@@ -35,6 +35,8 @@ func (m *Model) decide(c *kv.Command) (r Result) {
 		return m.runLease(c.Lease)
 	case c.Lock != nil:
 		return m.runLock(c.Lock)
+	case c.Refer != nil:
+		return m.runRefer(c.Refer)
 	}
 	for i, k := range c.Checks {
 		it := m.Get(k.Key)

@@ -1,0 +1,66 @@
+package e2e_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestKillsWhileMovingLoseNothing: kills at any moment of packing, uploading,
+// referring to, rewriting and deleting segments, under load and with values in all
+// tiers, lose no acknowledged write and bring none back.
+func TestKillsWhileMovingLoseNothing(t *testing.T) {
+	t.Parallel()
+	dir, objects := t.TempDir(), t.TempDir()
+	keep := keep(t, dir, "--checkpoint-bytes", "256KiB", "--memory-max", "4MiB", "--history", "1MiB",
+		"--object-store", "dir://"+objects, "--segment-size", "32KiB", "--backup-keep", "1ms")
+	l := startLoad(t, keep)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	l.running.Go(func() { migrate(ctx, t, keep) })
+	for range rounds(6) {
+		lasts(t, 500*time.Millisecond)
+		keep.server().kill()
+		atLeast := l.bounds()
+		keep.restart(t)
+		entries, _ := keep.client(t).list(t, "")
+		holds(t, entries, atLeast, l.bounds())
+	}
+	cancel()
+	l.stop(t)
+	cl := keep.client(t)
+	cl.must(t, call{method: "POST", path: "/v1/admin/migrate"}, 200)
+	entries, _ := cl.list(t, "")
+	holds(t, entries, l.bounds(), l.bounds())
+	var status struct {
+		Detail struct {
+			Objects struct {
+				Segments int `json:"segments"`
+				Missing  int `json:"missing"`
+			} `json:"objects"`
+		} `json:"detail"`
+	}
+	a := cl.must(t, call{method: "GET", path: "/v1/status"}, 200)
+	if err := a.decode(&status); err != nil || status.Detail.Objects.Segments == 0 || status.Detail.Objects.Missing > 0 {
+		t.Errorf("nothing was moved, or something is lost (%v): %s", err, a.body)
+	}
+	if files, err := filepath.Glob(filepath.Join(objects, "*", "*", "*.seg")); err != nil || len(files) == 0 {
+		t.Errorf("segments: %q, %v", files, err)
+	}
+}
+
+// migrate moves values to object storage again and again.
+func migrate(ctx context.Context, t *testing.T, keep *restarter) {
+	cl := keep.client(t)
+	for ctx.Err() == nil {
+		from := keep.server()
+		a, err := cl.do(ctx, call{method: "POST", path: "/v1/admin/migrate"})
+		if err != nil {
+			keep.after(ctx, from)
+		} else if a.status >= 300 && a.status != 503 {
+			t.Errorf("migrate: status %d: %s", a.status, a.body)
+			return
+		}
+	}
+}

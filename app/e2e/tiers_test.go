@@ -1,0 +1,204 @@
+package e2e_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// tiersMemory is the memory of TestStoreLargerThanItsTiers in MiB.
+var tiersMemory = flag.Int("tiers-memory", 4, "MiB of memory for the store that is filled tenfold")
+
+const (
+	// hoardValue is about how long its values are, in bytes.
+	hoardValue = 16 << 10
+	// hoardClients is how many write and read at once.
+	hoardClients = 4
+	// hoardSettle is the longest that the disk may take to come below its limit.
+	hoardSettle = 2 * time.Minute
+)
+
+// A hoard is a store that is larger than its memory and its disk, and what it must
+// hold: for each key the number of its last write, below 0 if it was deleted.
+type hoard struct {
+	*restarter
+	cl     *client
+	writes []int
+}
+
+// hoardKey names the i-th key.
+func hoardKey(i int) string { return fmt.Sprintf("hoard/%06d", i) }
+
+// hoardText is what the n-th write to key i has written: text that does not repeat.
+func hoardText(i, n int) string {
+	r := rand.New(rand.NewPCG(uint64(i), uint64(n)))
+	var b strings.Builder
+	fmt.Fprintf(&b, "key %d write %d ", i, n)
+	for b.Len() < hoardValue {
+		fmt.Fprintf(&b, "%016x", r.Uint64())
+	}
+	return b.String()
+}
+
+// each calls f for every key, from several goroutines.
+func (h *hoard) each(f func(i int)) {
+	var running sync.WaitGroup
+	for c := range hoardClients {
+		running.Go(func() {
+			for i := c; i < len(h.writes); i += hoardClients {
+				f(i)
+			}
+		})
+	}
+	running.Wait()
+}
+
+// write sends c until there is room for it. It reports whether that came.
+func (h *hoard) write(t *testing.T, c call) bool {
+	ctx := within(t, hoardSettle)
+	for {
+		a, err := h.cl.do(ctx, c)
+		if err == nil && a.status < 300 {
+			return true
+		}
+		if err != nil || a.status != 503 || a.problem().Code != "memory_full" {
+			t.Errorf("%s %s: %v %+v", c.method, c.path, err, a)
+			return false
+		}
+	}
+}
+
+// fill writes every key, then changes or deletes some.
+func (h *hoard) fill(t *testing.T) {
+	h.each(func(i int) { h.write(t, putCall(hoardKey(i), hoardText(i, 0))) })
+	h.each(func(i int) {
+		switch {
+		case i%10 == 3 && h.write(t, putCall(hoardKey(i), hoardText(i, 1))):
+			h.writes[i] = 1
+		case i%50 == 7 && h.write(t, call{method: "DELETE", path: "/v1/kv/" + hoardKey(i)}):
+			h.writes[i] = -1
+		}
+	})
+}
+
+// readAll compares every value, and counts where they were.
+func (h *hoard) readAll(t *testing.T) (tiers map[string]int) {
+	var mu sync.Mutex
+	tiers = make(map[string]int)
+	ctx := within(t, 5*time.Minute)
+	h.each(func(i int) {
+		a, err := h.cl.do(ctx, getCall(hoardKey(i)))
+		switch n := h.writes[i]; {
+		case err != nil:
+			t.Errorf("%s: %v", hoardKey(i), err)
+		case n < 0 && a.status != 404:
+			t.Errorf("%s was deleted, and is answered %d", hoardKey(i), a.status)
+		case n >= 0 && (a.status != 200 || a.body != hoardText(i, n)):
+			t.Errorf("%s, write %d: status %d, %.80q", hoardKey(i), n, a.status, a.body)
+		case n >= 0:
+			mu.Lock()
+			tiers[a.header.Get("Keywatch-Tier")]++
+			mu.Unlock()
+		}
+	})
+	return tiers
+}
+
+// hoardStatus is what the server says of its tiers.
+type hoardStatus struct {
+	Detail struct {
+		Memory     struct{ Used, Limit int64 }
+		Checkpoint struct {
+			LiveBytes int64 `json:"live_bytes"`
+		}
+		Objects struct {
+			Segments, Missing int
+			LiveBytes         int64 `json:"live_bytes"`
+			Waiting           string
+		}
+	}
+}
+
+func (h *hoard) status(t *testing.T) (s hoardStatus) {
+	t.Helper()
+	if err := h.cl.must(t, call{method: "GET", path: "/v1/status"}, 200).decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// settle waits until the disk is below its limit.
+func (h *hoard) settle(t *testing.T, most int64) hoardStatus {
+	t.Helper()
+	for end := time.Now().Add(hoardSettle); ; time.Sleep(200 * time.Millisecond) {
+		s := h.status(t)
+		if s.Detail.Checkpoint.LiveBytes <= most {
+			return s
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d bytes on disk after %v, the limit is %d: %+v", s.Detail.Checkpoint.LiveBytes, hoardSettle, most, s.Detail.Objects)
+		}
+	}
+}
+
+// TestStoreLargerThanItsTiers: a store of ten times its memory and twice its disk
+// limit takes every write, keeps both limits, and gives every value back, also
+// after a kill. The task "tiers" runs it larger.
+func TestStoreLargerThanItsTiers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes half a minute")
+	}
+	t.Parallel()
+	memory := int64(*tiersMemory) << 20
+	disk := 5 * memory
+	h := &hoard{writes: make([]int, 10*memory/hoardValue)}
+	h.restarter = keep(t, t.TempDir(), "--memory-max", fmt.Sprint(memory), "--history", fmt.Sprint(memory/4),
+		"--disk-max", fmt.Sprint(disk), "--segment-size", "4MiB", "--checkpoint-bytes", fmt.Sprint(memory/4), "--fsync", "interval")
+	h.cl = h.client(t)
+	began := time.Now()
+	h.fill(t)
+	t.Logf("%d values, %d MiB, written in %v", len(h.writes), 10*memory>>20, time.Since(began).Round(time.Millisecond))
+	s := h.settle(t, disk)
+	t.Logf("%.1f MiB on disk after %v, %.1f MiB in %d segments", float64(s.Detail.Checkpoint.LiveBytes)/(1<<20),
+		time.Since(began).Round(time.Second), float64(s.Detail.Objects.LiveBytes)/(1<<20), s.Detail.Objects.Segments)
+	h.check(t, "filled")
+	h.server().kill()
+	h.restart(t)
+	h.check(t, "restarted after a kill")
+}
+
+// check reads everything back.
+func (h *hoard) check(t *testing.T, when string) {
+	t.Helper()
+	began := time.Now()
+	tiers := h.readAll(t)
+	s := h.status(t)
+	if s.Detail.Memory.Used > s.Detail.Memory.Limit+s.Detail.Memory.Limit/4 {
+		t.Errorf("%s: %d bytes of memory in use, the limit is %d", when, s.Detail.Memory.Used, s.Detail.Memory.Limit)
+	}
+	if tiers["object"] == 0 || tiers["disk"]+tiers["memory"] == 0 || s.Detail.Objects.Missing > 0 || s.Detail.Objects.Waiting != "" {
+		t.Errorf("%s: the test tests nothing, or something is wrong: %v %+v", when, tiers, s.Detail.Objects)
+	}
+	t.Logf("%s: all read back in %v, from %v; %.1f of %.1f MiB of memory counted, %s resident", when,
+		time.Since(began).Round(time.Millisecond), tiers, float64(s.Detail.Memory.Used)/(1<<20),
+		float64(s.Detail.Memory.Limit)/(1<<20), h.resident())
+}
+
+// resident returns what the system says that the process takes, for people.
+func (h *hoard) resident() string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.server().cmd.Process.Pid))
+	if err != nil {
+		return "unknown"
+	}
+	for line := range strings.Lines(string(b)) {
+		if size, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			return strings.TrimSpace(size)
+		}
+	}
+	return "unknown"
+}

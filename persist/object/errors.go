@@ -1,0 +1,25 @@
+package object
+
+import "errors"
+
+var (
+	// ErrExists is returned by Put when the name is in use. What it names was not
+	// touched.
+	ErrExists = errors.New("object exists")
+	// ErrNotFound is returned when an object is not there.
+	ErrNotFound = errors.New("object not found")
+	// ErrUnavailable is returned when the store did not do what was asked and may
+	// do it later: it is down, slow, full, busy or refuses the credentials. A Put
+	// that fails so may have happened.
+	ErrUnavailable = errors.New("object store unavailable")
+	// ErrDamaged is returned when an object is not what was written.
+	ErrDamaged = errors.New("object damaged")
+	// ErrTaken is returned by Upload when another writer's bytes bear the name:
+	// two processes write for the same store. The loser must stop.
+	ErrTaken = errors.New("another process writes segments of this store")
+	// ErrUnfit is returned by Probe when the store cannot be trusted: it does not
+	// refuse a second Put, or gives back other bytes than it got.
+	ErrUnfit = errors.New("object store unfit")
+	// ErrBadURL is returned by Open when the URL does not name a store.
+	ErrBadURL = errors.New("bad object store URL")
+)

@@ -1,0 +1,51 @@
+package object
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"keywatch/kv"
+)
+
+// A Reader reads the values that lie in segments, of whichever store and epoch.
+type Reader struct {
+	Store Store
+	// Timeout bounds one read, attempts and all; 0 is no bound.
+	Timeout time.Duration
+}
+
+var _ kv.ColdReader = Reader{}
+
+// ReadCold implements kv.ColdReader for kv.TierObject. What is lost or damaged is
+// reported as kv.ErrDamaged with the name of the segment; a store that is slow or
+// down as kv.ErrTierUnavailable.
+func (r Reader) ReadCold(ctx context.Context, ref kv.ColdRef) (string, error) {
+	p, ok := ref.ObjectPlace()
+	if !ok {
+		return "", fmt.Errorf("%w: key %.80q names no place in a segment", kv.ErrDamaged, ref.Key)
+	}
+	limited := ctx
+	if r.Timeout > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, r.Timeout)
+		defer cancel()
+	}
+	id := segmentOf(p.Segment)
+	value, err := ReadValue(limited, r.Store, id, int64(p.Offset), ref.Key, ref.At, ref.Size)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrDamaged):
+		return "", fmt.Errorf("%w: value of key %.80q: %w", kv.ErrDamaged, ref.Key, err)
+	default:
+		return "", fmt.Errorf("%w: %w", kv.ErrTierUnavailable, err)
+	}
+	if sum := sha256.Sum256([]byte(value)); [kv.HashSize]byte(sum[:kv.HashSize]) != ref.Hash {
+		return "", fmt.Errorf("%w: value of key %.80q: segment %s holds another value", kv.ErrDamaged, ref.Key, id.Name())
+	}
+	return value, nil
+}
