@@ -2,9 +2,11 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -250,6 +252,9 @@ func (c *connections) poke() {
 	}
 }
 
+// acceptPause is how long to wait for a descriptor where there is none.
+const acceptPause = 20 * time.Millisecond
+
 // spareFiles is how many connections above Options.MaxFiles are accepted, so that
 // they are refused with an answer.
 const spareFiles = 64
@@ -263,10 +268,15 @@ type capped struct {
 	parting atomic.Int64
 }
 
-// Accept returns the next connection within the cap.
+// Accept returns the next connection within the cap. That there is no descriptor
+// for one passes; to the server it would be the end.
 func (l *capped) Accept() (net.Conn, error) {
 	for {
 		nc, err := l.Listener.Accept()
+		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED) {
+			time.Sleep(acceptPause)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -166,6 +168,38 @@ func TestMaxFiles(t *testing.T) {
 	second.Body.Close()
 	w.eventually("a place is free", func() bool { return w.do("GET", "/v1/kv/a", "").status == 404 })
 	w.want(201, "PUT", "/v1/kv/a", "1")
+}
+
+// A shortListener has no descriptors for its first connections.
+type shortListener struct {
+	net.Listener
+	short int
+}
+
+func (l *shortListener) Accept() (net.Conn, error) {
+	if l.short > 0 {
+		l.short--
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+// Without it a moment without descriptors would end the server.
+func TestAcceptOutlivesLackOfFiles(t *testing.T) {
+	w := newWorld(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go w.server.Serve(&shortListener{ln, 3}) // until the world ends
+	resp, err := http.Get("http://" + ln.Addr().String() + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Errorf("got %d, want 200", resp.StatusCode)
+	}
 }
 
 // Each way in which the log can fail has its own meaning for a client: whether
