@@ -195,6 +195,8 @@ export class Keywatch extends EventTarget {
   scan(options?: { prefix?: string; limit?: number; keys?: boolean; signal?: AbortSignal }): AsyncIterable<Entry>
   /** Round trip over the shared connection in ms. */
   ping(): Promise<number>
+  /** Looks at once whether the connection lives, and opens a lost one now instead of after its delay: for a button. */
+  wake(): void
   /** Ends all watches and mirrors. */
   close(): void
 }
