@@ -51,6 +51,7 @@ func (p *tab) clickRow(path string) {
 // retype replaces what stands in a field.
 func (p *tab) retype(selector, text string) {
 	p.t.Helper()
+	p.until(fmt.Sprintf(`document.querySelector(%q)`, selector))
 	p.eval(fmt.Sprintf(`(() => { const f = document.querySelector(%q); f.focus(); f.select() })()`, selector))
 	if text == "" {
 		p.press(kb.Delete)
@@ -186,11 +187,11 @@ func TestCreateEditDelete(t *testing.T) {
 	p.until(`document.querySelectorAll('.changes li .when').length === 1`)
 	p.until(`!document.querySelector('#detail progress').hidden`) // the time to live was kept
 
-	p.click("#remove")
+	p.point(`document.querySelector("#remove:not([disabled])")`)
 	p.until(`document.querySelector('dialog button[value=delete]')`)
 	p.click("dialog button[value='']")
 	p.until(`!document.querySelector('dialog')`)
-	p.click("#remove")
+	p.point(`document.querySelector("#remove:not([disabled])")`)
 	p.until(`document.querySelector('dialog button[value=delete]')`)
 	s.put("made/here", "changed under your hands")
 	p.click("dialog button[value=delete]")

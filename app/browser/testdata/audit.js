@@ -65,6 +65,7 @@
     if (el.matches('button, input, select, textarea, strong, h1, h2') && !el.closest('#figures') && (box.right > innerWidth + 0.5 || box.left < -0.5)) say(el, 'it reaches beyond the page')
     const style = getComputedStyle(el)
     if (el.matches('button, strong, dd, .label, h1, .connection') && el.scrollWidth > el.clientWidth + 1 && style.overflowX === 'visible' && style.display !== 'inline') say(el, `its text is wider than it: ${el.textContent.slice(0, 30)}`)
+    if (el.matches('#lag, #phase, .count, h2 *') && el.scrollWidth > el.clientWidth + 1) say(el, `its text is cut off: ${el.textContent.slice(0, 40)}`)
     if (scrolls(el) && el.scrollWidth > el.clientWidth + 1 && !el.matches('#figures, pre, textarea, input')) say(el, `it must be scrolled sideways: ${el.scrollWidth} in ${el.clientWidth}`)
   }
   if (document.documentElement.scrollWidth > innerWidth) say(document.body, `${document.documentElement.scrollWidth - innerWidth} pixels too wide`)

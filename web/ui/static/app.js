@@ -45,7 +45,7 @@ function counts() {
 const nothing = {
   filter: () => [h('strong', {}, 'No key contains that'), h('button', { onclick: () => { $('filter').value = ''; filter() } }, 'Clear the filter')],
   prefix: () => [h('strong', {}, 'No key begins so'), h('button', { onclick: () => { $('prefix').value = ''; start() } }, 'Watch all keys')],
-  store: () => [h('strong', {}, 'No keys yet'), h('span', {}, 'Make one here with n, or from a shell. It appears as it is written.'),
+  store: () => [h('strong', {}, 'No keys yet'), h('span', {}, 'Make one here, or from a shell. It appears as it is written.'),
     h('code', {}, `curl -X PUT --data-binary 21.5 ${location.origin}/v1/kv/sensors/1`), h('button', { onclick: create }, 'New key')],
 }
 
@@ -117,7 +117,7 @@ function connection() {
     say(pausedAt ? 'Paused' : 'Live', pausedAt ? ` for ${span(Date.now() - pausedAt)}` : lag,
       `By ${transports[transport] ?? transport}${shared[role] ?? ''}. The time is one round trip.`)
   } else if (phase === 'waiting') {
-    say('Offline', ` · again in ${Math.max(0, Math.ceil((until - Date.now()) / 1000))} s`, error?.message ?? '')
+    say('Offline', ` · ${narrow.matches ? '' : 'again in '}${Math.max(0, Math.ceil((until - Date.now()) / 1000))} s`, error?.message ?? '')
   } else say(phase === 'closed' ? `Closed: ${error?.code ?? ''}` : 'Connecting …', '', '')
   lost(phase)
 }
@@ -163,6 +163,7 @@ async function go(key) {
 /** address names the key that is shown. Going back closes the panel, as on a phone one would expect. */
 function address() {
   const hash = detail.key === null ? '' : '#' + encodeURIComponent(detail.key)
+  document.title = detail.key === null ? 'keywatch' : `${detail.key} · keywatch`
   if (location.hash === hash) return
   if (location.hash) history.replaceState(null, '', location.pathname + hash)
   else history.pushState(null, '', location.pathname + hash)
@@ -221,7 +222,7 @@ async function submit(e, form) {
 
 const help = () => choose('Keyboard', h('dl', { class: 'keys' }, [
   ['↑ ↓', 'move'], ['→ ←', 'open and close a prefix'], ['Enter', 'open a key'], ['Esc', 'close it'], ['/', 'filter'], ['n', 'new key'],
-  ['e', 'edit'], ['Ctrl Enter', 'save'], ['p', 'pause and resume'], ['s', 'server figures'], ['t', 'theme'],
+  ['e', 'edit'], ['Ctrl Enter', 'save'], ['p', 'pause and resume'], ['s', 'server figures'], ['t', 'colours'],
 ].map(([key, what]) => h('div', {}, h('dt', {}, h('kbd', {}, key)), h('dd', {}, what)))), [['', 'Close', '']])
 
 // ---------------------------------------------------------------- switches

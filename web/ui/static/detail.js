@@ -15,7 +15,7 @@ const field = (name, el, more = {}) => h('div', more, h('dt', {}, name), el)
 export class Detail {
   key = null
   #kw; #box; #store; #closed; #watch = null; #entry = null; #first = 0; #lifetime = 0; #changes = null; #trend; #editor = null
-  #looked = 0; #looking = 0; #parts = null; #stale = false
+  #looked = 0; #looking = 0; #parts = null; #stale = false; #gone = 0
 
   /** store knows the past of a key; closed is called when the panel was closed by its button. */
   constructor(kw, box, store, closed) {
@@ -34,7 +34,7 @@ export class Detail {
     this.key = key
     this.#entry = null
     this.#changes = new Changes(this.#store.recent.of(key, 50))
-    this.#lifetime = 0
+    this.#lifetime = this.#gone = 0
     this.#trend = new Samples(TREND)
     this.#build()
     this.#box.hidden = false
@@ -78,14 +78,14 @@ export class Detail {
     }
     p.chart = h('div', { class: 'chart', hidden: true, title: 'The last numbers: highest and lowest' }, p.trend, p.high, p.low)
     p.edit = h('button', { id: 'edit', title: 'Edit (e)', onclick: () => this.edit() }, 'Edit')
-    p.remove = h('button', { id: 'remove', class: 'danger', onclick: () => this.remove() }, 'Delete')
+    p.remove = h('button', { id: 'remove', class: 'danger', disabled: true, onclick: () => this.remove() }, 'Delete')
     p.copy = copyButton('Copy value', () => text(this.#entry?.value ?? '', Infinity))
     p.actions = h('div', { class: 'actions' }, p.edit, p.remove, h('span', { class: 'far' }, p.copy))
     p.life = field('Time to live', h('dd', {}, p.ttl, p.bar))
     p.body.append(p.value, p.chart)
     const cut = this.key.lastIndexOf('/') + 1
     this.#box.replaceChildren(
-      h('div', { class: 'title' }, h('h2', {}, h('span', { class: 'folder' }, this.key.slice(0, cut)), this.key.slice(cut)),
+      h('div', { class: 'title' }, h('h2', {}, h('span', { class: 'folder' }, this.key.slice(0, cut)), h('span', { class: 'last' }, this.key.slice(cut))),
         copyButton('Copy key', () => this.key),
         h('button', { id: 'close', class: 'square plain', 'aria-label': 'Close', title: 'Close (Esc)', onclick: async () => { if (await this.leave()) this.#closed() } }, icon('close'))),
       p.state, p.body, p.actions,
@@ -109,6 +109,7 @@ export class Detail {
     const wasThere = this.#entry
     this.#entry = e.type === 'put' ? { ...e, lease: wasThere?.lease, tier: wasThere?.tier } : null
     this.#lifetime = e.expires ? Math.max(e.ttl_ms, e.version === wasThere?.version ? this.#lifetime : 0) : 0
+    if (e.type === 'delete') this.#gone = e.rev
     if (!this.#first) this.#changes.add(change(e))
     const n = e.type === 'put' && typeof e.value === 'string' && e.value.trim() !== '' ? Number(e.value) : NaN
     if (Number.isFinite(n)) this.#trend.push(n)
@@ -126,8 +127,10 @@ export class Detail {
     const key = this.key
     if (!key) return
     const found = await this.#kw.get(key).catch(() => undefined)
-    if (key !== this.key || !found || this.#entry && this.#entry.rev !== found.rev) return
-    this.#entry = { ...found }
+    // What was asked before it was deleted is not to bring it back.
+    if (key !== this.key || !found || !this.#entry && found.rev <= this.#gone) return
+    if (!this.#entry || this.#entry.rev === found.rev) this.#entry = { ...found }
+    else Object.assign(this.#entry, { lease: found.lease, tier: found.tier }) // it changes faster than it can be asked for
     this.#stale = true
   }
 

@@ -28,7 +28,7 @@ const each = n => `${count(n)}/s`
 const tiles = [
   ['Writes', rate('keywatch_log_commands_total'), each, (now, status, before, seconds) => {
     const changes = rate('keywatch_watch_published_total')(now, before, seconds)
-    return changes === undefined ? '' : `${each(changes)} changes`
+    return changes === undefined ? '' : `${count(changes)} changes/s`
   }],
   ['Requests', rate('keywatch_http_requests_total'), each, now => plural(now.get('keywatch_http_connections') ?? 0, 'connection')],
   ['Events sent', rate('keywatch_watch_delivered_total'), each, now => `slowest ${count(now.get('keywatch_watch_lag_events_max') ?? 0)} behind`],
