@@ -2,6 +2,7 @@
 
 /** An error with the code that the server gave it. Codes of its own: `network`, `closed`, `usage`, `bad_key`, `denied`. */
 export class KeywatchError extends Error {
+  constructor(code: string, detail?: string, more?: object)
   code: string
   /** HTTP status; 0 where there was none. */
   status: number
