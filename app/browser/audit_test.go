@@ -65,7 +65,7 @@ const focusScript = `(() => {
 	const el = document.activeElement, style = getComputedStyle(el)
 	const ring = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 && el.matches(':focus-visible')
 	const box = el.getBoundingClientRect()
-	return { name: el.id || el.getAttribute('aria-label') || el.textContent.slice(0, 20) || el.tagName, ring,
+	return { name: el === document.body ? 'BODY' : el.id || el.getAttribute('aria-label') || el.textContent.slice(0, 20) || el.tagName, ring,
 		inside: box.width > 0 && box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight }
 })()`
 

@@ -30,12 +30,6 @@ func (p *tab) click(selector string) {
 	p.run(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// press presses keys, in whatever has the focus.
-func (p *tab) press(keys string) {
-	p.t.Helper()
-	p.run(chromedp.KeyEvent(keys))
-}
-
 // row is an expression for the row of a path, or undefined while it is not
 // there.
 func row(path string) string {
