@@ -114,7 +114,7 @@ function connection() {
   $('connection').className = `connection ${phase === 'open' && pausedAt ? 'paused' : phase}`
   if (phase === 'open') {
     const lag = roundTrip ? ` · ${roundTrip < 10 ? roundTrip.toFixed(1) : Math.round(roundTrip)} ms` : ''
-    say(pausedAt ? 'Paused' : 'Live', pausedAt ? ` for ${span(Date.now() - pausedAt)}` : lag,
+    say(pausedAt ? 'Paused' : 'Live', pausedAt ? ` · ${span(Date.now() - pausedAt)}` : lag,
       `By ${transports[transport] ?? transport}${shared[role] ?? ''}. The time is one round trip.`)
   } else if (phase === 'waiting') {
     say('Offline', ` · ${narrow.matches ? '' : 'again in '}${Math.max(0, Math.ceil((until - Date.now()) / 1000))} s`, error?.message ?? '')

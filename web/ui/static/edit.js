@@ -35,7 +35,8 @@ export class Editor {
   }
 
   #show(middle, others) {
-    this.#box.replaceChildren(...middle, h('div', { class: 'options' }, this.#ttl, this.#life), this.#state, h('div', { class: 'actions' }, this.#save, others))
+    // What is said comes below the buttons, which must not move under a hand.
+    this.#box.replaceChildren(...middle, h('div', { class: 'options' }, this.#ttl, this.#life), h('div', { class: 'actions' }, this.#save, others), this.#state)
   }
 
   #keys(e) {
