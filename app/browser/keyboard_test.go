@@ -105,14 +105,18 @@ func TestCursorStaysOnScreen(t *testing.T) {
 	p := open(t, s)
 	p.until(row("k/"))
 	p.eval(`document.querySelector('#grid').focus()`)
+	inSight := func() {
+		t.Helper()
+		p.until(`(() => {
+			const grid = document.querySelector('#grid'), heads = grid.querySelector('.heads').getBoundingClientRect().bottom, all = grid.getBoundingClientRect()
+			const one = document.querySelector('.row.selected:not([hidden])').getBoundingClientRect()
+			return one.top >= heads - 1 && one.bottom <= all.bottom + 1
+		})()`)
+	}
 	at := func(path string) {
 		t.Helper()
 		p.until(fmt.Sprintf(`document.getElementById(document.querySelector('#grid').getAttribute('aria-activedescendant'))?.querySelector('.name').title === %q`, path))
-		p.until(`(() => {
-			const grid = document.querySelector('#grid'), heads = grid.querySelector('.heads').getBoundingClientRect().bottom, all = grid.getBoundingClientRect()
-			const one = document.querySelector('.row.selected').getBoundingClientRect()
-			return one.top >= heads - 1 && one.bottom <= all.bottom + 1
-		})()`)
+		inSight()
 	}
 	if !value[bool](p, row("k/000")+" !== undefined") { // one prefix at the top is open from the start
 		t.Error("the only prefix is closed")
@@ -124,6 +128,7 @@ func TestCursorStaysOnScreen(t *testing.T) {
 	at("k/")
 	p.press(kb.PageDown + kb.PageDown + kb.PageDown)
 	p.until(`document.querySelector('#grid').scrollTop > 0`)
+	inSight()
 	p.press(kb.ArrowLeft) // to the prefix above
 	at("k/")
 	p.press(kb.ArrowLeft)
