@@ -134,31 +134,3 @@ func TestCursorStaysOnScreen(t *testing.T) {
 	p.press(kb.ArrowLeft)
 	p.until("!" + row("k/000"))
 }
-
-// If what changes pushed aside what does not, nobody could read or hit it.
-func TestNothingMovesWhileValuesChange(t *testing.T) {
-	s := newServer(t)
-	s.furnish()
-	p := open(t, s)
-	p.pointRow("sensors/boiler/")
-	p.until(row("sensors/boiler/temperature"))
-	p.until(`[...document.querySelectorAll('.tile strong')].every(e => e.textContent !== '–')`)
-	p.eval(`new Promise(resolve => setTimeout(resolve, 600))`) // a shift soon after a click does not count
-	p.eval(`void (() => {
-		window.moved = []
-		new PerformanceObserver(list => { for (const e of list.getEntries()) moved.push({ by: e.value, what: e.sources.map(s => s.node?.parentElement?.className + ' ' + s.node?.className + ' ' + s.node?.data).join(', ') }) }).observe({ type: 'layout-shift' })
-	})()`)
-	for i, v := range []string{"1", "-273.15", "100000", "", "a text that is much too long for its column and has to be cut somewhere, sooner or later, by dots", "7"} {
-		s.put("sensors/boiler/temperature", v)
-		s.put("sensors/roof/wind", fmt.Sprint(i*i*i))
-		p.until(cell("sensors/boiler/temperature", "value") + fmt.Sprintf(" === %q", v))
-		s.put(fmt.Sprintf("zz-%d", i), "x") // below: what is above stays
-	}
-	p.eval(`new Promise(resolve => setTimeout(resolve, 2500))`) // figures are asked for once more
-	for _, m := range value[[]struct {
-		By   float64
-		What string
-	}](p, `moved.filter(m => m.by > 0.0005)`) {
-		t.Errorf("a shift of %v: %s", m.By, m.What)
-	}
-}
