@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"keywatch/examples/workers":   {"keywatch/client"},
 	"keywatch/app/browser":        {},
 	"keywatch/app/e2e":            {},
+	"keywatch/app/readme":         {},
 
 	"keywatch/app/keywatch/fanout": {},
 	"keywatch/app/proxies":         {},
