@@ -136,6 +136,14 @@ func restored(t *testing.T, c app.Config, segments, value string) {
 	if err := e.Migrate(t.Context()); err != nil { // copies the segments of the old epoch
 		t.Fatal(err)
 	}
+	check("copied") // from memory, where the first reads have put them
+	if s := e.Status(); s.Tiers.Object.Reads != 500 || s.Tiers.Promotions != 500 {
+		t.Errorf("%+v", s.Tiers)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e = openEngine(t, c)
 	for id := range e.Store().State().Segments() {
 		if id.Epoch != e.Store().State().Position().Epoch {
 			t.Errorf("segment %v of an earlier epoch was not copied", id)
