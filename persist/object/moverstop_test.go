@@ -88,7 +88,8 @@ func TestMoverKeepsDeadSegments(t *testing.T) {
 	if s, err := other.Tidy(t.Context()); err != nil || s != (object.Sweep{}) {
 		t.Fatalf("another store's sweep: %+v, %v", s, err)
 	}
-	if s, err := w.mover.Tidy(t.Context()); err != nil || s.Deleted != 1 || s.Segments != 0 {
+	last := object.NewMover(object.MoverOptions{Store: w.store, ID: 7, State: w.state, Log: w, Grace: 1})
+	if s, err := last.Tidy(t.Context()); err != nil || s.Deleted != 1 || s.Segments != 0 {
 		t.Fatalf("afterwards: %+v, %v", s, err)
 	}
 }

@@ -61,7 +61,7 @@ func (m *Mover) swept(s Sweep, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.stats.Deleted += uint64(s.Deleted)
-	if err == nil {
+	if err == nil || errors.Is(err, kv.ErrDamaged) {
 		m.mu.stats.Sweep, m.mu.stats.Swept = s, time.Now()
 	}
 	m.failLocked(err)
@@ -69,6 +69,9 @@ func (m *Mover) swept(s Sweep, err error) {
 
 // problem says in a few words what is wrong.
 func problem(err error) string {
+	if errors.Is(err, kv.ErrDamaged) {
+		return err.Error() // it names the segment
+	}
 	for _, known := range []error{ErrTaken, ErrUnfit, ErrUnavailable, ErrDamaged} {
 		if errors.Is(err, known) {
 			return known.Error()
