@@ -74,7 +74,7 @@ func (e *Engine) startObjects() error {
 		return err
 	}
 	e.objects.mover = object.NewMover(object.MoverOptions{
-		Store: e.objects.store, ID: id, State: e.state, Log: e.node,
+		Store: e.objects.store, ID: id, Sole: e.config.ObjectStore == "", State: e.state, Log: e.node,
 		SegmentSize: int(e.config.SegmentSize), Keep: e.config.BackupKeep, Grace: e.config.objectGrace,
 	})
 	e.objects.aged, e.objects.tidied = time.Now(), time.Now()

@@ -88,6 +88,9 @@ func (r Resident) Tier() Tier {
 	return r.entry.tier
 }
 
+// InMemory reports whether the value is in memory, wherever else it lies.
+func (r Resident) InMemory() bool { return !r.entry.cold }
+
 // Idle reports whether nobody has read or written the key since Age was called.
 func (r Resident) Idle() bool { return r.slot.access.Load()&accessIdle != 0 }
 

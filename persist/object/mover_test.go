@@ -309,11 +309,3 @@ func TestMoverAgainstModel(t *testing.T) {
 		t.Errorf("%+v: the test proves little", sum)
 	}
 }
-
-// The same with an S3 server, because its errors differ from a folder's.
-func TestMoverOverS3(t *testing.T) {
-	for seed := range uint64(3) {
-		t.Logf("seed %d", seed)
-		newWorld(t, 100+seed, open(t, fake(t, plain), quick), objecttest.Down, objecttest.Lost, objecttest.Flip).run(200)
-	}
-}

@@ -69,7 +69,8 @@ func NewWriter() (w Writer) {
 // It fails with ErrUnfit, ErrUnavailable or ctx's error.
 func Probe(ctx context.Context, s Store, prefix string) error {
 	name, first := strings.TrimSuffix(prefix, "/")+probeName+rand.Text(), []byte("keywatch asks: is a name written once?\r\n\x00\xff")
-	if err := s.Put(ctx, name, first); err != nil {
+	// The name is random: if it exists, the answer to a first attempt was lost.
+	if err := s.Put(ctx, name, first); err != nil && !errors.Is(err, ErrExists) {
 		return fmt.Errorf("probe: %w", err)
 	}
 	err := probe(ctx, s, name, first)
