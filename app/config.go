@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/persist/object"
 	"keywatch/ratelimit"
 )
 
@@ -67,6 +68,7 @@ type Config struct {
 	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s"`
 
 	objectPoll, objectTidy, objectGrace time.Duration
+	objectStep                          func(object.Step) error
 
 	// Logger receives changes of state; nil for nobody.
 	Logger *slog.Logger `kong:"-"`

@@ -76,6 +76,7 @@ func (e *Engine) startObjects() error {
 	e.objects.mover = object.NewMover(object.MoverOptions{
 		Store: e.objects.store, ID: id, Sole: e.config.ObjectStore == "", State: e.state, Log: e.node,
 		SegmentSize: int(e.config.SegmentSize), Keep: e.config.BackupKeep, Grace: e.config.objectGrace,
+		Step: e.config.objectStep,
 	})
 	e.objects.aged, e.objects.tidied = time.Now(), time.Now()
 	return nil
