@@ -33,6 +33,8 @@ type objectTier struct {
 	reader object.Reader
 	store  object.Store
 	mover  *object.Mover // set before the loop runs
+	// wake carries a token when there is more on disk than --disk-max.
+	wake chan struct{}
 
 	// The rest belongs to the loop.
 	aged, tidied time.Time
@@ -60,7 +62,10 @@ func (e *Engine) openObjects() error {
 	if err != nil {
 		return err
 	}
-	e.objects = &objectTier{engine: e, url: url, store: store, reader: object.Reader{Store: store, Timeout: objectRead}}
+	e.objects = &objectTier{
+		engine: e, url: url, store: store, wake: make(chan struct{}, 1),
+		reader: object.Reader{Store: store, Timeout: objectRead},
+	}
 	return nil
 }
 
@@ -136,6 +141,7 @@ func (e *Engine) objectLoop() {
 	for {
 		select {
 		case <-poll.C:
+		case <-t.wake:
 		case <-e.stop:
 			return
 		}
@@ -180,14 +186,31 @@ func idle(r kv.Resident) bool {
 	return false
 }
 
+// excess returns by how many bytes the checkpoint's records exceed --disk-max.
+func (t *objectTier) excess() int64 {
+	return t.engine.disk.Stats().LiveBytes - int64(t.engine.config.DiskMax)
+}
+
+// poke has the loop look if there is too much on disk.
+func (t *objectTier) poke() {
+	if t == nil || t.engine.config.DiskMax == 0 || t.excess() <= 0 {
+		return
+	}
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
 // relieve moves values while the checkpoint's records take more than --disk-max:
 // first what has left memory, then the rest. A checkpoint gives the space free.
 func (t *objectTier) relieve(ctx context.Context) error {
-	most := int64(t.engine.config.DiskMax)
-	excess := t.engine.disk.Stats().LiveBytes - most + most/10
-	if excess <= most/10 {
+	excess := t.excess()
+	if excess <= 0 {
 		return nil
 	}
+	excess += int64(t.engine.config.DiskMax) / 10
+	all := excess
 	for _, tier := range []kv.Tier{kv.TierDisk, kv.TierMemory} {
 		moved, err := t.mover.Move(ctx, excess, func(r kv.Resident) bool { return r.Tier() == tier })
 		if err != nil {
@@ -196,6 +219,9 @@ func (t *objectTier) relieve(ctx context.Context) error {
 		if excess -= moved.Bytes; excess <= 0 {
 			break
 		}
+	}
+	if excess == all {
+		return nil // there is nothing that can be moved
 	}
 	return t.engine.checkpoint()
 }
