@@ -68,7 +68,10 @@ type Config struct {
 	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s"`
 
 	objectPoll, objectTidy, objectGrace time.Duration
-	objectStep                          func(object.Step) error
+	// objectRead bounds the reading of one value from object storage, attempts and
+	// all.
+	objectRead time.Duration
+	objectStep func(object.Step) error
 
 	// Logger receives changes of state; nil for nobody.
 	Logger *slog.Logger `kong:"-"`
@@ -106,6 +109,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.objectTidy == 0 {
 		c.objectTidy = 15 * time.Minute
+	}
+	if c.objectRead == 0 {
+		c.objectRead = 8 * time.Second // a request gives up after ten
 	}
 	if c.Grace == 0 {
 		c.Grace = 10 * time.Second

@@ -19,3 +19,9 @@ func (c Config) ObjectStep(step func(object.Step) error) Config {
 	c.objectStep = step
 	return c
 }
+
+// ObjectRead bounds the reading of one value from object storage.
+func (c Config) ObjectRead(d time.Duration) Config {
+	c.objectRead = d
+	return c
+}

@@ -16,9 +16,6 @@ import (
 )
 
 const (
-	// objectRead bounds the reading of one value from object storage, attempts and
-	// all.
-	objectRead = 15 * time.Second
 	// objectFolder is where segments lie by default, in the data folder.
 	objectFolder = "objects"
 	// storeIDFile names the store in the data folder: segments bear its id.
@@ -58,13 +55,13 @@ func (e *Engine) openObjects() error {
 		}
 		url = "dir://" + folder
 	}
-	store, err := object.Open(url, object.Options{Timeout: objectRead / 3})
+	store, err := object.Open(url, object.Options{Timeout: c.objectRead / 2})
 	if err != nil {
-		return err
+		return fmt.Errorf("object-store: %w", err)
 	}
 	e.objects = &objectTier{
 		engine: e, url: url, store: store, wake: make(chan struct{}, 1),
-		reader: object.Reader{Store: store, Timeout: objectRead},
+		reader: object.Reader{Store: store, Timeout: c.objectRead},
 	}
 	return nil
 }
@@ -259,27 +256,34 @@ type ObjectStatus struct {
 	Segments    int   `json:"segments"`
 	LiveBytes   int64 `json:"live_bytes"`
 	StoredBytes int64 `json:"stored_bytes"`
+	// LiveShare is the part of StoredBytes that LiveBytes are.
+	LiveShare float64 `json:"live_share"`
 	// Dead counts the segments that wait to be deleted, Missing those that are lost.
 	Dead    int `json:"dead"`
 	Missing int `json:"missing"`
 	// The rest counts since the start.
+	Moves      uint64 `json:"moves"`
 	Moved      uint64 `json:"moved"`
 	MovedBytes uint64 `json:"moved_bytes"`
 	Uploads    uint64 `json:"uploads"`
 	Deleted    uint64 `json:"deleted"`
 	Errors     uint64 `json:"errors"`
-	// Waiting says why the last attempt failed; empty if nothing waits.
-	Waiting string `json:"waiting,omitempty"`
+	// Waiting says why the last attempt failed; empty if nothing waits. Of the values
+	// that were due then WaitingValues stayed where they were, WaitingBytes in all.
+	Waiting       string `json:"waiting,omitempty"`
+	WaitingValues int64  `json:"waiting_values"`
+	WaitingBytes  int64  `json:"waiting_bytes"`
 }
 
 func (t *objectTier) status() *ObjectStatus {
 	s, live := t.mover.Stats(), t.engine.state.Segments()
 	o := &ObjectStatus{
 		Store: t.url, Segments: len(live), StoredBytes: s.Sweep.Bytes, Dead: s.Sweep.Waiting, Missing: s.Sweep.Missing,
-		Moved: s.Values, MovedBytes: s.Bytes, Uploads: s.Uploads, Deleted: s.Deleted, Errors: s.Errors, Waiting: s.Problem,
+		Moves: s.Moves, WaitingValues: s.Waiting.Values, WaitingBytes: s.Waiting.Bytes, Moved: s.Values, MovedBytes: s.Bytes, Uploads: s.Uploads, Deleted: s.Deleted, Errors: s.Errors, Waiting: s.Problem,
 	}
 	for _, l := range live {
 		o.LiveBytes += l.Bytes
 	}
+	o.LiveShare = min(1, float64(o.LiveBytes)/float64(max(1, o.StoredBytes)))
 	return o
 }

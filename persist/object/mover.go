@@ -115,35 +115,43 @@ func (m *Mover) Move(ctx context.Context, limit int64, want func(kv.Resident) bo
 		return kv.Live{}, err
 	}
 	defer end()
-	moved, err := m.move(ctx, limit, want)
-	m.note(moved, err)
-	return moved, err
+	return m.move(ctx, limit, want)
 }
 
+// move is Move for who has the token. Where it fails it goes on to count what would
+// have been moved.
 func (m *Mover) move(ctx context.Context, limit int64, want func(kv.Resident) bool) (moved kv.Live, err error) {
 	p := &pack{mover: m}
-	packed := int64(0)
+	var picked kv.Live
+	defer func() { m.note(p.moved, picked, err) }()
 	for r := range m.opts.State.Residents() {
-		if limit > 0 && packed >= limit {
+		if limit > 0 && picked.Bytes >= limit || ctx.Err() != nil {
 			break
 		}
 		if !want(r) || p.hopeless(r) {
 			continue
 		}
-		if err = ctx.Err(); err == nil {
+		if err == nil {
 			err = p.add(ctx, r)
 		}
 		if errors.Is(err, kv.ErrDamaged) { // what is lost must not hold up the rest
 			p.lose(r, err)
+			err = nil
 			continue
 		}
-		if err != nil {
-			return p.moved, err
-		}
-		packed += int64(r.Size())
+		picked.Values++
+		picked.Bytes += int64(r.Size())
 	}
-	err = errors.Join(p.ship(ctx), p.lost)
-	return p.moved, err
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = p.ship(ctx)
+	}
+	if err == nil {
+		picked = p.moved // what is lost or has changed does not wait
+	}
+	return p.moved, errors.Join(err, p.lost)
 }
 
 // ready sees to it that the store may be written to by this process and that next is

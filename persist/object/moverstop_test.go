@@ -122,6 +122,9 @@ func TestReaderNamesWhatIsLost(t *testing.T) {
 	if !errors.Is(err, kv.ErrTierUnavailable) {
 		t.Errorf("a store that hangs: %v", err)
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it looks as if the caller had given up: %v", err)
+	}
 	fault = objecttest.None
 	w.checkAll()
 }

@@ -19,6 +19,8 @@ type Stats struct {
 	Sweep   Sweep
 	Swept   time.Time
 	Deleted uint64
+	// Waiting is what the last Move or rewriting that failed has left where it was.
+	Waiting kv.Live
 	// Problem says why the last Move or Tidy failed; "" if it did not.
 	Problem string
 }
@@ -30,10 +32,15 @@ func (m *Mover) Stats() Stats {
 	return m.mu.stats
 }
 
-func (m *Mover) note(moved kv.Live, err error) {
+// note counts what was moved of what was picked.
+func (m *Mover) note(moved, picked kv.Live, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := &m.mu.stats
+	s.Waiting = kv.Live{}
+	if err != nil {
+		s.Waiting = kv.Live{Values: picked.Values - moved.Values, Bytes: picked.Bytes - moved.Bytes}
+	}
 	if moved.Values > 0 {
 		s.Moves++
 		s.Values += uint64(moved.Values)

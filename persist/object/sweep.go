@@ -72,11 +72,10 @@ func (m *Mover) rewrite(ctx context.Context, all map[ID]Info, s *Sweep) error {
 	if len(due)+len(missing) == 0 {
 		return nil
 	}
-	moved, err := m.move(ctx, 0, func(r kv.Resident) bool {
+	_, err := m.move(ctx, 0, func(r kv.Resident) bool {
 		id, ok := r.Segment()
 		return ok && (due[id] || missing[id] && r.InMemory())
 	})
-	m.note(moved, err)
 	if err != nil {
 		return fmt.Errorf("rewrite segments: %w", err)
 	}
