@@ -35,6 +35,8 @@ type objectTier struct {
 
 	// The rest belongs to the loop.
 	aged, tidied time.Time
+	// said is the last failure that was logged; empty if all went well since.
+	said string
 }
 
 // openObjects opens the object store if there is one. Nothing is sent yet.
@@ -142,10 +144,26 @@ func (e *Engine) objectLoop() {
 		case <-e.stop:
 			return
 		}
-		if err := t.turn(ctx); err != nil && ctx.Err() == nil {
-			e.config.Logger.Error("object storage: it will be tried again", "err", err)
+		if err := t.turn(ctx); ctx.Err() == nil {
+			t.say(err)
 		}
 	}
+}
+
+// say logs how the last turn went if that is news: a store can be away for days.
+func (t *objectTier) say(err error) {
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	switch {
+	case now == t.said:
+	case err != nil:
+		t.engine.config.Logger.Error("object storage: it will be tried again", "err", err)
+	default:
+		t.engine.config.Logger.Info("object storage works again")
+	}
+	t.said = now
 }
 
 // turn does what is due.

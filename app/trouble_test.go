@@ -234,6 +234,8 @@ func TestObjectStoreInTrouble(t *testing.T) {
 		}
 		p.hot(20)
 		p.want(412, `"code":"compare_failed"`, "POST", "/v1/cas/cold/20", `{"expected":"x","new":"y"}`)
+		p.want(200, `"version":2`, "POST", fmt.Sprintf("/v1/cas/cold/%02d", 10+i), fmt.Sprintf(`{"expected":%q,"new":"y"}`, bulky("cold", uint64(10+i))))
+		p.want(204, "", "DELETE", cold(22+i), "")
 		p.want(503, `"code":"tier_unavailable"`, "POST", "/v1/admin/migrate", "")
 		if o := p.objects(); o.Waiting == "" || o.Errors < uint64(i+1) || o.WaitingValues != 10 || o.WaitingBytes < 20000 {
 			t.Errorf("%s: the status says %+v", c.name, o)
