@@ -57,11 +57,11 @@ func (s *Server) serveStream(c *fiber.Ctx, req watch.Request, form streamForm) e
 
 // writeBye answers an EventSource, which would give up on an error for good,
 // with a stream that ends at once and says when to come back.
-func writeBye(c *fiber.Ctx, code Code, retry time.Duration) error {
+func writeBye(c *fiber.Ctx, code Code, retry time.Duration, form watch.Form) error {
 	c.Set(fiber.HeaderContentType, streamForm{}.contentType())
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	bye := watch.Message{Kind: watch.Bye, Code: string(code), Retry: retry}
-	return c.Status(fiber.StatusOK).Send(watch.SSE.Append(nil, &bye))
+	return c.Status(fiber.StatusOK).Send(form.Append(nil, &bye))
 }
 
 func (r *streamRegistry) serve(c *fiber.Ctx, req watch.Request, form streamForm) error {

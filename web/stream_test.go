@@ -28,13 +28,19 @@ type tail struct {
 // ask sends a request head on conn and reads the head of the answer.
 func ask(t testing.TB, conn net.Conn, head ...string) *tail {
 	t.Helper()
-	// In one piece, from another goroutine: a pipe has no buffer.
-	go io.WriteString(conn, strings.Join(head, "\r\n")+"\r\n\r\n")
-	s := &tail{t: t, conn: conn, r: bufio.NewReader(conn)}
 	method, _, _ := strings.Cut(head[0], " ")
+	return askWith(t, conn, method, strings.Join(head, "\r\n")+"\r\n\r\n")
+}
+
+// askWith sends a request as it is.
+func askWith(t testing.TB, conn net.Conn, method, request string) *tail {
+	t.Helper()
+	// In one piece, from another goroutine: a pipe has no buffer.
+	go io.WriteString(conn, request)
+	s := &tail{t: t, conn: conn, r: bufio.NewReader(conn)}
 	resp, err := http.ReadResponse(s.r, &http.Request{Method: method})
 	if err != nil {
-		t.Fatalf("%q: %v", head, err)
+		t.Fatalf("%q: %v", request, err)
 	}
 	s.resp, s.body = resp, bufio.NewReader(resp.Body)
 	return s
