@@ -71,7 +71,7 @@ func broken(t *testing.T, build string, args []string) (rules []watchtest.Rule) 
 	defer s.end(t)
 	keep := &restarter{}
 	keep.mu.now = s
-	h, list := observe(t, keep, func() { lasts(t, time.Second) })
+	h, list := observe(t, keep, func([]*streamer) { lasts(t, time.Second) })
 	for _, l := range list {
 		r := l.record()
 		r.Ample = args == nil
