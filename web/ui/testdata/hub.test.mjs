@@ -180,3 +180,27 @@ test('event streams take over where sockets do not open', () => {
   assert.equal(w.hub.state.transport, 'sse')
   w.hub.close()
 })
+
+// If event streams stayed once a WebSocket can pass again, a page opened behind
+// a bad proxy would keep its worse way all day; if changing over lost the place,
+// it would miss what happened meanwhile.
+test('a WebSocket takes over as soon as one opens, behind the last revision', async t => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: 1e12 })
+  const w = world({ transport: 'auto' }), { got } = subscribe(w)
+  w.links[0].on.ended({ opened: false, error: new Error('refused') })
+  const stream = w.links[1]
+  stream.on.open()
+  for (const m of [{ type: 'reset', pos: 'e-0' }, { type: 'synced', pos: 'e-1' }, put(2, true)]) stream.on.message(1, m)
+  t.mock.timers.tick(61_000)
+  const probe = w.links[2]
+  assert.equal(probe.socket, true)
+  assert.equal(stream.closed, false) // the stream goes on until a socket is open
+  probe.on.open()
+  const socket = w.links[3]
+  socket.on.open()
+  assert.deepEqual([socket.socket, stream.closed, probe.closed, w.hub.state.transport], [true, true, true, 'websocket'])
+  assert.deepEqual(socket.subs, [{ n: 1, query: { keys: ['a'] }, since: 'e-2' }])
+  t.mock.timers.reset()
+  await came(got, 3)
+  w.hub.close()
+})
