@@ -75,7 +75,7 @@ export class Mirror {
     for (const [key, e] of next) {
       const before = this.#entries.get(key)
       const after = e ? entryOf(e) : undefined
-      if (after ? before?.rev === after.rev : !before) continue
+      if (after ? before && same(before, after) : !before) continue
       if (after) this.#entries.set(key, after)
       else this.#entries.delete(key)
       changes.push({ key, before, after })
@@ -93,3 +93,7 @@ export class Mirror {
 }
 
 const entryOf = ({ type, pos, ...entry }) => entry
+
+/** same compares what matters: another history may have the same revision for another value. */
+const same = (a, b) => a.rev === b.rev && a.version === b.version && a.create_rev === b.create_rev &&
+  typeof a.value === typeof b.value && String(a.value) === String(b.value)

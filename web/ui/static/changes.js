@@ -10,19 +10,15 @@ export const timeOf = when => `${new Date(when).toTimeString().slice(0, 8)}.${Ma
 export class Changes {
   el = h('ol', { class: 'changes' })
   length = 0
-  #waiting; #last = 0
+  #waiting
 
   /** past are the changes that are known already, the newest first. */
   constructor(past) {
     this.#waiting = past.slice(0, MAX).reverse()
-    this.#last = past[0]?.rev ?? 0
     this.draw()
   }
 
-  /** add takes a change; those known already are not taken twice. */
   add(c) {
-    if (c.rev <= this.#last) return
-    this.#last = c.rev
     this.#waiting.push(c)
     if (this.#waiting.length > MAX) this.#waiting.shift()
   }

@@ -40,7 +40,7 @@ export class Detail {
     this.#box.hidden = false
     document.body.classList.add('with-detail')
     this.#watch = this.#kw.watch({ keys: [key] }, {
-      reset: () => { this.#first++; this.#entry = null },
+      reset: () => { this.#first++; this.#gone = 0; this.#entry = null },
       put: e => this.#changed(e),
       delete: e => this.#changed(e),
       synced: () => this.#synced(),

@@ -6,7 +6,7 @@ const KEPT = 20_000
 const LENGTH = 120 // characters of a value
 
 /** change is what is kept of an event: little enough to keep many. */
-export const change = e => ({ key: e.key, type: e.type, version: e.version, cause: e.cause, when: Date.now(), rev: e.rev,
+export const change = e => ({ key: e.key, type: e.type, version: e.version, cause: e.cause, when: Date.now(),
   value: e.type === 'put' ? preview(e.value, LENGTH) : '' })
 
 export class Recent {

@@ -23,7 +23,6 @@ class Node {
   value = ''
   rev = 0
   version = 0
-  expires = 0
   trend = null
   generation = 0
 
@@ -105,12 +104,13 @@ export class Store {
     let node = this.keys.get(e.key)
     if (!node) node = this.#create(e.key)
     node.generation = this.#generation
-    if (node.rev === e.rev) return
+    const value = preview(e.value, PREVIEW)
+    // Another history may have the same revision for another value.
+    if (node.rev === e.rev && node.version === e.version && node.value === value) return
     const fresh = node.rev === 0 && !live
     node.rev = e.rev
     node.version = e.version
-    node.expires = e.expires ?? 0
-    node.value = preview(e.value, PREVIEW)
+    node.value = value
     this.#sample(node, number(e.value))
     if (fresh) return
     this.recent.add(e)

@@ -42,6 +42,22 @@ test('a state appears at once, as what it changes', async () => {
     ['reset', ['a', 'b'], 'e-2'], ['change', ['a', 'b'], 'e-3'], ['reset', ['c'], 'f-9']])
 })
 
+// If another history that has the same revision were taken for the same, values
+// would be shown that nobody wrote there.
+test('a new epoch is compared by what it says, not by revision', () => {
+  const { m, steps, say, content } = mirror()
+  const entry = (value, more = {}) => ({ type: 'put', key: 'a', rev: 1, version: 1, create_rev: 1, value, ...more })
+  const reset = (epoch, e) => { say({ type: 'reset', pos: `${epoch}-0` }); say([e]); say({ type: 'synced', pos: `${epoch}-1` }) }
+  reset('e', entry('one'))
+  reset('f', entry('two'))
+  assert.deepEqual(content(), { a: 'two' })
+  reset('g', entry(new Uint8Array([1])))
+  reset('h', entry(new Uint8Array([2])))
+  assert.deepEqual(m.get('a').value, new Uint8Array([2]))
+  reset('i', entry(new Uint8Array([2])))
+  assert.equal(steps.length, 4)
+})
+
 // If a resync that was cut left its traces, keys would be shown that are gone.
 test('a resync counts when it is complete', () => {
   const { m, say, content } = mirror()

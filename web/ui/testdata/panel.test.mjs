@@ -57,6 +57,16 @@ test('a preview keeps the beginning only', () => {
   assert.equal(store.keys.get('k7').value, 'x'.repeat(300))
 })
 
+// If another history that has the same revision were taken for the same, the
+// tree would show values that nobody wrote there.
+test('the tree after a reset shows the new history', () => {
+  const store = new Store()
+  const state = value => { store.begin(); store.put({ key: 'a', rev: 1, version: 1, type: 'put', value }, false); store.end() }
+  state('one')
+  state('two')
+  assert.equal(store.keys.get('a').value, 'two')
+})
+
 // If the past of a key were another's, or upside down, it would mislead.
 test('recent changes are the last ones, the newest first', () => {
   const recent = new Recent(10)
