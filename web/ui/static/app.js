@@ -15,7 +15,7 @@ const LOST = 1500 // ms without a connection before the page says so
 const kw = new Keywatch()
 const store = new Store()
 const narrow = matchMedia('(max-width: 720px)')
-let watch = null, pausedAt = 0, roundTrip = 0, drawing = false, slept = 0, heardAt = 0, lostAt = 0
+let watch = null, pausedAt = 0, roundTrip = 0, drawing = false, slept = 0, leftAt = 0, lostAt = 0, before = ''
 
 // ---------------------------------------------------------------- drawing
 
@@ -127,12 +127,13 @@ function lost(phase) {
   const now = Date.now()
   if (phase === 'open') {
     if (lostAt) notice('')
-    heardAt = now
     lostAt = 0
-  } else if (heardAt && now - heardAt > LOST) {
-    lostAt ||= heardAt
+  } else if (before === 'open') leftAt = now
+  else if (phase !== 'closed' && leftAt && now - leftAt > LOST) {
+    lostAt = leftAt
     notice(`Connection lost at ${timeOf(lostAt).slice(0, 8)}. What is shown may be old.`, h('button', { id: 'again', onclick: () => kw.wake() }, 'Try now'))
   }
+  before = phase
 }
 
 async function measure() {
