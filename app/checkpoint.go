@@ -80,5 +80,5 @@ func (e *Engine) checkpointDue() bool {
 	}
 	e.checkpoints.mu.Lock()
 	defer e.checkpoints.mu.Unlock()
-	return s.DirtyKeys > 0 && time.Since(e.checkpoints.mu.last) >= e.config.CheckpointEvery
+	return s.Dirty && time.Since(e.checkpoints.mu.last) >= e.config.CheckpointEvery
 }
