@@ -157,8 +157,8 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 			return false
 		}
 		e := old.refer(ref.Hash[:], ref.Size, at, Place{seg, ref.Offset})
-		if old.held { // it only moves to another segment
-			e = e.hold(old.Value())
+		if old.held || !old.cold && sl.access.hot() {
+			e = e.hold(old.Value()) // it moves, and is at hand all the same
 		}
 		if !sl.cur.CompareAndSwap(old, e) {
 			continue // a reader brought it into memory, or it was evicted
