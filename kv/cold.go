@@ -81,30 +81,31 @@ func coldForm(hash []byte, size int, place string) string {
 }
 
 func (e *Entry) coldSize() int {
-	return int(binary.LittleEndian.Uint64([]byte(e.value[HashSize:coldHead])))
+	return int(binary.LittleEndian.Uint64([]byte(e.held()[HashSize:coldHead])))
 }
 
 // ref names the value of e, which is cold.
 func (e *Entry) ref(key string) ColdRef {
-	r := ColdRef{Tier: e.tier, Key: key, At: Locator{e.Mod, e.ordinal}, Size: e.coldSize(), Place: e.value[coldHead:]}
-	copy(r.Hash[:], e.value)
+	form := e.held()
+	r := ColdRef{Tier: e.tier, Key: key, At: Locator{e.Mod, e.ordinal}, Size: e.coldSize(), Place: form[coldHead:]}
+	copy(r.Hash[:], form)
 	return r
 }
 
 // with returns a copy of e that has another value, in another tier.
 func (e *Entry) with(value string, tier Tier, cold bool) *Entry {
-	c := &Entry{
-		value: value, Mod: e.Mod, Create: e.Create, Version: e.Version, Deadline: e.Deadline,
-		lease: e.lease, ordinal: e.ordinal, kind: e.kind, tier: tier, cold: cold,
-	}
+	c := newEntry(value)
+	c.Mod, c.Create, c.Version, c.end = e.Mod, e.Create, e.Version, e.end
+	c.ordinal, c.kind, c.tier, c.cold = e.ordinal, e.kind, tier, cold
 	c.prev.Store(e.prev.Load())
 	return c
 }
 
 // cooled returns e as it is once its value is on disk only.
 func (e *Entry) cooled() *Entry {
-	hash := sha256.Sum256(unsafe.Slice(unsafe.StringData(e.value), len(e.value)))
-	return e.with(coldForm(hash[:], len(e.value), ""), TierDisk, true)
+	value := e.held()
+	hash := sha256.Sum256(unsafe.Slice(unsafe.StringData(value), len(value)))
+	return e.with(coldForm(hash[:], len(value), ""), TierDisk, true)
 }
 
 // equals reports whether the value of e is v. Of a cold entry the length and 128
@@ -112,11 +113,11 @@ func (e *Entry) cooled() *Entry {
 // whether it has the value in memory or not.
 func (e *Entry) equals(v []byte) bool {
 	if !e.cold {
-		return e.value == string(v)
+		return e.held() == string(v)
 	}
 	if e.coldSize() != len(v) {
 		return false
 	}
 	hash := sha256.Sum256(v)
-	return e.value[:HashSize] == string(hash[:HashSize])
+	return e.held()[:HashSize] == string(hash[:HashSize])
 }

@@ -8,11 +8,12 @@ import (
 // FieldsLostByEviction returns the names of an entry's fields that a copy of it
 // with another value does not have.
 func FieldsLostByEviction() (lost []string) {
+	changed := map[string]bool{"prev": true, "size": true, "far": true, "tier": true, "cold": true}
 	e := new(Entry)
 	v := reflect.ValueOf(e).Elem()
 	for i := range v.NumField() {
 		f := v.Field(i)
-		if name := v.Type().Field(i).Name; name == "prev" || name == "value" || name == "tier" || name == "cold" {
+		if changed[v.Type().Field(i).Name] {
 			continue
 		}
 		b := unsafe.Slice((*byte)(unsafe.Pointer(f.UnsafeAddr())), f.Type().Size())
@@ -21,7 +22,7 @@ func FieldsLostByEviction() (lost []string) {
 	c := reflect.ValueOf(e.with("", TierDisk, true)).Elem()
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
-		if name == "prev" || name == "value" || name == "tier" || name == "cold" {
+		if changed[name] {
 			continue
 		}
 		size := v.Field(i).Type().Size()

@@ -53,7 +53,7 @@ func (l *lease) sorted() []*slot {
 	for sl := range l.keys {
 		slots = append(slots, sl)
 	}
-	slices.SortFunc(slots, func(a, b *slot) int { return strings.Compare(a.key, b.key) })
+	slices.SortFunc(slots, func(a, b *slot) int { return strings.Compare(a.key(), b.key()) })
 	return slots
 }
 
@@ -137,7 +137,7 @@ func (t *leaseTable) refuse(ops []Op, s *State) (index int, why Outcome) {
 		if l == nil {
 			return i, LeaseEnded
 		}
-		if e := s.currentLocked(ops[i].Key); e == nil || e.lease != l {
+		if e := s.currentLocked(ops[i].Key); e == nil || e.lease() != l {
 			l.pending++
 			counted = append(counted, l)
 		}
@@ -189,7 +189,7 @@ func (t *leaseTable) dueUnder(prefix string, m *machine) (due []*lease) {
 			continue
 		}
 		for sl := range l.keys {
-			if strings.HasPrefix(sl.key, prefix) {
+			if strings.HasPrefix(sl.key(), prefix) {
 				due = append(due, l)
 				break
 			}

@@ -102,9 +102,14 @@ const recordedSize = 12
 // refer returns e as it is once its value lies at p and the reference is recorded
 // under at.
 func (e *Entry) refer(hash []byte, size int, at Locator, p Place) *Entry {
+	return e.with(referForm(hash, size, at, p), TierObject, true)
+}
+
+// referForm returns what a reference keeps of a value.
+func referForm(hash []byte, size int, at Locator, p Place) string {
 	b := binary.BigEndian.AppendUint64(nil, uint64(at.Rev))
 	b = binary.BigEndian.AppendUint32(b, at.Ordinal)
-	return e.with(coldForm(hash, size, string(appendPlace(b, p))), TierObject, true)
+	return coldForm(hash, size, string(appendPlace(b, p)))
 }
 
 // referred reports whether e is a reference into a segment.
@@ -112,7 +117,7 @@ func (e *Entry) referred() bool { return e.cold && e.tier == TierObject }
 
 // recorded returns under which locator a reference is recorded.
 func (e *Entry) recorded() Locator {
-	b := e.value[coldHead:]
+	b := e.held()[coldHead:]
 	return Locator{
 		Rev:     Rev(binary.BigEndian.Uint64([]byte(b[:8]))),
 		Ordinal: binary.BigEndian.Uint32([]byte(b[8:recordedSize])),
@@ -121,14 +126,14 @@ func (e *Entry) recorded() Locator {
 
 // segment returns the segment that a reference names.
 func (e *Entry) segment() SegmentID {
-	p, _ := parsePlace(e.value[coldHead+recordedSize:])
+	p, _ := parsePlace(e.held()[coldHead+recordedSize:])
 	return p.Segment
 }
 
 // recordedAt returns e, a reference, as one that is recorded under at.
 func (e *Entry) recordedAt(at Locator) *Entry {
-	p, _ := parsePlace(e.value[coldHead+recordedSize:])
-	return e.refer([]byte(e.value[:HashSize]), e.coldSize(), at, p)
+	p, _ := parsePlace(e.held()[coldHead+recordedSize:])
+	return e.refer([]byte(e.held()[:HashSize]), e.coldSize(), at, p)
 }
 
 // referLocked puts references in place. It always takes a revision, so that those
@@ -164,7 +169,7 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 		if sl.access.place() != placeNone {
 			s.residents.leave(sl, old)
 		}
-		s.mu.dirty.add(sl, len(e.value))
+		s.mu.dirty.add(sl, e.size)
 		return true
 	}
 }
@@ -172,10 +177,10 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 // hash returns what is kept of the value's SHA-256 when it is cold.
 func (e *Entry) hash() (h [HashSize]byte) {
 	if e.cold {
-		copy(h[:], e.value)
+		copy(h[:], e.held())
 		return h
 	}
-	sum := sha256.Sum256([]byte(e.value))
+	sum := sha256.Sum256([]byte(e.held()))
 	copy(h[:], sum[:])
 	return h
 }

@@ -12,11 +12,9 @@ import (
 
 const (
 	shardCount = 256
-	// indexDegree is the branching of the ordered index.
-	indexDegree = 32
 	// entryOverhead is what a key costs in memory beside its key and value, in
 	// bytes, for accounting.
-	entryOverhead = 224
+	entryOverhead = 176
 )
 
 // StateOptions configure a State. The zero value of each field is its default.
@@ -111,7 +109,7 @@ type machine struct {
 	params      Params
 	floor       Rev
 
-	order     btree.Map[string, *slot]
+	order     index
 	deadlines *btree.BTreeG[deadline]
 	tombs     tombstones
 	idem      idemTable
@@ -147,7 +145,7 @@ func NewState(opts StateOptions) *State {
 		s.reads[i] = xsync.NewCounter()
 	}
 	m := &s.mu.machine
-	m.order = *btree.NewMap[string, *slot](indexDegree)
+	m.order = newIndex()
 	m.deadlines = newDeadlines()
 	m.idem = newIdemTable()
 	m.leases = newLeaseTable()
