@@ -34,3 +34,8 @@ func FieldsLostByEviction() (lost []string) {
 	}
 	return lost
 }
+
+// HashBadly has an empty state give nearly all keys the same hash.
+func (s *State) HashBadly() {
+	s.table.hash = func(key string) uint64 { return uint64(len(key) % 2) }
+}

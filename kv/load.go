@@ -47,7 +47,7 @@ func (l *Loader) Add(r Record) (old Locator, alive bool, err error) {
 		}
 		sl = newSlot(r.Key)
 		m.table += slotCost(sl.key())
-		s.shard(sl.key()).Store(sl.key(), sl)
+		s.table.add(sl)
 		l.slots = append(l.slots, sl)
 	} else {
 		old = sl.durable()
@@ -56,7 +56,7 @@ func (l *Loader) Add(r Record) (old Locator, alive bool, err error) {
 	if forgotten {
 		// A deletion at or below the floor, like all before it.
 		s.memory.swap(sl.cur.Swap(r.Entry), r.Entry)
-		s.shard(sl.key()).Delete(sl.key())
+		s.table.remove(sl)
 		m.table -= slotCost(sl.key())
 		return old, false, nil
 	}

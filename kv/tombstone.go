@@ -105,7 +105,7 @@ func (s *State) Changed(key string, rev Rev) bool {
 func (s *State) removeLocked(sl *slot) {
 	m := &s.mu.machine
 	m.dirty.gone[sl.key()] = sl
-	s.shard(sl.key()).Delete(sl.key())
+	s.table.remove(sl)
 	m.order.Delete(sl)
 }
 
@@ -121,6 +121,6 @@ func (s *State) insertLocked(key string, e *Entry) {
 		m.table += slotCost(key)
 	}
 	s.installLocked(sl, e)
-	s.shard(sl.key()).Store(sl.key(), sl)
+	s.table.add(sl)
 	m.order.Set(sl)
 }
