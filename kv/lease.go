@@ -123,6 +123,15 @@ func (t *leaseTable) full(caller string, p *Params) Outcome {
 // refuse returns the first operation that names a lease which has ended, or
 // which would have too many keys, and why it is refused; 0 if none is.
 func (t *leaseTable) refuse(ops []Op, s *State) (index int, why Outcome) {
+	for i := range ops {
+		if ops[i].Lease != (LeaseID{}) {
+			return t.refuseNamed(ops, s)
+		}
+	}
+	return 0, 0
+}
+
+func (t *leaseTable) refuseNamed(ops []Op, s *State) (index int, why Outcome) {
 	var counted []*lease
 	defer func() {
 		for _, l := range counted {
