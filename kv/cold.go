@@ -81,12 +81,12 @@ func coldForm(hash []byte, size int, place string) string {
 }
 
 func (e *Entry) coldSize() int {
-	return int(binary.LittleEndian.Uint64([]byte(e.held()[HashSize:coldHead])))
+	return int(binary.LittleEndian.Uint64([]byte(e.data()[HashSize:coldHead])))
 }
 
 // ref names the value of e, which is cold.
 func (e *Entry) ref(key string) ColdRef {
-	form := e.held()
+	form := e.data()
 	r := ColdRef{Tier: e.tier, Key: key, At: Locator{e.Mod, e.ordinal}, Size: e.coldSize(), Place: form[coldHead:]}
 	copy(r.Hash[:], form)
 	return r
@@ -101,9 +101,12 @@ func (e *Entry) with(value string, tier Tier, cold bool) *Entry {
 	return c
 }
 
-// cooled returns e as it is once its value is on disk only.
+// cooled returns e as it is once its value has left memory.
 func (e *Entry) cooled() *Entry {
-	value := e.held()
+	if e.held {
+		return e.reference()
+	}
+	value := e.data()
 	hash := sha256.Sum256(unsafe.Slice(unsafe.StringData(value), len(value)))
 	return e.with(coldForm(hash[:], len(value), ""), TierDisk, true)
 }
@@ -113,11 +116,11 @@ func (e *Entry) cooled() *Entry {
 // whether it has the value in memory or not.
 func (e *Entry) equals(v []byte) bool {
 	if !e.cold {
-		return e.held() == string(v)
+		return e.Value() == string(v)
 	}
 	if e.coldSize() != len(v) {
 		return false
 	}
 	hash := sha256.Sum256(v)
-	return e.held()[:HashSize] == string(hash[:HashSize])
+	return e.data()[:HashSize] == string(hash[:HashSize])
 }

@@ -10,14 +10,15 @@ type Entry struct {
 	prev atomic.Pointer[Entry]
 	// Mod is the revision of this change; Create that of the key's creation.
 	Mod Rev
-	// size is the length of what lies behind the entry, or far from it: see held.
+	// size is the length of what lies behind the entry, or far from it: see data.
 	size    int
 	ordinal uint32
 	kind    entryKind
 	// tier is where the value lies, or lay before it was read for one reader.
 	tier Tier
-	cold bool
-	far  bool
+	// cold means that the data is what is left of the value, held that a reference
+	// stands behind the value; never both.
+	cold, held bool
 
 	Create Rev
 	// Version is 1 at creation and grows by one with each change, a deletion
@@ -59,7 +60,10 @@ func (e *Entry) Value() string {
 	if e.cold {
 		panic("kv: the value of a cold entry was not resolved")
 	}
-	return e.held()
+	if e.held {
+		return e.data()[:e.heldSize()]
+	}
+	return e.data()
 }
 
 // Deadline returns the log time, in milliseconds, after which the key is deleted;
@@ -92,7 +96,7 @@ func (e *Entry) Size() int {
 	if e.cold {
 		return e.coldSize()
 	}
-	return e.size
+	return len(e.Value())
 }
 
 // Deleted reports whether e is a tombstone.
@@ -124,7 +128,7 @@ func (e *Entry) TTL(now int64) int64 {
 
 // locator returns where the version is recorded once it is durable.
 func (e *Entry) locator() Locator {
-	if e.referred() {
+	if e.inSegment() {
 		return e.recorded()
 	}
 	return Locator{e.Mod, e.ordinal}

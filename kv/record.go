@@ -57,9 +57,9 @@ func (r Record) AppendTo(b []byte) []byte {
 		b = append(b, l.id[:]...)
 	}
 	if e.referred() {
-		b = append(b, e.held()[:HashSize]...)
+		b = append(b, e.data()[:HashSize]...)
 		b = binary.AppendUvarint(b, uint64(e.coldSize()))
-		b = appendText(b, e.held()[coldHead+recordedSize:])
+		b = appendText(b, e.data()[coldHead+recordedSize:])
 	} else if !e.Deleted() {
 		value := e.Value()
 		hash := sha256.Sum256([]byte(value))

@@ -115,25 +115,25 @@ func referForm(hash []byte, size int, at Locator, p Place) string {
 // referred reports whether e is a reference into a segment.
 func (e *Entry) referred() bool { return e.cold && e.tier == TierObject }
 
-// recorded returns under which locator a reference is recorded.
+// recorded returns under which locator the reference to the value of e is recorded.
 func (e *Entry) recorded() Locator {
-	b := e.held()[coldHead:]
+	b := e.keeps()[coldHead:]
 	return Locator{
 		Rev:     Rev(binary.BigEndian.Uint64([]byte(b[:8]))),
 		Ordinal: binary.BigEndian.Uint32([]byte(b[8:recordedSize])),
 	}
 }
 
-// segment returns the segment that a reference names.
+// segment returns the segment that the value of e lies in.
 func (e *Entry) segment() SegmentID {
-	p, _ := parsePlace(e.held()[coldHead+recordedSize:])
+	p, _ := parsePlace(e.keeps()[coldHead+recordedSize:])
 	return p.Segment
 }
 
 // recordedAt returns e, a reference, as one that is recorded under at.
 func (e *Entry) recordedAt(at Locator) *Entry {
-	p, _ := parsePlace(e.held()[coldHead+recordedSize:])
-	return e.refer([]byte(e.held()[:HashSize]), e.coldSize(), at, p)
+	p, _ := parsePlace(e.data()[coldHead+recordedSize:])
+	return e.refer([]byte(e.data()[:HashSize]), e.coldSize(), at, p)
 }
 
 // referLocked puts references in place. It always takes a revision, so that those
@@ -162,12 +162,18 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 			return false
 		}
 		e := old.refer(ref.Hash[:], ref.Size, at, Place{seg, ref.Offset})
+		if old.held { // it only moves to another segment
+			e = e.hold(old.Value())
+		}
 		if !sl.cur.CompareAndSwap(old, e) {
 			continue // a reader brought it into memory, or it was evicted
 		}
 		s.memory.swap(old, e)
 		if sl.access.place() != placeNone {
 			s.residents.leave(sl, old)
+		}
+		if e.held {
+			s.enter(sl)
 		}
 		s.mu.dirty.add(sl, e.size)
 		return true
@@ -176,11 +182,11 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 
 // hash returns what is kept of the value's SHA-256 when it is cold.
 func (e *Entry) hash() (h [HashSize]byte) {
-	if e.cold {
-		copy(h[:], e.held())
+	if e.cold || e.held {
+		copy(h[:], e.keeps())
 		return h
 	}
-	sum := sha256.Sum256([]byte(e.held()))
+	sum := sha256.Sum256([]byte(e.data()))
 	copy(h[:], sum[:])
 	return h
 }

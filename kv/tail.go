@@ -66,7 +66,7 @@ func newEntry(value string) *Entry {
 	n := unsafe.Sizeof(Entry{}) + uintptr(len(value))
 	if n > inlineMax {
 		e := &tailed[Entry, string]{tail: value}
-		e.head.size, e.head.far = len(value), true
+		e.head.size = len(value)
 		return &e.head
 	}
 	e := entryMakers[sizeStep(n)]()
@@ -88,12 +88,12 @@ func (e *Entry) inside() *byte {
 	return (*byte)(unsafe.Add(unsafe.Pointer(e), unsafe.Sizeof(*e)))
 }
 
-// held returns the value or, if e is cold, what is left of it: see coldForm.
-func (e *Entry) held() string {
+// data returns the value or, if e is cold, what is left of it: see coldForm.
+func (e *Entry) data() string {
 	switch {
 	case e.size == 0:
 		return "" // there may be nothing behind it
-	case e.far:
+	case unsafe.Sizeof(*e)+uintptr(e.size) > inlineMax:
 		return (*tailed[Entry, string])(unsafe.Pointer(e)).tail
 	}
 	return unsafe.String(e.inside(), e.size)
