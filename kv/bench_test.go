@@ -224,3 +224,21 @@ func BenchmarkSnapshot(b *testing.B) {
 		n.Close()
 	}
 }
+
+// BenchmarkSnapshotGet reads random keys of a million from one snapshot.
+func BenchmarkSnapshotGet(b *testing.B) {
+	s, keys := filled(b, 1_000_000)
+	n, err := s.Snapshot()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer n.Close()
+	began := cpuTime(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if n.Get(keys[rand.IntN(len(keys))]) == nil {
+			b.Fatal("absent")
+		}
+	}
+	b.ReportMetric(float64(cpuTime(b)-began)/float64(b.N), "cpu-ns/get")
+}

@@ -173,7 +173,7 @@ func (s *State) Resolve(ctx context.Context, key string, e *Entry) (*Entry, erro
 // does.
 func (n *Snapshot) Resolve(ctx context.Context, key string, e *Entry) (*Entry, error) {
 	got, err := n.state.resolve(ctx, key, e, func() *Entry {
-		sl := n.view.order.find(key)
+		sl := n.slot(key)
 		if sl == nil {
 			return nil
 		}

@@ -92,7 +92,19 @@ func (n *Snapshot) Err() error {
 
 // Get returns the version of key in the snapshot, nil if it is absent.
 func (n *Snapshot) Get(key string) *Entry {
-	return n.version(n.view.order.find(key))
+	return n.version(n.slot(key))
+}
+
+// slot returns the slot that the snapshot has for key, nil if it has none. That is
+// the one in the map, which is found sooner, if that has a version so old: a key
+// that was forgotten and came back in another slot has none there.
+func (n *Snapshot) slot(key string) *slot {
+	if sl := n.state.slot(key); sl != nil {
+		if e, _ := sl.at(n.view.at.Rev); e != nil {
+			return sl
+		}
+	}
+	return n.view.order.find(key)
 }
 
 // version returns what Get does for the key of sl, which may be nil.

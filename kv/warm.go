@@ -62,7 +62,7 @@ func (s *Store) readGets(ctx context.Context, snap *Snapshot, ops []Op) ([]OpRes
 // read is Get with the value, and counts as a read of the key, which State.Read
 // is too.
 func (n *Snapshot) read(ctx context.Context, key string) (*Entry, error) {
-	sl := n.view.order.find(key)
+	sl := n.slot(key)
 	e := n.version(sl)
 	if e == nil {
 		return nil, nil
