@@ -43,6 +43,7 @@ func (e *Engine) checkpoint() error {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	e.checkpoints.mu.last = time.Now()
+	e.objects.poke() // only now is it known what lies on disk
 	return nil
 }
 

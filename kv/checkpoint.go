@@ -124,6 +124,9 @@ func (c *Checkpoint) collect() {
 		if e == nil || e.Deleted() && e.Mod <= c.meta.Floor && sl.durable == (Locator{}) {
 			continue
 		}
+		if e.held {
+			e = e.reference()
+		}
 		if e.referred() && e.recorded().Rev > c.view.at.Rev {
 			if sl.durable.Rev >= e.Mod {
 				continue // this version is on disk; the next checkpoint writes the reference

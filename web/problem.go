@@ -61,11 +61,20 @@ func (r *request) fail(err error) {
 	}
 	if f.code.ComeBack() && r.c != nil && r.method == methodGet && r.eventSourceOnly() {
 		r.resetAnswer()
-		if err := writeBye(r.c, f.code, max(f.retry, watch.RetryAfter())); err == nil {
+		if err := writeBye(r.c, f.code, max(f.retry, watch.RetryAfter()), r.byeForm()); err == nil {
 			return
 		}
 	}
 	r.problem(f)
+}
+
+// byeForm returns the form that a stream would have had, as far as can be told
+// of a request that may not have been read.
+func (r *request) byeForm() watch.Form {
+	if string(r.f.QueryArgs().Peek("named")) == "0" {
+		return watch.SSEUnnamed
+	}
+	return watch.SSE
 }
 
 // resetAnswer drops what was said so far, except who may read the answer.
