@@ -4,7 +4,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 )
+
+// sourcesSeen looks at the sources of this checkout, once, from within a test:
+// what TestMain looks at does not count.
+var sourcesSeen = sync.OnceValue(func() error { return lookAtSources("../..") })
 
 // lookAtSources looks at every file below root. The go command gives a kept result
 // of a test as long as what the test looked at is the same; what programs are made
