@@ -61,7 +61,10 @@ func (c choosy) Begin(command *kv.Command) (kv.Pending, error) {
 	p, err := c.Node.Begin(command)
 	if slow := time.Duration(c.w.slow.Load()); slow > 0 && err == nil {
 		done := make(chan struct{})
-		time.AfterFunc(slow, func() { close(done) })
+		time.AfterFunc(slow, func() {
+			<-p.Done()
+			close(done)
+		})
 		return late{p, done}, nil
 	}
 	return p, err
