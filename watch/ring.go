@@ -38,7 +38,7 @@ func (r *record) bodySize() int64 { return int64(bodyCost + len(r.Key) + r.Entry
 // numbered by seq for the life of the ring.
 type mark struct {
 	// gen grows with each break in history, which takes a number too.
-	gen uint64
+	gen uint32
 	at  kv.Position
 	// The ring held the events from tail up to, not including, next.
 	tail, next uint64
