@@ -60,7 +60,7 @@ type session struct {
 	// queue holds the watches that may have something to tell, held those that
 	// wait for their interval.
 	queue watchQueue
-	held  []*socketWatch
+	held  []heldWatch
 	// synced counts the watches that are synced.
 	synced int32
 	// stage says how far the session has come.
@@ -382,8 +382,8 @@ func (s *session) giveUp() (watches []*watch.Watcher) {
 	defer s.mu.Unlock()
 	s.gone.Store(true)
 	for _, w := range s.mu.watches {
-		if w.watcher != nil { // else it closes itself when it is opened
-			watches = append(watches, w.watcher)
+		if w.ready { // else it closes itself when it is opened
+			watches = append(watches, &w.watcher)
 		}
 	}
 	s.mu.watches = nil

@@ -14,22 +14,24 @@ import (
 // one of 10,000 costs as little as waking one of one.
 type socketWatch struct {
 	session *session
-	// watcher is set before the watch is added to the session, under its lock.
-	watcher *watch.Watcher
+	// watcher may be asked for something once ready is set, under the session's
+	// lock.
+	watcher watch.Watcher
 	id      uint64
 	// queued says that the watch is on the session's stack or in its queue, both
 	// of which are linked through next; whoever sets it puts it there.
 	queued atomic.Bool
 	// fresh, synced and resting (in held) belong to the reactor's calls. A fresh
 	// watch is told that it is open before anything else.
-	fresh, synced, resting bool
-	next                   *socketWatch
-	// due is when a watch in held is looked at.
-	due time.Duration
+	ready, fresh, synced, resting bool
+	next                          *socketWatch
 }
 
-// never is longer than a server runs.
-const never = 100 * 365 * 24 * time.Hour
+// A heldWatch is a watch that is looked at when it is due.
+type heldWatch struct {
+	*socketWatch
+	due time.Duration
+}
 
 // Wake implements watch.Waker. It takes no lock.
 func (w *socketWatch) Wake(*watch.Watcher) {
@@ -72,12 +74,12 @@ func (q *watchQueue) pop() *socketWatch {
 // collect moves the watches that were woken, or whose time has come, to the
 // queue.
 func (s *session) collect(at time.Duration) {
-	s.held = slices.DeleteFunc(s.held, func(w *socketWatch) bool {
+	s.held = slices.DeleteFunc(s.held, func(w heldWatch) bool {
 		if w.due > at {
 			return false
 		}
 		w.resting = false
-		s.requeue(w)
+		s.requeue(w.socketWatch)
 		return true
 	})
 	if len(s.held) == 0 {
@@ -92,7 +94,7 @@ func (s *session) collect(at time.Duration) {
 	for top != nil {
 		w := top
 		top = w.next
-		if w.watcher == nil {
+		if !w.ready {
 			w.queued.Store(false) // it will be woken again when it is ready
 			continue
 		}
@@ -165,11 +167,9 @@ func (s *session) leave(w *socketWatch, at, wait time.Duration) {
 	switch {
 	case wait <= 0:
 		s.requeue(w)
-	case wait < never/2 && !w.resting:
-		w.due, w.resting = at+wait, true
-		s.held = append(s.held, w)
-	case wait < never/2:
-		w.due = at + wait
+	case wait < watch.Never/2 && !w.resting: // else it is looked at before that
+		w.resting = true
+		s.held = append(s.held, heldWatch{w, at + wait})
 	}
 }
 
@@ -246,7 +246,7 @@ func (s *session) busy() bool {
 func (s *session) forget(w *socketWatch) {
 	s.setSynced(w, false)
 	if w.resting {
-		s.held = slices.DeleteFunc(s.held, func(h *socketWatch) bool { return h == w })
+		s.held = slices.DeleteFunc(s.held, func(h heldWatch) bool { return h.socketWatch == w })
 		w.resting = false
 	}
 	s.remove(w.id, w)
@@ -287,21 +287,20 @@ func (s *session) open(id uint64, req watch.Request) error {
 	if err != nil {
 		return err
 	}
-	req.Waker, req.Progress = w, never
-	watcher, err := s.server.opts.Hub.Watch(req)
-	if err != nil {
+	req.Waker, req.Progress = w, watch.Never
+	if err := s.server.opts.Hub.Open(&w.watcher, req); err != nil {
 		s.remove(id, w)
 		return err
 	}
 	s.mu.Lock()
 	gone := s.gone.Load()
-	w.watcher = watcher
+	w.ready = true
 	s.mu.Unlock()
 	if gone {
-		watcher.Close()
+		w.watcher.Close()
 		return nil
 	}
-	w.Wake(watcher)
+	w.Wake(&w.watcher)
 	return nil
 }
 
@@ -311,8 +310,8 @@ func (s *session) unwatch(id uint64) error {
 	if w == nil {
 		return refuse(CodeBadParameter, "there is no watch %d on this socket", id)
 	}
-	w.watcher.Close() // waits for a Poll, so that its events come before the answer
-	w.Wake(w.watcher) // for the session to see that it has ended
+	w.watcher.Close()  // waits for a Poll, so that its events come before the answer
+	w.Wake(&w.watcher) // for the session to see that it has ended
 	return nil
 }
 
@@ -322,7 +321,7 @@ func (s *session) remove(id uint64, w *socketWatch) *socketWatch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, found := s.placeLocked(id)
-	if !found || w != nil && s.mu.watches[i] != w || w == nil && s.mu.watches[i].watcher == nil {
+	if !found || w != nil && s.mu.watches[i] != w || w == nil && !s.mu.watches[i].ready {
 		return nil
 	}
 	w = s.mu.watches[i]
