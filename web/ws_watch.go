@@ -74,16 +74,15 @@ func (q *watchQueue) pop() *socketWatch {
 // collect moves the watches that were woken, or whose time has come, to the
 // queue.
 func (s *session) collect(at time.Duration) {
-	s.held = slices.DeleteFunc(s.held, func(w heldWatch) bool {
-		if w.due > at {
-			return false
-		}
-		w.resting = false
-		s.requeue(w.socketWatch)
-		return true
-	})
-	if len(s.held) == 0 {
-		s.held = nil
+	if r := s.rare; r != nil {
+		r.held = slices.DeleteFunc(r.held, func(w heldWatch) bool {
+			if w.due > at {
+				return false
+			}
+			w.resting = false
+			s.requeue(w.socketWatch)
+			return true
+		})
 	}
 	top := s.woken.Swap(nil)
 	if top == nil {
@@ -169,7 +168,8 @@ func (s *session) leave(w *socketWatch, at, wait time.Duration) {
 		s.requeue(w)
 	case wait < watch.Never/2 && !w.resting: // else it is looked at before that
 		w.resting = true
-		s.held = append(s.held, heldWatch{w, at + wait})
+		r := s.rarely()
+		r.held = append(r.held, heldWatch{w, at + wait})
 	}
 }
 
@@ -184,8 +184,8 @@ func (s *session) note(w *socketWatch, m *watch.Message, at time.Duration) {
 	if !m.HasAt || !w.synced {
 		return
 	}
-	if m.At.Epoch != s.at.Epoch || m.At.Rev > s.at.Rev {
-		s.at = m.At
+	if m.At.Epoch != s.epoch || m.At.Rev > s.rev {
+		s.epoch, s.rev = m.At.Epoch, m.At.Rev
 	}
 	if s.synced == 1 {
 		s.nextProgress = at + s.server.opts.Heartbeat
@@ -214,7 +214,7 @@ func (s *session) progress(b []byte, at time.Duration) []byte {
 	if s.woken.Load() != nil || s.busy() {
 		return b // it is looked at again when they are done
 	}
-	if pos.Epoch != s.at.Epoch || pos.Rev < s.at.Rev {
+	if pos.Epoch != s.epoch || pos.Rev < s.rev {
 		s.nextProgress = at + time.Second
 		return b
 	}
@@ -233,7 +233,7 @@ func (s *session) busy() bool {
 			return true
 		}
 	}
-	for _, w := range s.held {
+	for _, w := range s.held() {
 		if w.synced && !w.watcher.Idle() {
 			return true
 		}
@@ -246,7 +246,8 @@ func (s *session) busy() bool {
 func (s *session) forget(w *socketWatch) {
 	s.setSynced(w, false)
 	if w.resting {
-		s.held = slices.DeleteFunc(s.held, func(h heldWatch) bool { return h.socketWatch == w })
+		r := s.rarely()
+		r.held = slices.DeleteFunc(r.held, func(h heldWatch) bool { return h.socketWatch == w })
 		w.resting = false
 	}
 	s.remove(w.id, w)

@@ -8,6 +8,8 @@ import (
 const (
 	// readSize is the most that is read from a peer before others have a turn.
 	readSize = 64 << 10
+	// keepInbox is the largest inbox that a loop keeps, in sockets.
+	keepInbox = 1 << 12
 	// keepBuffer is the largest buffer that a loop keeps.
 	keepBuffer = 1 << 20
 )
@@ -90,7 +92,7 @@ func (l *loop) run() {
 				now = time.Now()
 			}
 		}
-		if spare = taken; cap(spare) > 1<<16 {
+		if spare = taken; cap(spare) > keepInbox {
 			spare = nil
 		}
 		if len(l.timers) > 0 {
