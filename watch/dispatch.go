@@ -61,6 +61,7 @@ func (h *Hub) dispatch() {
 				return
 			default:
 				more = h.pass()
+				more = h.lead() || more
 			}
 		}
 	}

@@ -45,7 +45,20 @@ func (w *Watcher) readRing(s *Scratch) {
 		s.out = faultSaid(w, append(s.out, positioned(Synced, w.position())))
 		return
 	}
-	at, refs, ok := w.scan(m)
+	end := m.next
+	if r.syncing {
+		end = r.syncAt
+	}
+	if r.seq < end && w.hub.ring.record(r.seq) == nil {
+		w.restart(w.position(), false)
+		return
+	}
+	if end-r.seq > uint64(w.hub.opts.Alone) {
+		w.phase = led
+		w.hub.ask(w, cursor{r.seq, w.rev}, end)
+		return
+	}
+	at, refs, ok := w.scan(end)
 	if !ok {
 		w.restart(w.position(), false)
 		return
@@ -58,14 +71,10 @@ func (w *Watcher) readRing(s *Scratch) {
 	w.sendRefs(s, refs)
 }
 
-// scan returns references to what matches among the next events, and the cursor
-// after them; ok is false if some are gone.
-func (w *Watcher) scan(m *mark) (at cursor, refs []ref, ok bool) {
-	end, f := m.next, w.filter()
-	if w.road.syncing {
-		end = w.road.syncAt
-	}
-	from := cursor{w.road.seq, w.rev}
+// scan returns references to what matches among the events before end, and the
+// cursor after them; ok is false if some are gone.
+func (w *Watcher) scan(end uint64) (at cursor, refs []ref, ok bool) {
+	f, from := w.filter(), cursor{w.road.seq, w.rev}
 	at = from
 	for seq := at.seq; seq < end; {
 		rec := w.hub.ring.record(seq)
@@ -78,7 +87,7 @@ func (w *Watcher) scan(m *mark) (at cursor, refs []ref, ok bool) {
 		}
 		if rec.Last {
 			at = cursor{seq, max(at.rev, rec.Entry.Mod)}
-			if len(refs) >= maxMail || seq-from.seq >= scanEvents {
+			if len(refs) >= maxMail {
 				break
 			}
 		}

@@ -19,6 +19,9 @@ type Options struct {
 	// Mailbox bounds the references that wait for one watcher; 512. One with more
 	// to come reads history by itself.
 	Mailbox int
+	// Alone is how many events a watcher that is behind looks at by itself; 1,024.
+	// With more before it, it is led along the ring together with others.
+	Alone int
 	// Progress is how long a watcher waits in vain before it gets a Progress;
 	// 15 seconds.
 	Progress time.Duration
@@ -39,6 +42,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Mailbox == 0 {
 		o.Mailbox = maxMail
+	}
+	if o.Alone == 0 {
+		o.Alone = aloneEvents
 	}
 	if o.Progress == 0 {
 		o.Progress = 15 * time.Second
@@ -80,7 +86,8 @@ type Hub struct {
 
 	opened, delivered, resyncs, resets atomic.Uint64
 
-	mu struct {
+	late late
+	mu   struct {
 		sync.Mutex
 		closed   bool
 		watchers int
@@ -194,6 +201,9 @@ func (h *Hub) unregister(w *Watcher) {
 	defer h.mu.Unlock()
 	for l := range w.links() {
 		h.mu.index.remove(l)
+	}
+	if s := h.late.led[w]; s != nil {
+		h.late.release(s)
 	}
 	h.mu.watchers--
 	h.open.Add(-1)

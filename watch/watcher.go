@@ -14,9 +14,6 @@ const (
 	// batchBytes is about how much Next returns at once, in bytes of keys and
 	// values. One revision may exceed it.
 	batchBytes = 256 << 10
-	// scanEvents is about how many events of the ring a watcher that is behind
-	// looks at before it returns what it found.
-	scanEvents = 4096
 	// keepCap bounds the slices that an idle watcher keeps, in elements.
 	keepCap = 64
 	// quietKeys is how many keys are looked up before history is read for them.
@@ -34,6 +31,8 @@ const (
 	following phase = iota
 	// catchingUp reads the ring from cur.
 	catchingUp
+	// led waits for the dispatcher to lead it along the ring.
+	led
 	// restarting opens a snapshot, to tell what changed since since.
 	restarting
 	// reading sends what the snapshot holds.
@@ -274,6 +273,8 @@ func (w *Watcher) step(s *Scratch, now int64) {
 		if w.hold(now) == 0 {
 			w.readRing(s)
 		}
+	case led:
+		w.readLed(s)
 	case following:
 		if w.hold(now) == 0 {
 			w.readMail(s)
