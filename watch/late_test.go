@@ -87,6 +87,27 @@ func TestManyFarBehind(t *testing.T) {
 	})
 }
 
+// Without it a watcher that was sent a state newer than what the hub had been told
+// would get changes again that the state has shown.
+func TestLedAfterState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, watch.Options{Alone: 1}, kv.Params{})
+		w.late = true
+		for i := range 5 {
+			w.put("k", fmt.Sprint(i))
+		}
+		r := w.watch(watch.Request{Prefixes: []string{"k"}})
+		for m := r.next(); m.Kind != watch.Synced; {
+			m = r.next()
+		}
+		w.told()
+		w.put("k", "live")
+		if m := r.next(); m.Kind != watch.Put || m.Entry.Value() != "live" {
+			t.Errorf("got %v %+v, want only what is newer than the state", m.Kind, m.At)
+		}
+	})
+}
+
 // BenchmarkResume is the cost, for one watcher, of coming back to a prefix over
 // 100,000 events, when 500 do so at once: each by itself, or led together.
 func BenchmarkResume(b *testing.B) {
