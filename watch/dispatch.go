@@ -1,10 +1,18 @@
 package watch
 
-import "keywatch/kv"
+import (
+	"runtime"
+
+	"keywatch/kv"
+)
 
 // passEvents is about how many events the dispatcher looks at before it hands
 // over what it found and lets others have the lock.
 const passEvents = 1024
+
+// handOverTurn is how many watchers are told before other goroutines, writers
+// for one, may have the processor.
+const handOverTurn = 128
 
 // A dispatcher is how far the walk along the ring has come: always between two
 // revisions. It belongs to the holder of the hub's lock.
@@ -115,6 +123,9 @@ func (h *Hub) handOverLocked() {
 			t.w.wake()
 		}
 		t.l = nil
+		if i%handOverTurn == handOverTurn-1 {
+			runtime.Gosched()
+		}
 	}
 	d.forget()
 }

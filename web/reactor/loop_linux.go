@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -8,6 +9,9 @@ import (
 const (
 	// readSize is the most that is read from a peer before others have a turn.
 	readSize = 64 << 10
+	// turn is how many sockets are looked after before other goroutines, writers
+	// for one, may have the processor.
+	turn = 16
 	// keepInbox is the largest inbox that a loop keeps, in sockets.
 	keepInbox = 1 << 12
 	// keepBuffer is the largest buffer that a loop keeps.
@@ -88,7 +92,8 @@ func (l *loop) run() {
 		for i, s := range taken {
 			taken[i] = nil
 			s.handle(now)
-			if i%256 == 255 {
+			if i%turn == turn-1 {
+				runtime.Gosched()
 				now = time.Now()
 			}
 		}
