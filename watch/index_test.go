@@ -65,15 +65,13 @@ func (g *visitor) wants(key string) bool {
 	return false
 }
 
-// randomNames returns up to n names that have much in common.
+// randomNames returns up to n names that have much in common, of more lengths
+// than prefixes have tables for.
 func randomNames(rnd *rand.Rand, n int) (names []string) {
 	for range rnd.IntN(n + 1) {
-		name := "k"
-		for range rnd.IntN(40) {
-			name += string("ab"[rnd.IntN(2)])
-			if rnd.IntN(4) == 0 {
-				break
-			}
+		name := "k" + strings.Repeat("a", rnd.IntN(45))
+		if rnd.IntN(3) == 0 {
+			name += "b"
 		}
 		names = append(names, name)
 	}
