@@ -3,6 +3,7 @@ package watch_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -145,4 +146,43 @@ func TestIndexGrowsAndShrinks(t *testing.T) {
 			t.Errorf("got %+v, want nobody", s)
 		}
 	})
+}
+
+// Without it a watch could grow without anybody noticing: a million of them are to
+// fit into 210 MB.
+func TestIdleWatchIsSmall(t *testing.T) {
+	const many, most = 50_000, 210
+	w := newWorld(t, watch.Options{MaxWatches: many}, kv.Params{})
+	shared, watches := &visitor{}, make([]*watch.Watcher, 0, many)
+	heap := func() uint64 {
+		var m runtime.MemStats
+		for range 3 { // pools give up what they hold after two rounds
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	var s watch.Scratch
+	before := heap()
+	for i := range many {
+		name := fmt.Sprintf("sensors/%05d/", i)
+		watcher, err := w.hub.Watch(watch.Request{Prefixes: []string{name}, From: watch.FromLive, Waker: shared})
+		if err != nil {
+			t.Fatal(err)
+		}
+		watches = append(watches, watcher)
+		for range 3 { // until it is live
+			if _, _, err := watcher.Poll(&s, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if each := float64(heap()-before) / many; each > most {
+		t.Errorf("got %.0f bytes for an idle watch, want %d at most", each, most)
+	} else {
+		t.Logf("%.0f bytes for an idle watch", each)
+	}
+	for _, watcher := range watches {
+		watcher.Close()
+	}
 }
