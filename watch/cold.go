@@ -34,7 +34,7 @@ func (c *coldWaiter) resolve(w *Watcher, key string, e *kv.Entry) (*kv.Entry, er
 	if c.ctx == nil {
 		c.ctx, c.cancel = context.WithTimeout(context.Background(), coldWait)
 	}
-	return w.reread.view.Resolve(c.ctx, key, e)
+	return w.road.reread.view.Resolve(c.ctx, key, e)
 }
 
 func (c *coldWaiter) stop() {
@@ -44,13 +44,13 @@ func (c *coldWaiter) stop() {
 }
 
 // unreachable ends a watch that err keeps from sending the state.
-func (w *Watcher) unreachable(err error) {
+func (w *Watcher) unreachable(s *Scratch, err error) {
 	switch {
 	case errors.Is(err, kv.ErrSnapshotLost):
-		w.viewLost()
+		w.viewLost(s)
 	case errors.Is(err, kv.ErrDamaged):
-		w.finish(Goodbye(CodeDataDamaged))
+		w.finish(s, Goodbye(CodeDataDamaged))
 	default:
-		w.finish(Goodbye(CodeTierUnavailable))
+		w.finish(s, Goodbye(CodeTierUnavailable))
 	}
 }

@@ -1,15 +1,23 @@
 package watch
 
-import "keywatch/kv"
+import (
+	"runtime"
+
+	"keywatch/kv"
+)
 
 // passEvents is about how many events the dispatcher looks at before it hands
 // over what it found and lets others have the lock.
 const passEvents = 1024
 
+// handOverTurn is how many watchers are told before other goroutines, writers
+// for one, may have the processor.
+const handOverTurn = 128
+
 // A dispatcher is how far the walk along the ring has come: always between two
 // revisions. It belongs to the holder of the hub's lock.
 type dispatcher struct {
-	gen  uint64
+	gen  uint32
 	next uint64
 	at   kv.Position
 	// touched are the watchers that this pass has found something for.
@@ -19,35 +27,29 @@ type dispatcher struct {
 // A touch is what a pass has found for one watcher. The watcher has its place
 // among them, counted from 1.
 type touch struct {
-	w    *Watcher
-	refs []ref
+	w *Watcher
+	l *letter
 }
 
 // find notes that w matches the event that r names.
 func (d *dispatcher) find(w *Watcher, r ref) {
 	if w.touched == 0 {
-		n := len(d.touched)
-		if n < cap(d.touched) {
-			d.touched = d.touched[:n+1] // with the refs of an earlier pass
-		} else {
-			d.touched = append(d.touched, touch{})
-		}
-		t := &d.touched[n]
-		t.w, t.refs = w, t.refs[:0]
-		w.touched = int32(n + 1)
+		d.touched = append(d.touched, touch{w, newLetter()})
+		w.touched = int32(len(d.touched))
 	}
-	t := &d.touched[w.touched-1]
-	t.refs = append(t.refs, r)
+	l := d.touched[w.touched-1].l
+	l.refs = append(l.refs, r)
 }
 
-// forget drops what was found, and all but small buffers.
+// forget drops what was found; what was not handed over is of no use.
 func (d *dispatcher) forget() {
 	for i := range d.touched {
 		t := &d.touched[i]
-		t.w.touched, t.w = 0, nil
-		if cap(t.refs) > keepCap {
-			t.refs = nil
+		t.w.touched = 0
+		if t.l != nil {
+			t.l.free()
 		}
+		*t = touch{}
 	}
 	d.touched = d.touched[:0]
 }
@@ -67,6 +69,7 @@ func (h *Hub) dispatch() {
 				return
 			default:
 				more = h.pass()
+				more = h.lead() || more
 			}
 		}
 	}
@@ -115,7 +118,14 @@ func (h *Hub) handOverLocked() {
 	d := &h.mu.dispatcher
 	for i := range d.touched {
 		t := &d.touched[i]
-		t.w.mail.deliver(faultRefs(t.refs))
+		t.l.refs = faultRefs(t.l.refs)
+		if t.w.mail.deliver(t.l, h.opts.Mailbox) {
+			t.w.wake()
+		}
+		t.l = nil
+		if i%handOverTurn == handOverTurn-1 {
+			runtime.Gosched()
+		}
 	}
 	d.forget()
 }
@@ -126,9 +136,10 @@ func (h *Hub) passOverLocked(m *mark) {
 	d := &h.mu.dispatcher
 	d.forget()
 	from := cursor{d.next, d.at.Rev}
-	for w := range h.mu.watchers {
+	h.eachLocked(func(w *Watcher) {
 		w.mail.passOver(from, m.next)
-	}
+		w.wake()
+	})
 	h.skipLocked(m)
 }
 

@@ -90,19 +90,23 @@ const (
 	bodyForms
 )
 
-// appendBody appends the shared body, which the first caller encodes. Two who
-// come at once may both encode; one result is kept.
+// appendBody appends the body, which is shared from the second caller on: most
+// events are for one watcher, or for many. Two who come at once may both encode;
+// one result is kept.
 func (r *record) appendBody(b []byte, form bodyForm) []byte {
-	have := r.bodies[form].Load()
-	switch have {
-	case sealed:
-		return appendBody(b, r.Key, r.Entry, r.Time, form)
-	case nil:
+	place := &r.bodies[form]
+	have := place.Load()
+	switch {
+	case have == nil && place.CompareAndSwap(nil, once):
+	case have == sealed:
+	case have == nil || have == once:
 		body := appendBody(make([]byte, 0, r.bodySize()), r.Key, r.Entry, r.Time, form)
-		r.bodies[form].CompareAndSwap(nil, &body)
+		place.CompareAndSwap(once, &body)
 		return append(b, body...)
+	default:
+		return append(b, *have...)
 	}
-	return append(b, *have...)
+	return appendBody(b, r.Key, r.Entry, r.Time, form)
 }
 
 // appendBody appends the JSON object of a change without its closing brace.

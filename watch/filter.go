@@ -24,16 +24,25 @@ func newFilter(keys, prefixes []string) filter {
 	var f filter
 	for _, p := range sorted(prefixes) {
 		if !f.covers(p) {
-			f.names = append(f.names, strings.Clone(p))
+			f.names = append(f.names, p)
 		}
 	}
 	var own []string
 	for _, k := range sorted(keys) {
 		if !f.covers(k) {
-			own = append(own, strings.Clone(k))
+			own = append(own, k)
 		}
 	}
 	return filter{names: slices.Clip(append(own, f.names...)), n: len(own)}
+}
+
+// clone returns f with names of its own.
+func (f filter) clone() filter {
+	f.names = slices.Clone(f.names)
+	for i, name := range f.names {
+		f.names[i] = strings.Clone(name)
+	}
+	return f
 }
 
 func sorted(names []string) []string {

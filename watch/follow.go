@@ -1,78 +1,121 @@
 package watch
 
-import "slices"
+import (
+	"slices"
+
+	"keywatch/kv"
+)
 
 // readMail takes what the dispatcher has left.
-func (w *Watcher) readMail() {
-	refs, behind, from := w.mail.take()
-	w.refs = refs
+func (w *Watcher) readMail(s *Scratch) {
+	l, behind, from := w.mail.take()
 	if behind {
-		w.phase = catchingUp
-		w.move(cursor{from.seq, max(from.rev, w.cur.rev)})
+		w.phase, w.road = catchingUp, new(road)
+		w.move(cursor{from.seq, max(from.rev, w.rev)})
 		return
 	}
-	w.sendRefs()
+	if l == nil {
+		return
+	}
+	w.sendRefs(s, l.newer(w.rev))
+	if w.road == nil { // nothing is left
+		l.free()
+	}
+}
+
+// newer returns the references to what came after rev.
+func (l *letter) newer(rev kv.Rev) []ref {
+	i := 0
+	for i < len(l.refs) && l.refs[i].rev <= rev {
+		i++
+	}
+	return l.refs[i:]
 }
 
 // readRing looks at the next events of the ring. At its end the mailbox takes
 // over, unless more has happened meanwhile.
-func (w *Watcher) readRing() {
-	m := w.hub.ring.mark()
+func (w *Watcher) readRing(s *Scratch) {
+	m, r := w.hub.ring.mark(), w.road
 	if w.gen != m.gen {
 		w.restart(w.position(), false)
 		return
 	}
-	if w.syncing && w.cur.seq >= w.syncAt {
-		w.syncing = false
-		w.say.out = faultSaid(w, append(w.say.out, positioned(Synced, w.position())))
+	if r.syncing && r.seq >= r.syncAt {
+		r.syncing = false
+		s.out = faultSaid(w, append(s.out, positioned(Synced, w.position())))
 		return
 	}
-	w.refs = nil
-	at, ok := w.scan(m)
+	end := m.next
+	if r.syncing {
+		end = r.syncAt
+	}
+	if r.seq < end && w.hub.ring.record(r.seq) == nil {
+		w.restart(w.position(), false)
+		return
+	}
+	if end-r.seq > uint64(w.hub.opts.Alone) {
+		w.phase = led
+		w.hub.ask(w, cursor{r.seq, w.rev}, end)
+		return
+	}
+	at, refs, ok := w.scan(end)
 	if !ok {
 		w.restart(w.position(), false)
 		return
 	}
 	w.move(at)
-	if len(w.refs) == 0 && !w.syncing && at.seq == m.next && w.mail.catchUp(at) {
-		w.phase = following
+	if len(refs) == 0 && !r.syncing && at.seq == m.next && w.mail.catchUp(at) {
+		w.phase, w.road = following, nil
+		return
 	}
-	w.sendRefs()
+	w.sendRefs(s, refs)
 }
 
-// scan adds references to what matches among the next events and returns the
+// scan returns references to what matches among the events before end, and the
 // cursor after them; ok is false if some are gone.
-func (w *Watcher) scan(m *mark) (at cursor, ok bool) {
-	end := m.next
-	if w.syncing {
-		end = w.syncAt
-	}
-	at = w.cur
+func (w *Watcher) scan(end uint64) (at cursor, refs []ref, ok bool) {
+	f, from := w.filter(), cursor{w.road.seq, w.rev}
+	at = from
 	for seq := at.seq; seq < end; {
 		rec := w.hub.ring.record(seq)
 		if rec == nil {
-			return at, false
+			return at, nil, false
 		}
 		seq++
-		if rec.Entry.Mod > w.cur.rev && w.filter.match(rec.Key) {
-			w.refs = append(w.refs, ref{seq: rec.seq, rev: rec.Entry.Mod})
+		if rec.Entry.Mod > from.rev && f.match(rec.Key) {
+			refs = append(refs, ref{seq: rec.seq, rev: rec.Entry.Mod})
 		}
 		if rec.Last {
 			at = cursor{seq, max(at.rev, rec.Entry.Mod)}
-			if len(w.refs) >= maxMail || seq-w.cur.seq >= scanEvents {
+			if len(refs) >= maxMail {
 				break
 			}
 		}
 	}
-	return at, true
+	return at, refs, true
 }
 
-// sendRefs begins to send what refs name.
-func (w *Watcher) sendRefs() {
+// sendRefs begins to send what refs name. They are kept if that takes more than
+// one turn.
+func (w *Watcher) sendRefs(s *Scratch, refs []ref) {
 	if w.latest {
-		w.refs = newest(faultRefs(w.refs), w.hub.ring)
+		refs = newest(faultRefs(refs), w.hub.ring)
 	}
-	w.drain()
+	if rest := w.send(s, refs); len(rest) > 0 {
+		if w.road == nil {
+			w.road = new(road)
+		}
+		w.road.refs = rest
+	}
+}
+
+// drain goes on sending what is left.
+func (w *Watcher) drain(s *Scratch) {
+	refs := w.road.refs
+	w.road.refs = nil
+	if w.road.refs = w.send(s, refs); len(w.road.refs) == 0 && w.phase == following {
+		w.road = nil
+	}
 }
 
 // newest keeps the last reference to each key, in order, with the number of
@@ -103,15 +146,16 @@ func newest(refs []ref, r *ring) []ref {
 	return slices.Delete(refs, 0, kept)
 }
 
-// drain adds the messages for the next of refs to out: whole revisions, or in
-// mode Latest as many as fit, with the position after the last of the flush.
-func (w *Watcher) drain() {
+// send adds the messages for the next of refs to what s returns: whole
+// revisions, or in mode Latest as many as fit, with the position after the last
+// of the flush. It returns what is left.
+func (w *Watcher) send(s *Scratch, refs []ref) (left []ref) {
 	size, sent := 0, 0
-	for i, r := range w.refs {
+	for i, r := range refs {
 		rec := w.hub.ring.record(r.seq)
 		if rec == nil {
-			w.lose(r)
-			return
+			w.lose(s, r)
+			return nil
 		}
 		m := Message{
 			Kind: Put, Key: rec.Key, Entry: rec.Entry, Time: rec.Time,
@@ -120,33 +164,31 @@ func (w *Watcher) drain() {
 		if rec.Entry.Deleted() {
 			m.Kind = Delete
 		}
-		last := i+1 == len(w.refs) || !w.latest && w.refs[i+1].rev != r.rev
+		last := i+1 == len(refs) || !w.latest && refs[i+1].rev != r.rev
 		if last {
 			m.At, m.HasAt = w.position(), true
 			m.At.Rev = r.rev
 		}
-		w.say.out = faultSaid(w, append(w.say.out, m))
+		s.out = faultSaid(w, append(s.out, m))
 		size += int(rec.bodySize())
 		if last || w.latest {
-			w.cur.rev = max(w.cur.rev, r.rev)
+			w.rev = max(w.rev, r.rev)
 			sent = i + 1
 			if size >= batchBytes {
 				break
 			}
 		}
 	}
-	if w.refs = w.refs[sent:]; len(w.refs) == 0 {
-		w.refs = nil
-	}
+	return refs[sent:]
 }
 
 // lose gives up refs from r on, because its event is gone, and drops the part
-// of its revision that is in out. All before that revision was sent.
-func (w *Watcher) lose(r ref) {
-	for n := len(w.say.out); n > 0 && !w.latest && !w.say.out[n-1].HasAt; n-- {
-		w.say.out = w.say.out[:n-1]
+// of its revision that was about to be told. All before that revision was sent.
+func (w *Watcher) lose(s *Scratch, r ref) {
+	for n := len(s.out); n > 0 && !w.latest && !s.out[n-1].HasAt; n-- {
+		s.out = s.out[:n-1]
 	}
-	w.mail.fallBehind()
-	w.cur.rev = r.rev - 1
+	w.mail.fallBehind(cursor{r.seq, r.rev - 1})
+	w.rev = r.rev - 1
 	w.restart(w.position(), false)
 }

@@ -19,6 +19,9 @@ type Options struct {
 	// Mailbox bounds the references that wait for one watcher; 512. One with more
 	// to come reads history by itself.
 	Mailbox int
+	// Alone is how many events a watcher that is behind looks at by itself; 1,024.
+	// With more before it, it is led along the ring together with others.
+	Alone int
 	// Progress is how long a watcher waits in vain before it gets a Progress;
 	// 15 seconds.
 	Progress time.Duration
@@ -39,6 +42,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Mailbox == 0 {
 		o.Mailbox = maxMail
+	}
+	if o.Alone == 0 {
+		o.Alone = aloneEvents
 	}
 	if o.Progress == 0 {
 		o.Progress = 15 * time.Second
@@ -78,13 +84,14 @@ type Hub struct {
 	// complete.
 	dispatched atomic.Pointer[kv.Position]
 
-	delivered, resyncs, resets atomic.Uint64
+	opened, delivered, resyncs, resets atomic.Uint64
 
-	mu struct {
+	late late
+	mu   struct {
 		sync.Mutex
 		closed   bool
-		watchers map[*Watcher]struct{}
-		index    index
+		watchers int
+		index    *index
 		dispatcher
 	}
 }
@@ -98,7 +105,6 @@ func New(opts Options) *Hub {
 	}
 	h.began = time.Now().Add(-1) // so that 0 is never
 	h.ring = newRing(h.opts.History)
-	h.mu.watchers = make(map[*Watcher]struct{})
 	h.mu.index = newIndex()
 	h.dispatched.Store(&kv.Position{})
 	go h.dispatch()
@@ -143,18 +149,29 @@ func (h *Hub) Position() kv.Position { return h.ring.mark().at }
 // kv.ErrStarting before Bind, or an error that matches kv.ErrBadKey. Nothing of
 // r is kept.
 func (h *Hub) Watch(r Request) (*Watcher, error) {
-	if err := r.validate(h.opts.MaxNames); err != nil {
+	w := new(Watcher)
+	if err := h.Open(w, r); err != nil {
 		return nil, err
+	}
+	return w, nil
+}
+
+// Open is Watch for those who have a place for the Watcher in a record of their
+// own: w is zero, and stays where it is until it is closed. Its Waker may be told
+// of w before Open returns, but nothing may be asked of w until then.
+func (h *Hub) Open(w *Watcher, r Request) error {
+	if err := r.validate(h.opts.MaxNames); err != nil {
+		return err
 	}
 	if h.views.source == nil {
-		return nil, kv.ErrStarting
+		return kv.ErrStarting
 	}
-	w := newWatcher(h, &r)
+	w.init(h, &r)
 	if err := h.register(w); err != nil {
-		return nil, err
+		return err
 	}
 	w.begin(&r)
-	return w, nil
+	return nil
 }
 
 func (h *Hub) register(w *Watcher) error {
@@ -163,28 +180,46 @@ func (h *Hub) register(w *Watcher) error {
 	if h.mu.closed {
 		return ErrClosed
 	}
-	if len(h.mu.watchers) >= h.opts.MaxWatches {
+	if h.mu.watchers >= h.opts.MaxWatches {
 		return ErrTooManyWatches
 	}
 	h.open.Add(1)
-	if len(h.mu.watchers) == 0 {
+	h.opened.Add(1)
+	if h.mu.watchers == 0 {
 		h.skipLocked(h.ring.mark())
 	}
-	h.mu.watchers[w] = struct{}{}
-	h.mu.index.add(w)
+	h.mu.watchers++
+	for l := range w.links() {
+		h.mu.index.add(l)
+	}
 	return nil
 }
 
+// unregister is called once for each watcher.
 func (h *Hub) unregister(w *Watcher) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, ok := h.mu.watchers[w]; !ok {
-		return
+	for l := range w.links() {
+		h.mu.index.remove(l)
 	}
-	delete(h.mu.watchers, w)
-	h.mu.index.remove(w)
+	if s := h.late.led[w]; s != nil {
+		h.late.release(s)
+	}
+	h.mu.watchers--
 	h.open.Add(-1)
 }
+
+// eachLocked calls do for every watcher.
+func (h *Hub) eachLocked(do func(*Watcher)) {
+	h.mu.index.each(func(l *link) {
+		if l == &l.watch.first {
+			do(l.watch)
+		}
+	})
+}
+
+// Opened counts the watches there ever were.
+func (h *Hub) Opened() uint64 { return h.opened.Load() }
 
 // Close ends every watch with Bye and waits for the dispatcher. Watchers are
 // still to be closed. It may be called twice.
@@ -192,9 +227,7 @@ func (h *Hub) Close() {
 	h.once.Do(func() {
 		h.mu.Lock()
 		h.mu.closed = true
-		for w := range h.mu.watchers {
-			w.End(Goodbye(CodeStopping))
-		}
+		h.eachLocked(func(w *Watcher) { w.End(Goodbye(CodeStopping)) })
 		h.mu.Unlock()
 		close(h.stop)
 	})
@@ -227,12 +260,12 @@ func (h *Hub) Stats() Stats {
 	defer h.mu.Unlock()
 	m := h.ring.mark()
 	s := Stats{
-		Watchers:  len(h.mu.watchers),
+		Watchers:  h.mu.watchers,
 		Published: m.published, Delivered: h.delivered.Load(),
 		Resyncs: h.resyncs.Load(), Resets: h.resets.Load(),
 		History: m.bytes, Events: int(m.next - m.tail), Floor: m.floor, At: m.at,
 	}
-	for w := range h.mu.watchers {
+	h.eachLocked(func(w *Watcher) {
 		seq, behind, any := w.mail.waiting()
 		if behind {
 			s.Behind++
@@ -240,6 +273,6 @@ func (h *Hub) Stats() Stats {
 		if any && m.next > seq {
 			s.MaxLag = max(s.MaxLag, m.next-seq)
 		}
-	}
+	})
 	return s
 }

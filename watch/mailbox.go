@@ -27,49 +27,78 @@ type cursor struct {
 
 // A mailbox is where the dispatcher leaves references for one watcher. It
 // begins behind, which means that the watcher reads the ring by itself and the
-// dispatcher only notes what it passed over.
+// dispatcher only notes what it passed over. An idle one is empty.
 type mailbox struct {
-	// waker is told, of owner, when there is something to look at.
+	// waker is told when there is something to look at.
 	waker Waker
-	owner *Watcher
-
-	mu struct {
+	mu    struct {
 		sync.Mutex
+		// letter is what waits; never nil while behind.
+		letter *letter
 		behind bool
-		refs   []ref
-		// missed is the number after the newest event that the dispatcher passed
-		// over while behind was set.
-		missed uint64
-		// from is, while behind, where the watcher has to begin. While not, only
-		// its revision counts: up to there the watcher needs nothing.
-		from cursor
-		// final is the last message, once the watch is ended from outside.
-		final *Message
+		closed bool
 	}
 }
 
-func (b *mailbox) ring() { b.waker.Wake(b.owner) }
+// A letter is what a mailbox holds.
+type letter struct {
+	// refs name whole revisions. The watcher may have come beyond the first of
+	// them by itself.
+	refs []ref
+	// missed is the number after the newest event that the dispatcher passed
+	// over while the watcher was behind, and from where the watcher has to begin
+	// then.
+	missed uint64
+	from   cursor
+	// led says that the watcher, which is behind, was led up to from, and that
+	// refs were found for it on the way.
+	led bool
+	// final is the last message, once the watch is ended from outside.
+	final *Message
+}
 
-// deliver leaves references to whole revisions. It is the dispatcher's.
-func (b *mailbox) deliver(refs []ref) {
+var letters = sync.Pool{New: func() any { return new(letter) }}
+
+func newLetter() *letter { return letters.Get().(*letter) }
+
+// free gives up l, but not a large buffer for others to keep.
+func (l *letter) free() {
+	refs := l.refs[:0]
+	if cap(refs) > keepCap {
+		refs = nil
+	}
+	*l = letter{refs: refs}
+	letters.Put(l)
+}
+
+// init makes the mailbox of a watcher that is about to begin.
+func (b *mailbox) init(waker Waker) {
+	b.waker = waker
+	b.mu.behind, b.mu.letter = true, newLetter()
+}
+
+// deliver leaves l, which holds references to whole revisions, and takes it
+// over. It is the dispatcher's, who has to wake the watcher then if told so.
+func (b *mailbox) deliver(l *letter, most int) (wake bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mu.behind {
-		b.mu.missed = refs[len(refs)-1].seq + 1
-		return
+	held := b.mu.letter
+	switch {
+	case len(l.refs) == 0:
+	case b.mu.behind:
+		held.missed = l.refs[len(l.refs)-1].seq + 1
+	case held == nil && len(l.refs) <= most:
+		b.mu.letter = l
+		return true
+	case held != nil && len(held.refs)+len(l.refs) <= most:
+		held.refs = append(held.refs, l.refs...)
+		wake = true
+	default:
+		b.fallBehindLocked(cursor{l.refs[0].seq, l.refs[0].rev - 1})
+		wake = true
 	}
-	for len(refs) > 0 && refs[0].rev <= b.mu.from.rev {
-		refs = refs[1:]
-	}
-	if len(refs) == 0 {
-		return
-	}
-	if len(b.mu.refs)+len(refs) > b.owner.hub.opts.Mailbox {
-		b.fallBehindLocked(cursor{refs[0].seq, refs[0].rev - 1})
-	} else {
-		b.mu.refs = append(b.mu.refs, refs...)
-	}
-	b.ring()
+	l.free()
+	return wake
 }
 
 // passOver says that the dispatcher delivered everything up to at and goes on
@@ -77,21 +106,27 @@ func (b *mailbox) deliver(refs []ref) {
 func (b *mailbox) passOver(at cursor, next uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.missed = max(b.mu.missed, next)
 	if !b.mu.behind {
 		b.fallBehindLocked(at)
 	}
-	b.ring()
+	b.mu.letter.missed = max(b.mu.letter.missed, next)
 }
 
 // fallBehindLocked leaves the watcher to itself, from the first reference that
 // waits, else from at.
 func (b *mailbox) fallBehindLocked(at cursor) {
-	if len(b.mu.refs) > 0 {
-		at = cursor{b.mu.refs[0].seq, b.mu.refs[0].rev - 1}
+	l := b.letterLocked()
+	if len(l.refs) > 0 {
+		at = cursor{l.refs[0].seq, l.refs[0].rev - 1}
 	}
-	at.rev = max(at.rev, b.mu.from.rev)
-	b.mu.behind, b.mu.from, b.mu.refs = true, at, nil
+	b.mu.behind, l.from, l.refs = true, at, nil
+}
+
+func (b *mailbox) letterLocked() *letter {
+	if b.mu.letter == nil {
+		b.mu.letter = newLetter()
+	}
+	return b.mu.letter
 }
 
 // moved says how far the watcher, which is behind, has come by itself.
@@ -99,15 +134,16 @@ func (b *mailbox) moved(at cursor) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.mu.behind {
-		b.mu.from = at
+		b.mu.letter.from = at
 	}
 }
 
 // fallBehind is for the watcher itself, which knows where it has to begin.
-func (b *mailbox) fallBehind() {
+func (b *mailbox) fallBehind(at cursor) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.mu.behind, b.mu.refs = true, nil
+	l := b.letterLocked()
+	b.mu.behind, l.from, l.refs = true, at, nil
 }
 
 // catchUp ends being behind for a watcher that has read the ring up to at. It
@@ -115,28 +151,38 @@ func (b *mailbox) fallBehind() {
 func (b *mailbox) catchUp(at cursor) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mu.missed > at.seq {
+	l := b.mu.letter
+	if l.missed > at.seq {
 		return false
 	}
-	b.mu.behind, b.mu.from = false, cursor{rev: at.rev}
+	if b.mu.behind = false; l.final == nil {
+		b.mu.letter = nil
+		l.free()
+	}
 	return true
 }
 
-// take returns what waits. behind tells that the watcher has to read the ring
-// from from.
-func (b *mailbox) take() (refs []ref, behind bool, from cursor) {
+// take returns what waits, nil for nothing; it is the caller's then. behind
+// tells that the watcher has to read the ring from from instead.
+func (b *mailbox) take() (l *letter, behind bool, from cursor) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	refs = b.mu.refs
-	b.mu.refs = nil
-	return refs, b.mu.behind, b.mu.from
+	switch held := b.mu.letter; {
+	case b.mu.behind:
+		return nil, true, held.from
+	case held == nil || held.final != nil: // the last message goes before all others
+		return nil, false, cursor{}
+	default:
+		b.mu.letter = nil
+		return held, false, cursor{}
+	}
 }
 
 // idle reports whether nothing waits and nothing was passed over.
 func (b *mailbox) idle() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.mu.behind && len(b.mu.refs) == 0
+	return !b.mu.behind && (b.mu.letter == nil || len(b.mu.letter.refs) == 0)
 }
 
 // waiting returns the number of the oldest event that the watcher was not given
@@ -144,11 +190,11 @@ func (b *mailbox) idle() bool {
 func (b *mailbox) waiting() (seq uint64, behind, any bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mu.behind {
-		return b.mu.from.seq, true, true
-	}
-	if len(b.mu.refs) > 0 {
-		return b.mu.refs[0].seq, false, true
+	switch l := b.mu.letter; {
+	case b.mu.behind:
+		return l.from.seq, true, true
+	case l != nil && len(l.refs) > 0:
+		return l.refs[0].seq, false, true
 	}
 	return 0, false, false
 }
@@ -157,14 +203,27 @@ func (b *mailbox) waiting() (seq uint64, behind, any bool) {
 func (b *mailbox) end(m Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mu.final == nil {
-		b.mu.final = &m
+	if l := b.letterLocked(); l.final == nil {
+		l.final = &m
 	}
-	b.ring()
 }
 
-func (b *mailbox) final() *Message {
+// close returns false if that was called before.
+func (b *mailbox) close() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.mu.final
+	first := !b.mu.closed
+	b.mu.closed = true
+	return first
+}
+
+// state returns the last message, nil if there is none yet, and whether the
+// watch was closed.
+func (b *mailbox) state() (final *Message, closed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mu.letter != nil {
+		final = b.mu.letter.final
+	}
+	return final, b.mu.closed
 }

@@ -19,17 +19,18 @@ type Scratch struct {
 func (w *Watcher) Next(ctx context.Context) ([]Message, error) {
 	w.turn.Lock()
 	defer w.turn.Unlock()
-	w.say = &w.bell.own
-	w.say.empty(keepCap)
+	b := w.mail.waker.(*bell)
+	s := &b.own
+	s.empty(keepCap)
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		again, err := w.look(w.hub.now())
-		if err != nil || len(w.say.out) > 0 {
-			return w.say.out, err
+		again, err := w.look(s, w.hub.now())
+		if err != nil || len(s.out) > 0 {
+			return s.out, err
 		}
-		if err := w.bell.wait(ctx, time.Duration(again-w.hub.now())); err != nil {
+		if err := b.wait(ctx, time.Duration(again-w.hub.now())); err != nil {
 			return nil, err
 		}
 	}
@@ -62,9 +63,7 @@ func (w *Watcher) Poll(s *Scratch, now time.Time) (messages []Message, again tim
 	w.turn.Lock()
 	defer w.turn.Unlock()
 	s.empty(2 * maxMail)
-	w.say = s
-	at, err := w.look(int64(now.Sub(w.hub.began)))
-	w.say = nil
+	at, err := w.look(s, int64(now.Sub(w.hub.began)))
 	return s.out, w.hub.began.Add(time.Duration(at)), err
 }
 
@@ -76,26 +75,31 @@ func (s *Scratch) empty(keep int) {
 	}
 }
 
-// look does a bounded piece of work, which may add to out. If it does not, again
-// is when there will be more to do.
-func (w *Watcher) look(now int64) (again int64, err error) {
-	if w.closed.Load() || w.phase == ended {
+// look does a bounded piece of work, which may add to what s returns. If it does
+// not, again is when there will be more to do.
+func (w *Watcher) look(s *Scratch, now int64) (again int64, err error) {
+	final, closed := w.mail.state()
+	if closed || w.phase == ended {
 		return now, ErrClosed
 	}
-	w.step(now)
-	if len(w.say.out) == 0 {
+	if final != nil {
+		w.finish(s, *final)
+	} else {
+		w.step(s, now)
+	}
+	if len(s.out) == 0 {
 		if again = w.due(now); again > now || w.busy(now) {
 			return again, nil
 		}
-		w.progress()
+		w.progress(s)
 	}
-	w.count(now)
+	w.count(s, now)
 	return now, nil
 }
 
 // busy reports whether there is something to do at once, interval or not.
 func (w *Watcher) busy(now int64) bool {
-	return len(w.refs) > 0 || w.phase == restarting || w.phase == reading ||
+	return w.road != nil && len(w.road.refs) > 0 || w.phase == restarting || w.phase == reading ||
 		w.phase == catchingUp && w.hold(now) == 0
 }
 
@@ -105,7 +109,10 @@ func (w *Watcher) due(now int64) int64 {
 	if w.busy(now) {
 		return now
 	}
-	due := w.sent + int64(w.heartbeat)
+	due := now + int64(Never)
+	if w.heartbeat > 0 {
+		due = w.sent + int64(w.heartbeat)*int64(time.Millisecond)
+	}
 	if hold := w.hold(now); hold > 0 {
 		due = min(due, now+hold)
 	}
@@ -114,28 +121,29 @@ func (w *Watcher) due(now int64) int64 {
 
 // hold returns how long the next flush has to wait, in nanoseconds.
 func (w *Watcher) hold(now int64) int64 {
-	if w.interval == 0 || w.syncing || w.flushed == 0 {
+	x := w.extra
+	if x == nil || x.interval == 0 || x.flushed == 0 || w.road != nil && w.road.syncing {
 		return 0
 	}
-	return max(0, w.flushed+int64(w.interval)-now)
+	return max(0, x.flushed+int64(x.interval)-now)
 }
 
 // progress tells how far the watcher has come, if it has missed nothing up to
 // there.
-func (w *Watcher) progress() {
+func (w *Watcher) progress(s *Scratch) {
 	at := w.hub.dispatched.Load()
 	if w.phase == following && at.Epoch == w.epoch && w.mail.idle() {
-		w.cur.rev = max(w.cur.rev, at.Rev)
+		w.rev = max(w.rev, at.Rev)
 	}
-	w.say.out = faultSaid(w, append(w.say.out, positioned(Progress, w.position())))
+	s.out = faultSaid(w, append(s.out, positioned(Progress, w.position())))
 }
 
 // count notes what is returned.
-func (w *Watcher) count(now int64) {
+func (w *Watcher) count(s *Scratch, now int64) {
 	w.sent = now
 	changes := 0
-	for i := range w.say.out {
-		if w.say.out[i].Entry != nil {
+	for i := range s.out {
+		if s.out[i].Entry != nil {
 			changes++
 		}
 	}
@@ -143,8 +151,8 @@ func (w *Watcher) count(now int64) {
 		return
 	}
 	w.hub.delivered.Add(uint64(changes))
-	if w.phase == following || w.phase == catchingUp {
-		w.flushed = now
+	if w.extra != nil && (w.phase == following || w.phase == catchingUp) {
+		w.extra.flushed = now
 	}
 }
 

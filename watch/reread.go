@@ -20,49 +20,50 @@ type rereading struct {
 
 // openView opens a snapshot and decides what it is good for: to tell what
 // changed since r.since or, where that is not known, to begin anew.
-func (w *Watcher) openView() {
-	r, m := w.reread, w.hub.ring.mark()
+func (w *Watcher) openView(s *Scratch) {
+	r, m := w.road.reread, w.hub.ring.mark()
 	least := kv.Position{Epoch: m.at.Epoch, Rev: m.floor}
 	if r.since.Epoch == least.Epoch {
 		least.Rev = max(least.Rev, r.since.Rev)
 	}
 	view, err := w.hub.views.acquire(least)
 	if err != nil {
-		w.finish(Goodbye(CodeMemoryFull))
+		w.finish(s, Goodbye(CodeMemoryFull))
 		return
 	}
 	r.view = view
 	at := view.Position()
 	known := !r.fresh && r.since.Epoch == at.Epoch && r.since.Rev <= at.Rev && r.since.Rev >= view.Floor()
 	r.fresh = !known
+	f := w.filter()
 	var changes iter.Seq2[string, *kv.Entry]
 	switch {
 	case known && r.since == at:
-		w.viewRead()
+		w.viewRead(s)
 		return
 	case known:
 		w.hub.resyncs.Add(1)
-		w.say.out = append(w.say.out, Message{Kind: Resync})
-		changes = w.filter.changes(view.Snapshot, r.since.Rev)
+		s.out = append(s.out, Message{Kind: Resync})
+		changes = f.changes(view.Snapshot, r.since.Rev)
 	default:
 		w.hub.resets.Add(1)
-		w.say.out = faultSaid(w, append(w.say.out, positioned(Reset, kv.Position{Epoch: at.Epoch})))
-		changes = w.filter.state(view.Snapshot)
+		s.out = faultSaid(w, append(s.out, positioned(Reset, kv.Position{Epoch: at.Epoch})))
+		changes = f.state(view.Snapshot)
 	}
 	r.pull, r.stopPull = iter.Pull2(changes)
 	w.phase = reading
-	w.readView()
+	w.readView(s)
 }
 
 // readView sends the next piece of what the snapshot holds. After the last it
 // goes on along the ring, from the snapshot's revision.
-func (w *Watcher) readView() {
-	r := w.reread
+func (w *Watcher) readView(s *Scratch) {
+	r := w.road.reread
 	now := r.view.Time()
 	if w.hub.opts.Now != nil {
 		now = max(now, w.hub.opts.Now())
 	}
-	start, size, more := len(w.say.out), 0, true
+	start, size, more := len(s.out), 0, true
 	var cold coldWaiter
 	defer cold.stop()
 	for size < batchBytes {
@@ -73,45 +74,45 @@ func (w *Watcher) readView() {
 		}
 		e, err := cold.resolve(w, key, e)
 		if err != nil {
-			clear(w.say.out[start:])
-			w.say.out = w.say.out[:0]
-			w.unreachable(err)
+			clear(s.out[start:])
+			s.out = s.out[:0]
+			w.unreachable(s, err)
 			return
 		}
 		m := Message{Kind: Put, Key: key, Entry: e, Time: now, form: w.form}
 		if e.Deleted() {
 			m.Kind = Delete
 		}
-		w.say.out = faultSaid(w, append(w.say.out, m))
+		s.out = faultSaid(w, append(s.out, m))
 		size += len(key) + e.Size() + bodyCost
 	}
 	if r.view.Err() != nil {
-		clear(w.say.out[start:])
-		w.say.out = w.say.out[:0]
-		w.viewLost()
+		clear(s.out[start:])
+		s.out = s.out[:0]
+		w.viewLost(s)
 		return
 	}
 	if !more {
-		w.viewRead()
+		w.viewRead(s)
 	}
 }
 
 // viewLost starts over, from nothing: part of the changes was sent.
-func (w *Watcher) viewLost() {
-	if w.restarts++; w.restarts > maxRestarts {
-		w.finish(Goodbye(CodeMemoryFull))
+func (w *Watcher) viewLost(s *Scratch) {
+	if w.road.restarts++; w.road.restarts > maxRestarts {
+		w.finish(s, Goodbye(CodeMemoryFull))
 		return
 	}
 	w.restart(kv.Position{}, true)
 }
 
 // viewRead ends the state or resync.
-func (w *Watcher) viewRead() {
-	at := w.reread.view.Position()
+func (w *Watcher) viewRead(s *Scratch) {
+	at := w.road.reread.view.Position()
 	w.dropView()
-	w.restarts = 0
-	w.epoch, w.cur.rev = at.Epoch, at.Rev
-	w.say.out = faultSaid(w, append(w.say.out, positioned(Synced, at)))
+	w.road.restarts = 0
+	w.epoch, w.rev = at.Epoch, at.Rev
+	s.out = faultSaid(w, append(s.out, positioned(Synced, at)))
 	m := w.hub.ring.mark()
 	seq, ok := w.hub.ring.after(m, at.Rev)
 	if !ok || m.at.Epoch != at.Epoch {
@@ -124,9 +125,11 @@ func (w *Watcher) viewRead() {
 
 // dropView lets go of the snapshot, if one is held.
 func (w *Watcher) dropView() {
-	r := w.reread
-	w.reread = nil
-	if r == nil || r.view == nil {
+	if w.road == nil || w.road.reread == nil {
+		return
+	}
+	r := w.road.reread
+	if w.road.reread = nil; r.view == nil {
 		return
 	}
 	if r.stopPull != nil {

@@ -22,13 +22,15 @@ const (
 type record struct {
 	kv.Event
 	seq uint64
-	// bodies are the encoded forms, made by the first who needs one. When the
-	// record leaves the window of encoded events they become sealed.
+	// bodies are the encoded forms. The first who needs one leaves once there, the
+	// second makes it. When the record leaves the window of encoded events they
+	// become sealed.
 	bodies [bodyForms]atomic.Pointer[[]byte]
 }
 
-// sealed stands in record.bodies where nothing may be kept any more.
-var sealed = new([]byte)
+// sealed stands in record.bodies where nothing may be kept any more, once where
+// nothing was kept yet.
+var sealed, once = new([]byte), new([]byte)
 
 func (r *record) cost() int64 { return int64(recordCost + len(r.Key) + r.Entry.Size()) }
 
@@ -38,7 +40,7 @@ func (r *record) bodySize() int64 { return int64(bodyCost + len(r.Key) + r.Entry
 // numbered by seq for the life of the ring.
 type mark struct {
 	// gen grows with each break in history, which takes a number too.
-	gen uint64
+	gen uint32
 	at  kv.Position
 	// The ring held the events from tail up to, not including, next.
 	tail, next uint64

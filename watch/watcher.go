@@ -1,8 +1,10 @@
 package watch
 
 import (
+	"cmp"
+	"iter"
+	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"keywatch/kv"
@@ -12,9 +14,6 @@ const (
 	// batchBytes is about how much Next returns at once, in bytes of keys and
 	// values. One revision may exceed it.
 	batchBytes = 256 << 10
-	// scanEvents is about how many events of the ring a watcher that is behind
-	// looks at before it returns what it found.
-	scanEvents = 4096
 	// keepCap bounds the slices that an idle watcher keeps, in elements.
 	keepCap = 64
 	// quietKeys is how many keys are looked up before history is read for them.
@@ -32,6 +31,8 @@ const (
 	following phase = iota
 	// catchingUp reads the ring from cur.
 	catchingUp
+	// led waits for the dispatcher to lead it along the ring.
+	led
 	// restarting opens a snapshot, to tell what changed since since.
 	restarting
 	// reading sends what the snapshot holds.
@@ -44,43 +45,64 @@ const (
 // for one goroutine at a time; the other methods are safe for concurrent use.
 //
 // There may be a million of them, nearly all of them idle: what is needed only
-// now and then is apart.
+// now and then, or by few, is apart.
 type Watcher struct {
-	hub    *Hub
-	filter filter
-	mail   mailbox
-	// bell wakes Next; nil for those who Poll.
-	bell     *bell
-	interval time.Duration
-	// heartbeat is how long the watcher is silent before it tells a Progress.
-	heartbeat time.Duration
+	hub *Hub
+	// first is the name that is watched, one of them if there are more.
+	first link
+	// extra is nil unless more than one name is watched, or an interval kept.
+	extra *extra
+	mail  mailbox
 	// touched belongs to the dispatcher.
 	touched int32
-	latest  bool
-	form    bodyForm
-	closed  atomic.Bool
+	// heartbeat is how long the watcher is silent before it tells a Progress, in
+	// milliseconds; 0 is for ever.
+	heartbeat int32
+	latest    bool
+	form      bodyForm
 
 	// turn is held while Next or Poll runs; the rest belongs to its holder.
-	turn    sync.Mutex
-	phase   phase
+	turn  sync.Mutex
+	phase phase
+	// gen and epoch are those of the history that the watcher is in, and rev is
+	// how far it has come: it was told everything up to there.
+	gen   uint32
+	epoch kv.Epoch
+	rev   kv.Rev
+	// sent is when messages were last returned, in nanoseconds since the hub
+	// began.
+	sent int64
+	// road is what a watcher has to do that is not just idle; never nil in
+	// another phase than following.
+	road *road
+}
+
+// extra is what few watchers have.
+type extra struct {
+	// filter has all names, if links has any: the place in the index of each name
+	// but the first.
+	filter   filter
+	links    []link
+	interval time.Duration
+	// flushed is when changes were last returned, in nanoseconds since the hub
+	// began; 0 is never.
+	flushed int64
+}
+
+// A road is what lies before a watcher.
+type road struct {
+	// seq is the number of the next event to look at in the ring.
+	seq uint64
+	// syncAt is the event before which a resuming watcher is told Synced, if
+	// syncing is set.
+	syncAt  uint64
 	syncing bool
 	// restarts counts the snapshots that were lost in a row.
 	restarts uint8
-	// gen and epoch are those of the history that cur is a place in.
-	gen   uint64
-	epoch kv.Epoch
-	cur   cursor
 	// refs are references still to be sent, of whole revisions.
 	refs []ref
-	// syncAt is the event before which a resuming watcher is told Synced.
-	syncAt uint64
 	// reread is set while the watcher is brought forward by a snapshot.
 	reread *rereading
-	// flushed is when messages were last returned in mode Latest, sent when any
-	// were, in nanoseconds since the hub began; 0 is never.
-	flushed, sent int64
-	// say is where messages go; nil while nobody asks for any.
-	say *Scratch
 }
 
 // A bell wakes a goroutine that waits in Next.
@@ -100,23 +122,69 @@ func (b *bell) Wake(*Watcher) {
 	}
 }
 
-func newWatcher(h *Hub, r *Request) *Watcher {
-	w := &Watcher{
-		hub: h, filter: newFilter(r.Keys, r.Prefixes), interval: r.Interval, latest: r.Mode == Latest, sent: h.now(),
+// Never is the Request.Progress of those who want none.
+const Never time.Duration = 100 * 365 * 24 * time.Hour
+
+// init makes w ready to be registered.
+func (w *Watcher) init(h *Hub, r *Request) {
+	w.hub, w.latest, w.sent, w.road = h, r.Mode == Latest, h.now(), new(road)
+	waker := r.Waker
+	if waker == nil {
+		waker = &bell{wake: make(chan struct{}, 1), closed: make(chan struct{})}
 	}
-	w.mail.owner, w.mail.mu.behind = w, true
-	if w.mail.waker = r.Waker; r.Waker == nil {
-		w.bell = &bell{wake: make(chan struct{}, 1), closed: make(chan struct{})}
-		w.mail.waker = w.bell
-	}
-	if w.heartbeat = r.Progress; w.heartbeat == 0 {
-		w.heartbeat = h.opts.Progress
-	}
+	w.mail.init(waker)
+	w.setNames(newFilter(r.Keys, r.Prefixes).clone(), r.Interval)
+	w.setHeartbeat(cmp.Or(r.Progress, h.opts.Progress))
 	if r.Mode == Keys {
 		w.form = withoutValue
 	}
-	return w
 }
+
+func (w *Watcher) setNames(f filter, interval time.Duration) {
+	w.first = link{name: f.names[0], watch: w, prefix: f.n == 0}
+	if len(f.names) == 1 && interval == 0 {
+		return
+	}
+	w.extra = &extra{filter: f, interval: interval}
+	for i, name := range f.names[1:] {
+		w.extra.links = append(w.extra.links, link{name: name, watch: w, prefix: i+1 >= f.n})
+	}
+}
+
+func (w *Watcher) setHeartbeat(d time.Duration) {
+	if ms := d.Milliseconds(); ms <= math.MaxInt32 {
+		w.heartbeat = int32(max(ms, 1))
+	}
+}
+
+// links yields the watcher's places in the index.
+func (w *Watcher) links() iter.Seq[*link] {
+	return func(yield func(*link) bool) {
+		if !yield(&w.first) || w.extra == nil {
+			return
+		}
+		for i := range w.extra.links {
+			if !yield(&w.extra.links[i]) {
+				return
+			}
+		}
+	}
+}
+
+// filter returns what is watched.
+func (w *Watcher) filter() filter {
+	if w.extra != nil {
+		return w.extra.filter
+	}
+	f := filter{names: []string{w.first.name}}
+	if !w.first.prefix {
+		f.n = 1
+	}
+	return f
+}
+
+// wake tells of w that there is something to look at.
+func (w *Watcher) wake() { w.mail.waker.Wake(w) }
 
 // begin decides where the watch starts.
 func (w *Watcher) begin(r *Request) {
@@ -135,12 +203,12 @@ func (w *Watcher) begin(r *Request) {
 // startAt goes on from a place in the ring, with Synced before event syncAt.
 func (w *Watcher) startAt(at cursor, syncAt uint64) {
 	w.move(at)
-	w.phase, w.syncing, w.syncAt = catchingUp, true, syncAt
+	w.phase, w.road.syncing, w.road.syncAt = catchingUp, true, syncAt
 }
 
 // move goes on from at, which Stats are to know of.
 func (w *Watcher) move(at cursor) {
-	w.cur = at
+	w.road.seq, w.rev = at.seq, at.rev
 	w.mail.moved(at)
 }
 
@@ -167,10 +235,11 @@ func (w *Watcher) resume(since string, m *mark) {
 // watched, if these are few and no prefixes. The state is at least as new as the
 // ring's mark, so that what it shows unchanged is not in between either.
 func (w *Watcher) quiet(rev kv.Rev) bool {
-	if len(w.filter.prefixes()) > 0 || len(w.filter.keys()) > quietKeys {
+	f := w.filter()
+	if len(f.prefixes()) > 0 || len(f.keys()) > quietKeys {
 		return false
 	}
-	for _, key := range w.filter.keys() {
+	for _, key := range f.keys() {
 		if w.hub.views.source.Changed(key, rev) {
 			return false
 		}
@@ -182,53 +251,57 @@ func (w *Watcher) quiet(rev kv.Rev) bool {
 // nothing.
 func (w *Watcher) restart(since kv.Position, fresh bool) {
 	w.dropView()
-	w.phase, w.syncing, w.refs = restarting, false, nil
-	w.reread = &rereading{since: since, fresh: fresh}
+	if w.phase = restarting; w.road == nil {
+		w.road = new(road)
+	}
+	w.road.syncing, w.road.refs = false, nil
+	w.road.reread = &rereading{since: since, fresh: fresh}
 }
 
-// step does a bounded piece of work, which may add to out.
-func (w *Watcher) step(now int64) {
-	if m := w.mail.final(); m != nil {
-		w.finish(*m)
-		return
-	}
-	if len(w.refs) > 0 {
-		w.drain()
+// step does a bounded piece of work, which may add to what s returns.
+func (w *Watcher) step(s *Scratch, now int64) {
+	if w.road != nil && len(w.road.refs) > 0 {
+		w.drain(s)
 		return
 	}
 	switch w.phase {
 	case restarting:
-		w.openView()
+		w.openView(s)
 	case reading:
-		w.readView()
+		w.readView(s)
 	case catchingUp:
 		if w.hold(now) == 0 {
-			w.readRing()
+			w.readRing(s)
 		}
+	case led:
+		w.readLed(s)
 	case following:
 		if w.hold(now) == 0 {
-			w.readMail()
+			w.readMail(s)
 		}
 	}
 }
 
-func (w *Watcher) finish(m Message) {
+func (w *Watcher) finish(s *Scratch, m Message) {
 	w.dropView()
 	w.phase = ended
-	w.say.out = append(w.say.out[:0], m)
+	s.out = append(s.out[:0], m)
 }
 
-func (w *Watcher) position() kv.Position { return kv.Position{Epoch: w.epoch, Rev: w.cur.rev} }
+func (w *Watcher) position() kv.Position { return kv.Position{Epoch: w.epoch, Rev: w.rev} }
 
 // End makes m, which is Bye or Denied, the last message. Only the first call
 // counts.
-func (w *Watcher) End(m Message) { w.mail.end(m) }
+func (w *Watcher) End(m Message) {
+	w.mail.end(m)
+	w.wake()
+}
 
 // Close ends the watch, and Next if it waits. It may be called twice.
 func (w *Watcher) Close() {
-	if w.closed.CompareAndSwap(false, true) {
-		if w.bell != nil {
-			close(w.bell.closed)
+	if w.mail.close() {
+		if b, ok := w.mail.waker.(*bell); ok {
+			close(b.closed)
 		}
 		w.hub.unregister(w)
 	}

@@ -138,6 +138,8 @@ func (s *Server) newHTTP() *fasthttp.Server {
 	server.ErrorHandler = s.malformed
 	server.ConnState = s.conns.changed
 	server.CloseOnShutdown = true
+	// Those who shook hands for streams go before their memory is collected.
+	server.MaxIdleWorkerDuration = surgeQuiet / 2
 	// The reactor closes the connections that it took over.
 	server.KeepHijackedConns = true
 	return server
@@ -159,7 +161,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.listeners = append(s.mu.listeners, ln)
 	s.watchOver.Do(func() {
 		s.background.Go(func() { s.conns.watchOver(s.life) })
-		s.background.Go(func() { tidyUp(s.life, s.reactor) })
+		s.background.Go(func() { tidyUp(s.life, s.reactor, s.opts.Hub) })
 	})
 	s.mu.Unlock()
 	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns})

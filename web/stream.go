@@ -67,13 +67,11 @@ func writeBye(c *fiber.Ctx, code Code, retry time.Duration, form watch.Form) err
 func (r *streamRegistry) serve(c *fiber.Ctx, req watch.Request, form streamForm) error {
 	s := &stream{registry: r, form: form}
 	req.Progress, req.Waker = r.opts.heartbeat, s
-	watcher, err := r.opts.hub.Watch(req)
-	if err != nil {
+	if err := r.opts.hub.Open(&s.watcher, req); err != nil {
 		return err
 	}
-	s.watcher = watcher
 	if err := r.enter(s); err != nil {
-		watcher.Close()
+		s.watcher.Close()
 		return err
 	}
 	r.setHead(c, form)
@@ -96,17 +94,17 @@ func (r *streamRegistry) setHead(c *fiber.Ctx, form streamForm) {
 // connection's reactor.Handler.
 type stream struct {
 	registry *streamRegistry
-	watcher  *watch.Watcher
+	watcher  watch.Watcher
 	form     streamForm
 	// chunked says that the body is sent in chunks, as HTTP/1.1 can. Events are
 	// not: they end with the connection, because haproxy holds back for 200 ms what
 	// it passes on of a chunked body that goes on.
 	chunked bool
-	ended   atomic.Bool
-	// socket is nil until the connection is handed over, and head, which is what
-	// is sent first, once it is sent.
-	socket atomic.Pointer[reactor.Socket]
-	head   *[]byte
+	// attached is set once the connection is handed over and socket is set.
+	ended, attached atomic.Bool
+	socket          reactor.Socket
+	// head is what is sent first; nil once it is sent.
+	head *[]byte
 }
 
 var (
@@ -137,7 +135,8 @@ func (s *stream) takeOver(ctx *fasthttp.RequestCtx) {
 
 // attach begins the stream on its socket.
 func (s *stream) attach(socket reactor.Socket) reactor.Handler {
-	s.socket.Store(&socket)
+	s.socket = socket
+	s.attached.Store(true)
 	return s
 }
 
@@ -169,8 +168,8 @@ func (s *stream) end() {
 
 // cut ends the stream at once, whether its connection was handed over or not.
 func (s *stream) cut() {
-	if socket := s.socket.Load(); socket != nil {
-		(*socket).Abort(os.ErrDeadlineExceeded)
+	if s.attached.Load() {
+		s.socket.Abort(os.ErrDeadlineExceeded)
 	} else {
 		s.end()
 	}
@@ -178,8 +177,8 @@ func (s *stream) cut() {
 
 // Wake implements watch.Waker.
 func (s *stream) Wake(*watch.Watcher) {
-	if socket := s.socket.Load(); socket != nil {
-		(*socket).Wake()
+	if s.attached.Load() {
+		s.socket.Wake()
 	}
 }
 
@@ -219,7 +218,7 @@ func (s *stream) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 		if s.chunked {
 			b = append(b, "0\r\n\r\n"...)
 		}
-		(*s.socket.Load()).Finish()
+		s.socket.Finish()
 	}
 	return b, again
 }

@@ -6,12 +6,13 @@ import (
 	"runtime/debug"
 	"time"
 
+	"keywatch/watch"
 	"keywatch/web/reactor"
 )
 
 const (
-	// surgeStreams is how many new streams leave enough garbage behind to collect
-	// it at once: their handshakes took far more memory than they keep.
+	// surgeStreams is how many new streams, or watches, leave enough garbage behind
+	// to collect it at once: to open them took far more memory than they keep.
 	surgeStreams = 1000
 	// surgeHeap is the largest heap that is collected for it, in bytes. In a
 	// larger one what streams leave hardly counts.
@@ -20,9 +21,9 @@ const (
 	surgeQuiet = time.Second
 )
 
-// tidyUp returns what surges of new streams have left to the system, once they
-// are over, until ctx ends.
-func tidyUp(ctx context.Context, r *reactor.Reactor) {
+// tidyUp returns what surges of new streams and watches have left to the system,
+// once they are over, until ctx ends.
+func tidyUp(ctx context.Context, r *reactor.Reactor, h *watch.Hub) {
 	tick := time.NewTicker(surgeQuiet)
 	defer tick.Stop()
 	var seen, tidied uint64
@@ -32,7 +33,7 @@ func tidyUp(ctx context.Context, r *reactor.Reactor) {
 			return
 		case <-tick.C:
 		}
-		opened := r.Adopted()
+		opened := r.Adopted() + h.Opened()
 		if quiet := opened == seen; quiet && opened-tidied >= surgeStreams {
 			tidied = opened
 			collect()
@@ -44,6 +45,7 @@ func tidyUp(ctx context.Context, r *reactor.Reactor) {
 func collect() {
 	var m runtime.MemStats
 	if runtime.ReadMemStats(&m); m.HeapAlloc <= surgeHeap {
+		runtime.GC() // what pools hold goes in the second round
 		debug.FreeOSMemory()
 	}
 }

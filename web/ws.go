@@ -143,7 +143,7 @@ func (s *Server) newSession(r *request) *session {
 func (r *request) upgrade(s *session) error {
 	r.c.Locals(sessionLocal, s)
 	abandon := func() { s.server.sockets.abandon(s) }
-	s.claim = time.AfterFunc(claimTimeout, abandon)
+	s.rarely().claim = time.AfterFunc(claimTimeout, abandon)
 	if own, ok := r.f.Conn().(*conn); ok {
 		own.broken = abandon
 	}
@@ -163,8 +163,8 @@ func (s *Server) upgraded(c *websocket.Conn) {
 		_ = c.Close()
 		return
 	}
-	n.claim.Stop()
-	n.claim = nil
+	n.rare.claim.Stop()
+	n.rare = nil
 	conn := c.NetConn()
 	early := earlyBytes(conn)
 	if err := s.reactor.Adopt(conn, early, n.attach); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,12 +56,10 @@ type session struct {
 	server *Server
 	sock   reactor.Socket
 	in     wire.Reader
-	// rest is what was received and not looked at yet.
-	rest []byte
-	// queue holds the watches that may have something to tell, held those that
-	// wait for their interval.
+	// rare is nil while nothing of it is needed.
+	rare *sessionRare
+	// queue holds the watches that may have something to tell.
 	queue watchQueue
-	held  []*socketWatch
 	// synced counts the watches that are synced.
 	synced int32
 	// stage says how far the session has come.
@@ -74,12 +73,11 @@ type session struct {
 	peerClosed bool
 	// exempt says that the caller is not limited.
 	exempt bool
-	// at is the newest position that a synced watch was given.
-	at kv.Position
+	// epoch and rev are the newest position that a synced watch was given.
+	epoch kv.Epoch
+	rev   kv.Rev
 	// nextPing and nextProgress are times on the registry's clock.
 	nextPing, nextProgress time.Duration
-	// ending is set from stageClosing on.
-	ending *ending
 
 	// caller is for whom commands count.
 	caller callerAddr
@@ -98,18 +96,8 @@ type session struct {
 		// work is what is known of commands under way; nil while there are none.
 		work *socketWork
 	}
-	// claim gives the session up if it gets no socket.
-	claim *time.Timer
 	// The registry's list of sessions is linked through these.
 	prev, next *session
-}
-
-// An ending is how a session closes: with a close frame, and a wait for the
-// client's until then.
-type ending struct {
-	code   int
-	reason string
-	until  time.Duration
 }
 
 var _ reactor.Handler = (*session)(nil)
@@ -150,12 +138,12 @@ func (s *session) Receive(p []byte) {
 	if s.stage == stageOver {
 		return
 	}
-	if len(s.rest) > 0 {
-		s.rest = append(s.rest, p...)
+	if rest := s.rest(); len(rest) > 0 {
+		s.keepRest(append(rest, p...))
 		return
 	}
 	if n := s.parse(p); n < len(p) {
-		s.rest = append(s.rest, p[n:]...)
+		s.keepRest(slices.Clone(p[n:]))
 	}
 }
 
@@ -236,7 +224,8 @@ func (s *session) close(code int, reason string) {
 	if s.stage >= stageClosing {
 		return
 	}
-	s.stage, s.ending = stageClosing, &ending{code: code, reason: reason}
+	s.stage = stageClosing
+	s.rarely().ending = ending{code: code, reason: reason}
 	s.server.sockets.countClose(code)
 	s.sock.Wake()
 }
@@ -244,7 +233,7 @@ func (s *session) close(code int, reason string) {
 // finish ends the connection once everything is written.
 func (s *session) finish() {
 	s.stage = stageOver
-	s.rest = nil
+	s.keepRest(nil)
 	s.sock.Finish()
 }
 
@@ -262,7 +251,7 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 	}
 	if s.stage >= stageClosing {
 		b = s.fillClose(b, at)
-		return b, s.time(s.ending.until)
+		return b, s.time(s.rare.ending.until)
 	}
 	b, more := s.events(b, now, heavy)
 	b = s.progress(b, at)
@@ -270,20 +259,18 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 	if more || waiting || s.stage >= stageClosing {
 		return b, now
 	}
+	s.tidy()
 	return b, s.again()
 }
 
 // readOn goes on with what was received, where that had to wait.
 func (s *session) readOn() {
-	if len(s.rest) > 0 {
-		rest := s.rest
-		s.rest = nil
-		if n := s.parse(rest); n < len(rest) {
-			s.rest = append(rest[:0], rest[n:]...)
-		}
+	if rest := s.rest(); len(rest) > 0 {
+		s.keepRest(nil)
+		s.keepRest(rest[s.parse(rest):])
 	}
 	open := s.stage == stageOpen && !s.stopping.Load() && s.hasRoom(maxInFlight/2, maxAnswers/2)
-	if s.paused && len(s.rest) == 0 && (open || s.stage == stageClosed) {
+	if s.paused && len(s.rest()) == 0 && (open || s.stage == stageClosed) {
 		s.paused = false
 		s.sock.Pause(false)
 	}
@@ -303,15 +290,16 @@ func (s *session) drain() {
 func (s *session) fillClose(b []byte, at time.Duration) []byte {
 	switch {
 	case s.stage == stageClosing:
-		b = wire.AppendClose(b, s.ending.code, s.ending.reason)
+		end := &s.rare.ending
+		b = wire.AppendClose(b, end.code, end.reason)
 		s.server.sockets.framesOut.Inc()
-		s.stage, s.ending.until = stageClosed, at+closeWait
+		s.stage, end.until = stageClosed, at+closeWait
 		if s.peerClosed {
 			s.finish()
 		} else {
 			s.readOn()
 		}
-	case s.stage == stageClosed && at >= s.ending.until:
+	case s.stage == stageClosed && at >= s.rare.ending.until:
 		s.finish()
 	}
 	return b
@@ -351,7 +339,7 @@ func (s *session) again() time.Time {
 	if s.synced > 0 {
 		at = min(at, s.nextProgress)
 	}
-	for _, w := range s.held {
+	for _, w := range s.held() {
 		at = min(at, w.due)
 	}
 	return s.time(at)
@@ -362,7 +350,8 @@ func (s *session) Closed(err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.server.opts.Logger.Debug("socket ended", "err", err)
 	}
-	s.stage, s.rest = stageOver, nil
+	s.stage = stageOver
+	s.keepRest(nil)
 	s.in.Drop()
 	s.server.sockets.end(s)
 }
@@ -382,8 +371,8 @@ func (s *session) giveUp() (watches []*watch.Watcher) {
 	defer s.mu.Unlock()
 	s.gone.Store(true)
 	for _, w := range s.mu.watches {
-		if w.watcher != nil { // else it closes itself when it is opened
-			watches = append(watches, w.watcher)
+		if w.ready { // else it closes itself when it is opened
+			watches = append(watches, &w.watcher)
 		}
 	}
 	s.mu.watches = nil

@@ -14,22 +14,24 @@ import (
 // one of 10,000 costs as little as waking one of one.
 type socketWatch struct {
 	session *session
-	// watcher is set before the watch is added to the session, under its lock.
-	watcher *watch.Watcher
+	// watcher may be asked for something once ready is set, under the session's
+	// lock.
+	watcher watch.Watcher
 	id      uint64
 	// queued says that the watch is on the session's stack or in its queue, both
 	// of which are linked through next; whoever sets it puts it there.
 	queued atomic.Bool
 	// fresh, synced and resting (in held) belong to the reactor's calls. A fresh
 	// watch is told that it is open before anything else.
-	fresh, synced, resting bool
-	next                   *socketWatch
-	// due is when a watch in held is looked at.
-	due time.Duration
+	ready, fresh, synced, resting bool
+	next                          *socketWatch
 }
 
-// never is longer than a server runs.
-const never = 100 * 365 * 24 * time.Hour
+// A heldWatch is a watch that is looked at when it is due.
+type heldWatch struct {
+	*socketWatch
+	due time.Duration
+}
 
 // Wake implements watch.Waker. It takes no lock.
 func (w *socketWatch) Wake(*watch.Watcher) {
@@ -72,16 +74,15 @@ func (q *watchQueue) pop() *socketWatch {
 // collect moves the watches that were woken, or whose time has come, to the
 // queue.
 func (s *session) collect(at time.Duration) {
-	s.held = slices.DeleteFunc(s.held, func(w *socketWatch) bool {
-		if w.due > at {
-			return false
-		}
-		w.resting = false
-		s.requeue(w)
-		return true
-	})
-	if len(s.held) == 0 {
-		s.held = nil
+	if r := s.rare; r != nil {
+		r.held = slices.DeleteFunc(r.held, func(w heldWatch) bool {
+			if w.due > at {
+				return false
+			}
+			w.resting = false
+			s.requeue(w.socketWatch)
+			return true
+		})
 	}
 	top := s.woken.Swap(nil)
 	if top == nil {
@@ -92,7 +93,7 @@ func (s *session) collect(at time.Duration) {
 	for top != nil {
 		w := top
 		top = w.next
-		if w.watcher == nil {
+		if !w.ready {
 			w.queued.Store(false) // it will be woken again when it is ready
 			continue
 		}
@@ -165,11 +166,10 @@ func (s *session) leave(w *socketWatch, at, wait time.Duration) {
 	switch {
 	case wait <= 0:
 		s.requeue(w)
-	case wait < never/2 && !w.resting:
-		w.due, w.resting = at+wait, true
-		s.held = append(s.held, w)
-	case wait < never/2:
-		w.due = at + wait
+	case wait < watch.Never/2 && !w.resting: // else it is looked at before that
+		w.resting = true
+		r := s.rarely()
+		r.held = append(r.held, heldWatch{w, at + wait})
 	}
 }
 
@@ -184,8 +184,8 @@ func (s *session) note(w *socketWatch, m *watch.Message, at time.Duration) {
 	if !m.HasAt || !w.synced {
 		return
 	}
-	if m.At.Epoch != s.at.Epoch || m.At.Rev > s.at.Rev {
-		s.at = m.At
+	if m.At.Epoch != s.epoch || m.At.Rev > s.rev {
+		s.epoch, s.rev = m.At.Epoch, m.At.Rev
 	}
 	if s.synced == 1 {
 		s.nextProgress = at + s.server.opts.Heartbeat
@@ -214,7 +214,7 @@ func (s *session) progress(b []byte, at time.Duration) []byte {
 	if s.woken.Load() != nil || s.busy() {
 		return b // it is looked at again when they are done
 	}
-	if pos.Epoch != s.at.Epoch || pos.Rev < s.at.Rev {
+	if pos.Epoch != s.epoch || pos.Rev < s.rev {
 		s.nextProgress = at + time.Second
 		return b
 	}
@@ -233,7 +233,7 @@ func (s *session) busy() bool {
 			return true
 		}
 	}
-	for _, w := range s.held {
+	for _, w := range s.held() {
 		if w.synced && !w.watcher.Idle() {
 			return true
 		}
@@ -246,7 +246,8 @@ func (s *session) busy() bool {
 func (s *session) forget(w *socketWatch) {
 	s.setSynced(w, false)
 	if w.resting {
-		s.held = slices.DeleteFunc(s.held, func(h *socketWatch) bool { return h == w })
+		r := s.rarely()
+		r.held = slices.DeleteFunc(r.held, func(h heldWatch) bool { return h.socketWatch == w })
 		w.resting = false
 	}
 	s.remove(w.id, w)
@@ -287,21 +288,20 @@ func (s *session) open(id uint64, req watch.Request) error {
 	if err != nil {
 		return err
 	}
-	req.Waker, req.Progress = w, never
-	watcher, err := s.server.opts.Hub.Watch(req)
-	if err != nil {
+	req.Waker, req.Progress = w, watch.Never
+	if err := s.server.opts.Hub.Open(&w.watcher, req); err != nil {
 		s.remove(id, w)
 		return err
 	}
 	s.mu.Lock()
 	gone := s.gone.Load()
-	w.watcher = watcher
+	w.ready = true
 	s.mu.Unlock()
 	if gone {
-		watcher.Close()
+		w.watcher.Close()
 		return nil
 	}
-	w.Wake(watcher)
+	w.Wake(&w.watcher)
 	return nil
 }
 
@@ -311,8 +311,8 @@ func (s *session) unwatch(id uint64) error {
 	if w == nil {
 		return refuse(CodeBadParameter, "there is no watch %d on this socket", id)
 	}
-	w.watcher.Close() // waits for a Poll, so that its events come before the answer
-	w.Wake(w.watcher) // for the session to see that it has ended
+	w.watcher.Close()  // waits for a Poll, so that its events come before the answer
+	w.Wake(&w.watcher) // for the session to see that it has ended
 	return nil
 }
 
@@ -322,7 +322,7 @@ func (s *session) remove(id uint64, w *socketWatch) *socketWatch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, found := s.placeLocked(id)
-	if !found || w != nil && s.mu.watches[i] != w || w == nil && s.mu.watches[i].watcher == nil {
+	if !found || w != nil && s.mu.watches[i] != w || w == nil && !s.mu.watches[i].ready {
 		return nil
 	}
 	w = s.mu.watches[i]

@@ -77,7 +77,7 @@ func sections(seconds int) []section {
 			both[:1], []figure{cpuTotal}, 1},
 		{"10,000 keys, a watcher each, 20,000/s in hundreds", []string{"--watchers=10000", "--keys=10000", "--batch=100", "--conns=4", "--rate=20000", d},
 			both, []figure{cpuTotal.aim("2 above that of nobody"), p99, lost}, 1},
-		{"1,000,000 prefixes on 100 sockets", []string{"--watchers=100", "--watches=10000", "--keys=1000000", "--by-prefix", "--batch=100", "--conns=2", "--rate=5000", "--patience=5m", d},
+		{"1,000,000 prefixes on 100 sockets", []string{"--watchers=100", "--watches=10000", "--keys=1000000", "--by-prefix", "--batch=100", "--conns=2", "--rate=5000", "--patience=5m", "--settle=8s", d},
 			both[1:], []figure{eachByte, cpuTotal, p99, lost}, 1},
 	}
 	for _, n := range []int{0, 1_000, 10_000} {

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -8,6 +9,11 @@ import (
 const (
 	// readSize is the most that is read from a peer before others have a turn.
 	readSize = 64 << 10
+	// turn is how many sockets are looked after before other goroutines, writers
+	// for one, may have the processor.
+	turn = 16
+	// keepInbox is the largest inbox that a loop keeps, in sockets.
+	keepInbox = 1 << 12
 	// keepBuffer is the largest buffer that a loop keeps.
 	keepBuffer = 1 << 20
 )
@@ -86,11 +92,12 @@ func (l *loop) run() {
 		for i, s := range taken {
 			taken[i] = nil
 			s.handle(now)
-			if i%256 == 255 {
+			if i%turn == turn-1 {
+				runtime.Gosched()
 				now = time.Now()
 			}
 		}
-		if spare = taken; cap(spare) > 1<<16 {
+		if spare = taken; cap(spare) > keepInbox {
 			spare = nil
 		}
 		if len(l.timers) > 0 {

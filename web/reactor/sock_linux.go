@@ -202,6 +202,7 @@ func (s *sock) read() {
 	if r := s.rare.Load(); r != nil && len(r.early) > 0 {
 		early := r.early
 		r.early = nil
+		s.dropRare(r)
 		s.handler.Receive(early)
 	}
 	l := s.loop
@@ -264,11 +265,16 @@ func (s *sock) takeFilled(now time.Time) {
 	r := s.rare.Load()
 	b, again := r.filled, r.again
 	r.filled, s.busy = nil, false
+	s.dropRare(r)
+	s.send(b, now)
+	s.filledUp(again, now)
+}
+
+// dropRare lets go of r, unless it is still needed.
+func (s *sock) dropRare(r *rare) {
 	if r.failed == nil && len(r.early) == 0 {
 		s.rare.CompareAndSwap(r, nil)
 	}
-	s.send(b, now)
-	s.filledUp(again, now)
 }
 
 // filledUp sees to what comes after a Fill.
