@@ -23,6 +23,8 @@ type connections struct {
 	// are streams.
 	files   int
 	streams func() int
+	// answer answers what is read where a request begins, if it is plain.
+	answer func(*conn, []byte) (bool, error)
 	// limits are how long a connection may be in each phase.
 	limits  [phases]time.Duration
 	open    atomic.Int64
@@ -64,6 +66,10 @@ type conn struct {
 	// early is what watchGone has read; written is told of the next write.
 	early   []byte
 	written atomic.Pointer[func(error)]
+	// plain is whether a plain request is being answered, direct what answers it;
+	// it belongs to the goroutine that serves the connection.
+	plain  atomic.Int32
+	direct *plain
 }
 
 func (c *conn) enter(p phase) {
@@ -169,6 +175,7 @@ func (c *connections) closeAll() {
 	c.mu.closed = true
 	for own := range c.mu.all {
 		_ = own.Close()
+		_ = own.Conn.Close() // whatever is being answered on it
 	}
 }
 

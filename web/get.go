@@ -48,7 +48,8 @@ func (r *request) get() error {
 		return err
 	}
 	if opts.wait > 0 && opts.unchanged(e, at) {
-		if e, at, err = r.await(&opts, at); err != nil {
+		waits := opts // apart, because a wait keeps it
+		if e, at, err = r.await(&waits, at); err != nil {
 			return err
 		}
 	}
