@@ -66,10 +66,8 @@ type conn struct {
 	// early is what watchGone has read; written is told of the next write.
 	early   []byte
 	written atomic.Pointer[func(error)]
-	// plain is whether a plain request is being answered, direct what answers it;
-	// it belongs to the goroutine that serves the connection.
-	plain  atomic.Int32
-	direct *plain
+	// plain is whether a plain request is being answered.
+	plain atomic.Int32
 }
 
 func (c *conn) enter(p phase) {

@@ -27,9 +27,12 @@ type getOptions struct {
 	wantJSON bool
 }
 
+// keyOffers are the forms that a key can be read in.
+var keyOffers = []string{mediaBytes, mediaJSON, mediaSSE}
+
 // get answers GET and HEAD of a key.
 func (r *request) get() error {
-	form, err := r.negotiate(mediaBytes, mediaJSON, mediaSSE)
+	form, err := r.negotiate(keyOffers...)
 	if err != nil {
 		return err
 	}
@@ -48,8 +51,7 @@ func (r *request) get() error {
 		return err
 	}
 	if opts.wait > 0 && opts.unchanged(e, at) {
-		waits := opts // apart, because a wait keeps it
-		if e, at, err = r.await(&waits, at); err != nil {
+		if e, at, err = r.await(&opts, at); err != nil {
 			return err
 		}
 	}

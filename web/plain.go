@@ -14,10 +14,22 @@ import (
 // is not plain goes on to fasthttp unread.
 type plain struct {
 	head plainHead
+	// ctx has a connection of its own, through which it sees the one that the
+	// request came from: setting that anew is dear.
 	ctx  fasthttp.RequestCtx
+	conn lent
 	// lines are the headers of the answer that fasthttp does not write by itself,
 	// out is all of it. Both are kept from request to request.
 	lines, out []byte
+}
+
+// A lent is a connection that is another one at each request.
+type lent struct{ *conn }
+
+func newPlain() any {
+	p := new(plain)
+	p.ctx.Init2(&p.conn, nil, false)
+	return p
 }
 
 // States of a connection that is being closed by one goroutine while another
@@ -31,16 +43,15 @@ const (
 // answerPlain answers request, which is all that was read from own, if it is
 // plain. It returns an error if the connection is over then.
 func (s *Server) answerPlain(own *conn, request []byte) (done bool, err error) {
-	p := own.direct
-	if p == nil {
-		p = new(plain)
-		p.ctx.Init2(own, nil, false)
-		own.direct = p
-	}
+	// A pool, rather than one for each connection, because what the last request
+	// used is in the processor's cache.
+	p := s.plains.Get().(*plain)
+	defer s.plains.Put(p)
 	if !p.head.read(request) || len(p.head.body) > s.opts.MaxBody || !own.plain.CompareAndSwap(plainNone, plainBusy) {
 		return false, nil
 	}
 	s.metrics.plain.Inc()
+	p.conn.conn = own
 	p.fill()
 	s.serve(&p.ctx, nil, p)
 	over := p.ctx.Response.ConnectionClose()
@@ -107,6 +118,7 @@ func (p *plain) clear() {
 	p.ctx.Request.Header.Reset()
 	p.ctx.Request.ResetBody()
 	p.ctx.Response.Reset()
+	p.head, p.conn.conn = plainHead{}, nil
 	if cap(p.out) > keepOut {
 		p.out = nil
 	}

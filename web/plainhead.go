@@ -34,12 +34,12 @@ type plainHead struct {
 // read here that it would read in another way or refuse.
 func (h *plainHead) read(b []byte) bool {
 	h.present = 0
-	line, rest, ok := bytes.Cut(b, crlf)
+	line, rest, ok := cutLine(b)
 	if !ok || !h.readLine(line) {
 		return false
 	}
 	for {
-		if line, rest, ok = bytes.Cut(rest, crlf); !ok {
+		if line, rest, ok = cutLine(rest); !ok {
 			return false
 		}
 		if len(line) == 0 {
@@ -58,6 +58,15 @@ var (
 	http11    = []byte(" HTTP/1.1")
 	keepAlive = "keep-alive"
 )
+
+// cutLine returns the line that b begins with and what follows it.
+func cutLine(b []byte) (line, rest []byte, ok bool) {
+	i := bytes.IndexByte(b, '\n')
+	if i < 1 || b[i-1] != '\r' {
+		return nil, nil, false
+	}
+	return b[:i-1], b[i+1:], true
+}
 
 func (h *plainHead) has(i int) bool { return h.present&(1<<i) != 0 }
 

@@ -109,7 +109,9 @@ func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx, p *plain) {
 		s.metrics.count(r.route, r.method, f.Response.StatusCode())
 		s.release(r)
 	}()
-	if own, ok := f.Conn().(*conn); ok {
+	if p != nil {
+		p.conn.enter(phaseWorking)
+	} else if own, ok := f.Conn().(*conn); ok {
 		own.enter(phaseWorking)
 	}
 	r.common()

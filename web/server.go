@@ -40,6 +40,8 @@ type Server struct {
 	places     places
 	// requests holds idle *request values.
 	requests sync.Pool
+	// plains holds idle *plain values.
+	plains sync.Pool
 	// background counts the goroutines that produce backups, and those that look
 	// after connections and memory, which the first Serve starts.
 	background sync.WaitGroup
@@ -79,6 +81,7 @@ func New(opts Options) (*Server, error) {
 	s.places.init(s)
 	s.waits = patience{life: s.life, wait: opts.RequestTimeout}
 	s.requests.New = func() any { return &request{s: s} }
+	s.plains.New = newPlain
 	s.conns.init(&opts)
 	s.conns.answer = s.answerPlain
 	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout})
