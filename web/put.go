@@ -36,20 +36,20 @@ func (r *request) encoding() error {
 }
 
 // put answers PUT of a key.
-func (r *request) put() error {
-	c, err := r.write()
-	if err != nil {
+func (r *request) put() (err error) {
+	c := &r.command
+	if *c, err = r.write(); err != nil {
 		return err
 	}
 	if c.Checks, err = r.checks(nil); err != nil {
 		return err
 	}
-	op := [1]kv.Op{{Kind: kv.OpPut, Key: r.key, Value: r.body()}}
-	if err := r.putParams(&op[0]); err != nil {
+	r.op[0] = kv.Op{Kind: kv.OpPut, Key: r.key, Value: r.body()}
+	if err := r.putParams(&r.op[0]); err != nil {
 		return err
 	}
-	c.Ops = op[:]
-	return r.runWrite(&c)
+	c.Ops = r.op[:]
+	return r.runWrite(c)
 }
 
 // putParams reads the query of a put.

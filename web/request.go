@@ -67,6 +67,9 @@ type request struct {
 	// caller, once asked for, is the address that the request counts for.
 	caller []byte
 	exempt bool
+	// command and op are what a put asks for. No log keeps any of them.
+	command kv.Command
+	op      [1]kv.Op
 	// decoded and out are buffers that are kept from request to request.
 	decoded, out []byte
 	num          [32]byte
@@ -93,6 +96,7 @@ func (s *Server) release(r *request) {
 	r.head.present, r.head.repeated = 0, 0
 	r.params.names, r.params.values = r.params.names[:0], r.params.values[:0]
 	r.caller, r.exempt = r.caller[:0], false
+	r.command, r.op = kv.Command{}, [1]kv.Op{}
 	r.out, r.decoded = r.out[:0], r.decoded[:0]
 	s.requests.Put(r)
 }
