@@ -55,7 +55,7 @@ func (s *Server) answerPlain(own *conn, request []byte) (done bool, err error) {
 	p.fill()
 	s.serve(&p.ctx, nil, p)
 	over := p.ctx.Response.ConnectionClose()
-	_, err = own.Write(p.answer())
+	err = p.send(own)
 	p.clear()
 	if !own.plain.CompareAndSwap(plainBusy, plainNone) || over && err == nil {
 		_ = own.Conn.Close()
@@ -94,8 +94,11 @@ func (p *plain) header(name, value []byte) {
 	p.lines = append(p.lines, crlf...)
 }
 
-// answer returns the answer in the form that it has on the wire.
-func (p *plain) answer() []byte {
+// copyMax is the largest body that is copied behind its head, for one write.
+const copyMax = 32 << 10
+
+// send writes the answer.
+func (p *plain) send(own *conn) error {
 	resp := &p.ctx.Response
 	body := resp.Body()
 	if status := resp.StatusCode(); status == 204 || status == 304 {
@@ -104,10 +107,17 @@ func (p *plain) answer() []byte {
 		resp.Header.SetContentLength(len(body))
 	}
 	head := resp.Header.AppendBytes(p.out[:0])
-	out := append(head[:len(head)-len(crlf)], p.lines...)
-	out = append(out, crlf...)
-	p.out = append(out, body...)
-	return p.out
+	p.out = append(head[:len(head)-len(crlf)], p.lines...)
+	p.out = append(p.out, crlf...)
+	if len(body) <= copyMax {
+		p.out = append(p.out, body...)
+		body = nil
+	}
+	_, err := own.Write(p.out)
+	if err == nil && len(body) > 0 {
+		_, err = own.Write(body)
+	}
+	return err
 }
 
 // commonLines is commonHeader as it goes out.
@@ -117,11 +127,9 @@ var commonLines = "Cache-Control: no-store\r\nVary: Accept, Origin\r\nX-Content-
 func (p *plain) clear() {
 	p.ctx.Request.Header.Reset()
 	p.ctx.Request.ResetBody()
+	p.ctx.Response.ReleaseBody(keepOut)
 	p.ctx.Response.Reset()
 	p.head, p.conn.conn = plainHead{}, nil
-	if cap(p.out) > keepOut {
-		p.out = nil
-	}
 }
 
 // Close implements net.Conn. While a plain request is being answered the

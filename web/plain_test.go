@@ -175,6 +175,28 @@ func TestPlainLeavesTheRest(t *testing.T) {
 	}
 }
 
+// A value that is too large to be copied must go out whole behind its head, and a
+// connection must be usable afterwards.
+func TestPlainLargeValue(t *testing.T) {
+	w := newWorld(t)
+	for _, size := range []int{0, 1, 32 << 10, 32<<10 + 1, 300_000} {
+		value := strings.Repeat("0123456789", size/10+1)[:size]
+		w.do("PUT", "/v1/kv/a", value)
+		conn := w.wire(t)
+		conn.warm()
+		before := w.server.PlainAnswered()
+		for range 2 {
+			conn.send("GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			if _, body, _ := strings.Cut(conn.answer("GET"), "\n\n"); body != value {
+				t.Errorf("%d bytes: got %d others", size, len(body))
+			}
+		}
+		if n := w.server.PlainAnswered() - before; n != 2 {
+			t.Errorf("%d of 2 were read as plain", n)
+		}
+	}
+}
+
 // A server that stops must finish a plain request that it has begun, although to
 // the library below the connection seems idle; and then close the connection.
 func TestShutdownFinishesPlainRequests(t *testing.T) {
