@@ -77,9 +77,13 @@ func (s *scanner) ops(limit int) (ops []kv.Op) {
 			s.failWith(tooManyOps(limit))
 			return nil
 		}
+		start := s.i
 		o := s.op()
 		if s.err != nil {
 			return nil
+		}
+		if n == 0 {
+			ops = make([]kv.Op, 0, s.likely(start, limit))
 		}
 		ops = append(ops, o.op)
 	}
@@ -115,7 +119,7 @@ func (s *scanner) op() (o opDocument) {
 		case 0:
 			o.op.Kind = s.opKind()
 		case 1:
-			o.op.Key = s.text().string()
+			o.op.Key = s.key()
 		case 2:
 			o.value = s.text()
 		case 3:
@@ -207,7 +211,7 @@ func (s *scanner) check() (k kv.Check) {
 	for n := 0; s.more('}', n); n++ {
 		switch s.field(checkFields, &seen) {
 		case 0:
-			k.Key = s.text().string()
+			k.Key = s.key()
 		case 1, 2, 3, 8:
 			k.N = s.uint()
 		case 4:

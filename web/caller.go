@@ -55,10 +55,16 @@ func (s *Server) forwarded(list string, peer netip.Addr) netip.Addr {
 	return peer
 }
 
+// loopback reports what most requests are found exempt by, before it is known
+// who calls.
+func (r *request) loopback() bool {
+	return !r.s.opts.RateLoopback && !r.head.has(fieldForwardedFor) && r.f.RemoteIP().IsLoopback()
+}
+
 // charge counts the request against its caller's rate.
 func (r *request) charge(class ratelimit.Class, cost int) error {
 	limiter := r.s.opts.Limiter
-	if limiter == nil {
+	if limiter == nil || r.loopback() {
 		return nil
 	}
 	r.findCaller()

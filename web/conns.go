@@ -23,6 +23,8 @@ type connections struct {
 	// are streams.
 	files   int
 	streams func() int
+	// answer answers what is read where a request begins, if it is plain.
+	answer func(*conn, []byte) (bool, error)
 	// limits are how long a connection may be in each phase.
 	limits  [phases]time.Duration
 	open    atomic.Int64
@@ -64,6 +66,8 @@ type conn struct {
 	// early is what watchGone has read; written is told of the next write.
 	early   []byte
 	written atomic.Pointer[func(error)]
+	// plain is whether a plain request is being answered.
+	plain atomic.Int32
 }
 
 func (c *conn) enter(p phase) {
@@ -169,6 +173,7 @@ func (c *connections) closeAll() {
 	c.mu.closed = true
 	for own := range c.mu.all {
 		_ = own.Close()
+		_ = own.Conn.Close() // whatever is being answered on it
 	}
 }
 

@@ -39,6 +39,7 @@ const (
 
 var figureList = []figure{
 	{"keywatch_http_in_flight", "Requests being answered.", gauge, func(x *sample) float64 { return float64(x.s.conns.working()) }},
+	{"keywatch_http_plain_total", "Requests that were read and answered on the short way.", counter, func(x *sample) float64 { return float64(x.s.metrics.plain.Value()) }},
 	{"keywatch_http_connections", "Connections with ordinary requests.", gauge, func(x *sample) float64 { return float64(x.s.conns.open.Load()) }},
 	{"keywatch_http_connections_max", "Bound on connections.", gauge, func(x *sample) float64 { return float64(x.s.conns.max) }},
 	{"keywatch_http_connections_refused_total", "Connections refused above the bound.", counter, func(x *sample) float64 { return float64(x.s.conns.refused.Load()) }},

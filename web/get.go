@@ -27,9 +27,12 @@ type getOptions struct {
 	wantJSON bool
 }
 
+// keyOffers are the forms that a key can be read in.
+var keyOffers = []string{mediaBytes, mediaJSON, mediaSSE}
+
 // get answers GET and HEAD of a key.
 func (r *request) get() error {
-	form, err := r.negotiate(mediaBytes, mediaJSON, mediaSSE)
+	form, err := r.negotiate(keyOffers...)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ type scanner struct {
 	b   []byte
 	i   int
 	err error
+	// keys is where the newest keys are, and room for more.
+	keys []byte
 }
 
 // A text is a JSON string as it stands in the document, between its quotes.
@@ -181,7 +183,7 @@ func (s *scanner) text() (t text) {
 	}
 	s.i++
 	start, ascii := s.i, true
-	for s.i < len(s.b) {
+	for s.i += ordinary(s.b[s.i:]); s.i < len(s.b); s.i += ordinary(s.b[s.i:]) {
 		c := s.b[s.i]
 		switch {
 		case c == '"':

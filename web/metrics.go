@@ -25,10 +25,12 @@ const maxStatus = 600
 type metrics struct {
 	cells   [routes][len(methodLabels)]atomic.Pointer[[maxStatus]atomic.Pointer[xsync.Counter]]
 	refused map[Code]*xsync.Counter
+	// plain counts the requests that were read as plain.
+	plain *xsync.Counter
 }
 
 func newMetrics(s *Server) (*metrics, error) {
-	m := &metrics{refused: make(map[Code]*xsync.Counter)}
+	m := &metrics{refused: make(map[Code]*xsync.Counter), plain: xsync.NewCounter()}
 	for i := range codes {
 		m.refused[codes[i].code] = xsync.NewCounter()
 	}

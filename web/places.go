@@ -211,14 +211,27 @@ func (c *conn) watchGone(gone func()) (stop func() bool) {
 	}
 }
 
-// Read implements net.Conn: first what watchGone has read.
+// Read implements net.Conn: first what watchGone has read, and never a plain
+// request, which is answered here.
 func (c *conn) Read(b []byte) (int, error) {
 	if len(c.early) > 0 {
 		n := copy(b, c.early)
 		c.early = c.early[n:]
 		return n, nil
 	}
-	return c.Conn.Read(b)
+	for {
+		n, err := c.Conn.Read(b)
+		if err != nil || c.conns.answer == nil || phase(c.at.Load()) != phaseIdle {
+			return n, err
+		}
+		done, err := c.conns.answer(c, b[:n])
+		if !done {
+			return n, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
 }
 
 // onWrite has f called with the outcome of the next write, or with an error if

@@ -36,20 +36,20 @@ func (r *request) encoding() error {
 }
 
 // put answers PUT of a key.
-func (r *request) put() error {
-	c, err := r.write()
-	if err != nil {
+func (r *request) put() (err error) {
+	c := &r.command
+	if *c, err = r.write(); err != nil {
 		return err
 	}
 	if c.Checks, err = r.checks(nil); err != nil {
 		return err
 	}
-	op := [1]kv.Op{{Kind: kv.OpPut, Key: r.key, Value: r.body()}}
-	if err := r.putParams(&op[0]); err != nil {
+	r.op[0] = kv.Op{Kind: kv.OpPut, Key: r.key, Value: r.body()}
+	if err := r.putParams(&r.op[0]); err != nil {
 		return err
 	}
-	c.Ops = op[:]
-	return r.runWrite(&c)
+	c.Ops = r.op[:]
+	return r.runWrite(c)
 }
 
 // putParams reads the query of a put.
@@ -164,6 +164,9 @@ func (r *request) settle(c *kv.Command, result *kv.Result) error {
 
 // outcome returns the failure that a result is answered with, nil if none.
 func (r *request) outcome(c *kv.Command, result *kv.Result) error {
+	if result.Outcome == kv.Committed || result.Outcome == kv.ElseRan {
+		return nil
+	}
 	f := &failure{current: result.Current, noValue: result.CurrentNoValue, index: result.Failed, hasIndex: true}
 	switch result.Outcome {
 	case kv.CheckFailed:

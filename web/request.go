@@ -54,7 +54,9 @@ type request struct {
 	s *Server
 	f *fasthttp.RequestCtx
 	// c is nil where fiber was not asked, because it does not know the method.
-	c      *fiber.Ctx
+	c *fiber.Ctx
+	// plain, if not nil, takes the headers of the answer.
+	plain  *plain
 	route  route
 	method methods
 	head   head
@@ -65,6 +67,9 @@ type request struct {
 	// caller, once asked for, is the address that the request counts for.
 	caller []byte
 	exempt bool
+	// command and op are what a put asks for. No log keeps any of them.
+	command kv.Command
+	op      [1]kv.Op
 	// decoded and out are buffers that are kept from request to request.
 	decoded, out []byte
 	num          [32]byte
@@ -85,19 +90,22 @@ func (s *Server) release(r *request) {
 	if cap(r.out) > keepOut {
 		r.out = nil
 	}
-	r.f, r.c = nil, nil
+	r.f, r.c, r.plain = nil, nil, nil
 	r.route, r.method, r.key = routeNone, 0, ""
 	r.path, r.query = nil, nil
 	r.head.present, r.head.repeated = 0, 0
 	r.params.names, r.params.values = r.params.names[:0], r.params.values[:0]
 	r.caller, r.exempt = r.caller[:0], false
+	r.command, r.op = kv.Command{}, [1]kv.Op{}
 	r.out, r.decoded = r.out[:0], r.decoded[:0]
 	s.requests.Put(r)
 }
 
-// serve answers one request. c is nil if fiber does not know the method.
-func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx) {
+// serve answers one request. c is nil if fiber does not know the method, or was
+// not asked because the request is plain; p is nil if it is not.
+func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx, p *plain) {
 	r := s.acquire(f, c)
+	r.plain = p
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked(p)
@@ -105,7 +113,9 @@ func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx) {
 		s.metrics.count(r.route, r.method, f.Response.StatusCode())
 		s.release(r)
 	}()
-	if own, ok := f.Conn().(*conn); ok {
+	if p != nil {
+		p.conn.enter(phaseWorking)
+	} else if own, ok := f.Conn().(*conn); ok {
 		own.enter(phaseWorking)
 	}
 	r.common()
@@ -244,7 +254,13 @@ func (r *request) patience() context.Context {
 func (r *request) body() []byte { return r.f.Request.Body() }
 
 // header sets a header, whose name must be in its final form.
-func (r *request) header(name, value []byte) { r.f.Response.Header.SetCanonical(name, value) }
+func (r *request) header(name, value []byte) {
+	if r.plain != nil {
+		r.plain.header(name, value)
+		return
+	}
+	r.f.Response.Header.SetCanonical(name, value)
+}
 
 // number sets a header to a number.
 func (r *request) number(name []byte, n uint64) {
@@ -252,7 +268,13 @@ func (r *request) number(name []byte, n uint64) {
 }
 
 // common sets what every answer says.
-func (r *request) common() { r.s.common.CopyTo(&r.f.Response.Header) }
+func (r *request) common() {
+	if r.plain != nil {
+		r.plain.common()
+		return
+	}
+	r.s.common.CopyTo(&r.f.Response.Header)
+}
 
 // commonHeader returns a header with what every answer says. Copying it is
 // cheaper than setting each line.

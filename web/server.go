@@ -43,6 +43,8 @@ type Server struct {
 	bound *bind.Keeper
 	// requests holds idle *request values.
 	requests sync.Pool
+	// plains holds idle *plain values.
+	plains sync.Pool
 	// background counts the goroutines that produce backups, and those that look
 	// after connections and memory, which the first Serve starts.
 	background sync.WaitGroup
@@ -82,7 +84,9 @@ func New(opts Options) (*Server, error) {
 	s.places.init(s)
 	s.waits = patience{life: s.life, wait: opts.RequestTimeout}
 	s.requests.New = func() any { return &request{s: s} }
+	s.plains.New = newPlain
 	s.conns.init(&opts)
+	s.conns.answer = s.answerPlain
 	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout})
 	s.streams = newStreamRegistry(streamOptions{
 		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
@@ -122,7 +126,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		Concurrency: s.conns.hard + 64,
 	})
 	app.Use(func(c *fiber.Ctx) error {
-		s.serve(c.Context(), c)
+		s.serve(c.Context(), c, nil)
 		return nil
 	})
 	routed := app.Handler()
@@ -130,7 +134,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 	server.Handler = func(f *fasthttp.RequestCtx) {
 		// fiber answers methods that it does not know by itself, in plain text.
 		if methodOf(f.Method()) == 0 {
-			s.serve(f, nil)
+			s.serve(f, nil, nil)
 			return
 		}
 		routed(f)
