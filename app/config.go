@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/persist/object"
 	"keywatch/ratelimit"
 )
 
@@ -67,6 +68,10 @@ type Config struct {
 	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s"`
 
 	objectPoll, objectTidy, objectGrace time.Duration
+	// objectRead bounds the reading of one value from object storage, attempts and
+	// all.
+	objectRead time.Duration
+	objectStep func(object.Step) error
 
 	// Logger receives changes of state; nil for nobody.
 	Logger *slog.Logger `kong:"-"`
@@ -104,6 +109,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.objectTidy == 0 {
 		c.objectTidy = 15 * time.Minute
+	}
+	if c.objectRead == 0 {
+		c.objectRead = 8 * time.Second // a request gives up after ten
 	}
 	if c.Grace == 0 {
 		c.Grace = 10 * time.Second

@@ -96,7 +96,7 @@ func (r *request) problem(f *failure) {
 		epoch := r.s.opts.Store.State().Position().Epoch
 		r.header(nameETag, appendETag(nil, epoch, f.current.Mod))
 	}
-	r.out = appendProblem(r.out[:0], f, r.s.opts.Store.Now)
+	r.out = append(appendProblem(r.out[:0], f, r.s.opts.Store.Now), '\n')
 	resp.SetBody(r.out)
 }
 
@@ -142,7 +142,7 @@ func appendHeld(b []byte, f *failure, now func() int64) []byte {
 // fixedAnswer returns a whole response with a problem, which closes the
 // connection.
 func fixedAnswer(code Code, detail string) []byte {
-	body := appendProblem(nil, &failure{code: code, detail: detail}, nil)
+	body := append(appendProblem(nil, &failure{code: code, detail: detail}, nil), '\n')
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 " + strconv.Itoa(code.Status()) + " " + http.StatusText(code.Status()))
 	b.WriteString("\r\nConnection: close\r\nCache-Control: no-store\r\nRetry-After: 1\r\nContent-Type: ")
