@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 type leaseCmd struct {
 	Grant     leaseGrantCmd  `cmd:"" help:"Ask for a lease and print its id."`
 	Keepalive leaseKeepCmd   `cmd:"" help:"Renew a lease, once or until interrupted."`
-	Show      leaseShowCmd   `cmd:"" help:"Print how long a lease has left."`
+	Show      leaseShowCmd   `cmd:"" help:"Print how long a lease has left, and how many keys it has."`
 	Revoke    leaseRevokeCmd `cmd:"" help:"End a lease; its keys are deleted."`
 }
 
@@ -85,7 +86,17 @@ type leaseShowCmd struct {
 // Run prints what the server says of the lease.
 func (c *leaseShowCmd) Run(s *session) error {
 	info, err := s.kw.LeaseInfo(s.ctx, kw.LeaseID(c.ID))
-	return s.printLease(info, err)
+	if err != nil || s.json() {
+		return s.printLease(info, err)
+	}
+	var shown struct {
+		Remaining int64 `json:"remaining_ms"`
+		Keys      int   `json:"keys"`
+	}
+	if err := json.Unmarshal(info.Raw, &shown); err != nil {
+		return fmt.Errorf("the server's answer is not JSON: %w", err)
+	}
+	return s.printf("%s left=%s ttl=%v keys=%d\n", info.ID, ttlText(&shown.Remaining), info.TTL, shown.Keys)
 }
 
 func (s *session) printLease(info kw.LeaseInfo, err error) error {

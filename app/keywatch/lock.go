@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -75,21 +76,32 @@ func command(args []string) []string {
 	return args
 }
 
-// take gets the lock.
+// take gets the lock. A person is told for whom it waits.
 func (c *lockCmd) take(s *session) (*kw.Held, error) {
 	opts := kw.LockOptions{TTL: c.TTL, Owner: c.Owner}
 	if opts.Owner == "" {
 		opts.Owner = defaultOwner()
 	}
-	switch c.Wait {
-	case "":
-		return s.kw.Lock(s.ctx, c.Name, opts)
-	case "0":
+	var wait time.Duration
+	if c.Wait != "" {
+		var err error
+		if wait, err = time.ParseDuration(c.Wait); err != nil || wait < 0 || wait > 5*time.Minute {
+			return nil, usagef("--wait is a duration up to 5m, or left out to wait for ever")
+		}
+	}
+	if c.Wait != "" && wait == 0 {
 		return s.kw.TryLock(s.ctx, c.Name, opts)
 	}
-	wait, err := time.ParseDuration(c.Wait)
-	if err != nil || wait < 0 || wait > 5*time.Minute {
-		return nil, usagef("--wait is a duration up to 5m, or left out to wait for ever")
+	if isTerminal(s.stderr) {
+		held, err := s.kw.TryLock(s.ctx, c.Name, opts)
+		var refused *kw.Error
+		if !errors.As(err, &refused) || refused.Code != "lock_held" {
+			return held, err
+		}
+		fmt.Fprintf(s.stderr, "keywatch: waiting for %s, %s\n", c.Name, holderHint(refused))
+	}
+	if c.Wait == "" {
+		return s.kw.Lock(s.ctx, c.Name, opts)
 	}
 	return s.kw.LockWait(s.ctx, c.Name, opts, wait)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -107,10 +108,21 @@ func refusedHint(e *kw.Error) string {
 		return "the server must be started with --allow-host for this name"
 	case e.Code == "prefix_required":
 		return "add --all to delete everything"
+	case e.Code == "lock_held" || e.Code == "fence_lost":
+		return holderHint(e)
 	case e.Status == http.StatusPreconditionFailed && e.Current != nil:
 		return currentHint(e)
 	}
 	return ""
+}
+
+// holderHint says who holds the lock that was not got, or is held no more.
+func holderHint(e *kw.Error) string {
+	var holder struct{ Value *string }
+	if json.Unmarshal(e.Holder, &holder) != nil || holder.Value == nil {
+		return ""
+	}
+	return "held by " + preview([]byte(*holder.Value))
 }
 
 // currentHint says what a failed condition met.

@@ -43,6 +43,9 @@ func newReader(t *testing.T) *reader {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := lookAtSources(root); err != nil {
+		t.Fatal(err)
+	}
 	r := &reader{T: t, root: root, home: t.TempDir(), addr: freeAddr(t), page: freeAddr(t), board: freeAddr(t)}
 	r.env = append(cleanEnv(), goEnv(t)...)
 	r.env = append(r.env, "HOME="+r.home, "GOPATH="+r.home+"/go", "PATH="+r.home+"/go/bin:"+os.Getenv("PATH"),

@@ -23,6 +23,8 @@ type world struct {
 	keeper *bind.Keeper
 	// full is how many renewals the log refuses.
 	full atomic.Int64
+	// slow is how long the log takes to say that a renewal was applied.
+	slow atomic.Int64
 }
 
 func inBubble(t *testing.T, f func(w *world)) {
@@ -35,7 +37,7 @@ func inBubble(t *testing.T, f func(w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.node, w.store = n, kv.NewStore(state, choosy{n, &w.full}, kv.Limits{})
+		w.node, w.store = n, kv.NewStore(state, choosy{n, w}, kv.Limits{})
 		w.keeper = bind.New(w.store)
 		f(w)
 		w.keeper.Close(t.Context())
@@ -45,18 +47,36 @@ func inBubble(t *testing.T, f func(w *world)) {
 	})
 }
 
-// choosy is a log that refuses what is begun as often as full says.
+// choosy is a log that refuses what is begun, or is slow to answer, as its world
+// says.
 type choosy struct {
 	*cluster.Node
-	full *atomic.Int64
+	w *world
 }
 
 func (c choosy) Begin(command *kv.Command) (kv.Pending, error) {
-	if c.full.Add(-1) >= 0 {
+	if c.w.full.Add(-1) >= 0 {
 		return nil, kv.ErrQueueFull
 	}
-	return c.Node.Begin(command)
+	p, err := c.Node.Begin(command)
+	if slow := time.Duration(c.w.slow.Load()); slow > 0 && err == nil {
+		done := make(chan struct{})
+		time.AfterFunc(slow, func() {
+			<-p.Done()
+			close(done)
+		})
+		return late{p, done}, nil
+	}
+	return p, err
 }
+
+// late is a command that was applied before it says so.
+type late struct {
+	kv.Pending
+	done chan struct{}
+}
+
+func (l late) Done() <-chan struct{} { return l.done }
 
 // grant begins a lease and binds it to the owners.
 func (w *world) grant(owners ...bind.Owner) kv.LeaseID {
@@ -155,6 +175,7 @@ func TestRenewalsShareEntries(t *testing.T) {
 		const leases = 2000
 		for range leases {
 			w.grant("socket")
+			time.Sleep(200 * time.Microsecond)
 		}
 		time.Sleep(time.Second)
 		_, before := w.keeper.Stats()
@@ -180,9 +201,34 @@ func TestRefusedRenewalIsTriedAgain(t *testing.T) {
 	})
 }
 
+// If this failed, an owner that goes while a renewal is under way would leave its
+// lease with less than the TTL.
+func TestReleaseDuringARenewal(t *testing.T) {
+	inBubble(t, func(w *world) {
+		id := w.grant("socket")
+		w.slow.Store(int64(500 * time.Millisecond))
+		time.Sleep(1200 * time.Millisecond) // it began after 1 s, or a bit earlier
+		w.keeper.Release("socket")
+		time.Sleep(ttl)
+		if !w.lives(id) {
+			w.Error("the lease has ended within its TTL")
+		}
+		time.Sleep(600 * time.Millisecond)
+		if n, _ := w.keeper.Stats(); n != 0 || w.lives(id) {
+			w.Errorf("%d leases are bound, and it lives: %v", n, w.lives(id))
+		}
+	})
+}
+
 // If this failed, a server that stops would leave leases with less than their
 // TTL, or would not stop while the log hangs.
 func TestCloseRenewsWhatWasReleased(t *testing.T) {
+	for range 20 { // what the keeper hears of first is chance
+		closeAfterRelease(t)
+	}
+}
+
+func closeAfterRelease(t *testing.T) {
 	inBubble(t, func(w *world) {
 		id := w.grant("socket")
 		time.Sleep(900 * time.Millisecond)

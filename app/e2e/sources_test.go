@@ -1,0 +1,27 @@
+package e2e_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// sourcesSeen looks at the sources of this checkout, once, from within a test:
+// what TestMain looks at does not count.
+var sourcesSeen = sync.OnceValue(func() error { return lookAtSources("../..") })
+
+// lookAtSources looks at every file below root. The go command gives a kept result
+// of a test as long as what the test looked at is the same; what programs are made
+// of that a test builds it does not see.
+func lookAtSources(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (d.Name() == ".git" || d.Name() == "bin" || d.Name() == "keywatch-data") {
+			return filepath.SkipDir
+		}
+		if err == nil && !d.IsDir() {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+}
