@@ -186,10 +186,18 @@ func TestAnHour(t *testing.T) {
 	}
 }
 
+// lifetime is an hour, or less where tests are to be short.
+func lifetime() time.Duration {
+	if testing.Short() {
+		return 20 * time.Minute
+	}
+	return time.Hour
+}
+
 // live has writers and guests meet for an hour and judges what guests were told.
 func (h *hour) live(seed uint64, epochs, ample bool) {
 	h.began = time.Now()
-	h.ends = h.began.Add(time.Hour)
+	h.ends = h.began.Add(lifetime())
 	guests := make([]*guest, 15)
 	var writing, watching sync.WaitGroup
 	for i := range guests {

@@ -1,10 +1,14 @@
 package web_test
 
 import (
+	"bufio"
+	"context"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // peer runs a strict peer of another make against a server, and checks that each
@@ -34,6 +38,35 @@ func peer(t *testing.T, cases int, name string, args ...string) {
 	w.eventually("all sockets are closed", func() bool { return w.metric("keywatch_sockets") == 0 })
 }
 
+// peerIsTold checks that a strict peer takes the end of a server that stops for a
+// clean one.
+func peerIsTold(t *testing.T, name, script string) {
+	t.Helper()
+	w := newWorld(t)
+	cmd := exec.Command(name, script, "ws://"+w.addr+"/v1/ws", "stop")
+	cmd.Env, cmd.Stderr = append(os.Environ(), nodePath), os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for in := bufio.NewScanner(out); in.Scan(); {
+		if said = append(said, in.Text()); in.Text() == "ready" {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := w.server.Shutdown(ctx); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil || !slices.Equal(said, []string{"ready", "ok stops"}) {
+		t.Errorf("got %q, %v", said, err)
+	}
+}
+
 // nodePath is where node looks for the package ws, beside where it is told to.
 var nodePath = "NODE_PATH=" + os.Getenv("NODE_PATH") + ":/usr/share/nodejs"
 
@@ -54,14 +87,16 @@ func TestSocketAgainstNode(t *testing.T) {
 	if err := probe.Run(); err != nil {
 		missing(t, "node with the package ws (apt-get install node-ws, or NODE_PATH)")
 	}
-	peer(t, 16, "node", "testdata/peer.cjs")
+	peer(t, 19, "node", "testdata/peer.cjs")
+	peerIsTold(t, "node", "testdata/peer.cjs")
 }
 
 // The same with the peer whose makers wrote the protocol's test suite.
 func TestSocketAgainstAutobahn(t *testing.T) {
 	for _, python := range []string{"/usr/bin/python3", "python3"} {
 		if exec.Command(python, "-c", "import autobahn.asyncio.websocket").Run() == nil {
-			peer(t, 15, python, "testdata/peer.py")
+			peer(t, 16, python, "testdata/peer.py")
+			peerIsTold(t, python, "testdata/peer.py")
 			return
 		}
 	}

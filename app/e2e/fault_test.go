@@ -37,15 +37,12 @@ func TestFaultyServersAreFound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the command a second time")
 	}
-	faulty := filepath.Join(t.TempDir(), "keywatch")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags=keywatchfault", "-o", faulty, "keywatch/app/keywatch").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	faulty := buildFaulty(t)
 	for _, p := range planted {
 		t.Run(p.fault, func(t *testing.T) {
-			t.Setenv("KEYWATCH_FAULT", p.fault)
+			t.Parallel()
 			for range 10 { // a fault need not strike where it can be seen
-				if slices.Contains(broken(t, faulty, p.args), p.rule) {
+				if slices.Contains(broken(t, faulty, p.fault, p.args), p.rule) {
 					return
 				}
 			}
@@ -53,18 +50,58 @@ func TestFaultyServersAreFound(t *testing.T) {
 		})
 	}
 	t.Run("no fault", func(t *testing.T) {
+		t.Parallel()
 		for _, args := range [][]string{nil, tinyHistory} {
-			if got := broken(t, faulty, args); len(got) > 0 {
+			if got := broken(t, faulty, "", args); len(got) > 0 {
 				t.Errorf("got %v broken without a fault (seed %d)", got, *seed)
 			}
 		}
 	})
 }
 
-// broken returns the rules that a server of the build breaks in a second.
-func broken(t *testing.T, build string, args []string) (rules []watchtest.Rule) {
+// buildFaulty builds the command with faults in its hub and returns its path.
+func buildFaulty(t *testing.T) string {
 	t.Helper()
-	s, err := launchOf(within(t, startTime), build, append([]string{"--memory-only", "--heartbeat", "50ms"}, args...)...)
+	path := filepath.Join(t.TempDir(), "keywatch")
+	build := exec.CommandContext(t.Context(), "go", "build", "-tags=keywatchfault", "-o", path, "keywatch/app/keywatch")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// TestCrowdsFindFaults: the crowds of the tests above would notice that one of
+// them gets what is another's, gets something twice, or is told again what it knew when it came back.
+func TestCrowdsFindFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the command a second time")
+	}
+	faulty := buildFaulty(t)
+	for fault, count := range map[string]func(l *crowdResult) uint64{
+		"an event goes to another watcher":   func(l *crowdResult) uint64 { return l.Counts.Misdelivered },
+		"an event comes twice":               func(l *crowdResult) uint64 { return l.Counts.Duplicates },
+		"a watch resumes one revision early": func(l *crowdResult) uint64 { return l.Counts.Duplicates },
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			s, err := launchOf(within(t, startTime), faulty, fault, "--memory-only")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.end(t)
+			for i, l := range s.both(t, 100, "--batch=50", "--rate=5000", "--duration=2s", "--drops=2", "--churn=200", "--patience=1m") {
+				if count(l) == 0 {
+					t.Errorf("client %d did not find it: %+v", i, *l)
+				}
+			}
+		})
+	}
+}
+
+// broken returns the rules that a server of the build breaks in a second.
+func broken(t *testing.T, build, fault string, args []string) (rules []watchtest.Rule) {
+	t.Helper()
+	s, err := launchOf(within(t, startTime), build, fault, append([]string{"--memory-only", "--heartbeat", "50ms"}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

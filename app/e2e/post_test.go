@@ -15,7 +15,7 @@ func posters() []*streamer {
 		{name: "posted, some keys, no values", post: `"keys":["t0/1","t1/2"],"prefixes":["t2/1"],"mode":"keys"`,
 			asked: watchtest.Record{Keys: []string{"t0/1", "t1/2"}, Prefixes: []string{"t2/1"}, NoValues: true}},
 		{name: "posted, latest, seldom", post: `"prefixes":[""],"mode":"latest","interval":"15ms"`, asked: watchtest.Record{Prefixes: all, Latest: true}},
-		{name: "posted, late", post: `"prefixes":["t"]`, asked: watchtest.Record{Prefixes: []string{"t"}}, late: 300},
+		{name: "posted, late", post: `"prefixes":["t"]`, asked: watchtest.Record{Prefixes: []string{"t"}}, late: 120},
 	}
 }
 

@@ -53,9 +53,9 @@ func streamers(t *testing.T, keep *restarter, tr *truth) []*streamer {
 		{name: "no values", query: "prefix=&mode=keys", asked: watchtest.Record{Prefixes: all, NoValues: true}},
 		{name: "latest", query: "prefix=&mode=latest", asked: watchtest.Record{Prefixes: all, Latest: true}},
 		{name: "latest, seldom", query: "prefix=t&mode=latest&interval=20ms", asked: watchtest.Record{Prefixes: []string{"t"}, Latest: true}},
-		{name: "stalled", query: "prefix=", asked: watchtest.Record{Prefixes: all}, stall: 400},
-		{name: "late", query: "prefix=t", asked: watchtest.Record{Prefixes: []string{"t"}}, late: 300},
-		{name: "late latest", query: "prefix=", asked: watchtest.Record{Prefixes: all, Latest: true}, late: 300},
+		{name: "stalled", query: "prefix=", asked: watchtest.Record{Prefixes: all}, stall: 150},
+		{name: "late", query: "prefix=t", asked: watchtest.Record{Prefixes: []string{"t"}}, late: 120},
+		{name: "late latest", query: "prefix=", asked: watchtest.Record{Prefixes: all, Latest: true}, late: 120},
 	}
 	list = append(append(list, posters()...), sockets(t, keep)...)
 	for i, s := range list {
@@ -183,4 +183,4 @@ func (s *streamer) record() watchtest.Record {
 }
 
 // streamTime is the longest that a run of streamers may take.
-const streamTime = 2 * time.Minute
+const streamTime = 4 * time.Minute

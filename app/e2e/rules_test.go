@@ -96,8 +96,8 @@ func TestRulesWithTinyHistory(t *testing.T) {
 			t.Parallel()
 			keep := keep(t, t.TempDir(), "--heartbeat", "100ms", "--history", "16KiB", "--tombstone-max", tombstones)
 			h, list := observe(t, keep, func(list []*streamer) {
-				for i := 0; i < rounds(8) || i < 60 && startedOver(list) < 5; i++ {
-					lasts(t, 400*time.Millisecond)
+				for i := 0; i < rounds(8) || i < 40 && startedOver(list) < 5; i++ {
+					list[0].wait(within(t, streamTime), 100)
 					keep.server().kill()
 					keep.restart(t)
 				}

@@ -88,11 +88,11 @@ func (s *server) end(t testing.TB) {
 // launch starts a server and waits for its first line. It fails, and leaves no
 // process, if the process ends before or ctx does.
 func launch(ctx context.Context, args ...string) (*server, error) {
-	return launchOf(ctx, binary, args...)
+	return launchOf(ctx, binary, "", args...)
 }
 
-// launchOf is launch of another build of the command.
-func launchOf(ctx context.Context, binary string, args ...string) (*server, error) {
+// launchOf is launch of another build of the command, in which fault strikes.
+func launchOf(ctx context.Context, binary, fault string, args ...string) (*server, error) {
 	if err := sourcesSeen(); err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func launchOf(ctx context.Context, binary string, args ...string) (*server, erro
 		args = append([]string{"--listen", "127.0.0.1:0"}, args...)
 	}
 	s := &server{cmd: exec.Command(binary, append([]string{"serve"}, args...)...), exited: make(chan struct{})}
-	s.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1")
+	s.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1", "KEYWATCH_FAULT="+fault)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	s.cmd.Stderr = &s.out
 	stdout, err := s.cmd.StdoutPipe()

@@ -27,8 +27,8 @@ func sockets(t *testing.T, keep *restarter) []*streamer {
 		{name: "socket, no values", socket: `"prefixes":["t"],"mode":"keys"`, asked: watchtest.Record{Prefixes: []string{"t"}, NoValues: true}},
 		{name: "socket, some keys", socket: `"keys":["t0/1"],"prefixes":["t2/"]`, asked: watchtest.Record{Keys: []string{"t0/1"}, Prefixes: []string{"t2/"}}},
 		{name: "socket, latest", socket: `"prefixes":[""],"mode":"latest"`, asked: watchtest.Record{Prefixes: all, Latest: true}},
-		{name: "socket, stalled", socket: `"prefixes":[""]`, asked: watchtest.Record{Prefixes: all}, stall: 400},
-		{name: "socket, late", socket: `"prefixes":[""]`, asked: watchtest.Record{Prefixes: all}, late: 300},
+		{name: "socket, stalled", socket: `"prefixes":[""]`, asked: watchtest.Record{Prefixes: all}, stall: 150},
+		{name: "socket, late", socket: `"prefixes":[""]`, asked: watchtest.Record{Prefixes: all}, late: 120},
 	}
 }
 

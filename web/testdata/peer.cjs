@@ -116,6 +116,33 @@ const cases = {
     ws.send(Buffer.from('{"id":1,"op":"ping"}'), { binary: true })
     equal((await ws.closed).code, 1003)
   },
+  async badCodes() {
+    for (const code of [0, 999, 1004, 1006, 1015, 1016, 2999, 5000]) {
+      const ws = await open()
+      raw(ws, 0x88, String.fromCharCode(code >> 8, code & 255))
+      equal((await ws.closed).code, 1002)
+    }
+  },
+  async unmasked() {
+    const ws = await open()
+    ws._socket.write(Buffer.from([0x81, 0x02, 0x7b, 0x7d]))
+    equal([(await ws.closed).code, ws.failure], [1002, undefined])
+  },
+  async manyWatches() {
+    const ws = await open()
+    for (let id = 1; id <= 200; id++) ws.send(JSON.stringify({ id, op: 'watch', keys: ['n/w' + id % 10], state: false }))
+    let synced = 0
+    while (synced < 200) if ((await ws.next()).type === 'synced') synced++
+    ws.send('{"id":201,"op":"put","key":"n/w3","value":"x"}')
+    const got = new Set()
+    while (got.size < 20) {
+      const m = await ws.next()
+      if (m.type === 'put') got.add(m.watch)
+    }
+    equal([...got].every(id => id % 10 === 3), true)
+    ws.close()
+    equal((await ws.closed).code, 1005)
+  },
   reservedBit: closes(0xc1, 'a', 1002),
   opcode: closes(0x83, 'a', 1002),
   strayContinuation: closes(0x80, 'a', 1002),
@@ -126,7 +153,24 @@ const cases = {
   badReason: closes(0x88, '\x03\xe8\xff', 1007),
 }
 
+// A server that stops says so on each socket, after what it has still to say.
+async function stops() {
+  const all = await Promise.all([open('?prefix='), open(), open('?key=n/stop')])
+  equal((await all[0].next()).type, 'reset')
+  all[1].send('{"id":1,"op":"put","key":"n/stop","value":"last"}')
+  equal((await all[1].next()).ok, true)
+  console.log('ready')
+  for (const ws of all) {
+    const { code } = await ws.closed
+    equal([code, ws.failure], [1012, undefined])
+  }
+}
+
 async function main() {
+  if (process.argv[3] === 'stop') {
+    for (const name of Object.keys(cases)) delete cases[name]
+    cases.stops = stops
+  }
   for (const [name, run] of Object.entries(cases)) {
     const late = new Promise((_, reject) => setTimeout(() => reject(new Error('took 10 s')), 10000).unref())
     try {

@@ -137,8 +137,25 @@ CASES = [
 ]
 
 
+async def stops():
+    """A server that stops says so on each socket."""
+    peers = [await dial("?prefix="), await dial(), await dial("?key=py/stop")]
+    peers[1].say(id=1, op="put", key="py/stop", value="last")
+    equal((await peers[1].inbox.get())["ok"], True)
+    print("ready", flush=True)
+    for p in peers:
+        equal(await p.ended, (True, 1012))
+
+
+async def closeCodes():
+    for code in (1000, 3000, 4999):
+        p = await dial()
+        p.sendClose(code, "é" * 61)
+        equal(await p.ended, (True, code))
+
+
 async def main():
-    for name, run in CASES:
+    for name, run in [("stops", stops)] if sys.argv[2:] == ["stop"] else CASES + [("closeCodes", closeCodes)]:
         try:
             await asyncio.wait_for(run(), 20)
             print("ok", name, flush=True)
