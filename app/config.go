@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -67,6 +68,8 @@ type Config struct {
 	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s"`
 
 	objectPoll, objectTidy, objectGrace time.Duration
+	// objectHold, if not nil, holds up moving between two pieces of work.
+	objectHold func(context.Context)
 
 	// Logger receives changes of state; nil for nobody.
 	Logger *slog.Logger `kong:"-"`

@@ -73,8 +73,9 @@ func (e *Engine) startObjects() error {
 	if err != nil {
 		return err
 	}
+	pace := &pace{state: e.state, log: e.node, hold: e.config.objectHold}
 	e.objects.mover = object.NewMover(object.MoverOptions{
-		Store: e.objects.store, ID: id, State: e.state, Log: e.node,
+		Store: e.objects.store, ID: id, State: e.state, Log: pace, Rest: pace.rest,
 		SegmentSize: int(e.config.SegmentSize), Keep: e.config.BackupKeep, Grace: e.config.objectGrace,
 	})
 	e.objects.aged, e.objects.tidied = time.Now(), time.Now()
