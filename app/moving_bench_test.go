@@ -29,7 +29,7 @@ const (
 	// movingRound is how long it is measured with, and then without.
 	movingRound = 2 * time.Second
 	// movingMost ends it whatever is left to move.
-	movingMost = 30 * time.Minute
+	movingMost = 15 * time.Minute
 )
 
 // A tally is what clients did in rounds of one kind, and the processor's time that
@@ -107,7 +107,8 @@ func hotKey(i int) string    { return fmt.Sprintf("hot/%06d", i%movingHot) }
 func newMover(b *testing.B) *mover {
 	m := &mover{b: b}
 	config := app.Config{
-		Data: b.TempDir(), Fsync: "interval", MemoryMax: 64 << 20, History: 16 << 20,
+		Data: b.TempDir(), Fsync: "interval", History: 16 << 20,
+		MemoryMax:   app.Size(64<<20 + *movingSize<<20/8), // keys stay in memory
 		ObjectStore: "dir://" + b.TempDir(),
 	}
 	m.Engine = openEngine(b, config.MovingHeld(func(context.Context) {
