@@ -53,7 +53,7 @@ func TestMoverRestsWhileOthersWork(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), worked)
 		defer cancel()
-		if got := rested(ctx, pace, time.Second); got != worked {
+		if got := rested(ctx, pace, time.Second); got != worked { // it would be four times as long
 			t.Errorf("it rested %v, and was stopped after %v", got, worked)
 		}
 	})
