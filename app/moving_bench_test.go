@@ -163,6 +163,27 @@ func (m *mover) put(key string, n int) {
 	m.do(&kv.Command{Ops: []kv.Op{{Kind: kv.OpPut, Key: key, Value: fmt.Appendf(nil, "hot value %d", n)}}})
 }
 
+// checkpoints makes one checkpoint after the other, each with its sweep, until end is
+// called, which waits.
+func (m *mover) checkpoints() (end func()) {
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for tick := time.NewTicker(50 * time.Millisecond); ; {
+			select {
+			case <-tick.C:
+				if err := m.Checkpoint(m.b.Context()); err != nil {
+					m.b.Error(err)
+				}
+			case <-stop:
+				tick.Stop()
+				return
+			}
+		}
+	}()
+	return func() { close(stop); <-ended }
+}
+
 // interleave measures rounds with moving and without in turn, until all is moved.
 func (m *mover) interleave(clients int, timed bool, op func(client, n int)) (with, without *tally, moved int64) {
 	with, without = new(tally), new(tally)
@@ -174,7 +195,9 @@ func (m *mover) interleave(clients int, timed bool, op func(client, n int)) (wit
 	for {
 		without.round(m.b, clients, timed, op)
 		m.held.Unlock()
+		end := m.checkpoints()
 		with.round(m.b, clients, timed, op)
+		end()
 		select {
 		case err := <-done:
 			if err != nil && ctx.Err() == nil {
@@ -188,7 +211,8 @@ func (m *mover) interleave(clients int, timed bool, op func(client, n int)) (wit
 }
 
 // BenchmarkGetWhileMoving reads hot keys on all processors, while values are moved
-// from disk to object storage and while they are not, in turn. rate-ratio and
+// from disk to object storage and checkpoints are written, and while they are not,
+// in turn. rate-ratio and
 // cpu-ratio are the gets a second, and the gets for a second of the processor, with
 // moving over those without.
 func BenchmarkGetWhileMoving(b *testing.B) {
