@@ -43,6 +43,7 @@ func (e *Engine) checkpoint() error {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	e.checkpoints.mu.last = time.Now()
+	e.objects.poke() // only now is it known what lies on disk
 	return nil
 }
 
@@ -79,5 +80,5 @@ func (e *Engine) checkpointDue() bool {
 	}
 	e.checkpoints.mu.Lock()
 	defer e.checkpoints.mu.Unlock()
-	return s.DirtyKeys > 0 && time.Since(e.checkpoints.mu.last) >= e.config.CheckpointEvery
+	return s.Dirty && time.Since(e.checkpoints.mu.last) >= e.config.CheckpointEvery
 }

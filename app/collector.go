@@ -49,6 +49,8 @@ func (c *collector) addDisk() {
 		func(s *Status) float64 { return float64(s.Checkpoint.AgeMS) / 1e3 })
 	c.add("keywatch_checkpoint_seconds", "How long the last checkpoint took.", prometheus.GaugeValue,
 		func(s *Status) float64 { return float64(s.Checkpoint.TookMS) / 1e3 })
+	c.add("keywatch_checkpoint_wrote_bytes", "Bytes that the last checkpoint wrote.", prometheus.GaugeValue,
+		func(s *Status) float64 { return float64(s.Checkpoint.WroteBytes) })
 	c.add("keywatch_checkpoints_total", "Checkpoints made.", prometheus.CounterValue,
 		func(s *Status) float64 { return float64(s.Checkpoint.Made) })
 	c.add("keywatch_checkpoints_failed_total", "Checkpoints that failed.", prometheus.CounterValue,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/persist/object"
 	"keywatch/ratelimit"
 )
 
@@ -70,6 +71,10 @@ type Config struct {
 	objectPoll, objectTidy, objectGrace time.Duration
 	// objectHold, if not nil, holds up moving between two pieces of work.
 	objectHold func(context.Context)
+	// objectRead bounds the reading of one value from object storage, attempts and
+	// all.
+	objectRead time.Duration
+	objectStep func(object.Step) error
 
 	// Logger receives changes of state; nil for nobody.
 	Logger *slog.Logger `kong:"-"`
@@ -107,6 +112,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.objectTidy == 0 {
 		c.objectTidy = 15 * time.Minute
+	}
+	if c.objectRead == 0 {
+		c.objectRead = 8 * time.Second // a request gives up after ten
 	}
 	if c.Grace == 0 {
 		c.Grace = 10 * time.Second

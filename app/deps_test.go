@@ -17,8 +17,9 @@ var allowed = map[string][]string{
 	"keywatch/persist":      {"keywatch/kv"},
 	"keywatch/cluster":      {"keywatch/kv"},
 	"keywatch/kv/lock":      {"keywatch/kv"},
+	"keywatch/kv/bind":      {"keywatch/kv"},
 	"keywatch/web/ui":       {},
-	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv"},
+	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
 	"keywatch/web/wire":     {},
 	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/object"},
@@ -33,6 +34,7 @@ var allowed = map[string][]string{
 	"keywatch/examples/workers":   {"keywatch/client"},
 	"keywatch/app/browser":        {},
 	"keywatch/app/e2e":            {},
+	"keywatch/app/readme":         {},
 
 	"keywatch/app/keywatch/fanout": {},
 	"keywatch/app/proxies":         {},

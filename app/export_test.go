@@ -31,3 +31,15 @@ func NewPace(state *kv.State, log object.Proposer) *Pace { return &pace{state: s
 
 // Rest is what the mover calls after a piece of work.
 func (p *pace) Rest(ctx context.Context, worked time.Duration) { p.rest(ctx, worked) }
+
+// ObjectStep has step called between two steps of moving and deleting.
+func (c Config) ObjectStep(step func(object.Step) error) Config {
+	c.objectStep = step
+	return c
+}
+
+// ObjectRead bounds the reading of one value from object storage.
+func (c Config) ObjectRead(d time.Duration) Config {
+	c.objectRead = d
+	return c
+}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,9 +24,12 @@ type benchServer struct {
 }
 
 func newBenchServer(b *testing.B) *benchServer {
+	return newBenchServerWith(b, app.Config{Data: b.TempDir(), Listen: "127.0.0.1:0"})
+}
+
+func newBenchServerWith(b *testing.B, config app.Config) *benchServer {
 	ctx, cancel := context.WithCancel(b.Context())
 	at, done := make(chan net.Addr, 1), make(chan error, 1)
-	config := app.Config{Data: b.TempDir(), Listen: "127.0.0.1:0"}
 	go func() { done <- app.Serve(ctx, config, func(a net.Addr) { at <- a }) }()
 	b.Cleanup(func() {
 		cancel()
@@ -82,46 +84,6 @@ func BenchmarkLockUnlock(b *testing.B) {
 		s.do(200, "POST", "/v1/locks/l", `{"ttl":"10s"}`, &h)
 		s.unlock(h)
 	}
-}
-
-// BenchmarkHandOver releases a lock that 200 wait for: the time from sending the
-// release to the answer of the next.
-func BenchmarkHandOver(b *testing.B) {
-	const waiting = 200
-	s := newBenchServer(b)
-	var h held
-	s.do(200, "POST", "/v1/locks/l", `{"ttl":"1h"}`, &h)
-	got := make(chan held, waiting)
-	var asking sync.WaitGroup
-	ask := func() {
-		asking.Go(func() {
-			var h held
-			s.do(200, "POST", "/v1/locks/l", `{"ttl":"1h","wait":"1m"}`, &h)
-			got <- h
-		})
-	}
-	for range waiting {
-		ask()
-	}
-	for s.queue() < waiting {
-		time.Sleep(time.Millisecond)
-	}
-	var took []time.Duration
-	for b.Loop() {
-		began := time.Now()
-		s.unlock(h)
-		h = <-got
-		took = append(took, time.Since(began))
-		ask()
-	}
-	s.unlock(h)
-	for range waiting {
-		s.unlock(<-got)
-	}
-	asking.Wait()
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-us")
-	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-us")
 }
 
 // queue returns how many wait.

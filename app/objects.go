@@ -16,9 +16,6 @@ import (
 )
 
 const (
-	// objectRead bounds the reading of one value from object storage, attempts and
-	// all.
-	objectRead = 15 * time.Second
 	// objectFolder is where segments lie by default, in the data folder.
 	objectFolder = "objects"
 	// storeIDFile names the store in the data folder: segments bear its id.
@@ -33,9 +30,13 @@ type objectTier struct {
 	reader object.Reader
 	store  object.Store
 	mover  *object.Mover // set before the loop runs
+	// wake carries a token when there is more on disk than --disk-max.
+	wake chan struct{}
 
 	// The rest belongs to the loop.
 	aged, tidied time.Time
+	// said is the last failure that was logged; empty if all went well since.
+	said string
 }
 
 // openObjects opens the object store if there is one. Nothing is sent yet.
@@ -56,11 +57,14 @@ func (e *Engine) openObjects() error {
 		}
 		url = "dir://" + folder
 	}
-	store, err := object.Open(url, object.Options{Timeout: objectRead / 3})
+	store, err := object.Open(url, object.Options{Timeout: c.objectRead / 2})
 	if err != nil {
-		return err
+		return fmt.Errorf("object-store: %w", err)
 	}
-	e.objects = &objectTier{engine: e, url: url, store: store, reader: object.Reader{Store: store, Timeout: objectRead}}
+	e.objects = &objectTier{
+		engine: e, url: url, store: store, wake: make(chan struct{}, 1),
+		reader: object.Reader{Store: store, Timeout: c.objectRead},
+	}
 	return nil
 }
 
@@ -75,8 +79,9 @@ func (e *Engine) startObjects() error {
 	}
 	pace := &pace{state: e.state, log: e.node, hold: e.config.objectHold}
 	e.objects.mover = object.NewMover(object.MoverOptions{
-		Store: e.objects.store, ID: id, State: e.state, Log: pace, Rest: pace.rest,
+		Store: e.objects.store, ID: id, Sole: e.config.ObjectStore == "", State: e.state, Log: pace, Rest: pace.rest,
 		SegmentSize: int(e.config.SegmentSize), Keep: e.config.BackupKeep, Grace: e.config.objectGrace,
+		Step: e.config.objectStep,
 	})
 	e.objects.aged, e.objects.tidied = time.Now(), time.Now()
 	return nil
@@ -136,13 +141,30 @@ func (e *Engine) objectLoop() {
 	for {
 		select {
 		case <-poll.C:
+		case <-t.wake:
 		case <-e.stop:
 			return
 		}
-		if err := t.turn(ctx); err != nil && ctx.Err() == nil {
-			e.config.Logger.Error("object storage: it will be tried again", "err", err)
+		if err := t.turn(ctx); ctx.Err() == nil {
+			t.say(err)
 		}
 	}
+}
+
+// say logs how the last turn went if that is news: a store can be away for days.
+func (t *objectTier) say(err error) {
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	switch {
+	case now == t.said:
+	case err != nil:
+		t.engine.config.Logger.Error("object storage: it will be tried again", "err", err)
+	default:
+		t.engine.config.Logger.Info("object storage works again")
+	}
+	t.said = now
 }
 
 // turn does what is due.
@@ -180,14 +202,31 @@ func idle(r kv.Resident) bool {
 	return false
 }
 
+// excess returns by how many bytes the checkpoint's records exceed --disk-max.
+func (t *objectTier) excess() int64 {
+	return t.engine.disk.Stats().LiveBytes - int64(t.engine.config.DiskMax)
+}
+
+// poke has the loop look if there is too much on disk.
+func (t *objectTier) poke() {
+	if t == nil || t.engine.config.DiskMax == 0 || t.excess() <= 0 {
+		return
+	}
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
 // relieve moves values while the checkpoint's records take more than --disk-max:
 // first what has left memory, then the rest. A checkpoint gives the space free.
 func (t *objectTier) relieve(ctx context.Context) error {
-	most := int64(t.engine.config.DiskMax)
-	excess := t.engine.disk.Stats().LiveBytes - most + most/10
-	if excess <= most/10 {
+	excess := t.excess()
+	if excess <= 0 {
 		return nil
 	}
+	excess += int64(t.engine.config.DiskMax) / 10
+	all := excess
 	for _, tier := range []kv.Tier{kv.TierDisk, kv.TierMemory} {
 		moved, err := t.mover.Move(ctx, excess, func(r kv.Resident) bool { return r.Tier() == tier })
 		if err != nil {
@@ -196,6 +235,9 @@ func (t *objectTier) relieve(ctx context.Context) error {
 		if excess -= moved.Bytes; excess <= 0 {
 			break
 		}
+	}
+	if excess == all {
+		return nil // there is nothing that can be moved
 	}
 	return t.engine.checkpoint()
 }
@@ -233,27 +275,34 @@ type ObjectStatus struct {
 	Segments    int   `json:"segments"`
 	LiveBytes   int64 `json:"live_bytes"`
 	StoredBytes int64 `json:"stored_bytes"`
+	// LiveShare is the part of StoredBytes that LiveBytes are.
+	LiveShare float64 `json:"live_share"`
 	// Dead counts the segments that wait to be deleted, Missing those that are lost.
 	Dead    int `json:"dead"`
 	Missing int `json:"missing"`
 	// The rest counts since the start.
+	Moves      uint64 `json:"moves"`
 	Moved      uint64 `json:"moved"`
 	MovedBytes uint64 `json:"moved_bytes"`
 	Uploads    uint64 `json:"uploads"`
 	Deleted    uint64 `json:"deleted"`
 	Errors     uint64 `json:"errors"`
-	// Waiting says why the last attempt failed; empty if nothing waits.
-	Waiting string `json:"waiting,omitempty"`
+	// Waiting says why the last attempt failed; empty if nothing waits. Of the values
+	// that were due then WaitingValues stayed where they were, WaitingBytes in all.
+	Waiting       string `json:"waiting,omitempty"`
+	WaitingValues int64  `json:"waiting_values"`
+	WaitingBytes  int64  `json:"waiting_bytes"`
 }
 
 func (t *objectTier) status() *ObjectStatus {
 	s, live := t.mover.Stats(), t.engine.state.Segments()
 	o := &ObjectStatus{
 		Store: t.url, Segments: len(live), StoredBytes: s.Sweep.Bytes, Dead: s.Sweep.Waiting, Missing: s.Sweep.Missing,
-		Moved: s.Values, MovedBytes: s.Bytes, Uploads: s.Uploads, Deleted: s.Deleted, Errors: s.Errors, Waiting: s.Problem,
+		Moves: s.Moves, WaitingValues: s.Waiting.Values, WaitingBytes: s.Waiting.Bytes, Moved: s.Values, MovedBytes: s.Bytes, Uploads: s.Uploads, Deleted: s.Deleted, Errors: s.Errors, Waiting: s.Problem,
 	}
 	for _, l := range live {
 		o.LiveBytes += l.Bytes
 	}
+	o.LiveShare = min(1, float64(o.LiveBytes)/float64(max(1, o.StoredBytes)))
 	return o
 }

@@ -136,6 +136,14 @@ func restored(t *testing.T, c app.Config, segments, value string) {
 	if err := e.Migrate(t.Context()); err != nil { // copies the segments of the old epoch
 		t.Fatal(err)
 	}
+	check("copied") // from memory, where the first reads have put them
+	if s := e.Status(); s.Tiers.Object.Reads != 500 || s.Tiers.Promotions != 500 {
+		t.Errorf("%+v", s.Tiers)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e = openEngine(t, c)
 	for id := range e.Store().State().Segments() {
 		if id.Epoch != e.Store().State().Position().Epoch {
 			t.Errorf("segment %v of an earlier epoch was not copied", id)
@@ -170,7 +178,7 @@ func restored(t *testing.T, c app.Config, segments, value string) {
 // although there is room elsewhere.
 func TestDiskMax(t *testing.T) {
 	c := app.Config{Data: t.TempDir(), DiskMax: 300 << 10, SegmentSize: 64 << 10, CheckpointBytes: 64 << 10}
-	e := openEngine(t, c.ObjectsHard(5*time.Millisecond))
+	e := openEngine(t, c.ObjectsHard(time.Hour)) // nobody looks but after a checkpoint
 	for i := range 1000 {
 		if _, err := e.Put(t.Context(), fmt.Sprintf("k/%04d", i), []byte(strings.Repeat("v", 1000))); err != nil {
 			t.Fatal(err)

@@ -53,6 +53,9 @@ type CheckpointState struct {
 	Made        uint64 `json:"made"`
 	Failed      uint64 `json:"failed"`
 	Sweeps      uint64 `json:"sweeps"`
+	// WroteRecords and WroteBytes are what the last one wrote.
+	WroteRecords int64 `json:"wrote_records"`
+	WroteBytes   int64 `json:"wrote_bytes"`
 }
 
 // Status returns the engine's figures now.
@@ -76,6 +79,7 @@ func (e *Engine) Status() Status {
 		Rev: d.Rev, AgeMS: -1, TookMS: d.Took.Milliseconds(), Records: d.Records, LiveRecords: d.Live,
 		FileBytes: d.FileBytes, LiveBytes: d.LiveBytes, DirtyKeys: k.DirtyKeys, DirtyBytes: k.DirtyBytes,
 		Made: d.Checkpoints, Failed: d.Aborted, Sweeps: d.Sweeps,
+		WroteRecords: d.LastRecords, WroteBytes: d.LastBytes,
 	}
 	if !d.Last.IsZero() {
 		s.Checkpoint.AgeMS = time.Since(d.Last).Milliseconds()

@@ -15,12 +15,12 @@ var _ kv.ColdReader = tiers{}
 // ReadCold implements kv.ColdReader. What is read stays in memory, mostly, so
 // that the evictor is to look.
 func (t tiers) ReadCold(ctx context.Context, ref kv.ColdRef) (string, error) {
+	defer t.engine.memory.poke()
 	if ref.Tier == kv.TierObject && t.engine.objects != nil {
 		return t.engine.objects.reader.ReadCold(ctx, ref)
 	}
 	if ref.Tier != kv.TierDisk || t.engine.disk == nil {
 		return "", fmt.Errorf("%w: there is no %s", kv.ErrTierUnavailable, ref.Tier)
 	}
-	defer t.engine.memory.poke()
 	return t.engine.disk.ReadCold(ctx, ref)
 }

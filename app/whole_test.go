@@ -108,3 +108,52 @@ func TestRestoreWithoutObjectsInside(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// If what a whole backup brought along stayed for ever beside what was copied out of
+// it, each restore would double the folder.
+func TestWholeRestoreLeavesNoGarbage(t *testing.T) {
+	e := openEngine(t, app.Config{Data: t.TempDir(), DiskMax: 1 << 40, SegmentSize: 64 << 10})
+	for i := range 100 {
+		if _, err := e.Put(t.Context(), fmt.Sprintf("k/%03d", i), []byte(bulky("k", uint64(i)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "whole.backup")
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.WholeBackup(t.Context(), f); err != nil || f.Close() != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(t.TempDir(), "restored")
+	if err := app.Restore(t.Context(), file, data); err != nil {
+		t.Fatal(err)
+	}
+	segments := func() int {
+		files, err := filepath.Glob(filepath.Join(data, "objects", "*", "*", "*.seg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files)
+	}
+	brought := segments()
+	c := app.Config{Data: data, SegmentSize: 64 << 10, BackupKeep: 1}
+	r := openEngine(t, c.ObjectsHard(time.Hour))
+	for range 2 { // the first copies and sees what is dead, the second deletes
+		if err := r.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if live := r.Status().Objects.Segments; brought == 0 || segments() != live || live == 0 {
+		t.Errorf("%d segments were restored, %d are there, %d are referred to", brought, segments(), live)
+	}
+	for i := range 100 {
+		if got, err := r.Get(t.Context(), fmt.Sprintf("k/%03d", i)); err != nil || got == nil || got.Value() != bulky("k", uint64(i)) {
+			t.Fatalf("key %d: %+v, %v", i, got, err)
+		}
+	}
+}

@@ -90,6 +90,14 @@ func TestNodeConforms(t *testing.T) {
 	})
 }
 
+// A store over a node must do with leases and locks what every other does.
+func TestNodeCoordinates(t *testing.T) {
+	kvtest.CoordinatorSuite(t, func(t *testing.T) kvtest.Coordinator {
+		opts := memory()
+		return kvtest.Coordinate(kv.NewStore(opts.State, open(t, opts), kv.Limits{}))
+	})
+}
+
 // A command that finds the queue full must be refused and never be applied, and
 // all that was accepted must be applied; meanwhile the log must see few entries.
 func TestFullQueueRefuses(t *testing.T) {

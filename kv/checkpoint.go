@@ -46,8 +46,10 @@ type Checkpoint struct {
 	idemFrom uint64
 	idem     []*idemRecord
 	leases   []leaseRecord
-	records  []Record
-	olds     []*slot
+	// leaseChanges is how many changes of leases this checkpoint holds.
+	leaseChanges uint64
+	records      []Record
+	olds         []*slot
 }
 
 // Freeze begins a checkpoint at the newest revision. It fails with
@@ -75,7 +77,7 @@ func (s *State) Freeze() (*Checkpoint, error) {
 	m.dirty.number++
 	c.idemFrom, c.idem = m.idem.unsaved()
 	c.idem = slices.Clone(c.idem)
-	c.leases = m.leases.records()
+	c.leases, c.leaseChanges = m.leases.records(), m.leases.changes
 	c.meta = Meta{
 		Index: m.index, Term: m.term, At: c.view.at, Time: m.time, Floor: m.floor, Params: m.params,
 		IdemFirst: m.idem.first, IdemNext: m.idem.next,
@@ -121,6 +123,9 @@ func (c *Checkpoint) collect() {
 		e, _ := sl.at(c.view.at.Rev)
 		if e == nil || e.Deleted() && e.Mod <= c.meta.Floor && sl.durable == (Locator{}) {
 			continue
+		}
+		if e.held {
+			e = e.reference()
 		}
 		if e.referred() && e.recorded().Rev > c.view.at.Rev {
 			if sl.durable.Rev >= e.Mod {
@@ -188,7 +193,7 @@ func (c *Checkpoint) commit() {
 			s.letGoLocked(sl.key)
 		}
 	}
-	m.idem.saved = c.meta.IdemNext
+	m.idem.saved, m.leases.saved = c.meta.IdemNext, c.leaseChanges
 	s.committed.Store(uint64(c.meta.At.Rev))
 	c.endLocked()
 }

@@ -101,8 +101,11 @@ func (e *Entry) with(value string, tier Tier, cold bool) *Entry {
 	return c
 }
 
-// cooled returns e as it is once its value is on disk only.
+// cooled returns e as it is once its value has left memory.
 func (e *Entry) cooled() *Entry {
+	if e.held {
+		return e.reference()
+	}
 	hash := sha256.Sum256(unsafe.Slice(unsafe.StringData(e.value), len(e.value)))
 	return e.with(coldForm(hash[:], len(e.value), ""), TierDisk, true)
 }
@@ -112,7 +115,7 @@ func (e *Entry) cooled() *Entry {
 // whether it has the value in memory or not.
 func (e *Entry) equals(v []byte) bool {
 	if !e.cold {
-		return e.value == string(v)
+		return e.Value() == string(v)
 	}
 	if e.coldSize() != len(v) {
 		return false

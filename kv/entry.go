@@ -24,7 +24,9 @@ type Entry struct {
 	kind    entryKind
 	// tier is where the value lies, or lay before it was read for one reader.
 	tier Tier
-	cold bool
+	// cold means that value is what is left of it, held that a reference stands
+	// behind it; never both.
+	cold, held bool
 	// lease is what the key hangs on; nil for none. Of it only the name may be
 	// read without the apply lock.
 	lease *lease
@@ -45,6 +47,9 @@ func (e *Entry) Value() string {
 	if e.cold {
 		panic("kv: the value of a cold entry was not resolved")
 	}
+	if e.held {
+		return e.value[:e.heldSize()]
+	}
 	return e.value
 }
 
@@ -61,7 +66,7 @@ func (e *Entry) Size() int {
 	if e.cold {
 		return e.coldSize()
 	}
-	return len(e.value)
+	return len(e.Value())
 }
 
 // Deleted reports whether e is a tombstone.
@@ -115,7 +120,7 @@ type Locator struct {
 
 // locator returns where the version is recorded once it is durable.
 func (e *Entry) locator() Locator {
-	if e.referred() {
+	if e.inSegment() {
 		return e.recorded()
 	}
 	return Locator{e.Mod, e.ordinal}

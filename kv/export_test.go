@@ -12,7 +12,7 @@ func FieldsLostByEviction() (lost []string) {
 	v := reflect.ValueOf(e).Elem()
 	for i := range v.NumField() {
 		f := v.Field(i)
-		if name := v.Type().Field(i).Name; name == "prev" || name == "value" || name == "tier" || name == "cold" {
+		if name := v.Type().Field(i).Name; name == "prev" || name == "value" || name == "tier" || name == "cold" || name == "held" {
 			continue
 		}
 		b := unsafe.Slice((*byte)(unsafe.Pointer(f.UnsafeAddr())), f.Type().Size())
@@ -21,7 +21,7 @@ func FieldsLostByEviction() (lost []string) {
 	c := reflect.ValueOf(e.with("", TierDisk, true)).Elem()
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
-		if name == "prev" || name == "value" || name == "tier" || name == "cold" {
+		if name == "prev" || name == "value" || name == "tier" || name == "cold" || name == "held" {
 			continue
 		}
 		size := v.Field(i).Type().Size()

@@ -65,6 +65,9 @@ type leaseTable struct {
 	heap    leaseHeap
 	// granted and expired count leases since this process began.
 	granted, expired uint64
+	// changes counts what became of leases, saved what of it the last checkpoint
+	// holds.
+	changes, saved uint64
 }
 
 func newLeaseTable() leaseTable {
@@ -72,6 +75,7 @@ func newLeaseTable() leaseTable {
 }
 
 func (t *leaseTable) add(l *lease) {
+	t.changes++
 	l.queued = l.deadline
 	t.byID[l.id] = l
 	t.callers[l.caller]++
@@ -79,6 +83,7 @@ func (t *leaseTable) add(l *lease) {
 }
 
 func (t *leaseTable) remove(l *lease) {
+	t.changes++
 	heap.Remove(&t.heap, l.at)
 	delete(t.byID, l.id)
 	if t.callers[l.caller]--; t.callers[l.caller] == 0 {
@@ -88,6 +93,7 @@ func (t *leaseTable) remove(l *lease) {
 
 // move gives l another deadline.
 func (t *leaseTable) move(l *lease, deadline int64) {
+	t.changes++
 	l.deadline = deadline
 	if deadline < l.queued {
 		l.queued = deadline

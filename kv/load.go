@@ -130,6 +130,7 @@ func (l *Loader) Done() error {
 		}
 	}
 	l.slots = nil
+	m.leases.saved = m.leases.changes
 	m.reset = true
 	s.publishLocked()
 	return nil

@@ -110,18 +110,18 @@ func (e *Entry) refer(hash []byte, size int, at Locator, p Place) *Entry {
 // referred reports whether e is a reference into a segment.
 func (e *Entry) referred() bool { return e.cold && e.tier == TierObject }
 
-// recorded returns under which locator a reference is recorded.
+// recorded returns under which locator the reference to the value of e is recorded.
 func (e *Entry) recorded() Locator {
-	b := e.value[coldHead:]
+	b := e.keeps()[coldHead:]
 	return Locator{
 		Rev:     Rev(binary.BigEndian.Uint64([]byte(b[:8]))),
 		Ordinal: binary.BigEndian.Uint32([]byte(b[8:recordedSize])),
 	}
 }
 
-// segment returns the segment that a reference names.
+// segment returns the segment that the value of e lies in.
 func (e *Entry) segment() SegmentID {
-	p, _ := parsePlace(e.value[coldHead+recordedSize:])
+	p, _ := parsePlace(e.keeps()[coldHead+recordedSize:])
 	return p.Segment
 }
 
@@ -157,12 +157,18 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 			return false
 		}
 		e := old.refer(ref.Hash[:], ref.Size, at, Place{seg, ref.Offset})
+		if old.held { // it only moves to another segment
+			e = e.hold(old.Value())
+		}
 		if !sl.cur.CompareAndSwap(old, e) {
 			continue // a reader brought it into memory, or it was evicted
 		}
 		s.memory.swap(old, e)
 		if sl.access.place() != placeNone {
 			s.residents.leave(sl, old)
+		}
+		if e.held {
+			s.enter(sl)
 		}
 		s.mu.dirty.add(sl, len(e.value))
 		return true
@@ -171,8 +177,8 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 
 // hash returns what is kept of the value's SHA-256 when it is cold.
 func (e *Entry) hash() (h [HashSize]byte) {
-	if e.cold {
-		copy(h[:], e.value)
+	if e.cold || e.held {
+		copy(h[:], e.keeps())
 		return h
 	}
 	sum := sha256.Sum256([]byte(e.value))

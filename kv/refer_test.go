@@ -27,6 +27,8 @@ type mover struct {
 	seq      uint64
 	model    map[string]string
 	refers   int
+	promoted uint64
+	fetched  int // reads that found the value in a segment
 }
 
 func (w *mover) ReadCold(_ context.Context, ref kv.ColdRef) (string, error) {
@@ -46,6 +48,9 @@ func (w *mover) ReadCold(_ context.Context, ref kv.ColdRef) (string, error) {
 }
 
 func (w *mover) newState() {
+	if w.state != nil {
+		w.promoted += w.state.Tiers().Promotions
+	}
 	w.state = kv.NewState(kv.StateOptions{Cold: w, ColdMin: 1, Presize: 64})
 }
 
@@ -203,8 +208,25 @@ func (w *mover) step() {
 		w.move()
 	case 1:
 		w.state.Evict(int64(w.r.IntN(2000)))
+	case 2, 3:
+		w.read()
 	default:
 		w.write()
+	}
+}
+
+// read reads some keys, which then stay in memory.
+func (w *mover) read() {
+	for range 4 {
+		key := fmt.Sprintf("k%d", w.r.IntN(40))
+		want, there := w.model[key]
+		e, _, err := w.state.Read(w.t.Context(), key)
+		if err != nil || (e != nil) != there || there && (e.Value() != want || e.Size() != len(want)) {
+			w.t.Fatalf("%s: got %v, %v, want %q", key, e, err, want)
+		}
+		if there && e.Tier() == kv.TierObject {
+			w.fetched++
+		}
 	}
 }
 
@@ -257,7 +279,7 @@ func (w *mover) check() {
 // however checkpoints, evictions, deletions and crashes fall between its steps,
 // nothing could ever be moved.
 func TestReferAgainstModel(t *testing.T) {
-	refers := 0
+	refers, fetched, promoted := 0, 0, uint64(0)
 	for seed := range uint64(60) {
 		w := &mover{
 			t: t, r: rand.New(rand.NewPCG(seed, 3)), disk: make(map[kv.Locator][]byte),
@@ -284,9 +306,11 @@ func TestReferAgainstModel(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 		refers += w.refers
+		fetched += w.fetched
+		promoted += w.promoted + w.state.Tiers().Promotions
 	}
-	if refers < 1000 {
-		t.Fatalf("only %d values were moved: the test proves little", refers)
+	if refers < 1000 || fetched < 1000 || promoted < 500 {
+		t.Fatalf("only %d values were moved, %d read from segments, %d brought back: the test proves little", refers, fetched, promoted)
 	}
 }
 

@@ -133,10 +133,13 @@ func (s *State) fetch(ctx context.Context, key string, e *Entry) (*Entry, error)
 // versions belongs to the apply lock.
 func (s *State) promote(sl *slot, e, got *Entry) {
 	full := s.opts.MemoryMax > 0 && s.Used() > s.opts.MemoryMax
-	if full || e.prev.Load() != nil || e.referred() {
+	if full || e.prev.Load() != nil {
 		return
 	}
 	hot := e.with(got.value, TierMemory, false)
+	if e.referred() {
+		hot = e.hold(got.value)
+	}
 	if !sl.cur.CompareAndSwap(e, hot) {
 		return
 	}

@@ -23,7 +23,7 @@ type segments struct {
 type Live struct{ Values, Bytes int64 }
 
 func (g *segments) add(e *Entry, sign int64) {
-	if !e.referred() {
+	if !e.inSegment() {
 		return
 	}
 	id := e.segment()
@@ -79,8 +79,17 @@ func (r Resident) At() Locator { return Locator{r.entry.Mod, r.entry.ordinal} }
 // Hash returns what a Ref holds of the value.
 func (r Resident) Hash() [HashSize]byte { return r.entry.hash() }
 
-// Tier returns where the value lies.
-func (r Resident) Tier() Tier { return r.entry.tier }
+// Tier returns where the value lies, TierMemory only if it lies nowhere else but
+// in the checkpoint.
+func (r Resident) Tier() Tier {
+	if r.entry.inSegment() {
+		return TierObject
+	}
+	return r.entry.tier
+}
+
+// InMemory reports whether the value is in memory, wherever else it lies.
+func (r Resident) InMemory() bool { return !r.entry.cold }
 
 // Idle reports whether nobody has read or written the key since Age was called.
 func (r Resident) Idle() bool { return r.slot.access.Load()&accessIdle != 0 }
@@ -90,7 +99,7 @@ func (r Resident) Age() { r.slot.access.change(accessIdle, accessIdle) }
 
 // Segment returns the segment that holds the value; ok is false if none does.
 func (r Resident) Segment() (id SegmentID, ok bool) {
-	if !r.entry.referred() {
+	if !r.entry.inSegment() {
 		return id, false
 	}
 	return r.entry.segment(), true
@@ -121,7 +130,7 @@ func (s *State) Residents() iter.Seq[Resident] {
 func (s *State) Fetch(ctx context.Context, r Resident) (string, error) {
 	for e := r.entry; ; {
 		if !e.cold {
-			return e.value, nil
+			return e.Value(), nil
 		}
 		value, err := s.flights.read(ctx, s.opts.Cold, e.ref(r.Key))
 		now := r.slot.cur.Load()

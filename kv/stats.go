@@ -29,6 +29,9 @@ type Stats struct {
 	// DirtyKeys and DirtyBytes are what the next checkpoint will write.
 	DirtyKeys  int
 	DirtyBytes int64
+	// Dirty is set if the next checkpoint will hold something new: keys, leases
+	// or idempotency records. That time has passed is nothing new.
+	Dirty bool
 	// Index is that of the last applied log entry.
 	Index uint64
 	// Floor is the revision below which deletions are forgotten.
@@ -50,6 +53,7 @@ func (s *State) Stats() Stats {
 		LockGrants: m.locks.granted, LockWakes: m.locks.woken,
 		Snapshots: len(m.snaps.open), SnapshotBytes: m.snaps.heldBytes(), SnapshotsEnded: m.snaps.ended,
 		DirtyKeys: len(m.dirty.slots), DirtyBytes: m.dirty.bytes,
+		Dirty: len(m.dirty.slots) > 0 || m.leases.changes != m.leases.saved || m.idem.next != m.idem.saved,
 		Index: m.index, Floor: m.floor, Time: m.time,
 	}
 }

@@ -27,6 +27,24 @@ func TestStoreConforms(t *testing.T) {
 	})
 }
 
+// A still store's time passes only when the suite says so.
+type still struct {
+	kvtest.Coordinator
+	log *kvtest.Direct
+}
+
+// Pass implements kvtest.Passer.
+func (s still) Pass(d time.Duration) error { return s.log.Advance(d.Milliseconds()) }
+
+// A store over the bare state machine must do with leases and locks what every
+// other does.
+func TestStoreCoordinates(t *testing.T) {
+	kvtest.CoordinatorSuite(t, func(t *testing.T) kvtest.Coordinator {
+		store, log := openDirect(t, kv.StateOptions{Presize: 64}, kv.Params{})
+		return still{kvtest.Coordinate(store), log}
+	})
+}
+
 // Watchers that come back ask for this before they read history: a wrong no
 // would be a gap.
 func TestChanged(t *testing.T) {

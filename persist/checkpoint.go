@@ -72,6 +72,11 @@ func (db *DB) update(f *boltFile, kind string, change func(*bolt.Tx) error) erro
 	if err := db.going(); err != nil {
 		return err
 	}
+	if !db.opts.unsynced {
+		if err := f.plan(); err != nil {
+			return err
+		}
+	}
 	begun := time.Now()
 	committing := false
 	err := guard(f.file.Name(), func() error {

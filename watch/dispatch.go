@@ -115,7 +115,7 @@ func (h *Hub) handOverLocked() {
 	d := &h.mu.dispatcher
 	for i := range d.touched {
 		t := &d.touched[i]
-		t.w.mail.deliver(t.refs)
+		t.w.mail.deliver(faultRefs(t.refs))
 	}
 	d.forget()
 }

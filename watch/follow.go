@@ -24,7 +24,7 @@ func (w *Watcher) readRing() {
 	}
 	if w.syncing && w.cur.seq >= w.syncAt {
 		w.syncing = false
-		w.say.out = append(w.say.out, positioned(Synced, w.position()))
+		w.say.out = faultSaid(w, append(w.say.out, positioned(Synced, w.position())))
 		return
 	}
 	w.refs = nil
@@ -70,7 +70,7 @@ func (w *Watcher) scan(m *mark) (at cursor, ok bool) {
 // sendRefs begins to send what refs name.
 func (w *Watcher) sendRefs() {
 	if w.latest {
-		w.refs = newest(w.refs, w.hub.ring)
+		w.refs = newest(faultRefs(w.refs), w.hub.ring)
 	}
 	w.drain()
 }
@@ -125,7 +125,7 @@ func (w *Watcher) drain() {
 			m.At, m.HasAt = w.position(), true
 			m.At.Rev = r.rev
 		}
-		w.say.out = append(w.say.out, m)
+		w.say.out = faultSaid(w, append(w.say.out, m))
 		size += int(rec.bodySize())
 		if last || w.latest {
 			w.cur.rev = max(w.cur.rev, r.rev)

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"keywatch/kv"
@@ -253,43 +252,4 @@ func TestResumeWhileHistoryMoves(t *testing.T) {
 	}
 	close(done)
 	writing.Wait()
-}
-
-// Without it writers at once, and readers that stall, would let a watcher miss
-// a revision or see one twice.
-func TestWatchVictims(t *testing.T) {
-	const watchers, writers, writes = 256, 64, 10
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, watch.Options{}, kv.Params{})
-		var wait sync.WaitGroup
-		stalled := make(chan struct{}) // closed when the writers have ended
-		for i := range watchers {
-			r := w.watch(watch.Request{Prefixes: []string{"k/"}, From: watch.FromLive})
-			wait.Go(func() {
-				r.want(synced0)
-				if i%4 == 0 {
-					<-stalled
-				}
-				for rev := kv.Rev(1); rev <= writers*writes; rev++ {
-					if m := r.next(); m.Kind != watch.Put || m.Entry.Mod != rev || m.At.Rev != rev {
-						t.Errorf("watcher %d: got %v %+v, want revision %d", i, m.Kind, m.At, rev)
-						return
-					}
-				}
-				r.quiet(time.Second)
-			})
-		}
-		var writing sync.WaitGroup
-		for i := range writers {
-			writing.Go(func() {
-				for range writes {
-					w.put(fmt.Sprintf("k/%d", i), "v")
-				}
-			})
-		}
-		writing.Wait()
-		close(stalled)
-		wait.Wait()
-		w.hub.Close()
-	})
 }

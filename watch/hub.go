@@ -16,6 +16,9 @@ type Options struct {
 	MaxWatches int
 	// MaxNames bounds the keys and prefixes of one watch together; 1,024.
 	MaxNames int
+	// Mailbox bounds the references that wait for one watcher; 512. One with more
+	// to come reads history by itself.
+	Mailbox int
 	// Progress is how long a watcher waits in vain before it gets a Progress;
 	// 15 seconds.
 	Progress time.Duration
@@ -33,6 +36,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxNames == 0 {
 		o.MaxNames = 1_024
+	}
+	if o.Mailbox == 0 {
+		o.Mailbox = maxMail
 	}
 	if o.Progress == 0 {
 		o.Progress = 15 * time.Second

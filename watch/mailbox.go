@@ -6,8 +6,8 @@ import (
 	"keywatch/kv"
 )
 
-// maxMail bounds the references that wait in a mailbox. A watcher with more to
-// come reads the ring by itself instead.
+// maxMail is the default of Options.Mailbox, and about how many references a
+// watcher takes from the ring at once.
 const maxMail = 512
 
 // A ref names an event in the ring. It keeps nothing alive.
@@ -64,7 +64,7 @@ func (b *mailbox) deliver(refs []ref) {
 	if len(refs) == 0 {
 		return
 	}
-	if len(b.mu.refs)+len(refs) > maxMail {
+	if len(b.mu.refs)+len(refs) > b.owner.hub.opts.Mailbox {
 		b.fallBehindLocked(cursor{refs[0].seq, refs[0].rev - 1})
 	} else {
 		b.mu.refs = append(b.mu.refs, refs...)

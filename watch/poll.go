@@ -127,7 +127,7 @@ func (w *Watcher) progress() {
 	if w.phase == following && at.Epoch == w.epoch && w.mail.idle() {
 		w.cur.rev = max(w.cur.rev, at.Rev)
 	}
-	w.say.out = append(w.say.out, positioned(Progress, w.position()))
+	w.say.out = faultSaid(w, append(w.say.out, positioned(Progress, w.position())))
 }
 
 // count notes what is returned.

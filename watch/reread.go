@@ -46,7 +46,7 @@ func (w *Watcher) openView() {
 		changes = w.filter.changes(view.Snapshot, r.since.Rev)
 	default:
 		w.hub.resets.Add(1)
-		w.say.out = append(w.say.out, positioned(Reset, kv.Position{Epoch: at.Epoch}))
+		w.say.out = faultSaid(w, append(w.say.out, positioned(Reset, kv.Position{Epoch: at.Epoch})))
 		changes = w.filter.state(view.Snapshot)
 	}
 	r.pull, r.stopPull = iter.Pull2(changes)
@@ -82,7 +82,7 @@ func (w *Watcher) readView() {
 		if e.Deleted() {
 			m.Kind = Delete
 		}
-		w.say.out = append(w.say.out, m)
+		w.say.out = faultSaid(w, append(w.say.out, m))
 		size += len(key) + e.Size() + bodyCost
 	}
 	if r.view.Err() != nil {
@@ -111,7 +111,7 @@ func (w *Watcher) viewRead() {
 	w.dropView()
 	w.restarts = 0
 	w.epoch, w.cur.rev = at.Epoch, at.Rev
-	w.say.out = append(w.say.out, positioned(Synced, at))
+	w.say.out = faultSaid(w, append(w.say.out, positioned(Synced, at)))
 	m := w.hub.ring.mark()
 	seq, ok := w.hub.ring.after(m, at.Rev)
 	if !ok || m.at.Epoch != at.Epoch {

@@ -151,8 +151,9 @@ func (w *Watcher) resume(since string, m *mark) {
 		w.restart(kv.Position{}, true)
 		return
 	}
+	at.Rev = faultSince(at.Rev)
 	// A position beyond the ring's may be one that the state shows already.
-	if seq, ok := w.hub.ring.after(m, at.Rev); ok && at.Rev <= m.at.Rev {
+	if seq, ok := w.hub.ring.after(m, at.Rev); (ok || faultLost()) && at.Rev <= m.at.Rev {
 		if w.quiet(at.Rev) {
 			seq, at.Rev = m.next, m.at.Rev
 		}

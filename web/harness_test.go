@@ -174,7 +174,22 @@ func (w *world) do(method, path, body string, headers ...string) reply {
 	if err != nil {
 		w.t.Fatalf("%s %s: %v", method, path, err)
 	}
-	return reply{status: resp.StatusCode, header: resp.Header, body: string(b)}
+	return reply{status: resp.StatusCode, header: resp.Header, body: w.line(method, path, resp, string(b))}
+}
+
+// line returns a body; one in JSON must be a line, so that whoever reads it with
+// curl gets a prompt of its own, and comes without its end.
+func (w *world) line(method, path string, resp *http.Response, body string) string {
+	w.t.Helper()
+	kind := resp.Header.Get("Content-Type")
+	if body == "" || kind != "application/json" && kind != "application/problem+json" {
+		return body
+	}
+	text, whole := strings.CutSuffix(body, "\n")
+	if !whole {
+		w.t.Errorf("%s %.200s: %q does not end with a newline", method, path, body)
+	}
+	return text
 }
 
 // want sends a request and checks the status.

@@ -162,9 +162,15 @@ func (o *listOptions) resolve(ctx context.Context, snap *kv.Snapshot, key string
 // lines of JSON; the position is the last line. A body that ends without it was
 // cut off.
 func (r *request) streamList(o *listOptions, snap *kv.Snapshot) {
+	r.f.Response.Header.SetContentTypeBytes(typeNDJSON)
+	if r.method == methodHead {
+		// Fasthttp ends even a stream that it does not send, by an empty line.
+		r.f.Response.Header.SetContentLength(-1)
+		snap.Close()
+		return
+	}
 	l := &listReader{opts: *o, life: r.s.life, snap: snap, now: r.s.opts.Store.Now()}
 	l.next, l.stop = iter.Pull2(snap.Scan(o.prefix, ""))
-	r.f.Response.Header.SetContentTypeBytes(typeNDJSON)
 	r.f.Response.SetBodyStream(l, -1)
 }
 

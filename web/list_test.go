@@ -171,6 +171,34 @@ func TestListStreamHead(t *testing.T) {
 	w.eventually("the snapshot is closed", func() bool { return w.state.Stats().Snapshots == 0 })
 }
 
+// Were anything sent after the head of an answer to HEAD, the next answer on the
+// connection could not be read.
+func TestHeadLeavesTheConnectionClean(t *testing.T) {
+	w := newWorld(t)
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	in := bufio.NewReader(conn)
+	for _, path := range []string{"/v1/kv", "/v1/kv?prefix=a/", "/v1/kv/a", "/v1/status", "/metrics", "/", "/v1/nothing"} {
+		for _, accept := range []string{"application/x-ndjson", "*/*"} {
+			fmt.Fprintf(conn, "HEAD %s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", path, accept)
+			for _, method := range []string{"HEAD", "GET"} {
+				if first, err := in.Peek(5); err != nil || string(first) != "HTTP/" {
+					t.Fatalf("%s of %s after HEAD as %s: got %q, %v", method, path, accept, first, err)
+				}
+				resp, err := http.ReadResponse(in, &http.Request{Method: method})
+				if err != nil {
+					t.Fatal(err)
+				}
+				io.Copy(io.Discard, resp.Body)
+			}
+		}
+	}
+}
+
 // A stream whose snapshot was taken away must not look whole.
 func TestListStreamSnapshotLost(t *testing.T) {
 	w := newWorld(t)

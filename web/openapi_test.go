@@ -154,6 +154,9 @@ func TestDescription(t *testing.T) {
 	d.check(false, 400, "GET", "/v1/watch", "")
 	d.check(false, 400, "POST", "/v1/watch", `{"keys":[]}`)
 
+	d.check(true, 400, "GET", "/v1/ws?key=a", "")
+	d.handshake("/v1/ws?key=a&mode=latest&interval=1s")
+
 	d.check(true, 200, "GET", "/healthz", "")
 	d.check(true, 200, "GET", "/readyz", "")
 	d.check(true, 200, "GET", "/v1/status", "")

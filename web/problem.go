@@ -61,11 +61,20 @@ func (r *request) fail(err error) {
 	}
 	if f.code.ComeBack() && r.c != nil && r.method == methodGet && r.eventSourceOnly() {
 		r.resetAnswer()
-		if err := writeBye(r.c, f.code, max(f.retry, watch.RetryAfter())); err == nil {
+		if err := writeBye(r.c, f.code, max(f.retry, watch.RetryAfter()), r.byeForm()); err == nil {
 			return
 		}
 	}
 	r.problem(f)
+}
+
+// byeForm returns the form that a stream would have had, as far as can be told
+// of a request that may not have been read.
+func (r *request) byeForm() watch.Form {
+	if string(r.f.QueryArgs().Peek("named")) == "0" {
+		return watch.SSEUnnamed
+	}
+	return watch.SSE
 }
 
 // resetAnswer drops what was said so far, except who may read the answer.
@@ -87,7 +96,7 @@ func (r *request) problem(f *failure) {
 		epoch := r.s.opts.Store.State().Position().Epoch
 		r.header(nameETag, appendETag(nil, epoch, f.current.Mod))
 	}
-	r.out = appendProblem(r.out[:0], f, r.s.opts.Store.Now)
+	r.out = append(appendProblem(r.out[:0], f, r.s.opts.Store.Now), '\n')
 	resp.SetBody(r.out)
 }
 
@@ -133,7 +142,7 @@ func appendHeld(b []byte, f *failure, now func() int64) []byte {
 // fixedAnswer returns a whole response with a problem, which closes the
 // connection.
 func fixedAnswer(code Code, detail string) []byte {
-	body := appendProblem(nil, &failure{code: code, detail: detail}, nil)
+	body := append(appendProblem(nil, &failure{code: code, detail: detail}, nil), '\n')
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 " + strconv.Itoa(code.Status()) + " " + http.StatusText(code.Status()))
 	b.WriteString("\r\nConnection: close\r\nCache-Control: no-store\r\nRetry-After: 1\r\nContent-Type: ")

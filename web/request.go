@@ -276,9 +276,10 @@ func (r *request) etag(epoch kv.Epoch, rev kv.Rev) {
 	r.header(nameETag, appendETag(r.num[:0], epoch, rev))
 }
 
-// json answers with r.out.
+// json answers with r.out, and a newline for those who read it in a terminal.
 func (r *request) json(status int) {
 	r.f.Response.SetStatusCode(status)
 	r.f.Response.Header.SetContentTypeBytes(typeJSON)
+	r.out = append(r.out, '\n')
 	r.f.Response.SetBody(r.out)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"keywatch/kv/bind"
 	"keywatch/web/reactor"
 )
 
@@ -38,6 +39,8 @@ type Server struct {
 	gather     fasthttp.RequestHandler
 	waits      patience
 	places     places
+	// bound keeps the leases alive that live with sockets.
+	bound *bind.Keeper
 	// requests holds idle *request values.
 	requests sync.Pool
 	// background counts the goroutines that produce backups, and those that look
@@ -85,7 +88,9 @@ func New(opts Options) (*Server, error) {
 		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
 		full: func() bool { return s.conns.all() > opts.MaxFiles },
 	})
+	s.bound = bind.New(opts.Store)
 	s.sockets = newSocketRegistry(opts.MaxStreams, s.streams)
+	s.sockets.bound = s.bound
 	s.upgrader = s.newUpgrader()
 	s.conns.streams = func() int { return s.streams.Len() + s.sockets.Len() }
 	if s.opts.Registry == nil {
@@ -94,6 +99,7 @@ func New(opts Options) (*Server, error) {
 	}
 	if s.metrics, err = newMetrics(s); err != nil {
 		s.kill()
+		s.bound.Close(s.life)
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	s.gather = gatherHandler(s.opts.Registry)
@@ -190,6 +196,8 @@ func (s *Server) shutdown(ctx context.Context) error {
 		err = nil // the listeners were closed above
 	}
 	err = errors.Join(err, <-streams, <-streams)
+	// Leases live for their TTL after the sockets that they were bound to.
+	s.bound.Close(ctx)
 	// What is left now is cut off, so that no goroutine outlives the server.
 	s.kill()
 	s.conns.closeAll()

@@ -57,11 +57,11 @@ func (s *Server) serveStream(c *fiber.Ctx, req watch.Request, form streamForm) e
 
 // writeBye answers an EventSource, which would give up on an error for good,
 // with a stream that ends at once and says when to come back.
-func writeBye(c *fiber.Ctx, code Code, retry time.Duration) error {
+func writeBye(c *fiber.Ctx, code Code, retry time.Duration, form watch.Form) error {
 	c.Set(fiber.HeaderContentType, streamForm{}.contentType())
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	bye := watch.Message{Kind: watch.Bye, Code: string(code), Retry: retry}
-	return c.Status(fiber.StatusOK).Send(watch.SSE.Append(nil, &bye))
+	return c.Status(fiber.StatusOK).Send(form.Append(nil, &bye))
 }
 
 func (r *streamRegistry) serve(c *fiber.Ctx, req watch.Request, form streamForm) error {
@@ -98,7 +98,9 @@ type stream struct {
 	registry *streamRegistry
 	watcher  *watch.Watcher
 	form     streamForm
-	// chunked says that the body is sent in chunks, as HTTP/1.1 does.
+	// chunked says that the body is sent in chunks, as HTTP/1.1 can. Events are
+	// not: they end with the connection, because haproxy holds back for 200 ms what
+	// it passes on of a chunked body that goes on.
 	chunked bool
 	ended   atomic.Bool
 	// socket is nil until the connection is handed over, and head, which is what
@@ -116,7 +118,7 @@ var (
 // returned. If that never happens, because the connection broke, the stream ends
 // by itself.
 func (s *stream) takeOver(ctx *fasthttp.RequestCtx) {
-	s.chunked = ctx.Request.Header.IsHTTP11()
+	s.chunked = s.form.ndjson && ctx.Request.Header.IsHTTP11()
 	claim := time.AfterFunc(claimTimeout, s.end)
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(conn net.Conn) {
@@ -197,8 +199,9 @@ func (s *stream) Closed(err error) {
 
 var scratches = sync.Pool{New: func() any { return new(watch.Scratch) }}
 
-// Fill implements reactor.Handler: all that is pending goes in one chunk, with
-// the end of the body after the watcher's last message.
+// Fill implements reactor.Handler: all that is pending goes in one piece, which
+// is a chunk where there are any, with the end of the body after the watcher's
+// last message.
 func (s *stream) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 	if s.head != nil {
 		b = append(b, *s.head...)

@@ -32,6 +32,8 @@ var socketOps = [...]socketOp{
 	{"keepalive", 0, hasLease | hasLock | hasToken | anyWrite, (*lane).keep},
 	{"revoke", hasLease, anyWrite, (*lane).revoke},
 	{"lock", hasLock | hasTTL, hasWait | hasOwner | anyWrite, (*lane).lock},
+	{"bind", hasLease, anyWrite, (*lane).bind},
+	{"unbind", hasLease, anyWrite, (*lane).unbind},
 	{"unlock", hasLock, hasToken | hasForce | anyWrite, (*lane).unlock},
 }
 

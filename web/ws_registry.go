@@ -10,6 +10,7 @@ import (
 	"github.com/puzpuzpuz/xsync/v3"
 
 	"keywatch/kv"
+	"keywatch/kv/bind"
 	"keywatch/watch"
 )
 
@@ -26,6 +27,8 @@ type socketRegistry struct {
 	born    time.Time
 	// scratches holds *watch.Scratch.
 	scratches sync.Pool
+	// bound keeps the leases of sockets alive.
+	bound *bind.Keeper
 	// lanes counts the goroutines that run commands or clean up.
 	lanes sync.WaitGroup
 
@@ -100,6 +103,7 @@ func (r *socketRegistry) enter(s *session) error {
 // end closes what s has open, and gives its place back.
 func (r *socketRegistry) end(s *session) {
 	watches := s.giveUp()
+	r.bound.Release(s)
 	if len(watches) <= 1 {
 		for _, w := range watches {
 			w.Close()
@@ -227,7 +231,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (r *socketRegistry) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descSockets, descFrames, descCommands, descLanes, descLaneMax, descWaiting, descLocks, descLocksMax, descCloses} {
+	for _, d := range []*prometheus.Desc{descSockets, descFrames, descCommands, descLanes, descLaneMax, descWaiting, descLocks, descLocksMax, descCloses, descBound, descRenewals} {
 		ch <- d
 	}
 }
@@ -253,4 +257,5 @@ func (r *socketRegistry) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(descCommands, counter, float64(n.Value()), name)
 	}
 	r.closes.collect(ch)
+	r.collectBound(ch)
 }

@@ -30,12 +30,6 @@ func (p *tab) click(selector string) {
 	p.run(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// press presses keys, in whatever has the focus.
-func (p *tab) press(keys string) {
-	p.t.Helper()
-	p.run(chromedp.KeyEvent(keys))
-}
-
 // row is an expression for the row of a path, or undefined while it is not
 // there.
 func row(path string) string {
@@ -51,6 +45,7 @@ func (p *tab) clickRow(path string) {
 // retype replaces what stands in a field.
 func (p *tab) retype(selector, text string) {
 	p.t.Helper()
+	p.until(fmt.Sprintf(`document.querySelector(%q)`, selector))
 	p.eval(fmt.Sprintf(`(() => { const f = document.querySelector(%q); f.focus(); f.select() })()`, selector))
 	if text == "" {
 		p.press(kb.Delete)
@@ -183,14 +178,14 @@ func TestCreateEditDelete(t *testing.T) {
 	p.retype("#value", "22.5")
 	p.click("#save")
 	p.until(`document.querySelector('#detail .whole')?.textContent === '22.5'`)
-	p.until(`document.querySelectorAll('.changes li .when').length === 1`)
+	p.until(`document.querySelector('.changes .version')?.textContent === 'v2'`)
 	p.until(`!document.querySelector('#detail progress').hidden`) // the time to live was kept
 
-	p.click("#remove")
+	p.point(`document.querySelector("#remove:not([disabled])")`)
 	p.until(`document.querySelector('dialog button[value=delete]')`)
 	p.click("dialog button[value='']")
 	p.until(`!document.querySelector('dialog')`)
-	p.click("#remove")
+	p.point(`document.querySelector("#remove:not([disabled])")`)
 	p.until(`document.querySelector('dialog button[value=delete]')`)
 	s.put("made/here", "changed under your hands")
 	p.click("dialog button[value=delete]")

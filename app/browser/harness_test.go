@@ -117,6 +117,7 @@ func newTab(t *testing.T, of *tab) *tab {
 	if err := chromedp.Listen(ctx, p.heard); err != nil {
 		t.Fatalf("browser: %v", err)
 	}
+	t.Cleanup(p.clean)
 	return p
 }
 
@@ -139,7 +140,8 @@ func (p *tab) heard(event any) {
 	}
 }
 
-// clean fails the test if a script of the page broke.
+// clean fails the test if a script of the page broke, warned or met its policy.
+// Every test ends with it.
 func (p *tab) clean() {
 	p.t.Helper()
 	p.mu.Lock()
@@ -147,6 +149,7 @@ func (p *tab) clean() {
 	for _, problem := range p.mu.problems {
 		p.t.Errorf("the page reported: %s", problem)
 	}
+	p.mu.problems = nil
 }
 
 func (p *tab) run(actions ...chromedp.Action[chromedp.Void]) {

@@ -173,6 +173,7 @@ type entry struct {
 	CreateRev uint64 `json:"create_rev"`
 	Version   int    `json:"version"`
 	TTL       int64  `json:"ttl_ms"`
+	Lease     string `json:"lease"`
 }
 
 // A page is one answer to a list.

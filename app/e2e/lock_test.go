@@ -194,20 +194,35 @@ func TestStoppedHolder(t *testing.T) {
 	}
 }
 
+// burst is how often holders increment between two of them being stopped.
+const burst = 500
+
 // If this failed, holders that are stopped at random while they increment a
-// counter under a fenced lock would lose increments.
+// counter under a fenced lock, thousands of times, would lose increments.
 func TestStoppedHoldersLoseNothing(t *testing.T) {
-	s := serve(t, "--data", t.TempDir())
+	s := serve(t, "--data", t.TempDir(), "--fsync", "interval")
 	cl := newClient(t, s)
 	cl.put(t, "counter", "0")
+	counter := func() int {
+		n, err := strconv.Atoi(cl.must(t, getCall("counter"), 200).body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
 	var all []*child
 	for range 3 {
 		all = append(all, startHolder(t, s, holderFenced+"=1", holderLoops+"=1"))
 	}
 	rng := rand.New(rand.NewPCG(*seed, 11))
-	for range rounds(4) {
+	stops := rounds(4)
+	for range stops {
+		for target, over := counter()+burst, within(t, 2*time.Minute); counter() < target; time.Sleep(time.Millisecond) {
+			if over.Err() != nil {
+				t.Fatalf("the counter stands at %d, want %d by now", counter(), target)
+			}
+		}
 		c := all[rng.IntN(len(all))]
-		time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond) // they count meanwhile
 		c.signal(t, syscall.SIGSTOP)
 		time.Sleep(holderTTL + 200*time.Millisecond) // past its TTL, wherever it was
 		c.signal(t, syscall.SIGCONT)
@@ -217,9 +232,8 @@ func TestStoppedHoldersLoseNothing(t *testing.T) {
 		_ = c.in.Close()
 		sum += c.says(t, "done")
 	}
-	counter := cl.must(t, getCall("counter"), 200).body
 	t.Logf("%d increments", sum)
-	if counter != strconv.Itoa(sum) || sum < 10 {
-		t.Errorf("%d increments were acknowledged and the counter is %s", sum, counter)
+	if got := counter(); got != sum || sum < stops*burst {
+		t.Errorf("%d increments were acknowledged and the counter is %d, want %d at least", sum, got, stops*burst)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"keywatch/watch"
 	"keywatch/watch/watchtest"
 )
 
@@ -22,8 +23,9 @@ import (
 type streamer struct {
 	name  string
 	query string
-	// socket, if set, is what a WebSocket asks for instead.
-	socket string
+	// socket, if set, is what a WebSocket asks for instead, post what a POST does,
+	// which gets lines.
+	socket, post string
 	// asked is what query asks for; its steps are those of wire.
 	asked watchtest.Record
 	wire  watchtest.Wire
@@ -36,6 +38,7 @@ type streamer struct {
 	stall, late int
 	cuts        int
 	ends        atomic.Uint64 // the revision to reach, 0 until it is known
+	startedOver atomic.Int64  // how often a resume was a resync or reset
 }
 
 // streamers watches in every way.
@@ -54,7 +57,7 @@ func streamers(t *testing.T, keep *restarter, tr *truth) []*streamer {
 		{name: "late", query: "prefix=t", asked: watchtest.Record{Prefixes: []string{"t"}}, late: 300},
 		{name: "late latest", query: "prefix=", asked: watchtest.Record{Prefixes: all, Latest: true}, late: 300},
 	}
-	list = append(list, sockets(t, keep)...)
+	list = append(append(list, posters()...), sockets(t, keep)...)
 	for i, s := range list {
 		if s.keep, s.tr, s.rng = keep, tr, rand.New(rand.NewPCG(*seed, uint64(900+i))); s.http1 == "" {
 			s.http1 = "1.1"
@@ -70,6 +73,7 @@ func (s *streamer) run(ctx context.Context) error {
 		if err := s.connect(ctx, from); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
+		s.startedOver.Store(int64(s.count(watch.Resync) + s.lost()))
 		if s.late > 0 && s.ends.Load() == 0 && s.rng.IntN(3) == 0 {
 			s.wait(ctx, s.late)
 		}
@@ -121,7 +125,11 @@ func (s *streamer) connect(ctx context.Context, from *server) error {
 		s.upgrade(conn, address)
 		return s.frames(in, s.pauses(ctx))
 	}
-	s.request(conn, address)
+	if s.post != "" {
+		s.ask(conn, address)
+	} else {
+		s.request(conn, address)
+	}
 	return s.read(in, s.pauses(ctx))
 }
 
@@ -157,7 +165,7 @@ func (s *streamer) read(from io.Reader, pause func()) error {
 	for !s.done() {
 		pause()
 		n, err := resp.Body.Read(buf)
-		if err := s.wire.Stream(buf[:n]); err != nil {
+		if err := s.takes(buf[:n]); err != nil {
 			return err
 		}
 		if err != nil {

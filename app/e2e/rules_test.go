@@ -8,12 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"keywatch/kv"
 	"keywatch/watch"
 	"keywatch/watch/watchtest"
 )
 
 // observe has writers and streamers meet while during goes on.
-func observe(t *testing.T, keep *restarter, during func()) (*watchtest.History, []*streamer) {
+func observe(t *testing.T, keep *restarter, during func(list []*streamer)) (*watchtest.History, []*streamer) {
 	t.Helper()
 	hard := within(t, streamTime)
 	ctx, cancel := context.WithCancel(hard)
@@ -36,7 +37,7 @@ func observe(t *testing.T, keep *restarter, during func()) (*watchtest.History, 
 			}
 		})
 	}
-	during()
+	during(list)
 	cancel()
 	writing.Wait()
 	for _, s := range list {
@@ -77,7 +78,7 @@ func check(t *testing.T, h *watchtest.History, list []*streamer, ample bool) (re
 func TestRulesWithAmpleHistory(t *testing.T) {
 	t.Parallel()
 	keep := keep(t, t.TempDir(), "--heartbeat", "100ms", "--fsync", "interval")
-	h, list := observe(t, keep, func() { lasts(t, time.Duration(rounds(3000))*time.Millisecond) })
+	h, list := observe(t, keep, func([]*streamer) { lasts(t, time.Duration(rounds(3000))*time.Millisecond) })
 	_, _, changes := check(t, h, list, true)
 	if changes < 1000 {
 		t.Errorf("only %d changes were told", changes)
@@ -85,23 +86,54 @@ func TestRulesWithAmpleHistory(t *testing.T) {
 	controls(t, h, list[0].record())
 }
 
-// TestRulesWithTinyHistory: with next to no history, few deletions remembered,
-// sockets that nobody reads and servers that are killed, streams say that they
-// start over, and what they hold is right again after it.
+// TestRulesWithTinyHistory: with next to no history, sockets that nobody reads
+// and servers that are killed, streams say that they start over, and what they
+// hold is right again after it: by a resync where deletions are remembered, by a
+// reset where they are not.
 func TestRulesWithTinyHistory(t *testing.T) {
-	t.Parallel()
-	keep := keep(t, t.TempDir(), "--heartbeat", "100ms", "--history", "16KiB", "--tombstone-max", "20")
-	h, list := observe(t, keep, func() {
-		for range rounds(8) {
-			lasts(t, 400*time.Millisecond)
-			keep.server().kill()
-			keep.restart(t)
-		}
-	})
-	resyncs, resets, _ := check(t, h, list, false)
-	if resyncs == 0 || resets <= len(list) {
-		t.Errorf("%d resyncs and %d resets of %d streams: history was not lost", resyncs, resets, len(list))
+	for _, tombstones := range []string{"1000", "2"} {
+		t.Run("tombstones="+tombstones, func(t *testing.T) {
+			t.Parallel()
+			keep := keep(t, t.TempDir(), "--heartbeat", "100ms", "--history", "16KiB", "--tombstone-max", tombstones)
+			h, list := observe(t, keep, func(list []*streamer) {
+				for i := 0; i < rounds(8) || i < 60 && startedOver(list) < 5; i++ {
+					lasts(t, 400*time.Millisecond)
+					keep.server().kill()
+					keep.restart(t)
+				}
+			})
+			resyncs, _, _ := check(t, h, list, false)
+			lost := 0
+			for _, s := range list {
+				lost += s.lost()
+			}
+			if t.Logf("%d resyncs, %d resets instead of a resume", resyncs, lost); tombstones == "2" && lost < 5 || tombstones != "2" && resyncs < 5 {
+				t.Error("history was not lost")
+			}
+		})
 	}
+}
+
+// startedOver counts the resumes that could not simply go on, so far.
+func startedOver(list []*streamer) (n int64) {
+	for _, s := range list {
+		n += s.startedOver.Load()
+	}
+	return n
+}
+
+// lost counts the resumes that were answered by a reset, in the same epoch.
+func (s *streamer) lost() (n int) {
+	var from kv.Position
+	for _, step := range s.wire.Steps() {
+		switch {
+		case step.Kind == watchtest.Connect:
+			from = step.At
+		case step.Kind == watch.Reset && from.Rev > 0 && step.At.Epoch == from.Epoch:
+			n++
+		}
+	}
+	return n
 }
 
 // controls checks that each rule would find a fault in a record of a real

@@ -88,6 +88,11 @@ func (s *server) end(t testing.TB) {
 // launch starts a server and waits for its first line. It fails, and leaves no
 // process, if the process ends before or ctx does.
 func launch(ctx context.Context, args ...string) (*server, error) {
+	return launchOf(ctx, binary, args...)
+}
+
+// launchOf is launch of another build of the command.
+func launchOf(ctx context.Context, binary string, args ...string) (*server, error) {
 	if !contains(args, "--listen") {
 		args = append([]string{"--listen", "127.0.0.1:0"}, args...)
 	}

@@ -65,14 +65,16 @@ func (l *crowdResult) whole() string {
 	return ""
 }
 
-// both runs two clients with n watchers each at the same time.
+// both runs two clients with n watchers each at the same time, one with event
+// streams and one with WebSockets, so that either gets descriptors that were the
+// other's.
 func (s *server) both(t *testing.T, n int, args ...string) []*crowdResult {
 	t.Helper()
 	loads := make([]*crowdResult, 2)
 	var all sync.WaitGroup
 	for i := range loads {
 		all.Go(func() {
-			own := []string{"--prefix", fmt.Sprintf("storm/%d/", i), "--watchers", strconv.Itoa(n), "--keys", strconv.Itoa(n)}
+			own := []string{"--prefix", fmt.Sprintf("storm/%d/", i), "--watchers", strconv.Itoa(n), "--keys", strconv.Itoa(n), "--transport", []string{"sse", "ws"}[i]}
 			var err error
 			if loads[i], err = s.fanout(append(own, args...)...); err != nil {
 				t.Error(err)
@@ -87,7 +89,7 @@ func (s *server) both(t *testing.T, n int, args ...string) []*crowdResult {
 }
 
 // figures are what a server uses.
-type figures struct{ fds, goroutines, streams, watchers, rss int }
+type figures struct{ fds, goroutines, streams, sockets, watchers, rss int }
 
 func (s *server) figures(t *testing.T, cl *client) (f figures) {
 	t.Helper()
@@ -100,6 +102,8 @@ func (s *server) figures(t *testing.T, cl *client) (f figures) {
 			f.goroutines = int(n)
 		case "keywatch_streams":
 			f.streams = int(n)
+		case "keywatch_sockets":
+			f.sockets = int(n)
 		case "keywatch_watchers":
 			f.watchers = int(n)
 		case "process_open_fds":
@@ -117,7 +121,7 @@ func (s *server) settled(t *testing.T, cl *client, before figures) figures {
 	ctx := within(t, startTime)
 	for {
 		f := s.figures(t, cl)
-		if f.streams == 0 && f.watchers == 0 && f.fds <= before.fds+8 && f.goroutines <= before.goroutines+20 {
+		if f.streams == 0 && f.sockets == 0 && f.watchers == 0 && f.fds <= before.fds+8 && f.goroutines <= before.goroutines+20 {
 			return f
 		}
 		if waitABit(ctx); ctx.Err() != nil {

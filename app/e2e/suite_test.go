@@ -27,12 +27,6 @@ func TestSuite(t *testing.T) {
 // batch or as a prefix deletion.
 type httpStore struct{ cl *client }
 
-// refusals are the codes that stand for what kv.Command.Validate returns.
-var refusals = map[string]error{
-	"bad_key": kv.ErrBadKey, "reserved_key": kv.ErrReservedKey, "value_too_large": kv.ErrValueTooLarge,
-	"batch_too_large": kv.ErrBatchTooLarge, "duplicate_key": kv.ErrDuplicateKey, "bad_duration": kv.ErrBadTTL,
-}
-
 func (h httpStore) Do(ctx context.Context, c *kv.Command) (kvtest.Answer, error) {
 	req := commandCall(c)
 	if c.Idem.Key != "" {
@@ -84,6 +78,9 @@ func opsJSON(ops []kv.Op) []map[string]any {
 			o["ttl"] = "keep"
 		} else if op.TTL != 0 {
 			o["ttl"] = fmt.Sprintf("%dms", op.TTL/time.Millisecond)
+		}
+		if op.Lease != (kv.LeaseID{}) {
+			o["lease"] = op.Lease.String()
 		}
 		list = append(list, o)
 	}
@@ -167,10 +164,18 @@ func (e entry) found() *kvtest.Found {
 		}
 		value = string(raw)
 	}
-	return &kvtest.Found{
+	f := &kvtest.Found{
 		Key: e.Key, Value: value, Rev: kv.Rev(e.Rev), Create: kv.Rev(e.CreateRev),
 		Version: uint64(e.Version), TTL: e.TTL != 0,
 	}
+	if e.Lease != "" {
+		id, err := kv.ParseLeaseID(e.Lease)
+		if err != nil {
+			panic(err) // likewise
+		}
+		f.Lease = id
+	}
+	return f
 }
 
 // refusal converts an answer that is an error.
@@ -184,19 +189,14 @@ func (h httpStore) refusal(a *answer) (out kvtest.Answer, err error) {
 		return out, err
 	}
 	out.Replayed, out.Failed = a.replayed(), p.Index
-	switch p.Code {
-	case "check_failed":
-		out.Outcome = kv.CheckFailed
-	case "fence_lost":
-		out.Outcome = kv.FenceLost
-	case "idempotency_mismatch":
-		out.Outcome = kv.IdemMismatch
-	default:
-		if known, ok := refusals[p.Code]; ok {
+	outcome, decided := kvtest.Outcomes[p.Code]
+	if !decided {
+		if known, ok := kvtest.Refusals[p.Code]; ok {
 			return out, fmt.Errorf("%w: %s", known, p.Detail)
 		}
 		return out, fmt.Errorf("status %d: %s", a.status, a.body)
 	}
+	out.Outcome = outcome
 	if p.Current != nil {
 		out.Current = p.Current.found()
 	}

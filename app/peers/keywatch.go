@@ -20,23 +20,31 @@ const (
 	nameBare  = "bare fiber handler GET"
 )
 
-func startKeywatch(c config, dir string) ([]contender, func(), error) {
+// launchKeywatch runs a durable server and returns its URL and what stops it.
+func launchKeywatch(c config, dir string) (url string, stop func(), err error) {
 	cmd := exec.Command(c.keywatch, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "keywatch"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, nil, err
+		return "", nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, nil, err
+		return "", nil, err
 	}
-	stop := func() { end(cmd) }
+	stop = func() { end(cmd) }
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		stop()
-		return nil, nil, fmt.Errorf("keywatch did not start: %w", err)
+		return "", nil, fmt.Errorf("keywatch did not start: %w", err)
 	}
-	url := strings.Fields(line)[1]
+	return strings.Fields(line)[1], stop, nil
+}
+
+func startKeywatch(c config, dir string) ([]contender, func(), error) {
+	url, stop, err := launchKeywatch(c, dir)
+	if err != nil {
+		return nil, nil, err
+	}
 	fill := func() error { // every key that GET asks for exists
 		_, err := wrk(c, url, dir, "put", 2)
 		return err

@@ -3,6 +3,9 @@
 // fsynced, etcd, and a bare fiber handler as the floor of any HTTP answer. It
 // prints the median of several rounds, in which all take turns, and the ratios.
 //
+// With -locks it takes and releases a lock that nobody else wants, one client,
+// beside etcd's own recipe for one.
+//
 // With -fanout it compares watchers instead: memory, processor time and latency
 // of SSE and WebSocket beside nginx with nchan, and beside a bare send loop in C
 // as the floor of what any server pays.
@@ -37,6 +40,10 @@ type contender struct {
 	run  func() (float64, error)
 }
 
+// A start begins a server, whose data goes into a folder, and returns what to
+// measure of it and what stops it.
+type start func(c config, dir string) ([]contender, func(), error)
+
 func main() {
 	var c config
 	bare := flag.String("bare", "", "serve a bare fiber handler on this address and do nothing else")
@@ -47,6 +54,7 @@ func main() {
 	flag.IntVar(&c.size, "size", 128, "bytes in a value")
 	flag.IntVar(&c.keys, "keys", 100_000, "different keys")
 	fanout := flag.Bool("fanout", false, "compare fan-out with nginx and nchan, and with a bare send loop in C, instead")
+	locks := flag.Bool("locks", false, "compare locks with etcd's instead")
 	only := flag.String("only", "", "with -fanout: only loads whose title holds this")
 	flag.Parse()
 	if *bare != "" {
@@ -57,7 +65,11 @@ func main() {
 		exit(compareFanout(c, *only))
 		return
 	}
-	exit(measure(c))
+	starts := []start{startKeywatch, startBare, startRedis, startEtcd}
+	if *locks {
+		starts = []start{startKeywatchLock, startEtcdLock}
+	}
+	exit(measure(c, starts))
 }
 
 func exit(err error) {
@@ -67,7 +79,7 @@ func exit(err error) {
 	}
 }
 
-func measure(c config) error {
+func measure(c config, starts []start) error {
 	dir, err := os.MkdirTemp("", "keywatch-peers-")
 	if err != nil {
 		return err
@@ -80,7 +92,7 @@ func measure(c config) error {
 			stop()
 		}
 	}()
-	for _, start := range []func(config, string) ([]contender, func(), error){startKeywatch, startBare, startRedis, startEtcd} {
+	for _, start := range starts {
 		list, stop, err := start(c, dir)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "peers: left out:", err)
@@ -122,6 +134,7 @@ func report(contenders []contender, results map[string][]float64) {
 	}
 	for _, pair := range [][2]string{
 		{nameGet, nameBare}, {namePut, nameRedisSet}, {namePut, nameEtcdPut}, {nameGet, nameEtcdGet},
+		{nameLock, nameEtcdLock},
 	} {
 		if a, b := median(pair[0]), median(pair[1]); a > 0 && b > 0 {
 			fmt.Fprintf(w, "%s / %s\t%.2f\n", pair[0], pair[1], a/b)

@@ -60,7 +60,8 @@ func startRedis(c config, dir string) ([]contender, func(), error) {
 	return []contender{{nameRedisSet, run}}, func() { end(cmd) }, nil
 }
 
-func startEtcd(c config, dir string) ([]contender, func(), error) {
+// launchEtcd runs an etcd and returns a client of it and what stops both.
+func launchEtcd(dir string) (cli *clientv3.Client, stop func(), err error) {
 	client, err1 := freeAddr()
 	peer, err2 := freeAddr()
 	if err1 != nil || err2 != nil {
@@ -73,7 +74,7 @@ func startEtcd(c config, dir string) ([]contender, func(), error) {
 	if err := cmd.Start(); err != nil {
 		return nil, nil, err
 	}
-	cli, err := clientv3.New(clientv3.Config{Endpoints: []string{client}, DialTimeout: 15 * time.Second, Logger: zap.NewNop()})
+	cli, err = clientv3.New(clientv3.Config{Endpoints: []string{client}, DialTimeout: 15 * time.Second, Logger: zap.NewNop()})
 	if err == nil {
 		err = awaitPort(client)
 	}
@@ -81,7 +82,14 @@ func startEtcd(c config, dir string) ([]contender, func(), error) {
 		end(cmd)
 		return nil, nil, err
 	}
-	stop := func() { cli.Close(); end(cmd) }
+	return cli, func() { cli.Close(); end(cmd) }, nil
+}
+
+func startEtcd(c config, dir string) ([]contender, func(), error) {
+	cli, stop, err := launchEtcd(dir)
+	if err != nil {
+		return nil, nil, err
+	}
 	value := strings.Repeat("x", c.size)
 	key := func() string { return fmt.Sprintf("bench/%d", rand.IntN(c.keys)) }
 	put := func(ctx context.Context) error { _, err := cli.Put(ctx, key(), value); return err }

@@ -122,7 +122,7 @@ var ways = []way{
 	{"nothing", func(_ *testing.T, addr string) string { return addr }},
 	{"nginx", func(t *testing.T, addr string) string { return nginx(t, addr, "gzip off;", "") }},
 	{"nginx with gzip", func(t *testing.T, addr string) string { return nginx(t, addr, gzipOn, "") }},
-	// Without http-no-delay haproxy holds back what it thinks is not all of a
+	// Without http-no-delay haproxy would hold back what it thinks is not all of a
 	// chunked body, 200 ms each time.
 	{"haproxy", func(t *testing.T, addr string) string { return haproxy(t, addr, "") }},
 	{"haproxy without delay", func(t *testing.T, addr string) string { return haproxy(t, addr, "option http-no-delay") }},

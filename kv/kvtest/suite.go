@@ -30,6 +30,8 @@ type Found struct {
 	Version     uint64
 	// TTL is set if the key has a deadline.
 	TTL bool
+	// Lease is the lease that the key hangs on, if any.
+	Lease kv.LeaseID
 }
 
 // An Answer is what became of a command.

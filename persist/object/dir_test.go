@@ -83,7 +83,8 @@ func TestOpenRefusesBadURLs(t *testing.T) {
 	for _, bad := range []string{
 		"", "/tmp/x", "dir://x/y", "dir://", "dir:///x?y=1", "dir:x", "gs://b", "s3://", "s3:///p", "s3://k:secret@b",
 		"s3://b?endpoint=ftp://x", "s3://b?other=1", "s3://b?endpoint=http://u:secret@h", "s3://b?region=a&region=b",
-		"s3://b?endpoint=http://h/path", "s3://b#f", "://",
+		"s3://b?endpoint=http://h/path", "s3://b#f", "://", "s3://bucket:80/p", "s3://b", "s3://192.168.1.1/p", "s3://bucket?endpoint=http%3A%2F%2F",
+		"s3://bucket?region=%zz",
 	} {
 		_, err := object.Open(bad, object.Options{})
 		if !errors.Is(err, object.ErrBadURL) {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"keywatch/persist/object"
-	"keywatch/persist/object/objecttest"
 )
 
 // gateway finds the program versitygw: KEYWATCH_VERSITYGW, else the PATH. Where
@@ -73,12 +72,4 @@ func TestS3Gateway(t *testing.T) {
 		must(t, os.Mkdir(filepath.Join(root, bucket), 0o755))
 		return open(t, "s3://"+bucket+"/some/prefix?endpoint="+url.QueryEscape("http://"+addr), object.Options{})
 	})
-}
-
-// If moving values over a real S3 server lost any, no bucket could be trusted.
-func TestMoverOverGateway(t *testing.T) {
-	root, addr := startGateway(t, gateway(t))
-	must(t, os.Mkdir(filepath.Join(root, "bucket"), 0o755))
-	s := open(t, "s3://bucket/p?endpoint="+url.QueryEscape("http://"+addr), quick)
-	newWorld(t, 200, s, objecttest.Down, objecttest.Lost, objecttest.Flip).run(200)
 }

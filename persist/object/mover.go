@@ -21,6 +21,9 @@ type MoverOptions struct {
 	// Store keeps the segments; ID says whose they are.
 	Store Store
 	ID    StoreID
+	// Sole says that no other store keeps anything in Store, so that what bears
+	// other names and is not used may be deleted too.
+	Sole bool
 	// State is moved from, Log is where references are proposed.
 	State *kv.State
 	Log   Proposer
@@ -44,9 +47,13 @@ type Step string
 // The steps.
 const (
 	StepPacked     Step = "packed"     // a segment is in memory
+	StepStored     Step = "stored"     // it was put, and is not confirmed yet
 	StepUploaded   Step = "uploaded"   // it is stored and confirmed
 	StepReferenced Step = "referenced" // some references to it are in the log
-	StepDeleting   Step = "deleting"   // a dead segment is about to be deleted
+	StepRewritten  Step = "rewritten"  // what was alive in sparse segments is elsewhere
+	StepDead       Step = "dead"       // a segment was found that nothing refers to
+	StepDeleting   Step = "deleting"   // one is about to be deleted
+	StepDeleted    Step = "deleted"    // and was
 )
 
 // A Mover moves values from a state into segments, rewrites segments of which
@@ -57,12 +64,13 @@ type Mover struct {
 	writer Writer
 	// busy holds a token; whoever has taken it may move or delete. The fields below
 	// are theirs.
-	busy   chan struct{}
-	probed bool
-	epoch  kv.Epoch // that next belongs to
-	next   uint64   // number of the next segment; 0 if not known yet
-	dead   map[ID]time.Time
-	taken  error // another process writes: this one has stopped
+	busy    chan struct{}
+	probed  bool
+	claimed uint64   // number of the own claim; 0 for none yet
+	epoch   kv.Epoch // that next belongs to
+	next    uint64   // number of the next segment; 0 if not known yet
+	dead    map[ID]time.Time
+	taken   error // another process writes: this one has stopped
 
 	mu struct {
 		sync.Mutex
@@ -106,49 +114,58 @@ func (m *Mover) Move(ctx context.Context, limit int64, want func(kv.Resident) bo
 		return kv.Live{}, err
 	}
 	defer end()
-	moved, err := m.move(ctx, limit, want)
-	m.note(moved, err)
-	return moved, err
+	return m.move(ctx, limit, want)
 }
 
+// move is Move for who has the token. Where it fails it goes on to count what would
+// have been moved.
 func (m *Mover) move(ctx context.Context, limit int64, want func(kv.Resident) bool) (moved kv.Live, err error) {
 	p := &pack{mover: m}
-	packed := int64(0)
+	var picked kv.Live
+	defer func() { m.note(p.moved, picked, err) }()
 	for r := range m.paced(ctx, m.opts.State.Residents()) {
-		if limit > 0 && packed >= limit {
+		if limit > 0 && picked.Bytes >= limit || ctx.Err() != nil {
 			break
 		}
-		if !want(r) {
+		if !want(r) || p.hopeless(r) {
 			continue
 		}
-		if err = ctx.Err(); err == nil {
+		if err == nil {
 			err = p.add(ctx, r)
 		}
-		if err != nil {
-			return p.moved, err
+		if errors.Is(err, kv.ErrDamaged) { // what is lost must not hold up the rest
+			p.lose(r, err)
+			err = nil
+			continue
 		}
-		packed += int64(r.Size())
+		picked.Values++
+		picked.Bytes += int64(r.Size())
 	}
-	err = p.ship(ctx)
-	return p.moved, err
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = p.ship(ctx)
+	}
+	if err == nil {
+		picked = p.moved // what is lost or has changed does not wait
+	}
+	return p.moved, errors.Join(err, p.lost)
 }
 
-// ready sees to it that the store may be written to and that next is a number that
-// was never used in this epoch.
+// ready sees to it that the store may be written to by this process and that next is
+// a number that was never used in this epoch.
 func (m *Mover) ready(ctx context.Context) error {
-	if m.taken != nil {
-		return m.taken
-	}
 	epoch := m.opts.State.Position().Epoch
-	if m.next > 0 && m.epoch == epoch {
-		return nil
-	}
 	prefix := Prefix(m.opts.ID, epoch)
 	if !m.probed {
 		if err := Probe(ctx, m.opts.Store, prefix); err != nil {
 			return err
 		}
 		m.probed = true
+	}
+	if err := m.own(ctx); err != nil || m.next > 0 && m.epoch == epoch {
+		return err
 	}
 	// The clock keeps numbers apart whose segments were deleted.
 	next := uint64(max(1, time.Now().UnixMilli()))
@@ -171,6 +188,29 @@ type pack struct {
 	builder *Builder
 	refs    []kv.Ref
 	moved   kv.Live
+	// lost is the first loss met, and losses how many in which segment.
+	lost   error
+	losses map[kv.SegmentID]int
+}
+
+// patience is how many values of a segment may turn out to be lost before the rest
+// of it is left alone: each costs requests.
+const patience = 16
+
+// lose notes that the value of r cannot be had.
+func (p *pack) lose(r kv.Resident, err error) {
+	if p.lost == nil {
+		p.lost, p.losses = err, make(map[kv.SegmentID]int)
+	}
+	if id, ok := r.Segment(); ok {
+		p.losses[id]++
+	}
+}
+
+// hopeless reports whether the value of r lies in a segment that is lost.
+func (p *pack) hopeless(r kv.Resident) bool {
+	id, ok := r.Segment()
+	return ok && p.losses[id] >= patience && !r.InMemory()
 }
 
 // add packs one value, and ships the segment when it is full. A key that changed
@@ -214,10 +254,7 @@ func (p *pack) ship(ctx context.Context) error {
 	if err := m.opts.Step(StepPacked); err != nil {
 		return err
 	}
-	if err := Upload(ctx, m.opts.Store, p.id, b); err != nil {
-		if errors.Is(err, ErrTaken) {
-			m.taken = err
-		}
+	if err := p.upload(ctx, b); err != nil {
 		return err
 	}
 	m.uploaded(len(b))
@@ -232,6 +269,20 @@ func (p *pack) ship(ctx context.Context) error {
 		refs = refs[n:]
 	}
 	return nil
+}
+
+// upload stores the segment and reads it back, see Upload.
+func (p *pack) upload(ctx context.Context, b []byte) error {
+	m := p.mover
+	put := m.opts.Store.Put(ctx, p.id.Name(), b)
+	if err := m.opts.Step(StepStored); err != nil {
+		return err
+	}
+	err := confirm(ctx, m.opts.Store, p.id, b, put)
+	if errors.Is(err, ErrTaken) {
+		m.taken = err
+	}
+	return err
 }
 
 func (p *pack) refer(ctx context.Context, refs []kv.Ref) error {

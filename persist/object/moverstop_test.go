@@ -88,7 +88,8 @@ func TestMoverKeepsDeadSegments(t *testing.T) {
 	if s, err := other.Tidy(t.Context()); err != nil || s != (object.Sweep{}) {
 		t.Fatalf("another store's sweep: %+v, %v", s, err)
 	}
-	if s, err := w.mover.Tidy(t.Context()); err != nil || s.Deleted != 1 || s.Segments != 0 {
+	last := object.NewMover(object.MoverOptions{Store: w.store, ID: 7, State: w.state, Log: w, Grace: 1})
+	if s, err := last.Tidy(t.Context()); err != nil || s.Deleted != 1 || s.Segments != 0 {
 		t.Fatalf("afterwards: %+v, %v", s, err)
 	}
 }
@@ -120,6 +121,9 @@ func TestReaderNamesWhatIsLost(t *testing.T) {
 	_, err = object.Reader{Store: w.store, Timeout: time.Millisecond}.ReadCold(t.Context(), coldRef(t, w, "fill/0"))
 	if !errors.Is(err, kv.ErrTierUnavailable) {
 		t.Errorf("a store that hangs: %v", err)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it looks as if the caller had given up: %v", err)
 	}
 	fault = objecttest.None
 	w.checkAll()

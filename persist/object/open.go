@@ -11,7 +11,8 @@ import (
 // default.
 type Options struct {
 	// Timeout bounds one attempt at reading, deleting or listing a page; 10
-	// seconds. PutTimeout bounds one attempt at writing; 60 seconds.
+	// seconds. PutTimeout bounds one attempt at writing, which is given a second more
+	// than Timeout for each 128 KiB; 60 seconds.
 	Timeout, PutTimeout time.Duration
 	// Attempts is how often a request is tried while the store says that it may
 	// work later; 3.

@@ -42,7 +42,8 @@ func (r Reader) ReadCold(ctx context.Context, ref kv.ColdRef) (string, error) {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrDamaged):
 		return "", fmt.Errorf("%w: value of key %.80q: %w", kv.ErrDamaged, ref.Key, err)
 	default:
-		return "", fmt.Errorf("%w: %w", kv.ErrTierUnavailable, err)
+		// Not wrapped: that this read took too long is not that its caller gave up.
+		return "", fmt.Errorf("%w: %v", kv.ErrTierUnavailable, err)
 	}
 	if sum := sha256.Sum256([]byte(value)); [kv.HashSize]byte(sum[:kv.HashSize]) != ref.Hash {
 		return "", fmt.Errorf("%w: value of key %.80q: segment %s holds another value", kv.ErrDamaged, ref.Key, id.Name())

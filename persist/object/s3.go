@@ -12,9 +12,11 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
 )
 
 // An S3 is a Store in a bucket of Amazon S3 or of anything that speaks like it,
@@ -27,11 +29,17 @@ type S3 struct {
 
 var _ Store = (*S3)(nil)
 
+// leastRate is how many bytes a second an upload is given time for.
+const leastRate = 128 << 10
+
 // openS3 makes the client for u; o has its defaults.
 func openS3(u *url.URL, o Options) (*S3, error) {
 	endpoint, secure, err := s3Endpoint(u)
 	if err != nil {
 		return nil, err
+	}
+	if err := s3utils.CheckValidBucketName(u.Host); err != nil {
+		return nil, fmt.Errorf("%w: %q is not the name of a bucket: %w", ErrBadURL, u.Host, err)
 	}
 	region := u.Query().Get("region")
 	if region == "" {
@@ -66,7 +74,7 @@ func firstOf(texts ...string) string {
 // s3Endpoint returns host and port of the server and whether it speaks TLS.
 func s3Endpoint(u *url.URL) (endpoint string, secure bool, err error) {
 	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Host == "" || strings.Contains(u.Host, ":") {
 		return "", false, fmt.Errorf("%w: want s3://bucket/prefix?endpoint=URL&region=NAME", ErrBadURL)
 	}
 	for name, values := range query {
@@ -116,7 +124,9 @@ func s3Transport(o Options) http.RoundTripper {
 func (s *S3) Put(ctx context.Context, name string, b []byte) error {
 	opts := minio.PutObjectOptions{ContentType: "application/octet-stream", DisableMultipart: true, SendContentMd5: true}
 	opts.SetMatchETagExcept("*")
-	return s.try(ctx, s.opts.PutTimeout, func(ctx context.Context) error {
+	// What is small need not be waited for that long.
+	timeout := min(s.opts.PutTimeout, s.opts.Timeout+time.Duration(len(b)/leastRate)*time.Second)
+	return s.try(ctx, timeout, func(ctx context.Context) error {
 		_, err := s.core.Client.PutObject(ctx, s.bucket, s.prefix+name, bytes.NewReader(b), int64(len(b)), opts)
 		return err
 	})

@@ -19,6 +19,8 @@ type Stats struct {
 	Sweep   Sweep
 	Swept   time.Time
 	Deleted uint64
+	// Waiting is what the last Move or rewriting that failed has left where it was.
+	Waiting kv.Live
 	// Problem says why the last Move or Tidy failed; "" if it did not.
 	Problem string
 }
@@ -30,10 +32,15 @@ func (m *Mover) Stats() Stats {
 	return m.mu.stats
 }
 
-func (m *Mover) note(moved kv.Live, err error) {
+// note counts what was moved of what was picked.
+func (m *Mover) note(moved, picked kv.Live, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := &m.mu.stats
+	s.Waiting = kv.Live{}
+	if err != nil {
+		s.Waiting = kv.Live{Values: picked.Values - moved.Values, Bytes: picked.Bytes - moved.Bytes}
+	}
 	if moved.Values > 0 {
 		s.Moves++
 		s.Values += uint64(moved.Values)
@@ -61,7 +68,7 @@ func (m *Mover) swept(s Sweep, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.stats.Deleted += uint64(s.Deleted)
-	if err == nil {
+	if err == nil || errors.Is(err, kv.ErrDamaged) {
 		m.mu.stats.Sweep, m.mu.stats.Swept = s, time.Now()
 	}
 	m.failLocked(err)
@@ -69,6 +76,9 @@ func (m *Mover) swept(s Sweep, err error) {
 
 // problem says in a few words what is wrong.
 func problem(err error) string {
+	if errors.Is(err, kv.ErrDamaged) {
+		return err.Error() // it names the segment
+	}
 	for _, known := range []error{ErrTaken, ErrUnfit, ErrUnavailable, ErrDamaged} {
 		if errors.Is(err, known) {
 			return known.Error()

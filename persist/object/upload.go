@@ -6,7 +6,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 )
+
+// probeName is in the names of the objects that Probe writes.
+const probeName = "/probe-"
 
 func isDamaged(err error) bool { return errors.Is(err, ErrDamaged) }
 
@@ -17,7 +21,11 @@ func isDamaged(err error) bool { return errors.Is(err, ErrDamaged) }
 // name is then spent), else with ErrUnavailable or ctx's error, and may be
 // called again with the same segment.
 func Upload(ctx context.Context, s Store, id ID, b []byte) error {
-	put := s.Put(ctx, id.Name(), b)
+	return confirm(ctx, s, id, b, s.Put(ctx, id.Name(), b))
+}
+
+// confirm is Upload after Put, which failed with put.
+func confirm(ctx context.Context, s Store, id ID, b []byte, put error) error {
 	if put != nil && !errors.Is(put, ErrExists) && !errors.Is(put, ErrUnavailable) {
 		return fmt.Errorf("upload %s: %w", id.Name(), put)
 	}
@@ -60,8 +68,9 @@ func NewWriter() (w Writer) {
 // come back as they were, whole and in part, and a deleted object must be gone.
 // It fails with ErrUnfit, ErrUnavailable or ctx's error.
 func Probe(ctx context.Context, s Store, prefix string) error {
-	name, first := prefix+"probe-"+rand.Text(), []byte("keywatch asks: is a name written once?\r\n\x00\xff")
-	if err := s.Put(ctx, name, first); err != nil {
+	name, first := strings.TrimSuffix(prefix, "/")+probeName+rand.Text(), []byte("keywatch asks: is a name written once?\r\n\x00\xff")
+	// The name is random: if it exists, the answer to a first attempt was lost.
+	if err := s.Put(ctx, name, first); err != nil && !errors.Is(err, ErrExists) {
 		return fmt.Errorf("probe: %w", err)
 	}
 	err := probe(ctx, s, name, first)

@@ -50,6 +50,22 @@ func (w *Wire) Stream(p []byte) error {
 	}
 }
 
+// Lines takes bytes of NDJSON, split anywhere. It fails at the first line that is
+// none of keywatch's.
+func (w *Wire) Lines(p []byte) error {
+	w.rest = append(w.rest, p...)
+	for {
+		line, rest, ok := bytes.Cut(w.rest, []byte{'\n'})
+		if !ok {
+			return nil
+		}
+		if err := w.Message(line); err != nil {
+			return fmt.Errorf("line %.300q: %w", line, err)
+		}
+		w.rest = append([]byte(nil), rest...)
+	}
+}
+
 // event takes the lines of one event.
 func (w *Wire) event(text []byte) error {
 	var name, id string

@@ -43,6 +43,43 @@ func TestStreamsAreRecordedWhereverTheySplit(t *testing.T) {
 	}
 }
 
+const lines = `{"type":"reset","pos":"0000000a-0"}
+{"type":"put","key":"k","value":"AP8=","encoding":"base64","rev":3,"create_rev":2,"version":2}
+{"type":"synced","pos":"0000000a-4"}
+{"type":"delete","key":"k","cause":"expired","rev":5,"create_rev":2,"version":3,"pos":"0000000a-5"}
+`
+
+// The same of lines, of which a part from before a break must be dropped.
+func TestLinesAreRecordedWhereverTheySplit(t *testing.T) {
+	for cut := range len(lines) + 1 {
+		var w watchtest.Wire
+		w.Connect()
+		for _, piece := range []string{lines[:cut], lines[cut:]} {
+			if err := w.Lines([]byte(piece)); err != nil {
+				t.Fatalf("split at %d: %v", cut, err)
+			}
+		}
+		if !slices.Equal(w.Steps(), told()) || w.Since() != "0000000a-5" {
+			t.Fatalf("split at %d: got %v, want %v", cut, w.Steps(), told())
+		}
+		var broken watchtest.Wire
+		broken.Connect()
+		if err := broken.Lines([]byte(lines[:cut])); err != nil {
+			t.Fatal(err)
+		}
+		broken.Connect()
+		n := len(broken.Steps())
+		if err := broken.Lines([]byte(lines)); err != nil || !slices.Equal(broken.Steps()[n:], told()[1:]) {
+			t.Fatalf("broken at %d: got %v, %v", cut, broken.Steps()[n:], err)
+		}
+	}
+	var w watchtest.Wire
+	w.Connect()
+	if err := w.Lines([]byte("{}\n")); err == nil {
+		t.Error("what is no message was taken")
+	}
+}
+
 // Without it part of an event from before a break could be glued to what comes
 // after it, or count as told.
 func TestABrokenEventIsDropped(t *testing.T) {

@@ -23,7 +23,8 @@ func TestClientUnderNode(t *testing.T) {
 	}
 	dir := t.TempDir()
 	module, _ := ui.Lookup("/keywatch.js")
-	files := map[string][]byte{"keywatch.mjs": module.Body, "package.json": []byte(`{"type":"module"}`)}
+	types, _ := ui.Lookup("/keywatch.d.ts")
+	files := map[string][]byte{"keywatch.mjs": module.Body, "keywatch.d.ts": types.Body, "package.json": []byte(`{"type":"module"}`)}
 	for _, path := range ui.Paths() {
 		if name, ok := strings.CutPrefix(path, "/ui/"); ok {
 			f, _ := ui.Lookup(path)

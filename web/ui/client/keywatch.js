@@ -30,6 +30,9 @@ export class Keywatch extends EventTarget {
     on(globalThis, 'pageshow', e => e.persisted && this.#source.join?.())
   }
 
+  /** wake tries at once what would be tried later. */
+  wake() { this.#source.wake() }
+
   /** ping returns the round trip over the shared link in milliseconds. */
   ping() { return this.#source.ping() }
 

@@ -1,23 +1,27 @@
 // One key: what it is now, what happened to it, and the way to change it.
 
-import { h, set, span, clock, bytes, sizeOf, text, choose } from './dom.js'
+import { h, set, icon, clock, bytes, count, sizeOf, text, dump, choose, copyButton } from './dom.js'
 import { Samples, draw } from './spark.js'
+import { change } from './recent.js'
+import { Changes } from './changes.js'
 import { Editor } from './edit.js'
 
-const CHANGES_MAX = 50
 const LOOK = 1000 // ms between looks at what a watch does not tell: lease and tier
+const SHOWN = 100_000 // characters of a value that are shown
+const TREND = 120
 
-const field = (name, el) => h('div', { class: 'field' }, h('dt', {}, name), el)
+const field = (name, el, more = {}) => h('div', more, h('dt', {}, name), el)
 
 export class Detail {
   key = null
-  #kw; #box; #closed; #watch = null; #entry = null; #first = 0; #lifetime = 0; #changes = []; #trend; #editor = null
-  #looked = 0; #looking = 0; #parts = null; #stale = false
+  #kw; #box; #store; #closed; #watch = null; #entry = null; #first = 0; #lifetime = 0; #changes = null; #trend; #editor = null
+  #looked = 0; #looking = 0; #parts = null; #stale = false; #gone = 0
 
-  /** closed is called when the panel was closed by its button. */
-  constructor(kw, box, closed) {
+  /** store knows the past of a key; closed is called when the panel was closed by its button. */
+  constructor(kw, box, store, closed) {
     this.#kw = kw
     this.#box = box
+    this.#store = store
     this.#closed = closed
   }
 
@@ -29,9 +33,9 @@ export class Detail {
     if (!await this.leave()) return false
     this.key = key
     this.#entry = null
-    this.#changes = []
-    this.#lifetime = 0
-    this.#trend = new Samples(120)
+    this.#changes = new Changes(this.#store.recent.of(key, 50))
+    this.#lifetime = this.#gone = 0
+    this.#trend = new Samples(TREND)
     this.#build()
     this.#box.hidden = false
     document.body.classList.add('with-detail')
@@ -39,7 +43,7 @@ export class Detail {
       reset: () => { this.#first++; this.#entry = null },
       put: e => this.#changed(e),
       delete: e => this.#changed(e),
-      synced: () => { this.#first = 0; this.#stale = true },
+      synced: () => this.#synced(),
       error: err => this.#problem(err),
     })
     this.#look()
@@ -60,36 +64,53 @@ export class Detail {
 
   async #mayLose() {
     const answer = await choose('Discard your changes?', h('p', {}, `What you wrote for ${this.key} is not saved.`),
-      [['', 'Keep editing', ''], ['discard', 'Discard', 'danger']])
+      [['discard', 'Discard', 'danger'], ['', 'Keep editing', '']])
     return answer === 'discard'
   }
 
   #build() {
     const p = this.#parts = {
-      value: h('pre', { class: 'whole', tabIndex: 0, 'aria-label': 'Value' }), trend: h('canvas', { class: 'big trend', hidden: true, 'aria-hidden': 'true' }),
-      version: h('dd'), rev: h('dd'), created: h('dd'), size: h('dd'), ttl: h('dd'), lease: h('dd'), tier: h('dd'),
+      value: h('pre', { class: 'whole', tabIndex: 0, 'aria-label': 'Value' }),
+      trend: h('canvas', { class: 'big', 'aria-hidden': 'true' }), high: h('span'), low: h('span', { class: 'low' }),
+      version: h('dd'), rev: h('dd'), created: h('dd'), size: h('dd'), ttl: h('span'), lease: h('dd'), tier: h('dd'),
       bar: h('progress', { max: 1, hidden: true, 'aria-label': 'Time to live' }), state: h('p', { class: 'state', role: 'status' }),
-      changes: h('ol', { class: 'changes' }), body: h('div', { class: 'body' }),
+      body: h('div', { class: 'body' }),
     }
+    p.chart = h('div', { class: 'chart', hidden: true, title: 'The last numbers: highest and lowest' }, p.trend, p.high, p.low)
     p.edit = h('button', { id: 'edit', title: 'Edit (e)', onclick: () => this.edit() }, 'Edit')
-    p.remove = h('button', { id: 'remove', class: 'danger', onclick: () => this.remove() }, 'Delete')
-    p.actions = h('div', { class: 'actions' }, p.edit, p.remove)
-    p.body.append(p.value, p.trend)
+    p.remove = h('button', { id: 'remove', class: 'danger', disabled: true, onclick: () => this.remove() }, 'Delete')
+    p.copy = copyButton('Copy value', () => text(this.#entry?.value ?? '', Infinity))
+    p.actions = h('div', { class: 'actions' }, p.edit, p.remove, h('span', { class: 'far' }, p.copy))
+    p.life = field('Time to live', h('dd', {}, p.ttl, p.bar))
+    p.body.append(p.value, p.chart)
+    const cut = this.key.lastIndexOf('/') + 1
     this.#box.replaceChildren(
-      h('div', { class: 'title' }, h('h2', { title: this.key }, this.key),
-        h('button', { id: 'close', 'aria-label': 'Close', title: 'Close (Esc)', onclick: async () => { if (await this.leave()) this.#closed() } }, '✕')),
+      h('div', { class: 'title' }, h('h2', {}, h('span', { class: 'folder' }, this.key.slice(0, cut)), h('span', { class: 'last' }, this.key.slice(cut))),
+        copyButton('Copy key', () => this.key),
+        h('button', { id: 'close', class: 'square plain', 'aria-label': 'Close', title: 'Close (Esc)', onclick: async () => { if (await this.leave()) this.#closed() } }, icon('close'))),
       p.state, p.body, p.actions,
-      h('dl', { class: 'facts' }, field('Version', p.version), field('Revision', p.rev), field('Created at revision', p.created),
-        field('Size', p.size), field('Time to live', h('dd', {}, p.ttl, p.bar)), field('Lease', p.lease), field('Tier', p.tier)),
-      h('h3', {}, 'Last changes'), p.changes)
+      h('dl', { class: 'facts' }, field('Version', p.version), field('Revision', p.rev), field('Created at', p.created, { title: 'The revision at which it was created' }),
+        field('Size', p.size), field('Tier', p.tier, { title: 'Where its value lies now' }), field('Lease', p.lease), p.life),
+      h('h3', {}, 'Last changes'), this.#changes.el)
+  }
+
+  /** synced begins the line with what the tree has seen of this key. */
+  #synced() {
+    const past = this.#store.keys.get(this.key)
+    if (this.#first && this.#trend.length < 2 && past?.trend && past.rev === this.#entry?.rev) {
+      this.#trend = new Samples(TREND)
+      for (let i = 0; i < past.trend.length; i++) this.#trend.push(past.trend.at(i))
+    }
+    this.#first = 0
+    this.#stale = true
   }
 
   #changed(e) {
     const wasThere = this.#entry
     this.#entry = e.type === 'put' ? { ...e, lease: wasThere?.lease, tier: wasThere?.tier } : null
     this.#lifetime = e.expires ? Math.max(e.ttl_ms, e.version === wasThere?.version ? this.#lifetime : 0) : 0
-    if (!this.#first) this.#changes.unshift({ ...e, when: Date.now() })
-    this.#changes.length = Math.min(this.#changes.length, CHANGES_MAX)
+    if (e.type === 'delete') this.#gone = e.rev
+    if (!this.#first) this.#changes.add(change(e))
     const n = e.type === 'put' && typeof e.value === 'string' && e.value.trim() !== '' ? Number(e.value) : NaN
     if (Number.isFinite(n)) this.#trend.push(n)
     this.#editor?.note(e)
@@ -106,8 +127,10 @@ export class Detail {
     const key = this.key
     if (!key) return
     const found = await this.#kw.get(key).catch(() => undefined)
-    if (key !== this.key || !found || this.#entry && this.#entry.rev !== found.rev) return
-    this.#entry = { ...found }
+    // What was asked before it was deleted is not to bring it back.
+    if (key !== this.key || !found || !this.#entry && found.rev <= this.#gone) return
+    if (!this.#entry || this.#entry.rev === found.rev) this.#entry = { ...found }
+    else Object.assign(this.#entry, { lease: found.lease, tier: found.tier }) // it changes faster than it can be asked for
     this.#stale = true
   }
 
@@ -131,16 +154,17 @@ export class Detail {
     this.#stale = false
     this.#facts(p, e)
     this.#draw(p, e)
-    this.#list(p, now)
+    this.#changes.draw()
   }
 
   #facts(p, e) {
-    set(p.version, e ? String(e.version) : '–')
-    set(p.rev, e ? String(e.rev) : '–')
-    set(p.created, e ? String(e.create_rev) : '–')
+    set(p.version, e ? whole(e.version) : '–')
+    set(p.rev, e ? whole(e.rev) : '–')
+    set(p.created, e ? whole(e.create_rev) : '–')
     set(p.size, e ? bytes(sizeOf(e.value)) : '–')
     set(p.lease, e?.lease ?? 'none')
     set(p.tier, e?.tier ?? '–')
+    p.life.className = e?.expires ? 'long' : ''
     if (!e?.expires) {
       set(p.ttl, 'none')
       p.bar.hidden = true
@@ -151,23 +175,23 @@ export class Detail {
     p.state.className = e ? 'state' : 'state bad'
     set(p.state, e ? '' : this.#watch?.phase === 'live' ? 'There is no such key now.' : '')
     set(p.value, e ? pretty(e.value) : '')
-    p.value.classList.toggle('absent', !e)
-    p.trend.hidden = this.#trend.length < 2
-    if (!p.trend.hidden) draw(p.trend, this.#trend)
+    p.value.className = `whole${e ? '' : ' absent'}${e && typeof e.value !== 'string' ? ' hex' : ''}`
+    this.#chart(p)
     set(p.edit, e ? 'Edit' : 'Create')
-    p.remove.disabled = !e
+    p.remove.disabled = p.copy.disabled = !e
   }
 
-  #list(p, now) {
-    if (!this.#changes.length) {
-      p.changes.replaceChildren(h('li', { class: 'none' }, 'None since you opened it.'))
-      return
-    }
-    p.changes.replaceChildren(...this.#changes.map(c => h('li', {},
-      h('span', { class: 'when', title: new Date(c.when).toLocaleString() }, timeOf(c.when)),
-      h('span', { class: 'version' }, c.type === 'put' ? `v${c.version}` : c.cause),
-      h('span', { class: 'value' }, c.type === 'put' ? text(c.value, 40).slice(0, 200) : ''))))
+  #chart(p) {
+    p.chart.hidden = this.#trend.length < 2
+    if (p.chart.hidden) return
+    const [low, high] = this.#trend.range()
+    set(p.high, short(high))
+    set(p.low, low === high ? '' : short(low))
+    draw(p.trend, this.#trend)
   }
+
+  /** redraw is for when the colours or the room have changed. */
+  redraw() { this.#stale = true }
 
   /** edit begins an edit of what is there now. */
   async edit() {
@@ -182,7 +206,7 @@ export class Detail {
     if (key !== this.key || this.#editor) return
     const done = () => {
       this.#editor = null
-      p.body.replaceChildren(p.value, p.trend)
+      p.body.replaceChildren(p.value, p.chart)
       p.actions.hidden = false
       this.#stale = true
       p.edit.focus()
@@ -195,8 +219,8 @@ export class Detail {
   async remove() {
     const key = this.key, seen = await this.#kw.get(key).catch(err => this.#problem(err))
     if (!seen) return
-    const sure = await choose(`Delete ${key}?`, h('p', {}, `Version ${seen.version}, ${bytes(sizeOf(seen.value))}. This cannot be undone.`),
-      [['', 'Cancel', ''], ['delete', 'Delete', 'danger']])
+    const sure = await choose('Delete this key?', h('div', {}, h('pre', {}, key), h('p', {}, `Version ${seen.version}, ${bytes(sizeOf(seen.value))}. This cannot be undone.`)),
+      [['delete', 'Delete', 'danger'], ['', 'Cancel', '']])
     if (sure !== 'delete') return
     try {
       const result = await this.#kw.delete(key, { ifMatch: seen.etag })
@@ -208,7 +232,7 @@ export class Detail {
 
   async #removeAnyway(key, current) {
     const answer = await choose('It changed meanwhile', h('div', {}, h('p', {}, `${key} is at version ${current.version} now:`), h('pre', {}, text(current.value ?? '').slice(0, 2000))),
-      [['', 'Keep it', ''], ['delete', 'Delete this version', 'danger']])
+      [['delete', 'Delete this version', 'danger'], ['', 'Keep it', '']])
     if (answer !== 'delete') return
     const check = { key, rev: current.rev }
     const result = await this.#kw.batch({ checks: [check], ops: [{ op: 'delete', key }] })
@@ -216,16 +240,31 @@ export class Detail {
   }
 }
 
-/** timeOf is the local time of day to a tenth of a second. */
-const timeOf = when => `${new Date(when).toTimeString().slice(0, 8)}.${Math.floor(when % 1000 / 100)}`
+/** whole and short are numbers for people: revisions with all their digits, samples with what counts. */
+const whole = n => n.toLocaleString('en')
+const short = n => Number.isInteger(n) ? count(n) : String(Number(n.toPrecision(5)))
 
-/** pretty shows JSON with its structure, and all else as it is. */
+/** pretty shows JSON with its structure, bytes as a dump, and all else as it is. */
 function pretty(value) {
-  if (typeof value !== 'string') return text(value)
-  if (!/^\s*[[{]/.test(value) || value.length > 200_000) return value
+  if (typeof value !== 'string') return dump(value)
+  if (value.length > SHOWN) return `${value.slice(0, SHOWN)}\n… ${whole(value.length - SHOWN)} more characters; Copy value takes all`
+  if (!/^\s*[[{]/.test(value)) return value
   try {
-    return JSON.stringify(JSON.parse(value), null, 2)
+    JSON.parse(value)
+    return indent(value)
   } catch {
     return value
   }
+}
+
+/** indent gives JSON lines. It moves what is there and writes nothing anew: 1.0 and 2^60 stay what they are. */
+export function indent(json) {
+  let depth = 0
+  const line = () => '\n' + '  '.repeat(depth)
+  return json.replace(/("(?:[^"\\]|\\.)*")|([{[])\s*([}\]])?|([}\]])|([,:])|\s+/g, (all, string, open, shut, close, mark) => {
+    if (string) return string
+    if (open) return shut ? open + shut : (depth++, open + line())
+    if (close) return depth--, line() + close
+    return mark === ',' ? mark + line() : mark === ':' ? ': ' : ''
+  })
 }

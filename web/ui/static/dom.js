@@ -23,6 +23,23 @@ export function set(el, text) {
   } else el.textContent = text
 }
 
+const SVG = 'http://www.w3.org/2000/svg'
+
+/** icon is one of the symbols of the page. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg')
+  svg.setAttribute('class', 'icon')
+  svg.setAttribute('aria-hidden', 'true')
+  svg.append(document.createElementNS(SVG, 'use'))
+  return turn(svg, name)
+}
+
+/** turn makes an icon, or the one in a button, another one. */
+export function turn(el, name) {
+  el.querySelector('use').setAttribute('href', '#i-' + name)
+  return el
+}
+
 const units = [[86_400_000, 'd'], [3_600_000, 'h'], [60_000, 'm'], [1000, 's']]
 
 /** span is a duration in ms for a narrow column: 4s, 12m, 3h, 2d. */
@@ -57,14 +74,48 @@ export const plural = (n, what) => `${count(n)} ${what}${n === 1 ? '' : 's'}`
 /** size in bytes of a value as it came. */
 export const sizeOf = value => typeof value === 'string' ? new TextEncoder().encode(value).length : value.length
 
+const hex = (n, digits) => n.toString(16).padStart(digits, '0')
+
 /** text shows a value: strings as they are, bytes as hexadecimal. */
 export function text(value, limit = 4096) {
   if (typeof value === 'string') return value
-  const hex = Array.from(value.subarray(0, limit), b => b.toString(16).padStart(2, '0'))
-  return hex.join(' ') + (value.length > limit ? ' …' : '')
+  return Array.from(value.subarray(0, limit), b => hex(b, 2)).join(' ') + (value.length > limit ? ' …' : '')
 }
 
-/** choose asks in a dialog; it resolves with the value of the button pressed, '' for Escape. */
+/** dump shows bytes as lines of eight with their place before and what is ASCII in them behind. */
+export function dump(value, limit = 4096) {
+  const lines = []
+  for (let at = 0; at < Math.min(value.length, limit); at += 8) {
+    const part = Array.from(value.subarray(at, at + 8))
+    lines.push(`${hex(at, 6)}  ${part.map(b => hex(b, 2)).join(' ').padEnd(23)}  ${part.map(b => b > 31 && b < 127 ? String.fromCharCode(b) : '·').join('')}`)
+  }
+  return lines.join('\n') + (value.length > limit ? `\n… ${bytes(value.length - limit)} more` : '')
+}
+
+/** preview is the beginning of a value on one line. It does not keep the rest in memory. */
+export function preview(value, limit) {
+  if (typeof value !== 'string') return `${plural(value.length, 'byte')}, not text`
+  // A slice refers to the whole; what a concatenation was flattened into does not.
+  const begin = value.length > limit ? (' ' + value.slice(0, limit)).slice(1) : value
+  return begin.replace(/[\s\p{Cc}]+/gu, ' ')
+}
+
+/** copyButton copies what get returns, and says so for a moment. */
+export function copyButton(name, get) {
+  const button = h('button', { class: 'square plain', title: name, 'aria-label': name, onclick: async () => {
+    turn(button, await copied(get()) ? 'done' : 'close')
+    setTimeout(() => turn(button, 'copy'), 1500)
+  } }, icon('copy'))
+  return button
+}
+
+/** copied puts text on the clipboard; browsers lend it to https and to this machine only. */
+const copied = text => navigator.clipboard ? navigator.clipboard.writeText(text).then(() => true, () => false) : false
+
+/**
+ * choose asks in a dialog; it resolves with the value of the button pressed, ''
+ * for Escape. The first button is what Enter in a field means; it stands last.
+ */
 export function choose(title, body, buttons) {
   return new Promise(resolve => {
     const dialog = h('dialog', { 'aria-label': title, onclose: () => { dialog.remove(); resolve(dialog.returnValue) } },
@@ -72,5 +123,6 @@ export function choose(title, body, buttons) {
         h('div', { class: 'actions' }, buttons.map(([value, label, kind]) => h('button', { value, class: kind }, label)))))
     document.body.append(dialog)
     dialog.showModal()
+    dialog.querySelector('button[value=""]')?.focus() // what is dangerous is not what is pressed by chance
   })
 }

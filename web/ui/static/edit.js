@@ -23,7 +23,7 @@ export class Editor {
   #begun() { return this.#base && typeof this.#base.value === 'string' ? this.#base.value : '' }
 
   #build(value) {
-    this.#area = h('textarea', { id: 'value', 'aria-label': 'New value', spellcheck: false, value, rows: 8, onkeydown: e => this.#keys(e) })
+    this.#area = h('textarea', { id: 'value', 'aria-label': 'New value', spellcheck: false, value, rows: Math.min(20, Math.max(8, value.split('\n').length + 1)), onkeydown: e => this.#keys(e) })
     this.#ttl = h('select', { 'aria-label': 'Time to live', onchange: () => { this.#life.hidden = this.#ttl.value !== 'set' } },
       ttlChoices(this.#base).map(([value, label]) => h('option', { value }, label)))
     this.#life = h('input', { type: 'text', size: 8, placeholder: '30s', 'aria-label': 'Live for, such as 30s or 24h', hidden: true })
@@ -35,7 +35,8 @@ export class Editor {
   }
 
   #show(middle, others) {
-    this.#box.replaceChildren(...middle, h('div', { class: 'options' }, this.#ttl, this.#life), this.#state, h('div', { class: 'actions' }, this.#save, others))
+    // What is said comes below the buttons, which must not move under a hand.
+    this.#box.replaceChildren(...middle, h('div', { class: 'options' }, this.#ttl, this.#life), h('div', { class: 'actions' }, this.#save, others), this.#state)
   }
 
   #keys(e) {
@@ -97,7 +98,7 @@ export class Editor {
     this.#show([
       h('p', { class: 'conflict', role: 'alert' }, h('strong', {}, 'Somebody else was faster. '), `You began with ${was}; ${now}. Nothing was overwritten.`),
       h('div', { class: 'sides' },
-        h('section', { 'aria-label': 'Theirs' }, h('h3', {}, 'Theirs'), theirs),
+        h('section', { 'aria-label': 'Theirs' }, h('h3', {}, current ? `Theirs, version ${current.version}` : 'Theirs'), theirs),
         h('section', { 'aria-label': 'Yours' }, h('h3', {}, 'Yours'), this.#area)),
     ], [
       h('button', { id: 'take', onclick: () => this.#done() }, current ? 'Take theirs' : 'Leave it deleted'),

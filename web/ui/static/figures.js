@@ -28,7 +28,7 @@ const each = n => `${count(n)}/s`
 const tiles = [
   ['Writes', rate('keywatch_log_commands_total'), each, (now, status, before, seconds) => {
     const changes = rate('keywatch_watch_published_total')(now, before, seconds)
-    return changes === undefined ? '' : `${each(changes)} changes`
+    return changes === undefined ? '' : `${count(changes)} changes/s`
   }],
   ['Requests', rate('keywatch_http_requests_total'), each, now => plural(now.get('keywatch_http_connections') ?? 0, 'connection')],
   ['Events sent', rate('keywatch_watch_delivered_total'), each, now => `slowest ${count(now.get('keywatch_watch_lag_events_max') ?? 0)} behind`],
@@ -37,8 +37,9 @@ const tiles = [
   ['Log', gauge('keywatch_log_bytes'), bytes, (now, status) => status.detail?.log ? `fsync ${(status.detail.log.fsync_mean_us / 1000).toFixed(2)} ms` : status.durability],
   ['Checkpoint due', gauge('keywatch_checkpoint_dirty_bytes'), bytes, (now, status) => lastCheckpoint(status)],
   ['Memory', gauge('keywatch_memory_used_bytes'), bytes, now => now.get('keywatch_memory_max_bytes') ? `of ${bytes(now.get('keywatch_memory_max_bytes'))}` : ''],
-  ...['disk', 'object'].map(tier => [`Tier: ${tier}`, gauge(`keywatch_tier_bytes{tier="${tier}"}`), bytes, now => plural(now.get(`keywatch_tier_keys{tier="${tier}"}`) ?? 0, 'key')]),
+  ...[['disk', 'On disk only'], ['object', 'Object storage']].map(([tier, name]) => [name, gauge(`keywatch_tier_bytes{tier="${tier}"}`), bytes, now => plural(now.get(`keywatch_tier_keys{tier="${tier}"}`) ?? 0, 'key')]),
   ['Locks', gauge('keywatch_locks'), count, now => `${count(now.get('keywatch_lock_waiters') ?? 0)} waiting`],
+  ['Leases', gauge('keywatch_leases'), count, now => `${count(now.get('keywatch_leases_expired_total') ?? 0)} ended by time`],
 ]
 
 function lastCheckpoint(status) {
@@ -48,22 +49,23 @@ function lastCheckpoint(status) {
 
 class Tile {
   #read; #write; #hint; #samples = new Samples(KEPT)
-  #value = h('strong'); #note = h('small'); #canvas = h('canvas', { class: 'trend', 'aria-hidden': 'true' })
+  #value = h('strong', {}, '–'); #note = h('small'); #canvas = h('canvas', { class: 'trend', 'aria-hidden': 'true' })
 
   constructor([name, read, write, hint]) {
     this.#read = read
     this.#write = write
     this.#hint = hint
-    this.el = h('div', { class: 'tile', hidden: true }, h('span', { class: 'label' }, name), this.#value, this.#note, this.#canvas)
+    this.el = h('div', { class: 'tile' }, h('span', { class: 'label' }, name), this.#note, this.#value, this.#canvas)
   }
 
   take(now, before, seconds, status) {
     const value = this.#read(now, before, seconds)
     if (value === undefined) return
     this.#samples.push(value)
-    this.el.hidden = false
     set(this.#value, this.#write(value))
-    set(this.#note, this.#hint(now, status, before, seconds))
+    const note = this.#hint(now, status, before, seconds)
+    set(this.#note, note)
+    this.el.title = note
     draw(this.#canvas, this.#samples, true)
   }
 

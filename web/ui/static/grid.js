@@ -8,7 +8,7 @@ const FLASH = 300 // ms between flashes of one row
 
 export class Grid {
   selected = null // path of the row under the cursor
-  #box; #body; #store; #open; #rows = []; #pool = []; #height = 0; #first = 0; #last = -1
+  #box; #body; #store; #open; #rows = []; #pool = []; #height = 0; #heads = 0; #first = 0; #last = -1
 
   /** open is called with the key of a row that is chosen. */
   constructor(box, body, store, open, wake) {
@@ -28,7 +28,7 @@ export class Grid {
   draw() {
     if (this.#store.restructured) this.#restructure()
     if (!this.#height) this.#measure()
-    const top = Math.floor(this.#box.scrollTop / this.#height)
+    const top = Math.floor(this.#box.scrollTop / this.#height) // the heads cover as much as they move
     this.#first = Math.max(0, top - OVERSCAN)
     this.#last = Math.min(this.#rows.length, top + Math.ceil(this.#box.clientHeight / this.#height) + OVERSCAN) - 1
     this.#fit(this.#last - this.#first + 1)
@@ -47,12 +47,13 @@ export class Grid {
 
   #restructure() {
     this.#rows = this.#store.rows()
-    this.#box.setAttribute('aria-rowcount', this.#rows.length)
+    this.#box.setAttribute('aria-rowcount', this.#rows.length + 1)
     this.#stretch()
   }
 
   #measure() {
     this.#height = parseFloat(getComputedStyle(this.#box).getPropertyValue('--row')) || 28
+    this.#heads = this.#body.offsetTop
     for (const row of this.#pool) row.hide()
     this.#stretch()
   }
@@ -78,8 +79,9 @@ export class Grid {
     const i = this.#index()
     if (i < 0 || !this.#height) return
     const y = i * this.#height, box = this.#box
+    const seen = box.clientHeight - this.#heads
     if (y < box.scrollTop) box.scrollTop = y
-    else if (y + this.#height > box.scrollTop + box.clientHeight) box.scrollTop = y + this.#height - box.clientHeight
+    else if (y + this.#height > box.scrollTop + seen) box.scrollTop = y + this.#height - seen
   }
 
   #click(e) {
@@ -98,7 +100,7 @@ export class Grid {
   #key(e) {
     if (e.ctrlKey || e.metaKey || e.altKey || !this.#rows.length) return false
     const i = this.#index(), node = this.#rows[i]
-    const page = Math.max(1, Math.floor(this.#box.clientHeight / this.#height) - 1)
+    const page = Math.max(1, Math.floor((this.#box.clientHeight - this.#heads) / this.#height) - 1)
     const moves = { ArrowDown: i + 1, ArrowUp: i < 0 ? 0 : i - 1, PageDown: i + page, PageUp: i - page, Home: 0, End: this.#rows.length - 1 }
     if (e.key in moves) {
       this.select(this.#rows[Math.min(this.#rows.length - 1, Math.max(0, moves[e.key]))].path)
@@ -144,7 +146,7 @@ class Row {
     if (other || index !== this.#index) {
       this.#index = index
       el.style.transform = `translateY(${index * height}px)`
-      el.setAttribute('aria-rowindex', index + 1)
+      el.setAttribute('aria-rowindex', index + 2)
     }
     const state = `${selected}${node.folder && node.open}${flat}`
     if (state !== this.#state) this.#outline(node, selected, flat, state)
@@ -159,7 +161,7 @@ class Row {
     this.el.setAttribute('aria-selected', selected)
     if (node.folder) this.el.setAttribute('aria-expanded', node.open)
     else this.el.removeAttribute('aria-expanded')
-    this.el.style.setProperty('--indent', `${(flat ? 0 : node.depth) * 14 + 22}px`)
+    this.el.style.setProperty('--depth', flat ? 0 : node.depth)
     set(this.#name, flat ? node.path : node.name)
     this.#name.title = node.path
   }
@@ -170,7 +172,8 @@ class Row {
     set(this.#version, node.folder ? '' : String(node.version))
     if (node.trend?.length > 1 || this.#drawn) draw(this.#trend, node.trend)
     this.#drawn = Boolean(node.trend)
-    if (other || now - this.#flashed < FLASH) return
+    // An open prefix shows what changed in it; only a closed one speaks for it.
+    if (other || node.folder && node.open || now - this.#flashed < FLASH) return
     // Two names for one animation, taken in turns, start it again without a layout.
     this.#flashed = now
     this.#flip = !this.#flip

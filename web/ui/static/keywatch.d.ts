@@ -2,6 +2,7 @@
 
 /** An error with the code that the server gave it. Codes of its own: `network`, `closed`, `usage`, `bad_key`, `denied`. */
 export class KeywatchError extends Error {
+  constructor(code: string, detail?: string, more?: object)
   code: string
   /** HTTP status; 0 where there was none. */
   status: number
@@ -195,6 +196,8 @@ export class Keywatch extends EventTarget {
   scan(options?: { prefix?: string; limit?: number; keys?: boolean; signal?: AbortSignal }): AsyncIterable<Entry>
   /** Round trip over the shared connection in ms. */
   ping(): Promise<number>
+  /** Looks at once whether the connection lives, and opens a lost one now instead of after its delay: for a button. */
+  wake(): void
   /** Ends all watches and mirrors. */
   close(): void
 }

@@ -41,10 +41,22 @@ export class Samples {
   }
 }
 
+let resizes = 1
+const sizes = new WeakMap() // canvas -> its size, asked for once: asking makes the browser lay out
+globalThis.addEventListener?.('resize', () => resizes++)
+
+function sizeOf(canvas) {
+  let size = sizes.get(canvas)
+  if (size?.resizes === resizes) return size
+  size = { resizes, width: canvas.clientWidth, height: canvas.clientHeight }
+  if (size.width) sizes.set(canvas, size)
+  return size
+}
+
 /** draw fills the canvas with the line of samples; from 0 if zero is set. */
 export function draw(canvas, samples, zero = false) {
   const ratio = devicePixelRatio || 1
-  const width = canvas.clientWidth, height = canvas.clientHeight
+  const { width, height } = sizeOf(canvas)
   if (!width || !height) return
   if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio)
   if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio)

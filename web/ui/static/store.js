@@ -1,5 +1,7 @@
 // The keys that are watched, as a tree of prefixes. It knows nothing of the page.
 
+import { preview } from './dom.js'
+import { Recent } from './recent.js'
 import { Samples } from './spark.js'
 
 /** More keys than this are not held: the page asks for a narrower prefix. */
@@ -71,7 +73,8 @@ export class Store {
   root = new Node('', null)
   /** Set when other rows are to be shown, not just other values. */
   restructured = true
-  changes = 0 // seen since the start
+  /** The last changes of all keys. */
+  recent = new Recent()
   #generation = 0
   #filter = ''
 
@@ -94,6 +97,7 @@ export class Store {
     this.root.kids.clear()
     this.root.order = null
     this.root.keys = 0
+    this.recent = new Recent()
     this.restructured = true
   }
 
@@ -106,20 +110,22 @@ export class Store {
     node.rev = e.rev
     node.version = e.version
     node.expires = e.expires ?? 0
-    node.value = typeof e.value === 'string' ? e.value.slice(0, PREVIEW) : `${e.value.length} bytes, not text`
+    node.value = preview(e.value, PREVIEW)
     this.#sample(node, number(e.value))
-    if (!fresh) this.#touch(node)
+    if (fresh) return
+    this.recent.add(e)
+    this.#touch(node)
   }
 
   delete(e) {
     const node = this.keys.get(e.key)
-    if (node) this.#remove(node)
-    this.changes++
+    if (!node) return
+    this.recent.add(e)
+    this.#remove(node)
   }
 
   #touch(node) {
     const now = Date.now()
-    this.changes++
     for (let n = node; n; n = n.parent) {
       n.changed = now
       n.tick++

@@ -1,0 +1,199 @@
+package readme_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// What commands print of a write.
+const (
+	written = `\{"rev":\d+,"version":\d+,"created":(?:true|false)\}\n`
+	put     = `(?:created|replaced) version=\d+ etag=[0-9a-f]{8}-\d+\n`
+)
+
+// steps are what becomes of each block of README.md.
+var steps = []step{
+	{`go run ./app/keywatch serve     # serves on http://127.0.0.1:7070, data in ./keywatch-data`, firstStart},
+	{`<!doctype html>`, func(r *reader, b block) { r.write("page.html", b.text) }},
+	{`keywatch serve --allow-origin http://127.0.0.1:8000 &`, servePage},
+	{`keywatch put sensors/1 21.5`, prints("created version=1 etag=[0-9a-f]{8}-1\n")},
+	{`const es = new EventSource('http://127.0.0.1:7070/v1/watch?prefix=sensors/')`, eventSource},
+	{`curl -N '127.0.0.1:7070/v1/watch?prefix=sensors/'`, func(r *reader, b block) {
+		r.start(r.home, "exec "+b.text).shows(`(?s)"value":"21.5".*event: synced\n`)
+	}},
+	{`curl -X PUT --data-binary 22 127.0.0.1:7070/v1/kv/sensors/1`, prints(`\{"rev":2,"version":2,"created":false\}\n`)},
+	{`event: put`, streamShows},
+	{`curl 127.0.0.1:7070/v1/kv/sensors/1`, prints(`22` + written + `\{"entries":\[\{"key":"sensors/1","value":"22",.*"position":"[0-9a-f]{8}-\d+"\}\n`)},
+	{`keywatch put sensors/1 23`, func(r *reader, b block) {
+		r.lastGoesOn(b, put+`KEY +REV .*\nsensors/1 .* 23\n(?:sensors/2 .*\n)?`).shows(`sensors/1  version=1  23\n(?s:.*)# synced at `).interrupt(true)
+	}},
+	{`keywatch watch sensors/ --exec 'echo "$KEYWATCH_EVENT_KEY is $(cat)"'`, execAndMirror},
+	{`curl -s -X PUT --data-binary 0 127.0.0.1:7070/v1/kv/counter`, prints(`(?:` + written + `){2}`)},
+	{`curl -d '{"expected":"1","new":"2"}' 127.0.0.1:7070/v1/cas/counter`, prints(written + put)},
+	{`curl -d '{"checks":[{"key":"config","exists":false}],`, prints(`\{"committed":true,"rev":\d+,"results":\[.*\]\}\n`)},
+	{`curl -i -X PUT -H 'Idempotency-Key: order-17' --data-binary paid 127.0.0.1:7070/v1/kv/orders/17`, func(r *reader, b block) {
+		prints(`(?s)HTTP/1.1 201 .*\n`+written)(r, b)
+		prints(`(?s)HTTP/1.1 201 .*Idempotency-Replayed: true.*\n`+written)(r, b) // as the text says
+	}},
+	{`lease=$(curl -s -d '{"ttl":"10s"}' 127.0.0.1:7070/v1/leases | sed 's/.*"id":"\([^"]*\)".*/\1/')`, prints(written + `\{"id":"[^"]+","ttl_ms":10000\}\n`)},
+	{`answer=$(curl -s -d '{"ttl":"30s","wait":"1m","owner":"me"}' 127.0.0.1:7070/v1/locks/deploy)`, prints(written + `\{"token":\d+,"lease":"[^"]+","ttl_ms":30000\}\n`)},
+	{`keywatch lock deploy -- sh -c 'keywatch put app/version v3'`, prints(put)},
+	{`keywatch elect --value=10.0.0.7:80 api -- sleep 60 &`, elect},
+	{`package main`, goProgram},
+	{`keywatch status                              # what the server says of itself`, operating},
+}
+
+// If this failed, someone who pastes what the README shows would get something
+// else than it says.
+func TestReadme(t *testing.T) {
+	needsCurl(t)
+	r := newReader(t)
+	r.follow("README.md", steps)
+	if r.chromium() != "" {
+		for _, look := range r.later {
+			look()
+		}
+	}
+}
+
+// needsCurl skips the test, loudly, where there is no curl
+// or no time.
+func needsCurl(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: not in short mode")
+	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("SKIPPED: curl is not installed, so NOTHING OF THE TEXT WAS TRIED")
+	}
+}
+
+// follow does what a text says, block by block.
+func (r *reader) follow(text string, steps []step) {
+	r.Helper()
+	all := readBlocks(r.T, filepath.Join(r.root, text))
+	if wrong := pair(all, steps); len(wrong) > 0 {
+		r.Fatalf("%s: %s", text, strings.Join(wrong, "\n"))
+	}
+	for i, b := range all {
+		r.Logf("%s:%d %s", text, b.line, b.first())
+		steps[i].do(r, b)
+	}
+}
+
+// prints returns a step that runs a block to its end.
+func prints(pattern string) func(*reader, block) {
+	return func(r *reader, b block) { r.run(r.home, b.text, pattern) }
+}
+
+// says fails unless the README has a text in its prose.
+func (r *reader) says(text string) {
+	r.Helper()
+	all, err := os.ReadFile(filepath.Join(r.root, "README.md"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	if prose := strings.Join(strings.Fields(string(all)), " "); !strings.Contains(prose, text) {
+		r.Errorf("the README does not say %s any more", text)
+	}
+}
+
+// lastGoesOn runs the lines of a block but the last, which is left running.
+func (r *reader) lastGoesOn(b block, pattern string) *program {
+	r.Helper()
+	lines := strings.Split(strings.TrimSpace(b.text), "\n")
+	last := len(lines) - 1
+	r.run(r.home, strings.Join(lines[:last], "\n"), pattern)
+	return r.start(r.home, "exec "+lines[last])
+}
+
+// firstStart runs the server from the checkout, but with its data elsewhere, and
+// installs the command.
+func firstStart(r *reader, b block) {
+	lines := strings.Split(strings.TrimSpace(b.text), "\n")
+	if len(lines) != 2 || !strings.HasPrefix(lines[1], "go test ./... ") {
+		r.Fatalf("the first block is\n%s", b.text) // its second line is what runs this
+	}
+	r.start(r.root, "export KEYWATCH_DATA="+r.home+"/first; exec "+lines[0]).
+		shows("^keywatch: http://127.0.0.1:7070 data=.*/first fsync=always\n").interrupt(false) // go run then ends with 1
+	r.says("`go install ./app/keywatch` installs it in `$(go env GOPATH)/bin`")
+	r.run(r.root, "go install ./app/keywatch", "")
+}
+
+// servePage runs the server, and another for the page, until the test ends.
+func servePage(r *reader, b block) {
+	text := b.text
+	if _, err := exec.LookPath("python3"); err != nil {
+		r.Log("NOT RUN: python3 is not installed, so another server has the page")
+		text, _, _ = strings.Cut(text, "\n")
+		r.servesHome()
+	}
+	r.start(r.home, text).shows(`(?m)^keywatch: http://127.0.0.1:7070 data=\./keywatch-data fsync=always$`)
+	r.later = append(r.later, r.lookAtPage)
+}
+
+// streamShows compares the event that the text shows with what was printed by the
+// curl that still runs.
+func streamShows(r *reader, b block) {
+	p := r.running[len(r.running)-2] // before that which wrote
+	p.shows(strings.ReplaceAll(regexp.QuoteMeta(b.text), "7f3a9c21", "[0-9a-f]{8}")).interrupt(false)
+}
+
+// execAndMirror runs both lines at once.
+func execAndMirror(r *reader, b block) {
+	exec, mirror, _ := strings.Cut(b.text, "\n")
+	watch, keep := r.start(r.home, "exec "+exec), r.start(r.home, "exec "+mirror)
+	watch.shows(`sensors/1 is 23\n`)
+	file := filepath.Join(r.home, "sensors", "1")
+	holds := func(want string) {
+		r.eventually(func() bool {
+			got, err := os.ReadFile(file)
+			return err == nil && string(got) == want
+		}, func() string { return file + " never held " + want + ":\n" + keep.output() })
+	}
+	holds("23")
+	r.run(r.home, "keywatch put sensors/1 24", put)
+	watch.shows(`sensors/1 is 24\n`).interrupt(true)
+	holds("24")
+	keep.interrupt(true)
+}
+
+// elect stands, looks who leads, and has the leader resign.
+func elect(r *reader, b block) {
+	stand, look, both := strings.Cut(b.text, "\n\n")
+	if !both {
+		r.Fatalf("%s\nhas no pause in which one is elected", b.text)
+	}
+	leader := r.start(r.home, stand).shows(`leading api, token \d+\n`)
+	watch := r.lastGoesOn(block{text: look}, `10\.0\.0\.7:80`).shows(`"key":"locks/api","value":"10.0.0.7:80"`)
+	leader.stop(syscall.SIGTERM)
+	watch.shows(`"type":"delete","key":"locks/api"`).interrupt(false)
+}
+
+// goProgram builds the program in a module of its own, as the text says, and runs
+// it.
+func goProgram(r *reader, b block) {
+	r.says("`go mod edit -replace keywatch=../keywatch` and `go get keywatch/client`")
+	if err := os.Symlink(r.root, filepath.Join(r.home, "keywatch")); err != nil {
+		r.Fatal(err)
+	}
+	r.write("mine/main.go", b.text)
+	dir := filepath.Join(r.home, "mine")
+	r.run(dir, "go mod init mine\ngo mod edit -replace keywatch=../keywatch\ngo get keywatch/client\ngo vet .\ngo build -o mine .", `(?s).*`)
+	p := r.start(dir, "exec ./mine").shows(`sensors/1 is 24\n`)
+	r.run(r.home, "keywatch get config/app; keywatch get scheduler/run; keywatch get locks/scheduler", `(?s)v2\n?1\n?10\.0\.0\.7:80\n?`)
+	r.run(r.home, "keywatch put sensors/3 7", put)
+	p.shows(`sensors/3 is 7\n`).interrupt(false)
+}
+
+// operating runs what is for whoever runs the server, the benchmark for a second
+// and not ten.
+func operating(r *reader, b block) {
+	r.run(r.home, "export KEYWATCH_BENCH_SECONDS=1 KEYWATCH_BENCH_CONNS=4\n"+b.text,
+		`(?s)version .*ready +true.*lock_waiters.*keywatch_keys \d+.*FILE: .*restored to NEW-FOLDER.*checkpoint file: .*put.*`)
+}

@@ -1,0 +1,46 @@
+package kv
+
+import "strings"
+
+// A held entry has its value in memory although it lies in a segment, because a
+// reader brought it there. What a reference keeps stands behind the value, and how
+// long that is in the last byte: so eviction puts the reference back, and a
+// segment is alive as long as before.
+
+// hold returns e, a reference, with its value in memory.
+func (e *Entry) hold(value string) *Entry {
+	var b strings.Builder
+	b.Grow(len(value) + len(e.value) + 1)
+	b.WriteString(value)
+	b.WriteString(e.value)
+	b.WriteByte(byte(len(e.value))) // hash, size and two places: below 100
+	h := e.with(b.String(), TierMemory, false)
+	h.held = true
+	return h
+}
+
+// inSegment reports whether the value of e lies in a segment, whether or not it is
+// in memory too.
+func (e *Entry) inSegment() bool { return e.held || e.referred() }
+
+// heldSize returns the length of the value of e, which is held.
+func (e *Entry) heldSize() int {
+	last := len(e.value) - 1
+	return last - int(e.value[last])
+}
+
+// keeps returns what e, which is cold or held, keeps of its value when it is cold.
+func (e *Entry) keeps() string {
+	if !e.held {
+		return e.value
+	}
+	return e.value[e.heldSize() : len(e.value)-1]
+}
+
+// reference returns e, whose value lies in a segment, without the value.
+func (e *Entry) reference() *Entry {
+	if !e.held {
+		return e
+	}
+	return e.with(strings.Clone(e.keeps()), TierObject, true)
+}

@@ -1,0 +1,23 @@
+//go:build !keywatchfault
+
+package watch_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The faults are in another build of the hub, so that this one has none. Without
+// this test nobody would see whether the validators still find them.
+func TestFaultsOfTheHub(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the hub a second time")
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-timeout=5m",
+		"-tags=keywatchfault", "-run=^TestFaultsOfTheHubAreFound$", ".")
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(out), "--- PASS: TestFaultsOfTheHubAreFound/") < 20 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
