@@ -110,7 +110,7 @@ func BenchmarkCheckpoint(b *testing.B) {
 			took := time.Since(begun)
 			s := n.db.Stats()
 			b.ReportMetric(s.Took.Seconds(), what+"-s")
-			b.ReportMetric((processCPU(b)-cpu).Seconds(), what+"-cpu-s")
+			b.ReportMetric((processCPU(b) - cpu).Seconds(), what+"-cpu-s")
 			b.ReportMetric(benchKeys/took.Seconds(), what+"-records/s")
 			b.ReportMetric((written(b)-before)/float64(s.LastBytes), what+"-amplification")
 			b.ReportMetric(float64(s.FileBytes)/float64(s.LiveBytes), what+"-file/live")
