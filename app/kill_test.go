@@ -23,6 +23,7 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"keywatch/persist/object"
+	"keywatch/persist/object/objecttest"
 )
 
 // steps are all places between two steps of moving, rewriting and deleting.
@@ -145,6 +146,24 @@ func TestKilledAtEveryStepOverS3(t *testing.T) {
 	k.killEverywhere(1)
 	if n := bucket.segments(t); n != k.objects {
 		t.Errorf("%d segments in the bucket, %d are referred to", n, k.objects)
+	}
+}
+
+// The same with a real S3 server.
+func TestKilledAtEveryStepOverGateway(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes half a minute")
+	}
+	root, addr := objecttest.Gateway(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", objecttest.GatewayKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", objecttest.GatewaySecret)
+	if err := os.Mkdir(filepath.Join(root, "bucket"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	k := &killer{t: t, plan: plan{Dir: t.TempDir(), Objects: "s3://bucket/p?endpoint=" + url.QueryEscape("http://"+addr)}}
+	k.killEverywhere(1)
+	if files, err := filepath.Glob(filepath.Join(root, "bucket", "p", "*", "*", "*.seg")); err != nil || len(files) != k.objects {
+		t.Errorf("%d segments in the bucket, %d are referred to, %v", len(files), k.objects, err)
 	}
 }
 

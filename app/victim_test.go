@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
+// victimTime is the longest that a victim may take on a machine that is busy.
+const victimTime = 3 * time.Minute
+
 // A plan says where a process is to be killed, and what it must find.
 type plan struct {
 	Dir, Objects, Fsync string
@@ -136,7 +139,7 @@ func holds(e *kv.Entry, key string, n int) bool {
 
 // work writes, reads, compacts and migrates until it is killed.
 func (v *victim) work() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), victimTime)
 	defer cancel()
 	failed := make(chan error, 4)
 	for i := range 3 {
@@ -196,7 +199,7 @@ func passing(err error) bool {
 
 // finish moves everything, and tidies until only what is referred to is left.
 func (v *victim) finish() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), victimTime)
 	defer cancel()
 	for {
 		if err := v.engine.Migrate(ctx); err != nil && !passing(err) || ctx.Err() != nil {

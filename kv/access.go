@@ -31,6 +31,9 @@ func (a *access) place() place { return place(a.Load() & accessPlace >> 2) }
 
 func (a *access) reads() uint32 { return a.Load() & accessReads }
 
+// hot reports whether the key was read again and again of late.
+func (a *access) hot() bool { return a.Load()&(accessReads|accessIdle) == accessReads }
+
 // touch counts a read.
 func (a *access) touch() {
 	for {

@@ -137,16 +137,9 @@ func (s *State) closeRevisionLocked(first int) Rev {
 // putLocked writes op as part of the revision after m.rev.
 func (s *State) putLocked(op *Op) *Entry {
 	m := &s.mu.machine
-	e := &Entry{
-		value: string(op.Value), Mod: m.rev + 1, Create: m.rev + 1, Version: 1,
-		ordinal: m.ordinal,
-	}
-	if op.TTL > 0 {
-		e.Deadline = m.time + op.TTL.Milliseconds()
-	}
-	if op.Lease != (LeaseID{}) {
-		e.lease = m.leases.byID[op.Lease]
-	}
+	e := copyEntry(op.Value)
+	e.Mod, e.Create, e.Version, e.ordinal = m.rev+1, m.rev+1, 1, m.ordinal
+	e.end = s.endLocked(op)
 	sl := s.slot(op.Key)
 	if sl == nil {
 		s.insertLocked(op.Key, e)
@@ -156,7 +149,7 @@ func (s *State) putLocked(op *Op) *Entry {
 	if !old.Deleted() {
 		e.Create, e.Version = old.Create, old.Version+1
 		if op.TTL == KeepTTL {
-			e.Deadline = old.Deadline
+			e.end = newEnd(old.Deadline(), e.lease())
 		}
 	}
 	s.installLocked(sl, e)
@@ -164,6 +157,21 @@ func (s *State) putLocked(op *Op) *Entry {
 		m.tombs.replaced()
 	}
 	return e
+}
+
+// endLocked returns what is to end the key that op puts; a deadline to keep is
+// left to the caller.
+func (s *State) endLocked(op *Op) *end {
+	m := &s.mu.machine
+	var at int64
+	if op.TTL > 0 {
+		at = m.time + op.TTL.Milliseconds()
+	}
+	var l *lease
+	if op.Lease != (LeaseID{}) {
+		l = m.leases.byID[op.Lease]
+	}
+	return newEnd(at, l)
 }
 
 // deleteLocked makes a tombstone in sl as part of the revision after m.rev. It
@@ -179,7 +187,7 @@ func (s *State) deleteLocked(sl *slot, cause entryKind) *Entry {
 	m := &s.mu.machine
 	e := &Entry{
 		Mod: m.rev + 1, Create: old.Create, Version: old.Version + 1,
-		Deadline: m.time, ordinal: m.ordinal, kind: cause,
+		end: newEnd(m.time, nil), ordinal: m.ordinal, kind: cause,
 	}
 	s.installLocked(sl, e)
 	m.tombs.push(sl, e)
@@ -201,28 +209,28 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 		e.prev.Store(prev)
 		if !old.Deleted() {
 			m.keys--
-			m.bytes -= int64(len(sl.key) + old.Size())
-			m.keyBytes -= int64(len(sl.key))
-			if old.Deadline != 0 {
-				m.deadlines.Delete(deadline{old.Deadline, sl})
+			m.bytes -= int64(len(sl.key()) + old.Size())
+			m.keyBytes -= int64(len(sl.key()))
+			if old.Deadline() != 0 {
+				m.deadlines.Delete(deadline{old.Deadline(), sl})
 			}
-			old.lease.detach(sl)
+			old.lease().detach(sl)
 		}
 	}
 	if !e.Deleted() {
-		e.lease.attach(sl)
+		e.lease().attach(sl)
 		m.keys++
-		m.bytes += int64(len(sl.key) + len(e.value))
-		m.keyBytes += int64(len(sl.key))
-		if e.Deadline != 0 {
-			m.deadlines.Set(deadline{e.Deadline, sl})
+		m.bytes += int64(len(sl.key()) + e.size)
+		m.keyBytes += int64(len(sl.key()))
+		if e.Deadline() != 0 {
+			m.deadlines.Set(deadline{e.Deadline(), sl})
 		}
 	}
 	s.replaceLocked(sl, e)
 	m.ordinal++
-	m.dirty.add(sl, len(e.value))
-	m.events = append(m.events, Event{Key: sl.key, Entry: e, Time: m.time})
-	if strings.HasPrefix(sl.key, ReservedPrefix) {
+	m.dirty.add(sl, e.size)
+	m.events = append(m.events, Event{Key: sl.key(), Entry: e, Time: m.time})
+	if strings.HasPrefix(sl.key(), ReservedPrefix) {
 		m.locks.changed(sl, old)
 	}
 }
@@ -232,7 +240,8 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 func (s *State) deletePrefixLocked(prefix string, r *Result) {
 	m := &s.mu.machine
 	var found []*slot
-	m.order.Ascend(prefix, func(key string, sl *slot) bool {
+	m.order.from(prefix, func(sl *slot) bool {
+		key := sl.key()
 		if !strings.HasPrefix(key, prefix) || len(found) > m.params.DeleteMax {
 			return false
 		}

@@ -25,7 +25,7 @@ type dirtySet struct {
 
 // add lists sl, which now holds a value of size bytes.
 func (d *dirtySet) add(sl *slot, size int) {
-	d.bytes += int64(len(sl.key) + size + entryOverhead/4)
+	d.bytes += int64(len(sl.key()) + size + entryOverhead/4)
 	if sl.dirty != d.number {
 		sl.dirty = d.number
 		d.slots = append(d.slots, sl)
@@ -68,7 +68,7 @@ func (s *State) Freeze() (*Checkpoint, error) {
 	for key, sl := range m.dirty.gone {
 		switch {
 		case sl.dirty == m.dirty.number: // c.slots has it: the next one drops it
-		case sl.durable != Locator{}:
+		case sl.durable() != Locator{}:
 			c.dropped = append(c.dropped, sl)
 		default:
 			s.letGoLocked(key)
@@ -101,7 +101,7 @@ func (c *Checkpoint) Records() iter.Seq2[Record, Locator] {
 	c.collect()
 	return func(yield func(Record, Locator) bool) {
 		for i, r := range c.records {
-			if !yield(r, c.olds[i].durable) {
+			if !yield(r, c.olds[i].durable()) {
 				return
 			}
 		}
@@ -121,14 +121,14 @@ func (c *Checkpoint) collect() {
 	pairs := make([]pair, 0, len(c.slots))
 	for _, sl := range c.slots {
 		e, _ := sl.at(c.view.at.Rev)
-		if e == nil || e.Deleted() && e.Mod <= c.meta.Floor && sl.durable == (Locator{}) {
+		if e == nil || e.Deleted() && e.Mod <= c.meta.Floor && sl.durable() == (Locator{}) {
 			continue
 		}
 		if e.held {
 			e = e.reference()
 		}
 		if e.referred() && e.recorded().Rev > c.view.at.Rev {
-			if sl.durable.Rev >= e.Mod {
+			if sl.durable().Rev >= e.Mod {
 				continue // this version is on disk; the next checkpoint writes the reference
 			}
 			e = e.recordedAt(Locator{e.Mod, e.ordinal})
@@ -142,7 +142,7 @@ func (c *Checkpoint) collect() {
 	c.records = make([]Record, len(pairs))
 	c.olds = make([]*slot, len(pairs))
 	for i, p := range pairs {
-		c.records[i], c.olds[i] = Record{p.slot.key, p.entry}, p.slot
+		c.records[i], c.olds[i] = Record{p.slot.key(), p.entry}, p.slot
 	}
 }
 
@@ -151,7 +151,7 @@ func (c *Checkpoint) collect() {
 func (c *Checkpoint) Dropped() []Locator {
 	out := make([]Locator, len(c.dropped))
 	for i, sl := range c.dropped {
-		out[i] = sl.durable
+		out[i] = sl.durable()
 	}
 	return out
 }
@@ -175,7 +175,7 @@ func (c *Checkpoint) Idem() iter.Seq2[uint64, []byte] {
 func (c *Checkpoint) Commit() {
 	c.collect()
 	for i, sl := range c.olds {
-		sl.durable = c.records[i].Locator()
+		sl.setDurable(c.records[i].Locator())
 	}
 	written := c.olds
 	c.commit()
@@ -188,9 +188,9 @@ func (c *Checkpoint) commit() {
 	defer s.mu.Unlock()
 	m := &s.mu.machine
 	for _, sl := range c.dropped {
-		sl.durable = Locator{}
-		if m.dirty.gone[sl.key] == sl {
-			s.letGoLocked(sl.key)
+		sl.setDurable(Locator{})
+		if m.dirty.gone[sl.key()] == sl {
+			s.letGoLocked(sl.key())
 		}
 	}
 	m.idem.saved, m.leases.saved = c.meta.IdemNext, c.leaseChanges
@@ -234,15 +234,15 @@ func (c *Checkpoint) endLocked() {
 // the goroutine that writes checkpoints.
 func (s *State) Durable(key string) Locator {
 	if sl := s.slot(key); sl != nil {
-		return sl.durable
+		return sl.durable()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sl := s.mu.dirty.gone[key]; sl != nil {
-		return sl.durable
+		return sl.durable()
 	}
 	if sl := s.slot(key); sl != nil { // it came back meanwhile
-		return sl.durable
+		return sl.durable()
 	}
 	return Locator{}
 }

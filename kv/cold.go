@@ -81,22 +81,22 @@ func coldForm(hash []byte, size int, place string) string {
 }
 
 func (e *Entry) coldSize() int {
-	return int(binary.LittleEndian.Uint64([]byte(e.value[HashSize:coldHead])))
+	return int(binary.LittleEndian.Uint64([]byte(e.data()[HashSize:coldHead])))
 }
 
 // ref names the value of e, which is cold.
 func (e *Entry) ref(key string) ColdRef {
-	r := ColdRef{Tier: e.tier, Key: key, At: Locator{e.Mod, e.ordinal}, Size: e.coldSize(), Place: e.value[coldHead:]}
-	copy(r.Hash[:], e.value)
+	form := e.data()
+	r := ColdRef{Tier: e.tier, Key: key, At: Locator{e.Mod, e.ordinal}, Size: e.coldSize(), Place: form[coldHead:]}
+	copy(r.Hash[:], form)
 	return r
 }
 
 // with returns a copy of e that has another value, in another tier.
 func (e *Entry) with(value string, tier Tier, cold bool) *Entry {
-	c := &Entry{
-		value: value, Mod: e.Mod, Create: e.Create, Version: e.Version, Deadline: e.Deadline,
-		lease: e.lease, ordinal: e.ordinal, kind: e.kind, tier: tier, cold: cold,
-	}
+	c := newEntry(value)
+	c.Mod, c.Create, c.Version, c.end = e.Mod, e.Create, e.Version, e.end
+	c.ordinal, c.kind, c.tier, c.cold = e.ordinal, e.kind, tier, cold
 	c.prev.Store(e.prev.Load())
 	return c
 }
@@ -106,8 +106,9 @@ func (e *Entry) cooled() *Entry {
 	if e.held {
 		return e.reference()
 	}
-	hash := sha256.Sum256(unsafe.Slice(unsafe.StringData(e.value), len(e.value)))
-	return e.with(coldForm(hash[:], len(e.value), ""), TierDisk, true)
+	value := e.data()
+	hash := sha256.Sum256(unsafe.Slice(unsafe.StringData(value), len(value)))
+	return e.with(coldForm(hash[:], len(value), ""), TierDisk, true)
 }
 
 // equals reports whether the value of e is v. Of a cold entry the length and 128
@@ -121,5 +122,5 @@ func (e *Entry) equals(v []byte) bool {
 		return false
 	}
 	hash := sha256.Sum256(v)
-	return e.value[:HashSize] == string(hash[:HashSize])
+	return e.data()[:HashSize] == string(hash[:HashSize])
 }

@@ -119,7 +119,7 @@ func (w *world) write(t *rapid.T, c *kv.Checkpoint) disk {
 // reload builds a state from the disk and the log, as a restart does. It goes on
 // beside the live one or, as after a crash, in its place.
 func (w *world) reload(t *rapid.T) {
-	m := newMachine(w.gen)
+	m := newMachine(w.gen, w.clashes)
 	from := 0
 	if w.disk.meta != nil {
 		from = w.load(t, m)

@@ -6,30 +6,43 @@ import "sync/atomic"
 // concurrent use. A key that was deleted has an entry too, its tombstone,
 // until the tombstone's window has passed.
 type Entry struct {
-	// value is the value or, if cold is set, what is left of it: see appendCold.
-	value string
 	// prev is the version before this one, kept while a reader may need it.
 	prev atomic.Pointer[Entry]
-
 	// Mod is the revision of this change; Create that of the key's creation.
-	Mod, Create Rev
-	// Version is 1 at creation and grows by one with each change, a deletion
-	// included.
-	Version uint64
-	// Deadline is the log time, in milliseconds, after which the key is deleted;
-	// 0 is never. Of a tombstone it is the log time of the deletion.
-	Deadline int64
-
+	Mod Rev
+	// size is the length of what lies behind the entry, or far from it: see data.
+	size    int
 	ordinal uint32
 	kind    entryKind
 	// tier is where the value lies, or lay before it was read for one reader.
 	tier Tier
-	// cold means that value is what is left of it, held that a reference stands
-	// behind it; never both.
+	// cold means that the data is what is left of the value, held that a reference
+	// stands behind the value; never both.
 	cold, held bool
+
+	Create Rev
+	// Version is 1 at creation and grows by one with each change, a deletion
+	// included.
+	Version uint64
+	// end is when and why the key ends by itself; nil if it does not.
+	end *end
+}
+
+// An end says what ends a key by itself. Most keys have none.
+type end struct {
+	// deadline is a log time; 0 is none.
+	deadline int64
 	// lease is what the key hangs on; nil for none. Of it only the name may be
 	// read without the apply lock.
 	lease *lease
+}
+
+// newEnd returns an end, nil if there is nothing to say.
+func newEnd(deadline int64, l *lease) *end {
+	if deadline == 0 && l == nil {
+		return nil
+	}
+	return &end{deadline, l}
 }
 
 type entryKind uint8
@@ -48,17 +61,34 @@ func (e *Entry) Value() string {
 		panic("kv: the value of a cold entry was not resolved")
 	}
 	if e.held {
-		return e.value[:e.heldSize()]
+		return e.data()[:e.heldSize()]
 	}
-	return e.value
+	return e.data()
+}
+
+// Deadline returns the log time, in milliseconds, after which the key is deleted;
+// 0 is never. Of a tombstone it is the log time of the deletion.
+func (e *Entry) Deadline() int64 {
+	if e.end == nil {
+		return 0
+	}
+	return e.end.deadline
+}
+
+// lease returns what the key hangs on, nil for nothing.
+func (e *Entry) lease() *lease {
+	if e.end == nil {
+		return nil
+	}
+	return e.end.lease
 }
 
 // Lease returns the lease that the key hangs on, the zero LeaseID if none.
 func (e *Entry) Lease() LeaseID {
-	if e.lease == nil {
-		return LeaseID{}
+	if l := e.lease(); l != nil {
+		return l.id
 	}
-	return e.lease.id
+	return LeaseID{}
 }
 
 // Size returns the length of the value in bytes.
@@ -89,33 +119,11 @@ func (e *Entry) Cause() string {
 // TTL returns the milliseconds from log time now to the entry's deadline, at
 // least 1; 0 means that the entry has no deadline.
 func (e *Entry) TTL(now int64) int64 {
-	if e.Deadline == 0 {
+	at := e.Deadline()
+	if at == 0 {
 		return 0
 	}
-	return max(1, e.Deadline-now)
-}
-
-// A slot is the place of one key in the map and the index. cur is its newest
-// version, published or not; durable belongs to the one checkpoint writer, the
-// rest to whoever holds the apply lock.
-type slot struct {
-	key     string
-	cur     atomic.Pointer[Entry]
-	durable Locator
-	// dirty is the number of the checkpoint that will write this slot.
-	dirty uint32
-	// access says how often the key was read of late, and in which list it is.
-	access access
-	// newer and older are the neighbours in that list; they belong to the holder
-	// of residents' lock.
-	newer, older *slot
-}
-
-// A Locator names the durable record of one version: its revision and its
-// place within that revision. The zero Locator is none.
-type Locator struct {
-	Rev     Rev
-	Ordinal uint32
+	return max(1, at-now)
 }
 
 // locator returns where the version is recorded once it is durable.
@@ -124,16 +132,4 @@ func (e *Entry) locator() Locator {
 		return e.recorded()
 	}
 	return Locator{e.Mod, e.ordinal}
-}
-
-// at returns the newest version at or before rev, nil if there is none. walked
-// is true when a newer version was met: unless a snapshot holds rev, the answer
-// then counts only if nothing was published meanwhile, because publishing
-// unlinks.
-func (s *slot) at(rev Rev) (e *Entry, walked bool) {
-	e = s.cur.Load()
-	for e != nil && e.Mod > rev {
-		e, walked = e.prev.Load(), true
-	}
-	return e, walked
 }

@@ -21,7 +21,7 @@ func (m *machine) due(at int64) bool { return at < m.time }
 
 func newDeadlines() *btree.BTreeG[deadline] {
 	less := func(a, b deadline) bool {
-		return a.at < b.at || a.at == b.at && a.slot.key < b.slot.key
+		return a.at < b.at || a.at == b.at && a.slot.key() < b.slot.key()
 	}
 	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true, Degree: indexDegree})
 }
@@ -88,7 +88,7 @@ func (s *State) expirePrefixLocked(prefix string) {
 	m := &s.mu.machine
 	var due []*slot
 	m.deadlines.Scan(func(d deadline) bool {
-		if m.due(d.at) && strings.HasPrefix(d.slot.key, prefix) {
+		if m.due(d.at) && strings.HasPrefix(d.slot.key(), prefix) {
 			due = append(due, d.slot)
 		}
 		return m.due(d.at)
@@ -107,10 +107,10 @@ func (s *State) expireKeyLocked(key string) {
 	e := sl.cur.Load()
 	switch {
 	case e.Deleted():
-	case e.Deadline != 0 && s.mu.due(e.Deadline):
+	case e.Deadline() != 0 && s.mu.due(e.Deadline()):
 		s.expireSlotLocked(sl)
-	case e.lease != nil && s.mu.due(e.lease.deadline):
-		s.expireLeaseLocked(e.lease)
+	case e.lease() != nil && s.mu.due(e.lease().deadline):
+		s.expireLeaseLocked(e.lease())
 	}
 }
 

@@ -9,11 +9,12 @@ import "strings"
 
 // hold returns e, a reference, with its value in memory.
 func (e *Entry) hold(value string) *Entry {
+	form := e.data()
 	var b strings.Builder
-	b.Grow(len(value) + len(e.value) + 1)
+	b.Grow(len(value) + len(form) + 1)
 	b.WriteString(value)
-	b.WriteString(e.value)
-	b.WriteByte(byte(len(e.value))) // hash, size and two places: below 100
+	b.WriteString(form)
+	b.WriteByte(byte(len(form))) // hash, size and two places: below 100
 	h := e.with(b.String(), TierMemory, false)
 	h.held = true
 	return h
@@ -25,16 +26,17 @@ func (e *Entry) inSegment() bool { return e.held || e.referred() }
 
 // heldSize returns the length of the value of e, which is held.
 func (e *Entry) heldSize() int {
-	last := len(e.value) - 1
-	return last - int(e.value[last])
+	data := e.data()
+	last := len(data) - 1
+	return last - int(data[last])
 }
 
 // keeps returns what e, which is cold or held, keeps of its value when it is cold.
 func (e *Entry) keeps() string {
 	if !e.held {
-		return e.value
+		return e.data()
 	}
-	return e.value[e.heldSize() : len(e.value)-1]
+	return e.data()[e.heldSize() : e.size-1]
 }
 
 // reference returns e, whose value lies in a segment, without the value.

@@ -118,6 +118,28 @@ func TestReadFromSegmentStaysInMemory(t *testing.T) {
 	}
 }
 
+// If moving hot values sent them out of memory, each of them would be slow once for
+// every move that --disk-max asks for; if it kept those that are not, moving would
+// free no memory.
+func TestHotValueStaysInMemoryWhenItMoves(t *testing.T) {
+	for reads, want := range []kv.Tier{kv.TierObject, kv.TierObject, kv.TierObject, kv.TierMemory} {
+		s := newHeldWorld(t)
+		s.apply(t, 3, &kv.Command{Ops: []kv.Op{{Kind: kv.OpDelete, Key: "k"}}})
+		s.apply(t, 4, &kv.Command{Ops: []kv.Op{{Kind: kv.OpPut, Key: "k", Value: []byte(shelved)}}})
+		s.checkpoint(t)
+		for range reads {
+			s.read(t)
+		}
+		s.move(t, 5, 2)
+		if got := s.read(t); got != want {
+			t.Errorf("after %d reads: from %s, want %s", reads, got, want)
+		}
+		if live := s.state.Segments(); len(live) != 1 || live[kv.SegmentID{Store: 1, Seq: 2}].Values != 1 {
+			t.Errorf("alive: %v", live)
+		}
+	}
+}
+
 // If rewriting a segment forgot that a value is in memory, hot keys would be slow
 // after it; if a checkpoint then wrote the value and not the reference, the store
 // could not be opened again.

@@ -209,21 +209,30 @@ func appendNumbers(b []byte, e *Entry) []byte {
 		return append(b, 0)
 	}
 	kind := 1 + byte(e.kind)
-	if e.lease != nil {
+	if e.lease() != nil {
 		kind |= numbersLeased
 	}
 	b = append(b, kind)
-	for _, v := range [...]uint64{uint64(e.Mod), uint64(e.Create), e.Version, uint64(e.Deadline)} {
+	for _, v := range [...]uint64{uint64(e.Mod), uint64(e.Create), e.Version, uint64(e.Deadline())} {
 		b = binary.AppendUvarint(b, v)
 	}
-	if e.lease != nil {
-		b = append(b, e.lease.id[:]...)
+	if e.lease() != nil {
+		b = append(b, e.end.lease.id[:]...)
 	}
 	return b
 }
 
 // numbersLeased marks the kind of an entry whose lease is named after it.
 const numbersLeased = 0x80
+
+// end reads a deadline and, if there is one, the name of a lease.
+func (d *decoder) end(leased bool) *end {
+	at := int64(d.uvarint())
+	if !leased {
+		return newEnd(at, nil)
+	}
+	return newEnd(at, &lease{id: d.leaseID()})
+}
 
 func (d *decoder) numbers() *Entry {
 	kind := d.byte()
@@ -237,10 +246,8 @@ func (d *decoder) numbers() *Entry {
 	}
 	e := &Entry{
 		kind: entryKind(kind - 1), Mod: Rev(d.uvarint()), Create: Rev(d.uvarint()),
-		Version: d.uvarint(), Deadline: int64(d.uvarint()),
+		Version: d.uvarint(),
 	}
-	if leased {
-		e.lease = &lease{id: d.leaseID()}
-	}
+	e.end = d.end(leased)
 	return e
 }

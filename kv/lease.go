@@ -53,7 +53,7 @@ func (l *lease) sorted() []*slot {
 	for sl := range l.keys {
 		slots = append(slots, sl)
 	}
-	slices.SortFunc(slots, func(a, b *slot) int { return strings.Compare(a.key, b.key) })
+	slices.SortFunc(slots, func(a, b *slot) int { return strings.Compare(a.key(), b.key()) })
 	return slots
 }
 
@@ -129,6 +129,15 @@ func (t *leaseTable) full(caller string, p *Params) Outcome {
 // refuse returns the first operation that names a lease which has ended, or
 // which would have too many keys, and why it is refused; 0 if none is.
 func (t *leaseTable) refuse(ops []Op, s *State) (index int, why Outcome) {
+	for i := range ops {
+		if ops[i].Lease != (LeaseID{}) {
+			return t.refuseNamed(ops, s)
+		}
+	}
+	return 0, 0
+}
+
+func (t *leaseTable) refuseNamed(ops []Op, s *State) (index int, why Outcome) {
 	var counted []*lease
 	defer func() {
 		for _, l := range counted {
@@ -143,7 +152,7 @@ func (t *leaseTable) refuse(ops []Op, s *State) (index int, why Outcome) {
 		if l == nil {
 			return i, LeaseEnded
 		}
-		if e := s.currentLocked(ops[i].Key); e == nil || e.lease != l {
+		if e := s.currentLocked(ops[i].Key); e == nil || e.lease() != l {
 			l.pending++
 			counted = append(counted, l)
 		}
@@ -195,7 +204,7 @@ func (t *leaseTable) dueUnder(prefix string, m *machine) (due []*lease) {
 			continue
 		}
 		for sl := range l.keys {
-			if strings.HasPrefix(sl.key, prefix) {
+			if strings.HasPrefix(sl.key(), prefix) {
 				due = append(due, l)
 				break
 			}

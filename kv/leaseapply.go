@@ -56,7 +56,7 @@ func (s *State) endLeaseLocked(l *lease, givenUp string) (Rev, int) {
 	m.ordinal = 0
 	for _, sl := range slots {
 		cause := kindLease
-		if sl.key == givenUp {
+		if sl.key() == givenUp {
 			cause = kindDeleted
 		}
 		s.deleteLocked(sl, cause)
@@ -101,7 +101,7 @@ func (s *State) expirePrefixLeasesLocked(prefix string) {
 func (s *State) leaseInfoLocked(l *lease) *LeaseInfo {
 	i := &LeaseInfo{ID: l.id, TTL: l.ttl, Deadline: l.deadline, Keys: len(l.keys), Waiting: l.hold != 0}
 	if l.lock != "" && !i.Waiting {
-		if e := s.currentLocked(LockKey(l.lock)); e != nil && e.lease == l {
+		if e := s.currentLocked(LockKey(l.lock)); e != nil && e.lease() == l {
 			i.Token = e.Create
 		}
 	}

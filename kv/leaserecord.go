@@ -104,15 +104,15 @@ func (l *Loader) hang(sl *slot) error {
 	if e.Deleted() {
 		return nil
 	}
-	if e.lease != nil {
-		known := m.leases.byID[e.lease.id]
+	if e.lease() != nil {
+		known := m.leases.byID[e.lease().id]
 		if known == nil {
-			return fmt.Errorf("%w: key %.80q hangs on a lease that is missing", ErrDamaged, sl.key)
+			return fmt.Errorf("%w: key %.80q hangs on a lease that is missing", ErrDamaged, sl.key())
 		}
-		e.lease = known
+		e.end.lease = known
 		known.attach(sl)
 	}
-	if strings.HasPrefix(sl.key, ReservedPrefix) {
+	if strings.HasPrefix(sl.key(), ReservedPrefix) {
 		m.locks.changed(sl, nil)
 	}
 	return nil

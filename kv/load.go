@@ -45,24 +45,24 @@ func (l *Loader) Add(r Record) (old Locator, alive bool, err error) {
 		if forgotten {
 			return old, false, nil
 		}
-		sl = &slot{key: r.Key}
-		m.table += slotCost(sl.key)
-		s.shard(sl.key).Store(sl.key, sl)
+		sl = newSlot(r.Key)
+		m.table += slotCost(sl.key())
+		s.table.add(sl)
 		l.slots = append(l.slots, sl)
 	} else {
-		old = sl.durable
+		old = sl.durable()
 		l.uncount(sl)
 	}
 	if forgotten {
 		// A deletion at or below the floor, like all before it.
 		s.memory.swap(sl.cur.Swap(r.Entry), r.Entry)
-		s.shard(sl.key).Delete(sl.key)
-		m.table -= slotCost(sl.key)
+		s.table.remove(sl)
+		m.table -= slotCost(sl.key())
 		return old, false, nil
 	}
 	before := sl.cur.Swap(r.Entry)
 	s.memory.swap(before, r.Entry)
-	sl.durable = at
+	sl.setDurable(at)
 	if before != nil && before.Deleted() {
 		m.tombs.replaced()
 	}
@@ -77,10 +77,10 @@ func (l *Loader) Add(r Record) (old Locator, alive bool, err error) {
 func (l *Loader) count(sl *slot) {
 	m, e := &l.state.mu.machine, sl.cur.Load()
 	m.keys++
-	m.bytes += int64(len(sl.key) + e.Size())
-	m.keyBytes += int64(len(sl.key))
-	if e.Deadline != 0 {
-		m.deadlines.Set(deadline{e.Deadline, sl})
+	m.bytes += int64(len(sl.key()) + e.Size())
+	m.keyBytes += int64(len(sl.key()))
+	if e.Deadline() != 0 {
+		m.deadlines.Set(deadline{e.Deadline(), sl})
 	}
 }
 
@@ -90,10 +90,10 @@ func (l *Loader) uncount(sl *slot) {
 		return
 	}
 	m.keys--
-	m.bytes -= int64(len(sl.key) + e.Size())
-	m.keyBytes -= int64(len(sl.key))
-	if e.Deadline != 0 {
-		m.deadlines.Delete(deadline{e.Deadline, sl})
+	m.bytes -= int64(len(sl.key()) + e.Size())
+	m.keyBytes -= int64(len(sl.key()))
+	if e.Deadline() != 0 {
+		m.deadlines.Delete(deadline{e.Deadline(), sl})
 	}
 }
 
@@ -119,12 +119,12 @@ func (l *Loader) Done() error {
 		return fmt.Errorf("%w: idempotency records %d to %d are missing", ErrDamaged, m.idem.next, l.meta.IdemNext)
 	}
 	s.enter(l.slots...)
-	slices.SortFunc(l.slots, func(a, b *slot) int { return strings.Compare(a.key, b.key) })
+	slices.SortFunc(l.slots, func(a, b *slot) int { return strings.Compare(a.key(), b.key()) })
 	for _, sl := range l.slots {
-		if s.slot(sl.key) != sl {
+		if s.slot(sl.key()) != sl {
 			continue
 		}
-		m.order.Load(sl.key, sl)
+		m.order.Load(sl)
 		if err := l.hang(sl); err != nil {
 			return err
 		}

@@ -5,7 +5,7 @@ import "strings"
 // lockLocked runs a command about a lock.
 func (s *State) lockLocked(c *LockCommand, r *Result) {
 	holder := s.currentLocked(LockKey(c.Name))
-	held := holder != nil && holder.lease != nil
+	held := holder != nil && holder.lease() != nil
 	switch {
 	case c.Kind == LockAcquire:
 		s.acquireLocked(c, r)
@@ -16,10 +16,10 @@ func (s *State) lockLocked(c *LockCommand, r *Result) {
 	case c.Kind != LockBreak && (!held || holder.Create != c.Token):
 		r.Outcome, r.Current = LockLost, holder
 	case c.Kind == LockKeep:
-		s.renewLocked(holder.lease, r)
+		s.renewLocked(holder.lease(), r)
 	default:
 		r.Outcome = Committed
-		r.Rev, r.Deleted = s.endLeaseLocked(holder.lease, LockKey(c.Name))
+		r.Rev, r.Deleted = s.endLeaseLocked(holder.lease(), LockKey(c.Name))
 	}
 }
 
@@ -82,8 +82,8 @@ func (s *State) giveUpLocked(c *LockCommand, r *Result) {
 		r.Outcome, r.Current = LockHeld, s.currentLocked(LockKey(c.Name))
 		place := ""
 		for sl := range l.keys {
-			if strings.HasPrefix(sl.key, QueuePrefix(c.Name)) {
-				place = sl.key
+			if strings.HasPrefix(sl.key(), QueuePrefix(c.Name)) {
+				place = sl.key()
 			}
 		}
 		r.Rev, r.Deleted = s.endLeaseLocked(l, place)
@@ -165,8 +165,8 @@ func (s *State) Lock(name string, most int) LockInfo {
 	defer s.mu.Unlock()
 	m := &s.mu.machine
 	i := LockInfo{Holder: s.currentLocked(LockKey(name)), At: Position{Epoch(s.epoch.Load()), m.rev}}
-	if i.Holder != nil && i.Holder.lease != nil {
-		i.Owner, i.Lease = i.Holder.lease.owner, *s.leaseInfoLocked(i.Holder.lease)
+	if i.Holder != nil && i.Holder.lease() != nil {
+		i.Owner, i.Lease = i.Holder.lease().owner, *s.leaseInfoLocked(i.Holder.lease())
 	}
 	q := m.locks.queues[name]
 	if q == nil {
@@ -175,13 +175,13 @@ func (s *State) Lock(name string, most int) LockInfo {
 	i.Waiting = q.live
 	for _, sl := range q.places {
 		e := sl.cur.Load()
-		if e.Deleted() || e.lease == nil {
+		if e.Deleted() || e.lease() == nil {
 			continue
 		}
 		if len(i.Queue) == most {
 			break
 		}
-		i.Queue = append(i.Queue, LockPlace{Key: sl.key, Owner: e.lease.owner, Since: e.Create})
+		i.Queue = append(i.Queue, LockPlace{Key: sl.key(), Owner: e.lease().owner, Since: e.Create})
 	}
 	return i
 }

@@ -27,7 +27,7 @@ func newLockTable() lockTable { return lockTable{queues: make(map[string]*lockQu
 // changed takes note of the newest version in sl, a key under ReservedPrefix;
 // old, which may be nil, is the one before.
 func (t *lockTable) changed(sl *slot, old *Entry) {
-	name, waiting, ok := parseLockKey(sl.key)
+	name, waiting, ok := parseLockKey(sl.key())
 	was, is := old != nil && !old.Deleted(), !sl.cur.Load().Deleted()
 	if !ok || was == is {
 		return
@@ -96,8 +96,8 @@ func (t *lockTable) next(name string, m *machine) (*slot, *lease) {
 	}
 	for _, sl := range q.places {
 		e := sl.cur.Load()
-		if !e.Deleted() && e.lease != nil && e.lease.hold != 0 && !m.due(e.lease.deadline) {
-			return sl, e.lease
+		if !e.Deleted() && e.lease() != nil && e.lease().hold != 0 && !m.due(e.lease().deadline) {
+			return sl, e.lease()
 		}
 	}
 	return nil, nil

@@ -27,7 +27,7 @@ type memory struct {
 
 // cost returns what the value of e takes in memory, in bytes.
 func (e *Entry) cost() int64 {
-	n := len(e.value)
+	n := e.size
 	if n == 0 {
 		return 0
 	}

@@ -15,11 +15,11 @@ import (
 
 // A state must do exactly what the model does, whatever the commands, the
 // snapshots held open, the checkpoints begun, committed and aborted, and the
-// restarts from what they wrote.
+// restarts from what they wrote. So it must where many keys have the same hash.
 func TestStateFollowsModel(t *testing.T) {
 	leased := 0 // references to keys that hang on a lease
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld()
+		w := newWorld(chance(t, "clashes"))
 		defer func() { leased += w.leased }()
 		w.sweep = chance(t, "sweep")
 		w.entry(t, kvtest.Step{Setup: &kv.Setup{Epoch: 7, Params: kvtest.SmallParams}})
@@ -73,6 +73,7 @@ type world struct {
 	open       *kv.Checkpoint
 	opened     *kvtest.Model
 	leased     int
+	clashes    bool // keys have the same hash
 }
 
 // A machine is a state and what it published.
@@ -96,19 +97,22 @@ func (r *recorder) Publish(events []kv.Event, at kv.Position) {
 
 func (r *recorder) Reset(at kv.Position) { r.reset, r.at = true, at }
 
-func newMachine(objects *kvtest.Generator) *machine {
+func newMachine(objects *kvtest.Generator, clashes bool) *machine {
 	m := &machine{disk: new(disk), objects: objects}
 	m.State = kv.NewState(kv.StateOptions{
 		Publisher: &m.published, Presize: 64, SnapshotMax: 3, SnapshotAge: 200 * time.Millisecond,
 		Cold: m, ColdMin: 1,
 	})
+	if clashes {
+		m.HashBadly()
+	}
 	return m
 }
 
-func newWorld() *world {
-	w := &world{model: kvtest.NewModel()}
+func newWorld(clashes bool) *world {
+	w := &world{model: kvtest.NewModel(), clashes: clashes}
 	w.gen = kvtest.NewGenerator(w.model)
-	w.live = newMachine(w.gen)
+	w.live = newMachine(w.gen, clashes)
 	return w
 }
 

@@ -51,15 +51,15 @@ func (r Record) AppendTo(b []byte) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(e.Create))
 	b = binary.AppendUvarint(b, e.Version)
-	b = binary.AppendUvarint(b, uint64(e.Deadline))
+	b = binary.AppendUvarint(b, uint64(e.Deadline()))
 	b = appendText(b, r.Key)
-	if e.lease != nil {
-		b = append(b, e.lease.id[:]...)
+	if l := e.lease(); l != nil {
+		b = append(b, l.id[:]...)
 	}
 	if e.referred() {
-		b = append(b, e.value[:HashSize]...)
+		b = append(b, e.data()[:HashSize]...)
 		b = binary.AppendUvarint(b, uint64(e.coldSize()))
-		b = appendText(b, e.value[coldHead+recordedSize:])
+		b = appendText(b, e.data()[coldHead+recordedSize:])
 	} else if !e.Deleted() {
 		value := e.Value()
 		hash := sha256.Sum256([]byte(value))
@@ -72,7 +72,7 @@ func (r Record) AppendTo(b []byte) []byte {
 // recordVersion returns the layout that e is recorded in.
 func (e *Entry) recordVersion() byte {
 	layout := byte(recordVersion)
-	if e.lease != nil {
+	if e.lease() != nil {
 		layout = recordLeased
 	}
 	if e.referred() {
@@ -91,101 +91,135 @@ func recordSum(at Locator, b []byte) uint32 {
 // ParseRecord reads what AppendTo wrote for the record at. Key and value are
 // copied out of b. It fails with an error that matches ErrDamaged.
 func ParseRecord(at Locator, b []byte) (Record, error) {
-	r, hash, value, err := parseRecord(at, b)
-	if err != nil || r.Entry.Deleted() || r.Entry.referred() {
-		return r, err
+	p, err := parseRecord(at, b)
+	if err != nil {
+		return Record{}, err
 	}
-	if sum := sha256.Sum256(value); !bytes.Equal(sum[:hashSize], hash) {
-		return Record{}, badRecord(at, "value hash mismatch")
+	if p.hasValue() {
+		if sum := sha256.Sum256(p.value); !bytes.Equal(sum[:hashSize], p.hash) {
+			return Record{}, badRecord(at, "value hash mismatch")
+		}
 	}
-	r.Entry.value = string(value)
-	return r, nil
+	return p.record(), nil
 }
 
 // ParseColdRecord is ParseRecord for an entry whose value is to stay on disk, which
 // those of locks never do. The value is covered by the record's checksum only.
 func ParseColdRecord(at Locator, b []byte) (Record, error) {
-	r, hash, value, err := parseRecord(at, b)
-	if err == nil && strings.HasPrefix(r.Key, ReservedPrefix) {
+	p, err := parseRecord(at, b)
+	if err != nil {
+		return Record{}, err
+	}
+	if strings.HasPrefix(p.key, ReservedPrefix) {
 		return ParseRecord(at, b)
 	}
-	if err == nil && len(value) > 0 {
-		r.Entry.value, r.Entry.tier, r.Entry.cold = coldForm(hash, len(value), ""), TierDisk, true
+	if len(p.value) > 0 {
+		p.left, p.tier = coldForm(p.hash, len(p.value), ""), TierDisk
 	}
-	return r, err
+	return p.record(), nil
 }
 
 // ParseValue returns the value in the durable record that ref names. It fails
 // with an error that matches ErrDamaged if the bytes are not that record's.
 func (ref ColdRef) ParseValue(b []byte) (string, error) {
-	r, hash, value, err := parseRecord(ref.At, b)
+	p, err := parseRecord(ref.At, b)
 	switch {
 	case err != nil:
 		return "", err
-	case r.Key != ref.Key || r.Entry.Deleted() || r.Entry.referred():
+	case p.key != ref.Key || !p.hasValue():
 		return "", badRecord(ref.At, fmt.Sprintf("it is not the value of key %.80q", ref.Key))
-	case len(value) != ref.Size || !bytes.Equal(hash, ref.Hash[:]):
+	case len(p.value) != ref.Size || !bytes.Equal(p.hash, ref.Hash[:]):
 		return "", badRecord(ref.At, "it holds another value")
 	}
-	return string(value), nil
+	return string(p.value), nil
 }
 
 func badRecord(at Locator, why string) error {
 	return fmt.Errorf("%w: record %d.%d: %s", ErrDamaged, at.Rev, at.Ordinal, why)
 }
 
-// parseRecord reads a record but for its value, which it returns with its hash;
-// both share memory with b.
-func parseRecord(at Locator, b []byte) (r Record, hash, value []byte, err error) {
-	damaged := func(why string) (Record, []byte, []byte, error) {
-		return Record{}, nil, nil, badRecord(at, why)
+// A parsed is the fields of a record. All but left shares memory with the
+// record's bytes.
+type parsed struct {
+	at          Locator // of the version
+	kind        entryKind
+	reference   bool
+	tier        Tier
+	create      Rev
+	version     uint64
+	end         *end
+	key         string
+	hash, value []byte
+	// left is what a cold entry keeps in the place of the value.
+	left string
+}
+
+func (p *parsed) hasValue() bool { return p.kind == kindPut && !p.reference }
+
+// record returns the record, which shares no memory with its bytes.
+func (p *parsed) record() Record {
+	var e *Entry
+	if p.left != "" {
+		e = newEntry(p.left)
+		e.tier, e.cold = p.tier, true
+	} else {
+		e = copyEntry(p.value)
 	}
+	e.Mod, e.ordinal, e.kind = p.at.Rev, p.at.Ordinal, p.kind
+	e.Create, e.Version, e.end = p.create, p.version, p.end
+	return Record{Key: strings.Clone(p.key), Entry: e}
+}
+
+// parseRecord reads a record but for the sum of its value.
+func parseRecord(at Locator, b []byte) (p parsed, err error) {
 	if len(b) < 6 {
-		return damaged("too short")
+		return p, badRecord(at, "too short")
 	}
 	body := b[:len(b)-4]
 	if binary.LittleEndian.Uint32(b[len(body):]) != recordSum(at, body) {
-		return damaged("checksum mismatch")
+		return p, badRecord(at, "checksum mismatch")
 	}
-	reference, layout := body[0]&recordReference != 0, body[0]&^recordReference
+	layout := body[0] &^ recordReference
 	if layout != recordVersion && layout != recordLeased {
-		return damaged(fmt.Sprintf("unknown version %d", body[0]))
+		return p, badRecord(at, fmt.Sprintf("unknown version %d", body[0]))
 	}
 	d := decoder{b: body[1:]}
-	e := &Entry{Mod: at.Rev, ordinal: at.Ordinal, kind: entryKind(d.byte())}
-	if reference {
-		e.Mod, e.ordinal = Rev(d.uvarint()), uint32(d.uvarint())
+	p.at, p.kind, p.reference = at, entryKind(d.byte()), body[0]&recordReference != 0
+	if p.reference {
+		p.at = Locator{Rev(d.uvarint()), uint32(d.uvarint())}
 	}
-	e.Create, e.Version, e.Deadline = Rev(d.uvarint()), d.uvarint(), int64(d.uvarint())
-	key := d.text()
+	p.create, p.version = Rev(d.uvarint()), d.uvarint()
+	deadline := int64(d.uvarint())
+	p.key = d.text()
+	var l *lease
 	if layout == recordLeased {
-		e.lease = &lease{id: d.leaseID()}
+		l = &lease{id: d.leaseID()}
 	}
-	if e.kind > kindLease || e.Deadline < 0 || len(key) == 0 || len(key) > MaxKey {
-		return damaged("malformed")
+	p.end = newEnd(deadline, l)
+	if p.kind > kindLease || deadline < 0 || len(p.key) == 0 || len(p.key) > MaxKey {
+		return p, badRecord(at, "malformed")
 	}
-	if reference {
-		if !d.reference(e, at) {
-			return damaged("malformed reference")
+	if p.reference {
+		if !d.reference(&p, at) {
+			return p, badRecord(at, "malformed reference")
 		}
-	} else if !e.Deleted() {
-		hash, value = d.bytes(hashSize), d.blob()
+	} else if p.kind == kindPut {
+		p.hash, p.value = d.bytes(hashSize), d.blob()
 	}
 	if d.bad || len(d.b) != 0 {
-		return damaged("malformed")
+		return p, badRecord(at, "malformed")
 	}
-	return Record{Key: strings.Clone(key), Entry: e}, hash, value, nil
+	return p, nil
 }
 
-// reference reads what stands in the place of a value and makes e a reference
+// reference reads what stands in the place of a value and makes p a reference
 // that is recorded under at.
-func (d *decoder) reference(e *Entry, at Locator) bool {
+func (d *decoder) reference(p *parsed, at Locator) bool {
 	hash, size := d.bytes(hashSize), d.uvarint()
-	p, ok := parsePlace(string(d.blob()))
-	if d.bad || !ok || e.Deleted() || size > 1<<40 || e.Mod > at.Rev {
+	place, ok := parsePlace(string(d.blob()))
+	if d.bad || !ok || p.kind != kindPut || size > 1<<40 || p.at.Rev > at.Rev {
 		return false
 	}
-	ref := e.refer(hash, int(size), at, p)
-	e.value, e.tier, e.cold = ref.value, ref.tier, ref.cold
+	p.left, p.tier = referForm(hash, int(size), at, place), TierObject
 	return true
 }

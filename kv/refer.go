@@ -102,9 +102,14 @@ const recordedSize = 12
 // refer returns e as it is once its value lies at p and the reference is recorded
 // under at.
 func (e *Entry) refer(hash []byte, size int, at Locator, p Place) *Entry {
+	return e.with(referForm(hash, size, at, p), TierObject, true)
+}
+
+// referForm returns what a reference keeps of a value.
+func referForm(hash []byte, size int, at Locator, p Place) string {
 	b := binary.BigEndian.AppendUint64(nil, uint64(at.Rev))
 	b = binary.BigEndian.AppendUint32(b, at.Ordinal)
-	return e.with(coldForm(hash, size, string(appendPlace(b, p))), TierObject, true)
+	return coldForm(hash, size, string(appendPlace(b, p)))
 }
 
 // referred reports whether e is a reference into a segment.
@@ -127,8 +132,8 @@ func (e *Entry) segment() SegmentID {
 
 // recordedAt returns e, a reference, as one that is recorded under at.
 func (e *Entry) recordedAt(at Locator) *Entry {
-	p, _ := parsePlace(e.value[coldHead+recordedSize:])
-	return e.refer([]byte(e.value[:HashSize]), e.coldSize(), at, p)
+	p, _ := parsePlace(e.data()[coldHead+recordedSize:])
+	return e.refer([]byte(e.data()[:HashSize]), e.coldSize(), at, p)
 }
 
 // referLocked puts references in place. It always takes a revision, so that those
@@ -157,8 +162,8 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 			return false
 		}
 		e := old.refer(ref.Hash[:], ref.Size, at, Place{seg, ref.Offset})
-		if old.held { // it only moves to another segment
-			e = e.hold(old.Value())
+		if old.held || !old.cold && sl.access.hot() {
+			e = e.hold(old.Value()) // it moves, and is at hand all the same
 		}
 		if !sl.cur.CompareAndSwap(old, e) {
 			continue // a reader brought it into memory, or it was evicted
@@ -170,7 +175,7 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 		if e.held {
 			s.enter(sl)
 		}
-		s.mu.dirty.add(sl, len(e.value))
+		s.mu.dirty.add(sl, e.size)
 		return true
 	}
 }
@@ -181,7 +186,7 @@ func (e *Entry) hash() (h [HashSize]byte) {
 		copy(h[:], e.keeps())
 		return h
 	}
-	sum := sha256.Sum256([]byte(e.value))
+	sum := sha256.Sum256([]byte(e.data()))
 	copy(h[:], sum[:])
 	return h
 }

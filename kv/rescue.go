@@ -19,9 +19,9 @@ func (s *State) Rescue(ctx context.Context) error {
 		if k.entry.referred() {
 			continue // no record holds it; KeptSegments keeps its segment
 		}
-		value, err := s.flights.read(ctx, s.opts.Cold, k.entry.ref(k.slot.key))
+		value, err := s.flights.read(ctx, s.opts.Cold, k.entry.ref(k.slot.key()))
 		if err != nil {
-			return fmt.Errorf("fetch what snapshots see of %.80q: %w", k.slot.key, err)
+			return fmt.Errorf("fetch what snapshots see of %.80q: %w", k.slot.key(), err)
 		}
 		values[k.entry] = value
 	}

@@ -85,7 +85,7 @@ func (r *residents) listLocked(p place) *slotList {
 // the two always sees the other, so that no key stays that was written to.
 func (s *State) enterLocked(sl *slot) {
 	r := &s.residents
-	if sl.access.place() != placeNone || strings.HasPrefix(sl.key, ReservedPrefix) {
+	if sl.access.place() != placeNone || strings.HasPrefix(sl.key(), ReservedPrefix) {
 		return // who holds a lock is always at hand
 	}
 	p := placeSmall
@@ -105,7 +105,7 @@ func (s *State) enterLocked(sl *slot) {
 // from memory, now or once no snapshot keeps its predecessor.
 // It never can where there is nothing to read it from again.
 func (s *State) evictable(e *Entry) bool {
-	return s.opts.Cold != nil && !e.cold && !e.Deleted() && len(e.value) >= s.opts.ColdMin && uint64(e.Mod) <= s.committed.Load()
+	return s.opts.Cold != nil && !e.cold && !e.Deleted() && e.size >= s.opts.ColdMin && uint64(e.Mod) <= s.committed.Load()
 }
 
 // enter adds slots that may be evictable.

@@ -98,7 +98,7 @@ func (s *State) Read(ctx context.Context, key string) (*Entry, Position, error) 
 			s.reads[TierMemory].Inc()
 			return e, at, nil
 		}
-		got, err := s.fetch(ctx, sl.key, e)
+		got, err := s.fetch(ctx, sl.key(), e)
 		if err == nil {
 			s.promote(sl, e, got)
 			return got, at, nil
@@ -136,9 +136,9 @@ func (s *State) promote(sl *slot, e, got *Entry) {
 	if full || e.prev.Load() != nil {
 		return
 	}
-	hot := e.with(got.value, TierMemory, false)
+	hot := e.with(got.data(), TierMemory, false)
 	if e.referred() {
-		hot = e.hold(got.value)
+		hot = e.hold(got.data())
 	}
 	if !sl.cur.CompareAndSwap(e, hot) {
 		return
@@ -173,8 +173,8 @@ func (s *State) Resolve(ctx context.Context, key string, e *Entry) (*Entry, erro
 // does.
 func (n *Snapshot) Resolve(ctx context.Context, key string, e *Entry) (*Entry, error) {
 	got, err := n.state.resolve(ctx, key, e, func() *Entry {
-		sl, ok := n.view.order.Get(key)
-		if !ok {
+		sl := n.slot(key)
+		if sl == nil {
 			return nil
 		}
 		now, _ := sl.at(n.view.at.Rev)

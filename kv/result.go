@@ -62,16 +62,20 @@ type OpResult struct {
 // A Result is what became of a command.
 type Result struct {
 	Outcome Outcome
+	// Replayed is set when the result was kept from an earlier request with the
+	// same idempotency key.
+	Replayed bool
+	// CurrentNoValue is set in a replayed result where the value of Current is no
+	// longer known.
+	CurrentNoValue bool
 	// Rev is the revision that the command took; 0 if it changed nothing.
 	Rev Rev
 	// Failed is the index of the check or fence that failed, or of the operation
 	// whose lease has ended.
 	Failed int
 	// Current is what stood at the failed check's key, or the fence's lock;
-	// nil if nothing. CurrentNoValue is set in a replayed result where its value
-	// is no longer known.
-	Current        *Entry
-	CurrentNoValue bool
+	// nil if nothing.
+	Current *Entry
 	// Deleted counts the keys that a prefix deletion or the end of a lease
 	// removed.
 	Deleted int
@@ -87,7 +91,4 @@ type Result struct {
 	At Position
 	// Time is the log time, in milliseconds, at which it was applied.
 	Time int64
-	// Replayed is set when the result was kept from an earlier request with the
-	// same idempotency key.
-	Replayed bool
 }

@@ -111,9 +111,10 @@ func (r Resident) Segment() (id SegmentID, ok bool) {
 func (s *State) Residents() iter.Seq[Resident] {
 	return func(yield func(Resident) bool) {
 		s.mu.Lock()
-		order := s.mu.order.Copy()
+		order := s.mu.order.copy()
 		s.mu.Unlock()
-		order.Scan(func(key string, sl *slot) bool {
+		order.Scan(func(sl *slot) bool {
+			key := sl.key()
 			e := sl.cur.Load()
 			if e.Deleted() || e.Size() < s.opts.ColdMin || uint64(e.Mod) > s.committed.Load() ||
 				strings.HasPrefix(key, ReservedPrefix) {

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/tidwall/btree"
 )
 
 // A Snapshot reads the state as it was at one revision. It is safe for
@@ -25,7 +23,7 @@ type view struct {
 	at    Position
 	time  int64
 	floor Rev
-	order btree.Map[string, *slot]
+	order index
 	// pinned is set for a checkpoint's view, which is never ended.
 	pinned bool
 	// The rest, but for lost, belongs to the holder of the apply lock.
@@ -68,7 +66,7 @@ func (s *State) openViewLocked(pinned bool) *view {
 			return last
 		}
 	}
-	v := &view{at: at, time: m.time, floor: m.floor, order: *m.order.Copy(), pinned: pinned, refs: 1}
+	v := &view{at: at, time: m.time, floor: m.floor, order: m.order.copy(), pinned: pinned, refs: 1}
 	m.snaps.open = append(m.snaps.open, v)
 	s.boundSnapshotsLocked()
 	return v
@@ -94,8 +92,24 @@ func (n *Snapshot) Err() error {
 
 // Get returns the version of key in the snapshot, nil if it is absent.
 func (n *Snapshot) Get(key string) *Entry {
-	sl, ok := n.view.order.Get(key)
-	if !ok {
+	return n.version(n.slot(key))
+}
+
+// slot returns the slot that the snapshot has for key, nil if it has none. That is
+// the one in the map, which is found sooner, if that has a version so old: a key
+// that was forgotten and came back in another slot has none there.
+func (n *Snapshot) slot(key string) *slot {
+	if sl := n.state.slot(key); sl != nil {
+		if e, _ := sl.at(n.view.at.Rev); e != nil {
+			return sl
+		}
+	}
+	return n.view.order.find(key)
+}
+
+// version returns what Get does for the key of sl, which may be nil.
+func (n *Snapshot) version(sl *slot) *Entry {
+	if sl == nil {
 		return nil
 	}
 	if e, _ := sl.at(n.view.at.Rev); e != nil && !e.Deleted() {
@@ -119,7 +133,8 @@ func (n *Snapshot) Changes(prefix string, since Rev) iter.Seq2[string, *Entry] {
 
 func (n *Snapshot) walk(prefix, after string, want func(*Entry) bool) iter.Seq2[string, *Entry] {
 	return func(yield func(string, *Entry) bool) {
-		n.view.order.Ascend(max(prefix, after), func(key string, sl *slot) bool {
+		n.view.order.from(max(prefix, after), func(sl *slot) bool {
+			key := sl.key()
 			if !strings.HasPrefix(key, prefix) {
 				return false
 			}

@@ -1,7 +1,6 @@
 package kv
 
 import (
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,12 +10,9 @@ import (
 )
 
 const (
-	shardCount = 256
-	// indexDegree is the branching of the ordered index.
-	indexDegree = 32
 	// entryOverhead is what a key costs in memory beside its key and value, in
 	// bytes, for accounting.
-	entryOverhead = 224
+	entryOverhead = 176
 )
 
 // StateOptions configure a State. The zero value of each field is its default.
@@ -73,9 +69,8 @@ func (nobody) Reset(Position)            {}
 // and Load change it and belong to one goroutine; everything else may be called
 // by any goroutine at any time. Readers take no lock.
 type State struct {
-	opts   StateOptions
-	seed   maphash.Seed
-	shards [shardCount]*xsync.MapOf[string, *slot]
+	opts  StateOptions
+	table table
 
 	// visible is the newest published revision, epoch the history it belongs
 	// to, now the log time of the last applied entry, applied its index.
@@ -111,7 +106,7 @@ type machine struct {
 	params      Params
 	floor       Rev
 
-	order     btree.Map[string, *slot]
+	order     index
 	deadlines *btree.BTreeG[deadline]
 	tombs     tombstones
 	idem      idemTable
@@ -138,16 +133,13 @@ type machine struct {
 
 // NewState returns an empty state.
 func NewState(opts StateOptions) *State {
-	s := &State{opts: opts.withDefaults(), seed: maphash.MakeSeed()}
-	per := s.opts.Presize/shardCount + 1
-	for i := range s.shards {
-		s.shards[i] = xsync.NewMapOf[string, *slot](xsync.WithPresize(per))
-	}
+	s := &State{opts: opts.withDefaults()}
+	s.table.init(s.opts.Presize)
 	for i := range s.reads {
 		s.reads[i] = xsync.NewCounter()
 	}
 	m := &s.mu.machine
-	m.order = *btree.NewMap[string, *slot](indexDegree)
+	m.order = newIndex()
 	m.deadlines = newDeadlines()
 	m.idem = newIdemTable()
 	m.leases = newLeaseTable()
@@ -158,14 +150,7 @@ func NewState(opts StateOptions) *State {
 	return s
 }
 
-func (s *State) shard(key string) *xsync.MapOf[string, *slot] {
-	return s.shards[maphash.String(s.seed, key)%shardCount]
-}
-
-func (s *State) slot(key string) *slot {
-	sl, _ := s.shard(key).Load(key)
-	return sl
-}
+func (s *State) slot(key string) *slot { return s.table.find(key) }
 
 // Get returns the newest published version of key, nil if it is absent, and
 // the position that it was read at. The version may be cold: see Read.

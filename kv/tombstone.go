@@ -1,7 +1,5 @@
 package kv
 
-import "strings"
-
 // tombstones are the deletions that are still remembered, oldest first. Those
 // of keys that exist again lie in the queue too, but do not count: what is
 // remembered depends only on what the keys are now, so that a state loaded from
@@ -76,7 +74,7 @@ func (s *State) forgetLocked() {
 	oldest := m.time - m.params.TombstoneAge.Milliseconds()
 	for {
 		t, ok := m.tombs.oldest()
-		if !ok || t.entry.Mod > m.floor && m.tombs.live <= m.params.TombstoneMax && t.entry.Deadline >= oldest {
+		if !ok || t.entry.Mod > m.floor && m.tombs.live <= m.params.TombstoneMax && t.entry.Deadline() >= oldest {
 			return
 		}
 		s.raiseFloorLocked(t.entry.Mod)
@@ -106,9 +104,9 @@ func (s *State) Changed(key string, rev Rev) bool {
 // removeLocked takes a slot out of the map and the index.
 func (s *State) removeLocked(sl *slot) {
 	m := &s.mu.machine
-	m.dirty.gone[sl.key] = sl
-	s.shard(sl.key).Delete(sl.key)
-	m.order.Delete(sl.key)
+	m.dirty.gone[sl.key()] = sl
+	s.table.remove(sl)
+	m.order.Delete(sl)
 }
 
 // insertLocked puts a slot for key, whose newest version is e, into the map and
@@ -119,10 +117,10 @@ func (s *State) insertLocked(key string, e *Entry) {
 	if sl != nil {
 		delete(m.dirty.gone, key)
 	} else {
-		sl = &slot{key: strings.Clone(key)}
+		sl = newSlot(key)
 		m.table += slotCost(key)
 	}
 	s.installLocked(sl, e)
-	s.shard(sl.key).Store(sl.key, sl)
-	m.order.Set(sl.key, sl)
+	s.table.add(sl)
+	m.order.Set(sl)
 }

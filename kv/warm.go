@@ -62,9 +62,9 @@ func (s *Store) readGets(ctx context.Context, snap *Snapshot, ops []Op) ([]OpRes
 // read is Get with the value, and counts as a read of the key, which State.Read
 // is too.
 func (n *Snapshot) read(ctx context.Context, key string) (*Entry, error) {
-	sl, ok := n.view.order.Get(key)
-	e := n.Get(key)
-	if !ok || e == nil {
+	sl := n.slot(key)
+	e := n.version(sl)
+	if e == nil {
 		return nil, nil
 	}
 	if !e.cold {

@@ -242,7 +242,7 @@ func dump(t testing.TB, s *kv.State, deep bool) []string {
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("%s=%q mod %d create %d version %d deadline %d %s%s",
-			key, e.Value(), e.Mod, e.Create, e.Version, e.Deadline, e.Cause(), dumpLease(s, e)))
+			key, e.Value(), e.Mod, e.Create, e.Version, e.Deadline(), e.Cause(), dumpLease(s, e)))
 	}
 	return lines
 }

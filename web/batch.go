@@ -50,7 +50,7 @@ func (r *request) appendResult(b []byte, c *kv.Command, result *kv.Result) []byt
 			b = append(b, ',')
 		}
 		did := &result.Ops[i]
-		if did.Entry != nil && did.Entry.Deadline != 0 && now == 0 {
+		if did.Entry != nil && did.Entry.Deadline() != 0 && now == 0 {
 			now = r.s.opts.Store.Now()
 		}
 		b = appendOpResult(b, &ops[i], did, now)

@@ -162,7 +162,7 @@ func (r *request) show(e *kv.Entry, at kv.Position, asJSON bool) {
 		r.header(nameLease, id.AppendTo(nil))
 	}
 	var now int64
-	if e.Deadline != 0 {
+	if e.Deadline() != 0 {
 		now = r.s.opts.Store.Now()
 		r.number(nameTTL, uint64(e.TTL(now)))
 	}

@@ -59,7 +59,7 @@ func ItemOf(key string, e *kv.Entry) *Item {
 	}
 	return &Item{
 		Key: key, Value: e.Value(), Mod: e.Mod, Create: e.Create, Version: e.Version,
-		Deadline: e.Deadline, Lease: e.Lease(), Cause: e.Cause(),
+		Deadline: e.Deadline(), Lease: e.Lease(), Cause: e.Cause(),
 	}
 }
 

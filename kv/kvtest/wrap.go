@@ -43,7 +43,7 @@ func found(key string, e *kv.Entry) *Found {
 	if e == nil {
 		return nil
 	}
-	return &Found{Key: key, Value: e.Value(), Rev: e.Mod, Create: e.Create, Version: e.Version, TTL: e.Deadline != 0, Lease: e.Lease()}
+	return &Found{Key: key, Value: e.Value(), Rev: e.Mod, Create: e.Create, Version: e.Version, TTL: e.Deadline() != 0, Lease: e.Lease()}
 }
 
 func (w wrapped) Get(ctx context.Context, key string) (*Found, error) {

@@ -19,9 +19,10 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"keywatch/persist/object"
+	"keywatch/persist/object/objecttest"
 )
 
-const testSecret = "s3cr3t-of-the-test"
+const testSecret = objecttest.GatewaySecret
 
 func containsSecret(s string) bool {
 	return strings.Contains(s, "secret") || strings.Contains(s, testSecret)
@@ -31,7 +32,7 @@ func containsSecret(s string) bool {
 var quick = object.Options{Timeout: 2 * time.Second, PutTimeout: 4 * time.Second, Attempts: 3, Backoff: time.Millisecond}
 
 func setCredentials(t *testing.T) {
-	t.Setenv("AWS_ACCESS_KEY_ID", "test-key")
+	t.Setenv("AWS_ACCESS_KEY_ID", objecttest.GatewayKey)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", testSecret)
 }
 

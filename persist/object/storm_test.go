@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"keywatch/persist/object"
+	"keywatch/persist/object/objecttest"
 )
 
 // A storm is what stands before an S3 server and does something bad to every few
@@ -174,7 +175,8 @@ func TestMoverInAStormOverS3(t *testing.T) {
 
 // The same with a real S3 server, whose errors and conditional writes are its own.
 func TestMoverInAStormOverGateway(t *testing.T) {
-	root, addr := startGateway(t, gateway(t))
+	setCredentials(t)
+	root, addr := objecttest.Gateway(t)
 	buckets := 0
 	storms(t, 200, func(s *storm) string {
 		buckets++
