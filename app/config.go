@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,6 +69,8 @@ type Config struct {
 	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s"`
 
 	objectPoll, objectTidy, objectGrace time.Duration
+	// objectHold, if not nil, holds up moving between two pieces of work.
+	objectHold func(context.Context)
 	// objectRead bounds the reading of one value from object storage, attempts and
 	// all.
 	objectRead time.Duration

@@ -71,12 +71,13 @@ func (e *Engine) open(ctx context.Context) error {
 		History: int64(c.History), MaxWatches: c.MaxWatches, Progress: c.Heartbeat,
 		Now: func() int64 { return e.node.Now() }, // there is a node before there is a watch
 	})
-	bounds := kv.StateOptions{Publisher: e.hub, MemoryMax: max(1, int64(c.MemoryMax)-e.hub.MemoryMax())}
+	e.memory.hub = e.hub
+	bounds := kv.StateOptions{Publisher: e.hub, MemoryMax: e.memory.share()}
 	if !c.MemoryOnly {
 		bounds.Cold = tiers{e}
 	}
 	e.state = kv.NewState(bounds)
-	e.memory.state, e.memory.hub = e.state, e.hub
+	e.memory.state = e.state
 	opts := cluster.Options{
 		State: e.state, Params: c.params(), QueueCommands: c.MaxQueue,
 		Fatal: c.Fatal, Logger: c.Logger.With("component", "cluster"),

@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"time"
 
+	"keywatch/kv"
 	"keywatch/persist/object"
 )
 
@@ -13,6 +15,22 @@ func (c Config) ObjectsHard(poll time.Duration) Config {
 	c.objectPoll, c.objectTidy, c.objectGrace = poll, 5*poll, time.Nanosecond
 	return c
 }
+
+// MovingHeld has hold called between two pieces of moving, which goes on when it
+// returns.
+func (c Config) MovingHeld(hold func(context.Context)) Config {
+	c.objectHold = hold
+	return c
+}
+
+// A Pace is what the mover rests by.
+type Pace = pace
+
+// NewPace returns the pace of a mover of state that proposes to log.
+func NewPace(state *kv.State, log object.Proposer) *Pace { return &pace{state: state, log: log} }
+
+// Rest is what the mover calls after a piece of work.
+func (p *pace) Rest(ctx context.Context, worked time.Duration) { p.rest(ctx, worked) }
 
 // ObjectStep has step called between two steps of moving and deleting.
 func (c Config) ObjectStep(step func(object.Step) error) Config {

@@ -51,8 +51,17 @@ func newMemory(limit int64, stop <-chan struct{}, hurry func()) *memory {
 // used returns what counts against the limit.
 func (m *memory) used() int64 { return m.state.Used() + m.hub.Memory() }
 
-// over returns by how many bytes use exceeds the mark where eviction begins.
-func (m *memory) over() int64 { return m.used() - (m.limit - m.limit/memorySpare) }
+// share returns the state's part of the limit: all that history cannot take. What is
+// read from slower tiers stays in memory up to there.
+func (m *memory) share() int64 { return max(1, m.limit-m.hub.MemoryMax()) }
+
+// over returns by how many bytes use exceeds the mark where eviction begins. The
+// state has a mark of its own: while there is little history it would reach its
+// share, and keep nothing any more of what it reads, long before the other.
+func (m *memory) over() int64 {
+	share := m.share()
+	return max(m.used()-(m.limit-m.limit/memorySpare), m.state.Used()-(share-share/memorySpare))
+}
 
 // poke has the evictor look if memory is short.
 func (m *memory) poke() {

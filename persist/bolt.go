@@ -49,7 +49,14 @@ const checkpointRemedy = remedy
 // belongs to it.
 type boltFile struct {
 	*bolt.DB
-	file *os.File
+	file  *os.File
+	pages *mapped
+}
+
+// Close waits for the transactions that are open.
+func (b *boltFile) Close() error {
+	defer b.pages.close()
+	return b.DB.Close()
 }
 
 // openBolt opens a checkpoint file, or makes one.
@@ -70,6 +77,7 @@ func openBolt(path string) (*boltFile, error) {
 		opts.InitialMmapSize = mapSize
 	}
 	var b *bolt.DB
+	pages := openMapped() // first: opening reads the whole file
 	err := guard(path, func() (err error) {
 		for {
 			b, err = bolt.Open(path, 0o600, &opts)
@@ -80,9 +88,10 @@ func openBolt(path string) (*boltFile, error) {
 		}
 	})
 	if err != nil {
+		pages.close()
 		return nil, err
 	}
-	return &boltFile{b, file}, nil
+	return &boltFile{b, file, pages}, nil
 }
 
 // light leaves out bbolt's fsyncs and keeps the file small, for tests.
@@ -167,7 +176,12 @@ func guard(path string, f func() error) (err error) {
 // read runs f in a transaction that reads; what goes wrong within bbolt is a
 // *DamageError.
 func (b *boltFile) read(f func(*bolt.Tx) error) error {
-	return guard(b.file.Name(), func() error { return b.View(f) })
+	return guard(b.file.Name(), func() error {
+		return b.View(func(tx *bolt.Tx) error {
+			defer b.pages.look(tx)
+			return f(tx)
+		})
+	})
 }
 
 // damaged returns the error for a damaged checkpoint file.

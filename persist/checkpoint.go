@@ -84,6 +84,7 @@ func (db *DB) update(f *boltFile, kind string, change func(*bolt.Tx) error) erro
 			if err := change(tx); err != nil {
 				return err
 			}
+			f.pages.look(tx)
 			if db.opts.before != nil {
 				if err := db.opts.before(kind); err != nil {
 					return err

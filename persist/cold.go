@@ -40,6 +40,7 @@ func (db *DB) ReadCold(ctx context.Context, ref kv.ColdRef) (string, error) {
 	err = guard(path, func() (err error) {
 		defer tx.Rollback() // fails only if it has ended
 		value, err = readValue(tx, ref)
+		file.pages.read(tx)
 		return err
 	})
 	if err == nil || errors.Is(err, kv.ErrColdGone) {

@@ -111,7 +111,7 @@ func (db *DB) copyRun(from, to *boltFile, run []revRange, next *header) error {
 	var kept batch
 	var into revRange
 	err := from.read(func(tx *bolt.Tx) (err error) {
-		into, err = collect(tx, run, true, &kept)
+		into, err = collect(from, tx, run, true, &kept)
 		return err
 	})
 	if err != nil {

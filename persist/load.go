@@ -96,6 +96,7 @@ func (db *DB) load(h *header, l *kv.Loader) error {
 		defer close(batches)
 		failed <- file.read(func(tx *bolt.Tx) error {
 			return readRecords(tx, h, cold, func(b []loaded) bool {
+				file.pages.look(tx)
 				select {
 				case batches <- b:
 					return true

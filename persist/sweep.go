@@ -70,7 +70,7 @@ func (db *DB) rewrite(j job) error {
 	var kept batch
 	var into revRange
 	err := file.read(func(tx *bolt.Tx) (err error) {
-		into, err = collect(tx, old, j.bury, &kept)
+		into, err = collect(file, tx, old, j.bury, &kept)
 		return err
 	})
 	if err != nil {
@@ -108,11 +108,11 @@ func (db *DB) rewrite(j job) error {
 // collect reads a run of ranges and puts what stays into kept: live records and, unless
 // bury is set, dead deletions. It returns the range that these make up, without a
 // generation. It fails if a range does not hold what the header says.
-func collect(tx *bolt.Tx, run []revRange, bury bool, kept *batch) (into revRange, err error) {
+func collect(file *boltFile, tx *bolt.Tx, run []revRange, bury bool, kept *batch) (into revRange, err error) {
 	for i := range run {
 		r := &run[i]
 		into.written = max(into.written, r.written)
-		if err := r.survivors(tx, bury, kept, &into); err != nil {
+		if err := r.survivors(file, tx, bury, kept, &into); err != nil {
 			return into, err
 		}
 	}
@@ -120,7 +120,7 @@ func collect(tx *bolt.Tx, run []revRange, bury bool, kept *batch) (into revRange
 }
 
 // survivors is collect for one range.
-func (r *revRange) survivors(tx *bolt.Tx, bury bool, kept *batch, into *revRange) error {
+func (r *revRange) survivors(file *boltFile, tx *bolt.Tx, bury bool, kept *batch, into *revRange) error {
 	bucket := r.bucket(tx)
 	if bucket == nil {
 		return fmt.Errorf("bucket of revisions %d to %d is missing", r.first, r.last)
@@ -134,6 +134,7 @@ func (r *revRange) survivors(tx *bolt.Tx, bury bool, kept *batch, into *revRange
 			return fmt.Errorf("record %x of revisions %d to %d is malformed", k, r.first, r.last)
 		}
 		all.add(k, v)
+		file.pages.read(tx)
 		dead := len(gone) > 0 && gone[0] == at
 		if dead {
 			gone = gone[1:]

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -29,6 +30,7 @@ type hoard struct {
 	*restarter
 	cl     *client
 	writes []int
+	taken  atomic.Int64 // writes that were acknowledged
 }
 
 // hoardKey names the i-th key.
@@ -58,17 +60,52 @@ func (h *hoard) each(f func(i int)) {
 	running.Wait()
 }
 
-// write sends c until there is room for it. It reports whether that came.
+// write sends c until there is room for it, again to the next server if one was
+// killed. It reports whether it was acknowledged.
 func (h *hoard) write(t *testing.T, c call) bool {
 	ctx := within(t, hoardSettle)
-	for {
+	for again := false; ; {
+		from := h.server()
 		a, err := h.cl.do(ctx, c)
-		if err == nil && a.status < 300 {
+		switch {
+		case err == nil && (a.status < 300 || again && c.method == "DELETE" && a.status == 404):
+			h.taken.Add(1)
 			return true
-		}
-		if err != nil || a.status != 503 || a.problem().Code != "memory_full" {
+		case err == nil && a.status == 503 && a.problem().Code == "memory_full":
+		case err != nil && h.after(ctx, from) != nil:
+			again = true // it may have been applied
+		default:
 			t.Errorf("%s %s: %v %+v", c.method, c.path, err, a)
 			return false
+		}
+	}
+}
+
+// fillAndKill fills the store, and kills it on the way, when half of the values are
+// written and the first have been moved.
+func (h *hoard) fillAndKill(t *testing.T) {
+	filled := make(chan struct{})
+	go func() { defer close(filled); h.fill(t) }()
+	h.until(t, func() bool { return h.taken.Load() >= int64(len(h.writes)/2) })
+	moving := make(chan struct{})
+	go func() {
+		defer close(moving)
+		_, _ = h.cl.do(within(t, hoardSettle), call{method: "POST", path: "/v1/admin/migrate"}) // the kill ends it
+	}()
+	h.until(t, func() bool { return h.status(t).Detail.Objects.Segments > 0 })
+	h.server().kill()
+	t.Logf("killed after %d writes", h.taken.Load())
+	<-moving
+	h.restart(t)
+	<-filled
+}
+
+// until waits for what must come in time.
+func (h *hoard) until(t *testing.T, come func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * hoardSettle); !come(); time.Sleep(5 * time.Millisecond) {
+		if t.Failed() || time.Now().After(end) {
+			t.Fatal("the store does not get full")
 		}
 	}
 }
@@ -115,6 +152,7 @@ type hoardStatus struct {
 		Memory     struct{ Used, Limit int64 }
 		Checkpoint struct {
 			LiveBytes int64 `json:"live_bytes"`
+			FileBytes int64 `json:"file_bytes"`
 		}
 		Objects struct {
 			Segments, Missing int
@@ -147,8 +185,9 @@ func (h *hoard) settle(t *testing.T, most int64) hoardStatus {
 }
 
 // TestStoreLargerThanItsTiers: a store of ten times its memory and twice its disk
-// limit takes every write, keeps both limits, and gives every value back, also
-// after a kill. The task "tiers" runs it larger.
+// limit takes every write, keeps both limits, and gives every value back, although
+// it was killed while it was filled, and once more after. The task "tiers" runs it
+// larger.
 func TestStoreLargerThanItsTiers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes half a minute")
@@ -161,11 +200,11 @@ func TestStoreLargerThanItsTiers(t *testing.T) {
 		"--disk-max", fmt.Sprint(disk), "--segment-size", "4MiB", "--checkpoint-bytes", fmt.Sprint(memory/4), "--fsync", "interval")
 	h.cl = h.client(t)
 	began := time.Now()
-	h.fill(t)
+	h.fillAndKill(t)
 	t.Logf("%d values, %d MiB, written in %v", len(h.writes), 10*memory>>20, time.Since(began).Round(time.Millisecond))
 	s := h.settle(t, disk)
-	t.Logf("%.1f MiB on disk after %v, %.1f MiB in %d segments", float64(s.Detail.Checkpoint.LiveBytes)/(1<<20),
-		time.Since(began).Round(time.Second), float64(s.Detail.Objects.LiveBytes)/(1<<20), s.Detail.Objects.Segments)
+	t.Logf("%.1f MiB on disk, in a file of %.1f MiB, after %v; %.1f MiB in %d segments", float64(s.Detail.Checkpoint.LiveBytes)/(1<<20),
+		float64(s.Detail.Checkpoint.FileBytes)/(1<<20), time.Since(began).Round(time.Second), float64(s.Detail.Objects.LiveBytes)/(1<<20), s.Detail.Objects.Segments)
 	h.check(t, "filled")
 	h.server().kill()
 	h.restart(t)

@@ -10,10 +10,6 @@ import (
 	"keywatch/kv"
 )
 
-// refsAtOnce is how many references one command carries: applying them holds up
-// other writes.
-const refsAtOnce = 512
-
 // Proposer puts a command into the log and returns what became of it; kv.Log and
 // kv.Store are such.
 type Proposer interface {
@@ -37,6 +33,9 @@ type MoverOptions struct {
 	// backups can be restored. Grace is how old it must be at least, so that what
 	// was just uploaded is not taken for an orphan; 1 hour.
 	Keep, Grace time.Duration
+	// Rest, if not nil, is called after each piece of work of some milliseconds, with
+	// how long it took. Moving goes on when it returns.
+	Rest func(ctx context.Context, worked time.Duration)
 	// Step, if not nil, is called between two steps of moving; its error ends the
 	// move. Tests use it.
 	Step func(Step) error
@@ -124,7 +123,7 @@ func (m *Mover) move(ctx context.Context, limit int64, want func(kv.Resident) bo
 	p := &pack{mover: m}
 	var picked kv.Live
 	defer func() { m.note(p.moved, picked, err) }()
-	for r := range m.opts.State.Residents() {
+	for r := range m.paced(ctx, m.opts.State.Residents()) {
 		if limit > 0 && picked.Bytes >= limit || ctx.Err() != nil {
 			break
 		}
@@ -263,7 +262,7 @@ func (p *pack) ship(ctx context.Context) error {
 		return err
 	}
 	for len(refs) > 0 {
-		n := min(len(refs), refsAtOnce)
+		n := together(refs)
 		if err := p.refer(ctx, refs[:n]); err != nil {
 			return err
 		}
