@@ -71,6 +71,7 @@ func TestWithoutWebSockets(t *testing.T) {
 		{"not there", refuse, "delete globalThis.WebSocket; "},
 	} {
 		t.Run(way.name, func(t *testing.T) {
+			t.Parallel() // they mostly wait
 			s := newServer(t)
 			s.put("n", "0")
 			front := &server{t: t, url: proxied(t, s, way.block)}
@@ -117,6 +118,7 @@ func TestWakes(t *testing.T) {
 		{"asked to", func(p *tab) { p.eval(`kw.wake()`) }},
 	} {
 		t.Run(way.name, func(t *testing.T) {
+			t.Parallel() // they mostly wait
 			s := newServer(t)
 			s.put("n", "1")
 			p := client(t, s, nil, "")
