@@ -183,7 +183,7 @@ func TestRenewalsShareEntries(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		_, after := w.keeper.Stats()
 		renewed, entries := after-before, w.node.Stats().Entries-entries
-		if renewed < 10*leases || renewed > 13*leases || entries > renewed/50 {
+		if renewed < 10*leases || renewed > 13*leases || entries > renewed/10 {
 			w.Errorf("%d renewals of %d leases in 10 s took %d entries", renewed, leases, entries)
 		}
 	})
