@@ -11,11 +11,11 @@ import (
 
 const (
 	// restShare is how many times as long as it worked the mover rests while others
-	// read and write: it takes about a fifth of one processor then.
-	restShare = 4
+	// read and write: it takes about a tenth of one processor then.
+	restShare = 9
 	// restMost bounds one rest: what took longer was waiting, for a disk, a network or
 	// its turn, which keeps nobody from working.
-	restMost = 40 * time.Millisecond
+	restMost = 100 * time.Millisecond
 	// quietRate is up to how many reads and writes a second the mover does not rest.
 	quietRate = 50
 )

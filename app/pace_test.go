@@ -31,8 +31,8 @@ func TestMoverRestsWhileOthersWork(t *testing.T) {
 			want time.Duration
 		}{
 			{"started", func() error { return nil }, 0},
-			{"written", func() error { _, err := store.Do(t.Context(), put); return err }, 4 * worked},
-			{"read", func() error { _, _, err := store.Get(t.Context(), "k"); return err }, 4 * worked},
+			{"written", func() error { _, err := store.Do(t.Context(), put); return err }, 9 * worked},
+			{"read", func() error { _, _, err := store.Get(t.Context(), "k"); return err }, 9 * worked},
 			{"moved by the mover", func() error { _, err := pace.Propose(t.Context(), refer()); return err }, 0},
 			{"left alone", func() error { return nil }, 0},
 		} {
@@ -53,7 +53,7 @@ func TestMoverRestsWhileOthersWork(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), worked)
 		defer cancel()
-		if got := rested(ctx, pace, time.Second); got != worked { // it would be four times as long
+		if got := rested(ctx, pace, time.Second); got != worked { // it would be longer
 			t.Errorf("it rested %v, and was stopped after %v", got, worked)
 		}
 	})
