@@ -146,34 +146,10 @@ func fold(t *testing.T, e *app.Engine, pos kv.Position) map[string]string {
 // stale value, before a restart or after.
 func TestTinyMemory(t *testing.T) {
 	dir := t.TempDir()
-	workers := make([]*worker, 3)
-	for i := range workers {
-		workers[i] = &worker{
-			t: t, prefix: fmt.Sprintf("w%d", i), rnd: rand.New(rand.NewPCG(5, uint64(i))), want: make(map[string]string),
-		}
-	}
+	workers := newWorkers(t, 5)
 	for round := range 3 {
 		e := openEngine(t, tightMemory(dir))
-		for _, w := range workers {
-			w.engine = e
-			w.checkAll()
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		var busy, work sync.WaitGroup
-		busy.Go(func() { compactUntilDone(ctx, t, e) })
-		for _, w := range workers {
-			work.Go(func() {
-				// How soon everything has happened depends on the machine.
-				for n := 0; n < 1500 || n < 150_000 && (n%100 != 0 || !allAtWork(e)); n++ {
-					w.step()
-				}
-				w.checkAll()
-			})
-		}
-		work.Wait()
-		cancel()
-		busy.Wait()
-		checkFolded(t, e, workers)
+		workUntil(t, e, workers, allAtWork)
 		s := e.Status()
 		if s.Memory.Used > s.Memory.Limit+s.Memory.Limit/4 {
 			t.Errorf("round %d: %d bytes in use, the limit is %d", round, s.Memory.Used, s.Memory.Limit)
@@ -185,6 +161,43 @@ func TestTinyMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// newWorkers returns three, whose random steps follow from seed.
+func newWorkers(t *testing.T, seed uint64) []*worker {
+	workers := make([]*worker, 3)
+	for i := range workers {
+		workers[i] = &worker{
+			t: t, prefix: fmt.Sprintf("w%d", i), rnd: rand.New(rand.NewPCG(seed, uint64(i))), want: make(map[string]string),
+		}
+	}
+	return workers
+}
+
+// workUntil has the workers take 1,500 steps each on e, while the checkpoint file is
+// compacted all the time, and on until enough has happened: how soon that is depends
+// on the machine. It gives up after a hundred times as many.
+func workUntil(t *testing.T, e *app.Engine, workers []*worker, enough func(*app.Engine) bool) {
+	const least, most, look = 1500, 150_000, 100
+	for _, w := range workers {
+		w.engine = e
+		w.checkAll()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var busy, work sync.WaitGroup
+	busy.Go(func() { compactUntilDone(ctx, t, e) })
+	for _, w := range workers {
+		work.Go(func() {
+			for n := 0; n < least || n < most && (n%look != 0 || !enough(e)); n++ {
+				w.step()
+			}
+			w.checkAll()
+		})
+	}
+	work.Wait()
+	cancel()
+	busy.Wait()
+	checkFolded(t, e, workers)
 }
 
 // allAtWork reports whether values were dropped, read again and kept, and ranges

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -31,34 +29,14 @@ func movingObjects(dir string) app.Config {
 // stale value, before a restart or after.
 func TestMovingObjects(t *testing.T) {
 	dir := t.TempDir()
-	workers := make([]*worker, 3)
-	for i := range workers {
-		workers[i] = &worker{
-			t: t, prefix: fmt.Sprintf("w%d", i), rnd: rand.New(rand.NewPCG(6, uint64(i))), want: make(map[string]string),
-		}
-	}
+	workers := newWorkers(t, 6)
 	var deleted uint64
 	for round := range 3 {
 		e := openEngine(t, movingObjects(dir))
-		for _, w := range workers {
-			w.engine = e
-			w.checkAll()
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		var busy, work sync.WaitGroup
-		busy.Go(func() { compactUntilDone(ctx, t, e) })
-		for _, w := range workers {
-			work.Go(func() {
-				for range 1000 {
-					w.step()
-				}
-				w.checkAll()
-			})
-		}
-		work.Wait()
-		cancel()
-		busy.Wait()
-		checkFolded(t, e, workers)
+		workUntil(t, e, workers, func(e *app.Engine) bool {
+			s := e.Status()
+			return s.Objects.Moved >= 100 && s.Tiers.Object.Reads > 0
+		})
 		if err := e.Migrate(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,23 @@ type subscription struct {
 	named           bool
 }
 
+// finish decides where a watch begins. It fails if what the request says does
+// not go together.
+func (sub *subscription) finish() error {
+	switch {
+	case sub.hasSince && sub.hasState && sub.state:
+		return refuse(CodeBadParameter, "since resumes, and state begins anew: one of them")
+	case sub.hasSince:
+		sub.req.From = watch.FromPosition
+	case sub.hasState && !sub.state:
+		sub.req.From = watch.FromLive
+	}
+	if sub.req.Interval > 0 && sub.req.Mode != watch.Latest {
+		return refuse(CodeBadParameter, "interval goes with mode latest")
+	}
+	return nil
+}
+
 // watch answers GET and POST of a watch.
 func (r *request) watch() error {
 	sub := subscription{named: true}
@@ -172,16 +189,8 @@ func (r *request) subscribe(sub *subscription) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case sub.hasSince && sub.hasState && sub.state:
-		return refuse(CodeBadParameter, "since resumes, and state begins anew: one of them")
-	case sub.hasSince:
-		sub.req.From = watch.FromPosition
-	case sub.hasState && !sub.state:
-		sub.req.From = watch.FromLive
-	}
-	if sub.req.Interval > 0 && sub.req.Mode != watch.Latest {
-		return refuse(CodeBadParameter, "interval goes with mode latest")
+	if err := sub.finish(); err != nil {
+		return err
 	}
 	form, err := r.negotiate(mediaSSE, mediaNDJSON)
 	if err != nil {

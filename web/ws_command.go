@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"keywatch/kv"
-	"keywatch/watch"
 )
 
 // maxID is the largest id of a command: the largest whole number that
@@ -330,21 +329,4 @@ func (c *socketCommand) fingerprint() (sum [16]byte) {
 	}
 	copy(sum[:], h.Sum(nil))
 	return sum
-}
-
-// finish decides where a watch begins. It fails if what the request says does
-// not go together.
-func (sub *subscription) finish() error {
-	switch {
-	case sub.hasSince && sub.hasState && sub.state:
-		return refuse(CodeBadParameter, "since resumes, and state begins anew: one of them")
-	case sub.hasSince:
-		sub.req.From = watch.FromPosition
-	case sub.hasState && !sub.state:
-		sub.req.From = watch.FromLive
-	}
-	if sub.req.Interval > 0 && sub.req.Mode != watch.Latest {
-		return refuse(CodeBadParameter, "interval goes with mode latest")
-	}
-	return nil
 }
