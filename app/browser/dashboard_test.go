@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -27,6 +28,17 @@ func (p *tab) visit(url string) {
 // click presses the one element that the selector means, where a person would.
 func (p *tab) click(selector string) {
 	p.t.Helper()
+	found := fmt.Sprintf(`document.querySelector(%q)`, selector)
+	p.until(found)
+	for was, deadline := "", time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		now := value[string](p, "JSON.stringify("+found+"?.getBoundingClientRect() ?? null)")
+		if now == was {
+			break
+		}
+		if was = now; time.Now().After(deadline) {
+			p.t.Fatalf("%s never rests, and what moves cannot be hit", selector)
+		}
+	}
 	p.run(chromedp.Click(chromedp.CSS(selector)))
 }
 
@@ -104,6 +116,7 @@ func TestValuesAreTextOnly(t *testing.T) {
 // If an edit overwrote what somebody else wrote meanwhile, the panel would lose
 // their work; if it could not go on from there, it would lose yours.
 func TestEditConflict(t *testing.T) {
+	const saveAt = `JSON.stringify(document.querySelector('#save').getBoundingClientRect())`
 	s := newServer(t)
 	s.put("config", "one")
 	p := open(t, s)
@@ -137,7 +150,13 @@ func TestEditConflict(t *testing.T) {
 	p.click("#edit")
 	p.until(`document.querySelector('#value')`)
 	p.retype("#value", "mine once more")
+	where := value[string](p, saveAt)
 	s.delete("config")
+	p.until(`document.querySelector('#detail .state.bad')?.textContent === 'Deleted meanwhile.'`)
+	p.until(`document.querySelector('#detail .changes')?.textContent.includes('deleted')`)
+	if now := value[string](p, saveAt); now != where {
+		t.Errorf("Save was at %s and moved to %s under a hand", where, now)
+	}
 	p.click("#save")
 	p.until(`document.querySelector('.conflict')?.textContent.includes('deleted')`)
 	p.click("#take")

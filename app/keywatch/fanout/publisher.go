@@ -4,8 +4,10 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"sync"
 	"time"
 
@@ -49,6 +51,9 @@ func newPublisher(o *Options, t *target, c *clock) (*publisher, error) {
 	p.http = &fasthttp.HostClient{
 		Addr: fasthttp.AddMissingPort(string(u.Host()), false), MaxConns: p.lanes + 8, MaxIdemponentCallAttempts: 1,
 		ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, DisablePathNormalizing: true, Name: "keywatch-bench",
+		// While thousands of watchers connect, the kernel may let a SYN wait for
+		// several of its retries.
+		Dial: func(addr string) (net.Conn, error) { return fasthttp.DialTimeout(addr, requestTimeout) },
 	}
 	return p, nil
 }
@@ -114,7 +119,11 @@ func (p *publisher) send(m publication, headers []string) string {
 	}
 	req.SetBody(m.body)
 	if err := p.http.Do(req, resp); err != nil {
-		return "no answer"
+		var op *net.OpError // which names a port: no two would be counted together
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return fmt.Sprint("no answer: ", err)
 	}
 	if s := resp.StatusCode(); s < 200 || s > 299 {
 		return fmt.Sprint("status ", s)

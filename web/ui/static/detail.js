@@ -172,8 +172,10 @@ export class Detail {
   }
 
   #draw(p, e) {
-    p.state.className = e ? 'state' : 'state bad'
-    set(p.state, e ? '' : this.#watch?.phase === 'live' ? 'There is no such key now.' : '')
+    // An editor says for itself that the key has gone, below its buttons.
+    const gone = !e && !this.#editor && this.#watch?.phase === 'live'
+    p.state.className = gone ? 'state bad' : 'state'
+    set(p.state, gone ? 'There is no such key now.' : '')
     set(p.value, e ? pretty(e.value) : '')
     p.value.className = `whole${e ? '' : ' absent'}${e && typeof e.value !== 'string' ? ' hex' : ''}`
     this.#chart(p)
@@ -213,6 +215,7 @@ export class Detail {
     }
     this.#editor = new Editor(this.#kw, key, base, p.body, done)
     p.actions.hidden = true
+    set(p.state, '')
   }
 
   /** remove deletes the version that is shown, and no other. */
