@@ -7,8 +7,13 @@ import (
 	"time"
 )
 
-// checkpointPoll is how often it is looked whether a checkpoint is due.
-const checkpointPoll = time.Second
+const (
+	// checkpointPoll is how often it is looked whether a checkpoint is due.
+	checkpointPoll = time.Second
+	// checkpointRest is the longest rest after checkpoints that failed. It begins
+	// with checkpointPoll and doubles.
+	checkpointRest = 16 * time.Second
+)
 
 // A checkpointer knows when the last checkpoint was made.
 type checkpointer struct {
@@ -51,6 +56,8 @@ func (e *Engine) checkpoint() error {
 func (e *Engine) checkpointLoop() {
 	poll := time.NewTicker(checkpointPoll)
 	defer poll.Stop()
+	var rest time.Duration // after a failure
+	var from time.Time     // the end of the rest
 	for {
 		early := false
 		select {
@@ -60,21 +67,28 @@ func (e *Engine) checkpointLoop() {
 		case <-e.stop:
 			return
 		}
-		if !early && !e.checkpointDue() {
+		if time.Now().Before(from) || !early && !e.checkpointDue() {
 			continue
 		}
 		if err := e.checkpoint(); err != nil {
-			e.config.Logger.Error("checkpoint failed; it will be tried again", "err", err)
+			rest = min(max(checkpointPoll, 2*rest), checkpointRest)
+			from = time.Now().Add(rest)
+			e.config.Logger.Error("checkpoint failed; it will be tried again", "err", err, "after", rest)
+			continue
 		}
+		rest = 0
 		e.memory.poke() // there is more to evict now
 	}
 }
 
-// checkpointDue reports whether enough has changed, enough log has piled up, or
-// enough time has passed.
+// checkpointDue reports whether enough has changed, enough log has piled up, the
+// disk is too full for more of it, or enough time has passed.
 func (e *Engine) checkpointDue() bool {
 	s := e.state.Stats()
 	most := e.memory.dirtyMax(int64(e.config.CheckpointBytes))
+	if e.disk != nil && s.Dirty && e.disk.Log().Short() {
+		return true
+	}
 	if s.DirtyBytes >= most || e.log.Bytes() >= 2*most {
 		return true
 	}

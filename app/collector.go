@@ -24,7 +24,7 @@ func newCollector(e *Engine) *collector {
 		func(s *Status) float64 { return float64(s.Cluster.Commands) })
 	c.add("keywatch_queue_commands", "Commands that wait for the log.", prometheus.GaugeValue,
 		func(s *Status) float64 { return float64(s.Cluster.Queued) })
-	c.add("keywatch_queue_refused_total", "Commands that found the queue full.", prometheus.CounterValue,
+	c.add("keywatch_queue_refused_total", "Commands that found the queue or the disk full.", prometheus.CounterValue,
 		func(s *Status) float64 { return float64(s.Cluster.Refused) })
 	c.addTiers()
 	if e.objects != nil {
@@ -41,6 +41,8 @@ func (c *collector) addDisk() {
 		func(s *Status) float64 { return float64(s.Log.Bytes) })
 	c.add("keywatch_log_disk_bytes", "Bytes of log files.", prometheus.GaugeValue,
 		func(s *Status) float64 { return float64(s.Log.DiskBytes) })
+	c.add("keywatch_log_no_room", "1 while writes are refused because the disk is full.", prometheus.GaugeValue,
+		func(s *Status) float64 { return float64(min(1, len(s.Log.NoRoom))) })
 	c.add("keywatch_log_fsyncs_total", "Fsyncs of the log.", prometheus.CounterValue,
 		func(s *Status) float64 { return float64(s.Log.Fsyncs) })
 	c.add("keywatch_log_fsync_max_seconds", "The longest fsync.", prometheus.GaugeValue,

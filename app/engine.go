@@ -136,6 +136,7 @@ func (e *Engine) openDisk(opts *cluster.Options) error {
 		return fmt.Errorf("load %s: %w", c.Data, err)
 	}
 	opts.Log, opts.Stable, opts.Snapshots = disk.Log(), disk.Stable(), disk.Snapshots()
+	opts.Room = disk.Log().Room
 	unsynced, err := wasUnsynced(c.Data)
 	if err != nil {
 		return err

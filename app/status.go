@@ -37,6 +37,8 @@ type LogStatus struct {
 	Fsyncs    uint64 `json:"fsyncs"`
 	FsyncMean int64  `json:"fsync_mean_us"`
 	FsyncMax  int64  `json:"fsync_max_us"`
+	// NoRoom says why writes are refused while the disk is full.
+	NoRoom string `json:"no_room,omitempty"`
 }
 
 // CheckpointState is about the checkpoint. AgeMS is -1 if this process made none.
@@ -75,6 +77,9 @@ func (e *Engine) Status() Status {
 	d := e.disk.Stats()
 	s.Data = e.config.Data
 	s.Log = logStatus(d.Log)
+	if err := e.disk.Log().Room(); err != nil {
+		s.Log.NoRoom = err.Error()
+	}
 	s.Checkpoint = &CheckpointState{
 		Rev: d.Rev, AgeMS: -1, TookMS: d.Took.Milliseconds(), Records: d.Records, LiveRecords: d.Live,
 		FileBytes: d.FileBytes, LiveBytes: d.LiveBytes, DirtyKeys: k.DirtyKeys, DirtyBytes: k.DirtyBytes,

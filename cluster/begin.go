@@ -6,12 +6,8 @@ var _ kv.Beginner = (*Node)(nil)
 
 // Begin implements kv.Beginner.
 func (n *Node) Begin(c *kv.Command) (kv.Pending, error) {
-	if err := n.Ready(); err != nil {
-		return nil, err
-	}
-	b, place, err := n.queue.add(c)
+	b, place, err := n.add(c)
 	if err != nil {
-		n.stats.refused.Add(1)
 		return nil, err
 	}
 	return pending{b, place}, nil

@@ -7,6 +7,7 @@ import "time"
 type clock struct {
 	base  int64 // milliseconds
 	began time.Time
+	still bool // the log has no room: it is base
 }
 
 // Now returns the present log time in milliseconds. A node that does not lead
@@ -15,6 +16,9 @@ func (n *Node) Now() int64 {
 	c := n.clock.Load()
 	if c == nil {
 		return n.state.Time()
+	}
+	if c.still {
+		return max(n.state.Time(), c.base)
 	}
 	return max(n.state.Time(), c.base+time.Since(c.began).Milliseconds())
 }

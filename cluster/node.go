@@ -37,6 +37,11 @@ type Options struct {
 	// NewEpoch begins a new history, because acknowledged writes may have been
 	// lost. A store without history begins one anyway.
 	NewEpoch bool
+	// Room returns why the log can take no more, nil if it can. While it cannot,
+	// commands are refused with kv.ErrDiskFull and log time stands still, because
+	// nobody could keep a lease alive. It is called for each command; nil is for a
+	// log that always has room.
+	Room func() error
 	// Params are the bounds that the state is to enforce.
 	Params kv.Params
 	// QueueCommands and QueueBytes bound what waits for the log; 16,384 and 64
@@ -87,6 +92,11 @@ type Node struct {
 	// status is nil once the node is ready, else why it is not.
 	status atomic.Pointer[error]
 	clock  atomic.Pointer[clock]
+	// halted is set while the log has no room; room locks to clear it.
+	halted struct {
+		sync.Mutex
+		atomic.Bool
+	}
 	queue  queue
 	ticker ticker
 

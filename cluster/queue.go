@@ -152,12 +152,8 @@ func (q *queue) close() {
 
 // Propose implements kv.Log.
 func (n *Node) Propose(ctx context.Context, c *kv.Command) (kv.Result, error) {
-	if err := n.Ready(); err != nil {
-		return kv.Result{}, err
-	}
-	b, place, err := n.queue.add(c)
+	b, place, err := n.add(c)
 	if err != nil {
-		n.stats.refused.Add(1)
 		return kv.Result{}, err
 	}
 	if ctx.Done() == nil {

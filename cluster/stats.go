@@ -12,7 +12,7 @@ type Stats struct {
 	// Commands the commands in them.
 	Entries, Commands uint64
 	// Queued counts the commands that wait for the log, Refused those that found
-	// the queue full.
+	// the queue or the disk full.
 	Queued  int
 	Refused uint64
 	// Leader is set while this node leads.

@@ -46,7 +46,7 @@ func (n *Node) tick() {
 		timer.Reset(n.untilTick())
 		select {
 		case <-timer.C:
-			if n.ticker.next.Load() != math.MaxInt64 {
+			if n.ticker.next.Load() != math.MaxInt64 && n.room() == nil {
 				n.queue.addTick()
 			}
 		case <-n.ticker.earlier:
@@ -61,6 +61,9 @@ func (n *Node) tick() {
 func (n *Node) untilTick() time.Duration {
 	next := n.ticker.next.Load()
 	if next == math.MaxInt64 {
+		return tickEvery
+	}
+	if n.halted.Load() {
 		return tickEvery
 	}
 	wait := time.Duration(next-n.Now()) * time.Millisecond

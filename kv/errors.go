@@ -32,6 +32,8 @@ var (
 	ErrStarting = errors.New("starting")
 	// ErrStopping is returned once the store has begun to stop.
 	ErrStopping = errors.New("stopping")
+	// ErrDiskFull is returned when the log has no room left on its disk.
+	ErrDiskFull = errors.New("the disk is full")
 	// ErrMemoryFull is returned when a bound on memory refuses the command.
 	ErrMemoryFull = errors.New("memory full")
 	// ErrOutcomeUnknown is returned when a command was handed to the log and its

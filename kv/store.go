@@ -6,7 +6,7 @@ import "context"
 // the state. It is safe for concurrent use.
 type Log interface {
 	// Propose returns the result of c once it was applied. It fails with one of
-	// ErrQueueFull, ErrNoLeader, ErrStarting, ErrStopping, which promise that c
+	// ErrQueueFull, ErrDiskFull, ErrNoLeader, ErrStarting, ErrStopping, which promise that c
 	// was not applied, or with ErrOutcomeUnknown. Nothing of c is kept.
 	Propose(ctx context.Context, c *Command) (Result, error)
 	// ReadBarrier returns nil once the state shows every write that was

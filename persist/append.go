@@ -23,13 +23,21 @@ func (l *Log) StoreLogs(entries []*raft.Log) error {
 		return nil
 	}
 	defer l.tell()
-	l.wr.Lock()
-	err := l.storeLocked(entries)
-	l.wr.Unlock()
+	err := l.store(entries)
+	for deadline := time.Now().Add(roomWait); l.awaitRoom(err, deadline); {
+		err = l.store(entries)
+	}
 	if err == nil && l.opts.inline {
 		l.housekeep()
 	}
 	return err
+}
+
+// store is storeLocked for those who do not hold wr.
+func (l *Log) store(entries []*raft.Log) error {
+	l.wr.Lock()
+	defer l.wr.Unlock()
+	return l.storeLocked(entries)
 }
 
 // storeLocked checks, encodes and writes entries.
@@ -156,11 +164,15 @@ func (l *Log) active() *segment {
 
 // rotateLocked seals the active segment, makes it durable whole, and moves on to
 // one with room for a group of n bytes. wr.buf is left alone: the group is in it.
+// An error that says that the disk is full has not stopped the log.
 func (l *Log) rotateLocked(old *segment, n int64) (*segment, error) {
 	if err := l.syncTail(); err != nil {
 		return nil, err
 	}
 	s, err := l.takeNext(old, n)
+	if isFull(err) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, l.fail(err)
 	}

@@ -1,9 +1,11 @@
 package persist
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // chores has housekeeping done: by its goroutine, or at once in tests.
@@ -17,14 +19,19 @@ func (l *Log) chores() {
 
 // housekeeper ends with Close. It makes segments ahead and gives up old ones.
 func (l *Log) housekeeper() {
+	again := time.NewTimer(roomPoll)
+	defer again.Stop()
 	for {
 		select {
 		case <-l.stop:
 			return
 		case <-l.chore:
-			l.housekeep()
-			l.tell()
+		case <-again.C:
 		}
+		if l.housekeep(); l.short.Load() != nil {
+			again.Reset(roomPoll)
+		}
+		l.tell()
 	}
 }
 
@@ -51,10 +58,10 @@ func (l *Log) housekeep() {
 		return
 	}
 	next, err := l.makeSegment(l.nextSize(s), l.stop)
-	if err != nil {
-		l.log.Warn("next log segment could not be made ahead", "err", err)
+	if errors.Is(err, ErrClosed) {
 		return
 	}
+	l.noteRoom(err)
 	l.files.next = next
 }
 
@@ -170,6 +177,9 @@ func (l *Log) blank(s *segment, quit <-chan struct{}) (string, error) {
 		l.files.spare = nil
 		l.count.reused.Add(1)
 		return filepath.Join(l.dir, spareName), nil
+	}
+	if err := l.checkFree(s.size); err != nil {
+		return "", err
 	}
 	path := filepath.Join(l.dir, freshName)
 	f, err := l.fs.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)

@@ -23,6 +23,8 @@ type FS interface {
 	ReadDir(name string) ([]string, error)
 	// MkdirAll creates a folder and its parents.
 	MkdirAll(name string, perm fs.FileMode) error
+	// Free returns how many bytes may still be written to a folder.
+	Free(name string) (int64, error)
 	// SyncDir makes creations, removals and renames in a folder durable.
 	SyncDir(name string) error
 }

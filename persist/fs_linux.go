@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -28,4 +29,12 @@ func syncData(f *os.File) error {
 		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: serr}
 	}
 	return nil
+}
+
+func (osFS) Free(name string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(name, &s); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: name, Err: err}
+	}
+	return int64(min(s.Bavail, math.MaxInt64/uint64(s.Frsize))) * s.Frsize, nil
 }

@@ -2,7 +2,12 @@
 
 package persist
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // syncData is fsync where there is no fdatasync.
 func syncData(f *os.File) error { return f.Sync() }
+
+func (osFS) Free(string) (int64, error) { return 0, errors.ErrUnsupported }

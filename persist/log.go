@@ -76,7 +76,8 @@ type Log struct {
 	ahead  readAhead
 	count  counters
 	failed atomic.Pointer[failure]
-	told   sync.Once // Fatal was called
+	short  atomic.Pointer[failure] // why there is no room for another segment, nil if there is
+	told   sync.Once               // Fatal was called
 
 	dirty chan struct{} // flusher has work; holds one token, never closed
 	chore chan struct{} // housekeeper has work; holds one token, never closed

@@ -20,6 +20,9 @@ const (
 	stableTemp  = "stable.tmp"
 	stableMagic = "KWSTBv01"
 	maxStable   = 16 << 20 // bytes; raft keeps some hundred
+	// stableSpare is the length of a spare file: less than any content has, so that
+	// writing over it leaves nothing of it.
+	stableSpare = 8
 )
 
 // errNotFound is what raft takes for a missing key: it compares the text.
@@ -131,27 +134,41 @@ func (s *Stable) set(key, value []byte) (first bool, err error) {
 	return false, nil
 }
 
-// write replaces the file.
+// write replaces the file. Then it keeps a block of the disk for the next time,
+// which may be a start on a full disk.
 func (s *Stable) write(b []byte) error {
 	fsys, temp := s.opts.FS, filepath.Join(s.dir, stableTemp)
-	f, err := fsys.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(b, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
+	err := s.fillTemp(b)
 	if err == nil {
 		err = fsys.Rename(temp, filepath.Join(s.dir, stableName))
 	}
 	if err == nil {
 		err = fsys.SyncDir(s.dir)
 	}
+	if err == nil && s.fillTemp(make([]byte, stableSpare)) != nil {
+		fsys.Remove(temp) // only what is whole counts as a spare
+	}
 	return err
+}
+
+// fillTemp writes the temporary file, over a spare if there is one.
+func (s *Stable) fillTemp(b []byte) error {
+	temp := filepath.Join(s.dir, stableTemp)
+	f, err := s.opts.FS.OpenFile(temp, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if n, serr := f.Size(); serr != nil || n > stableSpare {
+		f.Close()
+		if f, err = s.opts.FS.OpenFile(temp, os.O_RDWR|os.O_TRUNC, 0o600); err != nil {
+			return err
+		}
+	}
+	_, err = f.WriteAt(b, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // readWhole returns a small file's content.

@@ -15,6 +15,9 @@ func (l *Log) DeleteRange(lowest, highest uint64) error {
 	if err == nil {
 		l.chores()
 	}
+	if isFull(err) {
+		return l.fail(err)
+	}
 	return err
 }
 

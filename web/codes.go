@@ -56,6 +56,7 @@ const (
 	CodeStarting             Code = "starting"
 	CodeStopping             Code = "stopping"
 	CodeMemoryFull           Code = "memory_full"
+	CodeDiskFull             Code = "disk_full"
 	CodeTierUnavailable      Code = "tier_unavailable"
 	CodeOutcomeUnknown       Code = "outcome_unknown"
 )
@@ -110,6 +111,7 @@ var codes = []codeRow{
 	{CodeInternal, 500, 3100, nil},
 	{CodeDataDamaged, 500, 3100, []error{kv.ErrDamaged}},
 	{CodeQueueFull, 503, 3103, []error{kv.ErrQueueFull}},
+	{CodeDiskFull, 503, 3103, []error{kv.ErrDiskFull}},
 	{CodeNoLeader, 503, 3103, []error{kv.ErrNoLeader}},
 	{CodeStarting, 503, 3103, []error{kv.ErrStarting}},
 	{CodeStopping, 503, 1012, []error{kv.ErrStopping, watch.ErrClosed}},

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"syscall"
 )
 
 const (
@@ -113,12 +114,23 @@ func (h *file) WriteAt(b []byte, off int64) (int, error) {
 	err := h.fs.stepLocked("write " + h.name)
 	if err != nil {
 		b = b[:h.fs.mu.rng.IntN(len(b)+1)]
+	} else if over := h.overLocked(off + int64(len(b))); over > 0 {
+		b, err = b[:int64(len(b))-over], &fs.PathError{Op: "write", Path: h.name, Err: syscall.ENOSPC}
 	}
 	h.node.write(b, off)
 	if err != nil {
 		return len(b), err
 	}
 	return len(b), nil
+}
+
+// overLocked returns by how much the file may not grow to end, in bytes.
+func (h *file) overLocked(end int64) int64 {
+	growth := end - int64(len(h.node.seen))
+	if growth <= 0 {
+		return 0
+	}
+	return max(0, growth-max(0, h.fs.freeLocked()))
 }
 
 // Sync is part of persist.File.

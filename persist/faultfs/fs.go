@@ -15,6 +15,7 @@ package faultfs
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"path"
 	"path/filepath"
@@ -61,6 +62,7 @@ type FS struct {
 		failAt  int // operation that fails, 0 for none
 		cutAt   int // operation that the power is cut in, 0 for none
 		cut     bool
+		most    int64 // bytes of all files
 		trace   []string
 	}
 }
@@ -77,6 +79,7 @@ type change struct {
 func New(seed uint64) *FS {
 	f := &FS{}
 	f.mu.rng = rand.New(rand.NewPCG(seed, seed))
+	f.mu.most = math.MaxInt64
 	f.mu.names, f.mu.durable = make(map[string]*inode), make(map[string]*inode)
 	return f
 }
@@ -95,6 +98,32 @@ func (f *FS) CutAt(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mu.cutAt = f.mu.ops + n
+}
+
+// Limit bounds how many bytes all files together have: a write beyond fails with
+// syscall.ENOSPC when it has written what fits. The default is no limit.
+func (f *FS) Limit(bytes int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.most = bytes
+}
+
+// Free is part of persist.FS.
+func (f *FS) Free(string) (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.freeLocked(), nil
+}
+
+func (f *FS) freeLocked() int64 {
+	free := f.mu.most
+	if free == math.MaxInt64 {
+		return free
+	}
+	for _, node := range f.mu.names {
+		free -= int64(len(node.seen))
+	}
+	return free
 }
 
 // Ops returns how many operations there were that changed or synced something.

@@ -1,0 +1,128 @@
+package e2e_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// smallDisk makes a file system in memory of so many MiB and returns its folder
+// and what changes its size.
+func smallDisk(t *testing.T, mib int) (dir string, resize func(mib int)) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib)); err != nil {
+		t.Skipf("SKIPPED: a disk that is really full needs the right to mount one: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir, func(mib int) {
+		t.Helper()
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, fmt.Sprintf("size=%dm", mib)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// checkFull checks that s serves and watches all values but refuses writes
+// because its disk is full.
+func checkFull(t *testing.T, s *server, values map[string]string) {
+	t.Helper()
+	cl := newClient(t, s)
+	a := cl.must(t, putCall("more", "x"), 200, 201, 503)
+	for ctx := within(t, startTime); a.status != 503 && ctx.Err() == nil; waitABit(ctx) {
+		a = cl.must(t, putCall("more", "x"), 200, 201, 503) // after a start it takes a second to see
+	}
+	if p := a.problem(); p.Code != "disk_full" || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "bytes are free") {
+		t.Errorf("a write to a full disk: %v %s, want disk_full, when to come again, and what is missing", a.header, a.body)
+	}
+	cl.must(t, call{method: "GET", path: "/readyz"}, 200)
+	if status := cl.must(t, call{method: "GET", path: "/v1/status"}, 200).body; !strings.Contains(status, `"no_room":"`) {
+		t.Errorf("status does not say that the disk is full: %s", status)
+	}
+	checkValues(t, s, values)
+	stream, err := cl.watch(within(t, startTime), "/v1/watch?prefix=full/", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.close()
+	for seen := 0; ; {
+		ev, err := stream.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.name == "put" {
+			seen++
+		}
+		if ev.name == "synced" {
+			if seen != len(values) {
+				t.Errorf("a watch of a full disk shows %d keys, want %d", seen, len(values))
+			}
+			return
+		}
+	}
+}
+
+func checkValues(t *testing.T, s *server, values map[string]string) {
+	t.Helper()
+	cl := newClient(t, s)
+	for key, want := range values {
+		if a := cl.must(t, getCall(key), 200); a.body != want {
+			t.Fatalf("%s has %d bytes that are not those acknowledged", key, len(a.body))
+		}
+	}
+}
+
+// TestFullDisk: a disk that is really full stops writes, with the reason, and
+// nothing else: what was acknowledged is served and watched, also after a kill and
+// a start on the full disk, a stop in order ends in time, and once there is room
+// writes are taken without anybody's help.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	disk, resize := smallDisk(t, 48)
+	dir := filepath.Join(disk, "data")
+	s := serve(t, "--data", dir)
+	cl := newClient(t, s)
+	values := make(map[string]string)
+	for i := 0; ; i++ {
+		key, value := fmt.Sprintf("full/%d", i), strings.Repeat(fmt.Sprintf("%9d|", i), 10_000)
+		if a := cl.must(t, putCall(key, value), 201, 503); a.status == 503 {
+			break
+		}
+		values[key] = value
+	}
+	if len(values) < 50 {
+		t.Fatalf("48 MiB were full with %d values of 100 kB", len(values))
+	}
+	checkFull(t, s, values)
+
+	s.kill()
+	s = serve(t, "--data", dir)
+	checkFull(t, s, values)
+
+	s.signal(t)
+	select { // its last checkpoint had no room: the code does not matter
+	case <-s.exited:
+	case <-time.After(stopTime):
+		t.Fatal("the server does not stop on a full disk")
+	}
+	s = serve(t, "--data", dir)
+	checkFull(t, s, values)
+
+	resize(256)
+	cl = newClient(t, s)
+	for ctx := within(t, startTime); cl.must(t, putCall("more", "x"), 200, 201, 503).status == 503; waitABit(ctx) {
+		if ctx.Err() != nil {
+			t.Fatal("there is room, but writes are refused")
+		}
+	}
+	checkValues(t, s, values)
+	s.stop(t)
+	checkValues(t, serve(t, "--data", dir), values)
+}
