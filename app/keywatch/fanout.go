@@ -186,6 +186,9 @@ func printTraffic(b io.Writer, r *fanout.Result, l *latencies) {
 	for i, took := range r.CameBack {
 		fmt.Fprintf(b, "drop %d    all back in %.2f s\n", i+1, took)
 	}
+	if r.Again > 0 {
+		fmt.Fprintf(b, "refused   %d requests to write, which were sent again\n", r.Again)
+	}
 	for what, n := range r.Errors {
 		fmt.Fprintf(b, "errors    %d %s\n", n, what)
 	}

@@ -3,6 +3,7 @@
 package fanout
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ import (
 // requestTimeout is how long one request of a publisher may take.
 const requestTimeout = 30 * time.Second
 
+// refusedPause is how long to wait before a request that was refused is sent again.
+const refusedPause = 50 * time.Millisecond
+
 // A publisher sends requests on a schedule, not when the last was answered: what
 // a slow server delays counts as its latency. Requests to one key go one after
 // the other, or in series of their own.
@@ -25,6 +29,7 @@ type publisher struct {
 	t     *target
 	clock *clock
 	http  *fasthttp.HostClient
+	ready chan net.Conn // connections that are not in use yet
 
 	blocks int // groups of keys that one request writes
 	// lanes is how many connections there are, perKey how many series a key
@@ -34,6 +39,7 @@ type publisher struct {
 	mu struct {
 		sync.Mutex
 		sent   []uint64 // values that were acknowledged, by key
+		again  int      // requests that were refused and sent again
 		errors map[string]int
 	}
 }
@@ -51,11 +57,45 @@ func newPublisher(o *Options, t *target, c *clock) (*publisher, error) {
 	p.http = &fasthttp.HostClient{
 		Addr: fasthttp.AddMissingPort(string(u.Host()), false), MaxConns: p.lanes + 8, MaxIdemponentCallAttempts: 1,
 		ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, DisablePathNormalizing: true, Name: "keywatch-bench",
-		// While thousands of watchers connect, the kernel may let a SYN wait for
-		// several of its retries.
-		Dial: func(addr string) (net.Conn, error) { return fasthttp.DialTimeout(addr, requestTimeout) },
+		MaxIdleConnDuration: requestTimeout, Dial: p.dial,
 	}
-	return p, nil
+	if o.foreign() {
+		return p, nil
+	}
+	return p, p.connect()
+}
+
+// connect opens the connections before watchers take all that the server accepts.
+func (p *publisher) connect() error {
+	p.ready = make(chan net.Conn, p.lanes)
+	for range p.lanes {
+		c, err := p.dial(p.http.Addr)
+		if err != nil {
+			return fmt.Errorf("connect to publish: %w", err)
+		}
+		// A connection without a request would soon be closed.
+		if _, err = fmt.Fprintf(c, "GET /healthz HTTP/1.1\r\nHost: %s\r\n\r\n", p.t.host); err == nil {
+			var resp fasthttp.Response
+			err = resp.Read(bufio.NewReader(c))
+		}
+		if err != nil {
+			c.Close()
+			return fmt.Errorf("connect to publish: %w", err)
+		}
+		p.ready <- c
+	}
+	return nil
+}
+
+// dial returns a connection that connect has made, or a new one. While thousands of
+// watchers connect, the kernel may let a SYN wait for several of its retries.
+func (p *publisher) dial(addr string) (net.Conn, error) {
+	select {
+	case c := <-p.ready:
+		return c, nil
+	default:
+		return fasthttp.DialTimeout(addr, requestTimeout)
+	}
 }
 
 // run publishes until ctx ends.
@@ -81,7 +121,19 @@ func (p *publisher) run(ctx context.Context) {
 		})
 	}
 	all.Wait()
+}
+
+// close closes all connections. Nothing may be under way.
+func (p *publisher) close() {
 	p.http.CloseIdleConnections()
+	for {
+		select {
+		case c := <-p.ready:
+			c.Close()
+		default:
+			return
+		}
+	}
 }
 
 // publish sends one request.
@@ -93,10 +145,16 @@ func (p *publisher) publish(block, lane int, seq uint32, record func(time.Durati
 		s := stamp{series: uint32((first+i)*p.perKey + lane%p.perKey), seq: seq, at: at}
 		values[i] = s.appendTo(nil, p.o.Size)
 	}
-	code := p.send(p.t.publish(first, values), p.o.PubHeaders)
+	m, again := p.t.publish(first, values), 0
+	code := p.send(m, p.o.PubHeaders)
+	for ; refused(code) && !p.o.foreign() && p.clock.now()-at < requestTimeout; again++ {
+		time.Sleep(refusedPause)
+		code = p.send(m, p.o.PubHeaders)
+	}
 	record(p.clock.now() - at)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.mu.again += again
 	if code != "" {
 		p.mu.errors[code]++
 		return
@@ -105,6 +163,9 @@ func (p *publisher) publish(block, lane int, seq uint32, record func(time.Durati
 		p.mu.sent[first+i]++
 	}
 }
+
+// refused reports whether keywatch promises that a request was not applied.
+func refused(code string) bool { return code == "status 429" || code == "status 503" }
 
 // send returns what went wrong, or "".
 func (p *publisher) send(m publication, headers []string) string {
@@ -151,12 +212,12 @@ func (p *publisher) probe(ctx context.Context) {
 	}
 }
 
-// published returns how many values were acknowledged, by key, and errors by
-// what was wrong.
-func (p *publisher) published() ([]uint64, map[string]int) {
+// published returns how many values were acknowledged, by key, how many requests
+// were sent again, and errors by what was wrong.
+func (p *publisher) published() (sent []uint64, again int, errors map[string]int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]uint64(nil), p.mu.sent...), maps.Clone(p.mu.errors)
+	return append([]uint64(nil), p.mu.sent...), p.mu.again, maps.Clone(p.mu.errors)
 }
 
 // guarded makes r safe for several goroutines.

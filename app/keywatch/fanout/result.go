@@ -18,10 +18,12 @@ type Result struct {
 	Seconds   float64        `json:"seconds"`
 	Published uint64         `json:"published"`
 	Errors    map[string]int `json:"errors,omitempty"`
-	Expected  uint64         `json:"expected"`
-	Delivered uint64         `json:"delivered"`
-	Lost      uint64         `json:"lost"`
-	Counts    Counts         `json:"counts"`
+	// Again is how many requests keywatch refused, which were then sent again.
+	Again     int    `json:"again,omitempty"`
+	Expected  uint64 `json:"expected"`
+	Delivered uint64 `json:"delivered"`
+	Lost      uint64 `json:"lost"`
+	Counts    Counts `json:"counts"`
 	// CameBack is, for each drop, how many seconds it took until all watches
 	// were complete again.
 	CameBack []float64 `json:"came_back_s,omitempty"`

@@ -36,6 +36,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer x.pub.close()
 	defer x.loop.close()
 	if err := x.open(ctx); err != nil {
 		return nil, err
@@ -243,8 +244,8 @@ func (x *run) drain(ctx context.Context) {
 
 // expect works out how many values there are to be delivered.
 func (x *run) expect() {
-	sent, errors := x.pub.published()
-	x.r.Errors = errors
+	sent, again, errors := x.pub.published()
+	x.r.Again, x.r.Errors = again, errors
 	for _, n := range sent {
 		x.r.Published += n
 	}
