@@ -69,7 +69,7 @@ func newPublisher(o *Options, t *target, c *clock) (*publisher, error) {
 func (p *publisher) connect() error {
 	p.ready = make(chan net.Conn, p.lanes)
 	for range p.lanes {
-		c, err := p.dial(p.http.Addr)
+		c, err := fasthttp.DialTimeout(p.http.Addr, requestTimeout)
 		if err != nil {
 			return fmt.Errorf("connect to publish: %w", err)
 		}
