@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -264,12 +265,19 @@ func (n *Node) Close() (err error) {
 // Drain makes the node refuse new commands with kv.ErrStopping.
 func (n *Node) Drain() { n.setStatus(kv.ErrStopping) }
 
-// lineLogger hands Raft's own log lines on.
+// lineLogger hands Raft's own log lines on: a time, a level in brackets, and text.
 type lineLogger struct{ *slog.Logger }
 
 var _ io.Writer = lineLogger{}
 
 func (l lineLogger) Write(line []byte) (int, error) {
-	l.Warn("raft", "line", string(line))
+	level := slog.LevelWarn
+	head, text, ok := bytes.Cut(bytes.TrimSpace(line), []byte("] "))
+	if !ok {
+		text = head
+	} else if bytes.HasSuffix(head, []byte("[ERROR")) {
+		level = slog.LevelError
+	}
+	l.Log(context.Background(), level, string(bytes.TrimSpace(text)))
 	return len(line), nil
 }

@@ -64,7 +64,8 @@ type Socket interface {
 
 // Options configure a Reactor. The zero value of each field is its default.
 type Options struct {
-	// Loops is the number of goroutines that write; GOMAXPROCS.
+	// Loops is the number of goroutines that write; one fewer than GOMAXPROCS, which
+	// leaves a processor to writers, and at least one.
 	Loops int
 	// WriteTimeout is how long a peer may read nothing while something is to be
 	// written; 30 seconds.
