@@ -34,13 +34,19 @@ const tiles = [
   ['Events sent', rate('keywatch_watch_delivered_total'), each, now => `slowest ${count(now.get('keywatch_watch_lag_events_max') ?? 0)} behind`],
   ['Watchers', gauge('keywatch_watchers'), count, now => `${plural(now.get('keywatch_sockets') ?? 0, 'socket')}, ${plural(now.get('keywatch_streams') ?? 0, 'stream')}`],
   ['Keys', gauge('keywatch_keys'), count, now => bytes(now.get('keywatch_bytes') ?? 0)],
-  ['Log', gauge('keywatch_log_bytes'), bytes, (now, status) => status.detail?.log ? `fsync ${(status.detail.log.fsync_mean_us / 1000).toFixed(2)} ms` : status.durability],
+  ['Log', gauge('keywatch_log_bytes'), bytes, (now, status) => logNote(status)],
   ['Checkpoint due', gauge('keywatch_checkpoint_dirty_bytes'), bytes, (now, status) => lastCheckpoint(status)],
   ['Memory', gauge('keywatch_memory_used_bytes'), bytes, now => now.get('keywatch_memory_max_bytes') ? `of ${bytes(now.get('keywatch_memory_max_bytes'))}` : ''],
   ...[['disk', 'On disk only'], ['object', 'Object storage']].map(([tier, name]) => [name, gauge(`keywatch_tier_bytes{tier="${tier}"}`), bytes, now => plural(now.get(`keywatch_tier_keys{tier="${tier}"}`) ?? 0, 'key')]),
   ['Locks', gauge('keywatch_locks'), count, now => `${count(now.get('keywatch_lock_waiters') ?? 0)} waiting`],
   ['Leases', gauge('keywatch_leases'), count, now => `${count(now.get('keywatch_leases_expired_total') ?? 0)} ended by time`],
 ]
+
+/** logNote says how the log is; that the disk is full counts more than how quick it is. */
+export function logNote({ durability, detail }) {
+  const log = detail?.log
+  return !log ? durability : log.no_room ? 'disk full: no writes' : `fsync ${(log.fsync_mean_us / 1000).toFixed(2)} ms`
+}
 
 function lastCheckpoint(status) {
   const c = status.detail?.checkpoint

@@ -2,7 +2,7 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { Store, MAX_KEYS } from './store.js'
 import { Samples } from './spark.js'
-import { parse } from './figures.js'
+import { parse, logNote } from './figures.js'
 import { span, clock, bytes, count, text } from './dom.js'
 
 const put = (key, rev, value = String(rev)) => ({ key, rev, version: 1, value })
@@ -68,6 +68,13 @@ test('samples keep the last', () => {
 test('metrics', () => {
   const m = parse('# HELP keywatch_keys Keys.\nkeywatch_keys 5\nkeywatch_r{a="x y",b="1"} 2\nkeywatch_r{a="z",b="1"} 1.5e+06\ngo_threads 9\n')
   assert.deepEqual([m.get('keywatch_keys'), m.get('keywatch_r'), m.get('keywatch_r{a="x y",b="1"}'), m.size], [5, 1500002, 2, 4])
+})
+
+// If it were not said, somebody would look for the fault in what writes.
+test('a full disk is told', () => {
+  assert.equal(logNote({ durability: 'memory', detail: {} }), 'memory')
+  assert.equal(logNote({ detail: { log: { fsync_mean_us: 1210 } } }), 'fsync 1.21 ms')
+  assert.equal(logNote({ detail: { log: { fsync_mean_us: 1210, no_room: '0 bytes are free' } } }), 'disk full: no writes')
 })
 
 // If numbers read badly, a glance would not do.
