@@ -126,7 +126,7 @@ func (e *Engine) openDisk(opts *cluster.Options) error {
 	}
 	disk, err := persist.Open(c.Data, persist.Options{
 		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
-		Rescue: e.state.Rescue,
+		Rescue: e.state.Rescue, Short: e.checkpoints.hurry,
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", c.Data, err)

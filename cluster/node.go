@@ -93,11 +93,6 @@ type Node struct {
 	// status is nil once the node is ready, else why it is not.
 	status atomic.Pointer[error]
 	clock  atomic.Pointer[clock]
-	// halted is set while the log has no room; room locks to clear it.
-	halted struct {
-		sync.Mutex
-		atomic.Bool
-	}
 	queue  queue
 	ticker ticker
 

@@ -24,42 +24,31 @@ func (n *Node) add(c *kv.Command) (*batch, int, error) {
 	return nil, 0, err
 }
 
-// room returns an error that matches kv.ErrDiskFull while the log has no room.
+// room returns an error that matches kv.ErrDiskFull while the log has no room. Log
+// time stands still from the first call that finds none to the first that finds some.
 func (n *Node) room() error {
 	if n.opts.Room == nil {
 		return nil
 	}
 	err := n.opts.Room()
-	switch {
-	case err != nil:
-		n.halt(err)
+	if c := n.clock.Load(); c.still != (err != nil) {
+		n.turn(c, err)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", kv.ErrDiskFull, err)
-	case n.halted.Load():
-		n.resume()
 	}
 	return nil
 }
 
-// halt makes log time stand still.
-func (n *Node) halt(err error) {
-	n.halted.Lock()
-	defer n.halted.Unlock()
-	if n.halted.Load() {
+// turn replaces clock c, unless somebody else has: by one that stands still, because
+// of err, or by one that goes on from where it stood.
+func (n *Node) turn(c *clock, err error) {
+	if !n.clock.CompareAndSwap(c, &clock{base: n.Now(), began: time.Now(), still: err != nil}) {
 		return
 	}
-	n.halted.Store(true)
-	n.clock.Store(&clock{base: n.Now(), began: time.Now(), still: true})
-	n.opts.Logger.Error("the disk is full: writes are refused and no key or lease ends until there is room", "err", err)
-}
-
-// resume lets log time go on from where it stood.
-func (n *Node) resume() {
-	n.halted.Lock()
-	defer n.halted.Unlock()
-	if !n.halted.Load() {
-		return
+	if err != nil {
+		n.opts.Logger.Error("the disk is full: writes are refused and no key or lease ends until there is room", "err", err)
+	} else {
+		n.opts.Logger.Info("there is room on the disk again: writes are taken")
 	}
-	n.clock.Store(&clock{base: n.Now(), began: time.Now()})
-	n.halted.Store(false)
-	n.opts.Logger.Info("there is room on the disk again: writes are taken")
 }

@@ -63,7 +63,7 @@ func (n *Node) untilTick() time.Duration {
 	if next == math.MaxInt64 {
 		return tickEvery
 	}
-	if n.halted.Load() {
+	if n.clock.Load().still {
 		return tickEvery
 	}
 	wait := time.Duration(next-n.Now()) * time.Millisecond

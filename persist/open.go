@@ -30,12 +30,13 @@ type Options struct {
 	// FS is the file system of log, stable store and clean-stop mark; nil means OS.
 	// The checkpoint file is bbolt's and always on the operating system's.
 	FS FS
-	// SegmentSize, Sync, Interval and Fatal are the log's: see LogOptions. Fatal is
-	// the stable store's too.
+	// SegmentSize, Sync, Interval, Fatal and Short are the log's: see LogOptions.
+	// Fatal is the stable store's too.
 	SegmentSize int64
 	Sync        SyncPolicy
 	Interval    time.Duration
 	Fatal       func(error)
+	Short       func()
 	// Logger gets rare events; nil means slog.Default.
 	Logger *slog.Logger
 	// RangeRecords and RangeBytes bound how much of a checkpoint is swept as one.
@@ -182,7 +183,7 @@ func (db *DB) open() (err error) {
 	}
 	db.raft, err = OpenLog(db.dir, LogOptions{
 		FS: db.opts.FS, SegmentSize: db.opts.SegmentSize, Sync: db.opts.Sync,
-		Interval: db.opts.Interval, Fatal: db.opts.Fatal, Logger: db.log,
+		Interval: db.opts.Interval, Fatal: db.opts.Fatal, Short: db.opts.Short, Logger: db.log,
 	})
 	if err != nil {
 		return err

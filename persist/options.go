@@ -46,6 +46,9 @@ type LogOptions struct {
 	// alone would step down, elect itself and go on. It is called without a lock
 	// held, on the goroutine that met the error. nil only logs.
 	Fatal func(error)
+	// Short is called when there is no room for another segment: a checkpoint may free
+	// some. It must return at once, because the log is locked. nil does nothing.
+	Short func()
 	// Logger gets rare events; nil means slog.Default.
 	Logger *slog.Logger
 
@@ -70,6 +73,9 @@ func (o *LogOptions) validate() error {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Short == nil {
+		o.Short = func() {}
 	}
 	if o.SegmentSize < minSegmentSize || o.SegmentSize > maxSegmentSize {
 		return fmt.Errorf("log segment size %d is not within %d and %d",

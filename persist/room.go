@@ -40,9 +40,16 @@ func (l *Log) Room() error {
 	return fmt.Errorf("%w: %w", ErrNoRoom, f.err)
 }
 
-// Short reports whether no segment could be made after the active one. A checkpoint
-// may help: the segments before it are used again.
-func (l *Log) Short() bool { return l.short.Load() != nil }
+// Short reports whether no segment could be made after the active one while there
+// are others before it: a checkpoint would free those.
+func (l *Log) Short() bool {
+	if l.short.Load() == nil {
+		return false
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.mu.segs) > 1
+}
 
 // noteRoom records whether a segment could be made, and says so if that is news.
 func (l *Log) noteRoom(err error) {
@@ -54,6 +61,7 @@ func (l *Log) noteRoom(err error) {
 	}
 	if l.short.Swap(&failure{err}) == nil {
 		l.log.Warn("there is no room for the next log segment; it is looked for each second", "err", err)
+		l.opts.Short()
 	}
 }
 

@@ -67,8 +67,12 @@ func newPublisher(o *Options, t *target, c *clock) (*publisher, error) {
 
 // connect opens the connections before watchers take all that the server accepts.
 func (p *publisher) connect() error {
-	p.ready = make(chan net.Conn, p.lanes)
-	for range p.lanes {
+	n := p.lanes
+	if p.o.Probe > 0 {
+		n++
+	}
+	p.ready = make(chan net.Conn, n)
+	for range n {
 		c, err := fasthttp.DialTimeout(p.http.Addr, requestTimeout)
 		if err != nil {
 			return fmt.Errorf("connect to publish: %w", err)
