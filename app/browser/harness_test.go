@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -117,8 +119,28 @@ func newTab(t *testing.T, of *tab) *tab {
 	if err := chromedp.Listen(ctx, p.heard); err != nil {
 		t.Fatalf("browser: %v", err)
 	}
+	p.slow()
 	t.Cleanup(p.clean)
 	return p
+}
+
+// slow has the page run so many times slower as KEYWATCH_BROWSER_SLOW says.
+// What lasts a moment then lasts long enough to be met: a focus that is nowhere,
+// a button that is not drawn yet.
+func (p *tab) slow() {
+	p.t.Helper()
+	times := os.Getenv("KEYWATCH_BROWSER_SLOW")
+	if times == "" {
+		return
+	}
+	rate, err := strconv.ParseFloat(times, 64)
+	if err != nil || rate < 1 {
+		p.t.Fatalf("KEYWATCH_BROWSER_SLOW is %q, want a number of at least 1", times)
+	}
+	p.run(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetCPUThrottlingRate, emulation.SetCPUThrottlingRateParams{Rate: rate})
+		return err
+	}))
 }
 
 // heard collects what goes wrong in the page without anybody asking.

@@ -73,8 +73,14 @@ func TestWholeLifeOfAKeyByKeyboard(t *testing.T) {
 	p.press("n")
 	p.until(`document.activeElement?.id === 'new-key'`)
 	p.press("a/two" + kb.Tab + "first")
+	p.eval(`new MutationObserver(() => {
+		if (document.querySelector('#detail h2')?.textContent === 'a/two') window.focused ??= document.activeElement.id
+	}).observe(document.body, { childList: true, subtree: true })`)
 	p.chord(kb.ModifierCtrl, kb.Enter)
-	p.until(`document.querySelector('#detail h2')?.textContent === 'a/two'`)
+	p.until(`window.focused !== undefined`)
+	if at := value[string](p, `window.focused`); at != "grid" {
+		t.Errorf("when the key is shown the focus is at %q, want the tree", at)
+	}
 	p.press("e")
 	p.until(`document.activeElement?.id === 'value' && document.activeElement.value === 'first'`)
 	p.eval(`document.activeElement.select()`)
@@ -88,6 +94,7 @@ func TestWholeLifeOfAKeyByKeyboard(t *testing.T) {
 	p.until(`document.activeElement?.textContent === 'Delete'`)
 	p.press(kb.Enter)
 	p.until("!" + row("a/two"))
+	p.until(`document.activeElement?.id === 'edit' && document.activeElement.textContent === 'Create'`)
 	p.press(kb.Escape)
 	p.until(`document.querySelector('#detail').hidden && document.activeElement?.id === 'grid'`)
 	p.press(kb.Home + kb.ArrowRight + kb.Enter)

@@ -215,6 +215,7 @@ async function submit(e, form) {
     const result = await kw.put(form.key.value, form.value.value, { ifAbsent: true, ttl: form.ttl.value.trim() || undefined })
     if (!result.ok) return set(form.state, result.code === 'compare_failed' ? 'This key is there already.' : result.code)
     form.key.closest('dialog').close('created')
+    $('grid').focus() // else what is typed next goes to a field that nobody sees
     go(form.key.value)
   } catch (err) {
     set(form.state, err.message)

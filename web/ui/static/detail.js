@@ -180,6 +180,7 @@ export class Detail {
     p.value.className = `whole${e ? '' : ' absent'}${e && typeof e.value !== 'string' ? ' hex' : ''}`
     this.#chart(p)
     set(p.edit, e ? 'Edit' : 'Create')
+    if (!e && (document.activeElement === p.remove || document.activeElement === p.copy)) p.edit.focus() // none can stay where nothing can be pressed
     p.remove.disabled = p.copy.disabled = !e
   }
 
