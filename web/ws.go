@@ -14,8 +14,12 @@ import (
 	"keywatch/ratelimit"
 )
 
-// Subprotocol is what is spoken on WebSockets.
-const Subprotocol = "keywatch.v1.json"
+// The subprotocols of WebSockets. In SubprotocolLines one text message of the
+// server may hold many objects, a line each; else each has a message of its own.
+const (
+	Subprotocol      = "keywatch.v1.json"
+	SubprotocolLines = "keywatch.v1.ndjson"
+)
 
 const (
 	headerProtocol = "Sec-WebSocket-Protocol"
@@ -29,7 +33,7 @@ const (
 // Origins were looked at before, see guard.
 func (s *Server) newUpgrader() fiber.Handler {
 	return websocket.New(s.upgraded, websocket.Config{
-		Subprotocols: []string{Subprotocol}, ReadBufferSize: 128, WriteBufferSize: 128,
+		Subprotocols: []string{Subprotocol, SubprotocolLines}, ReadBufferSize: 128, WriteBufferSize: 128,
 		RecoverHandler: func(*websocket.Conn) {
 			if p := recover(); p != nil {
 				s.opts.Logger.Error("upgrade panicked", "panic", p)
@@ -86,8 +90,8 @@ func (r *request) handshake() error {
 	return r.subprotocol()
 }
 
-// subprotocol sees to it that contrib finds the subprotocol where it looks, if
-// it was offered.
+// subprotocol sees to it that contrib finds the first subprotocol that both
+// sides speak where it looks, if any was offered.
 func (r *request) subprotocol() error {
 	h := &r.f.Request.Header
 	offers := h.PeekAll(headerProtocol)
@@ -96,13 +100,13 @@ func (r *request) subprotocol() error {
 	}
 	for _, line := range offers {
 		for offer := range bytes.SplitSeq(line, []byte{','}) {
-			if string(bytes.Trim(offer, " \t")) == Subprotocol {
-				h.Set(headerProtocol, Subprotocol)
+			if offer = bytes.Trim(offer, " \t"); string(offer) == Subprotocol || string(offer) == SubprotocolLines {
+				h.SetBytesV(headerProtocol, bytes.Clone(offer))
 				return nil
 			}
 		}
 	}
-	return refuse(CodeBadRequest, "the subprotocol is %s", Subprotocol)
+	return refuse(CodeBadRequest, "the subprotocols are %s and %s", Subprotocol, SubprotocolLines)
 }
 
 // socketWatch reads the watch that the URL asks for, nil if it asks for none.
@@ -129,7 +133,7 @@ type callerAddr [16]byte
 func (a callerAddr) appendTo(b []byte) []byte { return netip.AddrFrom16(a).Unmap().AppendTo(b) }
 
 func (s *Server) newSession(r *request) *session {
-	n := &session{server: s}
+	n := &session{server: s, lines: string(r.f.Request.Header.Peek(headerProtocol)) == SubprotocolLines}
 	r.findCaller()
 	n.exempt = r.exempt
 	if ip, err := netip.ParseAddr(string(r.caller)); err == nil {

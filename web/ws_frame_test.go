@@ -68,11 +68,16 @@ func TestSocketHandshake(t *testing.T) {
 // would be refused, or told the wrong one.
 func TestSocketSubprotocol(t *testing.T) {
 	w := newWorld(t)
-	for _, offer := range []string{"keywatch.v1.json", "chat,keywatch.v1.json", "chat\r\nSec-WebSocket-Protocol: keywatch.v1.json"} {
+	for offer, want := range map[string]string{
+		"keywatch.v1.json": "keywatch.v1.json", "chat,keywatch.v1.json": "keywatch.v1.json",
+		"chat\r\nSec-WebSocket-Protocol: keywatch.v1.json": "keywatch.v1.json",
+		"keywatch.v1.ndjson, keywatch.v1.json":             "keywatch.v1.ndjson",
+		"keywatch.v1.json, keywatch.v1.ndjson":             "keywatch.v1.json",
+	} {
 		got := w.rawHead("GET /v1/ws HTTP/1.1\r\nHost: " + w.addr + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
 			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: " + offer + "\r\n\r\n")
-		if !strings.HasPrefix(got, "HTTP/1.1 101 ") || strings.Count(got, "Sec-Websocket-Protocol: keywatch.v1.json\r\n")+
-			strings.Count(got, "Sec-WebSocket-Protocol: keywatch.v1.json\r\n") != 1 {
+		if !strings.HasPrefix(got, "HTTP/1.1 101 ") || strings.Count(got, "Sec-Websocket-Protocol: "+want+"\r\n")+
+			strings.Count(got, "Sec-WebSocket-Protocol: "+want+"\r\n") != 1 {
 			t.Errorf("offer %q: got %q", offer, got)
 		}
 	}

@@ -32,6 +32,10 @@ func (w *world) socket(query string, headers ...string) *socketClient {
 }
 
 func (w *world) dial(query string, headers ...string) (*socketClient, *http.Response, error) {
+	return w.dialAs("keywatch.v1.json", query, headers...)
+}
+
+func (w *world) dialAs(subprotocol, query string, headers ...string) (*socketClient, *http.Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	w.t.Cleanup(cancel)
 	h := http.Header{}
@@ -39,7 +43,7 @@ func (w *world) dial(query string, headers ...string) (*socketClient, *http.Resp
 		h.Add(headers[i], headers[i+1])
 	}
 	conn, resp, err := websocket.Dial(ctx, "ws://"+w.addr+"/v1/ws"+query, &websocket.DialOptions{
-		HTTPHeader: h, Subprotocols: []string{"keywatch.v1.json"}, CompressionMode: websocket.CompressionDisabled,
+		HTTPHeader: h, Subprotocols: []string{subprotocol}, CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
 		return nil, resp, err

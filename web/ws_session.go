@@ -30,6 +30,9 @@ const (
 	closeWait = 5 * time.Second
 	// maxPolls bounds the watches that one Fill looks at.
 	maxPolls = 256
+	// maxLines is how many bytes a message of lines has before another is begun:
+	// what a Fill returns, and short enough for the smaller header.
+	maxLines = 32 << 10
 )
 
 // stage is how far a session has come to its end.
@@ -48,7 +51,7 @@ const (
 	stageOver
 )
 
-// A session is one WebSocket that speaks keywatch.v1.json. It is what the
+// A session is one WebSocket. It is what the
 // reactor asks for bytes: the fields up to mu belong to its calls, of which
 // there is one at a time. Commands run on a lane, see ws_lane.go. An idle
 // session owns no goroutine and no buffer.
@@ -71,8 +74,9 @@ type session struct {
 	// peerClosed says that the client has sent its close frame, or cannot be
 	// understood any more.
 	peerClosed bool
-	// exempt says that the caller is not limited.
-	exempt bool
+	// exempt says that the caller is not limited, lines that SubprotocolLines is
+	// spoken.
+	exempt, lines bool
 	// epoch and rev are the newest position that a synced watch was given.
 	epoch kv.Epoch
 	rev   kv.Rev

@@ -145,19 +145,35 @@ func (s *session) poll(b []byte, w *socketWatch, scratch *watch.Scratch, now tim
 		s.leave(w, at, again.Sub(now))
 		return b
 	}
+	b = s.appendEvents(b, w.id, messages)
 	for i := range messages {
-		m := &messages[i]
-		start := len(b)
-		b = m.AppendFor(append(b, make([]byte, wire.Reserve)...), w.id)
-		b = wire.Finish(b, start, wire.Text)
-		s.note(w, m, at)
+		s.note(w, &messages[i], at)
 	}
-	s.server.sockets.framesOut.Add(int64(len(messages)))
 	if last := messages[len(messages)-1].Kind; last == watch.Bye || last == watch.Denied {
 		s.forget(w)
 		return b
 	}
 	s.requeue(w)
+	return b
+}
+
+// appendEvents appends what watch id has to tell: a frame for each message, or
+// as many lines to a frame as belong there. A browser takes some 0.3 ms for
+// a frame, whatever is in it.
+func (s *session) appendEvents(b []byte, id uint64, messages []watch.Message) []byte {
+	frames := 0
+	for len(messages) > 0 {
+		start := len(b)
+		b = messages[0].AppendFor(append(b, make([]byte, wire.Reserve)...), id)
+		messages = messages[1:]
+		for s.lines && len(messages) > 0 && len(b)-start < maxLines {
+			b = messages[0].AppendFor(append(b, '\n'), id)
+			messages = messages[1:]
+		}
+		b = wire.Finish(b, start, wire.Text)
+		frames++
+	}
+	s.server.sockets.framesOut.Add(int64(frames))
 	return b
 }
 

@@ -11,7 +11,7 @@ class SocketLink {
 
   constructor(base, on) {
     this.#on = on
-    this.#socket = new WebSocket(base.replace(/^http/, 'ws') + '/v1/ws', 'keywatch.v1.json')
+    this.#socket = new WebSocket(base.replace(/^http/, 'ws') + '/v1/ws', ['keywatch.v1.ndjson', 'keywatch.v1.json'])
     this.#socket.onopen = () => {
       this.heard = Date.now()
       on.open()
