@@ -28,6 +28,8 @@ type Config struct {
 
 	MemoryMax Size `help:"Memory for values, keys, their metadata and the history; values beyond it lie on disk only. By default half of what the process may use." placeholder:"SIZE"`
 
+	HugePages string `help:"Whether memory that is in use is moved to huge pages, which makes stores of many keys quicker: auto, where the kernel can do it, or off." default:"auto" enum:"auto,off"`
+
 	History Size `help:"Memory for recent events, from which watches resume." default:"64MiB"`
 
 	MaxValue       Size          `help:"Largest value." default:"1MiB"`
@@ -89,6 +91,9 @@ func (c Config) withDefaults() Config {
 	if c.Fsync == "" {
 		c.Fsync = "always"
 	}
+	if c.HugePages == "" {
+		c.HugePages = "auto"
+	}
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:7070"
 	}
@@ -139,6 +144,9 @@ func (c Config) Validate() error {
 	}
 	if c.Fsync != "always" && c.Fsync != "interval" {
 		return fmt.Errorf("fsync: %q is neither always nor interval", c.Fsync)
+	}
+	if c.HugePages != "auto" && c.HugePages != "off" {
+		return fmt.Errorf("huge-pages: %q is neither auto nor off", c.HugePages)
 	}
 	for name, n := range map[string]int64{
 		"max-value": int64(c.MaxValue), "max-batch": int64(c.MaxBatch), "max-batch-ops": int64(c.MaxBatchOps),

@@ -42,6 +42,7 @@ func TestConfigIsChecked(t *testing.T) {
 	for want, config := range map[string]app.Config{
 		"data:":             {},
 		"fsync:":            {Data: "x", Fsync: "sometimes"},
+		"huge-pages:":       {Data: "x", HugePages: "always"},
 		"max-value:":        {Data: "x", MaxValue: -1},
 		"max-queue:":        {Data: "x", MaxQueue: -1},
 		"heartbeat:":        {Data: "x", Heartbeat: -time.Second},

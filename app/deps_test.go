@@ -18,11 +18,12 @@ var allowed = map[string][]string{
 	"keywatch/cluster":      {"keywatch/kv"},
 	"keywatch/kv/lock":      {"keywatch/kv"},
 	"keywatch/kv/bind":      {"keywatch/kv"},
+	"keywatch/kv/huge":      {},
 	"keywatch/web/ui":       {},
 	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
 	"keywatch/web/wire":     {},
-	"keywatch/app":          {"keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/object"},
+	"keywatch/app":          {"keywatch/kv/huge", "keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/object"},
 	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client", "keywatch/app/keywatch/fanout"},
 	"keywatch/client":       {},
 

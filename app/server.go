@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"keywatch/kv/huge"
 	"keywatch/ratelimit"
 	"keywatch/web"
 )
@@ -23,6 +25,8 @@ func Serve(ctx context.Context, config Config, started func(net.Addr)) error {
 		return err
 	}
 	defer boundHeap(int64(config.MemoryMax))()
+	pages, done := config.keepHuge()
+	defer done()
 	// The listener first: a port that is taken is found out before any data is
 	// touched, and clients that come early wait instead of being refused.
 	ln, err := net.Listen("tcp", config.Listen)
@@ -33,7 +37,7 @@ func Serve(ctx context.Context, config Config, started func(net.Addr)) error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	server, err := newServer(config, engine, ln.Addr())
+	server, err := newServer(config, engine, pages, ln.Addr())
 	if err != nil {
 		return errors.Join(err, ln.Close(), engine.Close())
 	}
@@ -56,7 +60,19 @@ func Serve(ctx context.Context, config Config, started func(net.Addr)) error {
 	return errors.Join(err, engine.Close())
 }
 
-func newServer(config Config, engine *Engine, addr net.Addr) (*web.Server, error) {
+// keepHuge has this process's memory moved to huge pages until done is called.
+func (c Config) keepHuge() (pages *huge.Keeper, done func()) {
+	pages = new(huge.Keeper)
+	if c.HugePages == "off" {
+		return pages, func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var run sync.WaitGroup
+	run.Go(func() { pages.Run(ctx) })
+	return pages, func() { cancel(); run.Wait() }
+}
+
+func newServer(config Config, engine *Engine, pages *huge.Keeper, addr net.Addr) (*web.Server, error) {
 	proxies, err := config.proxies()
 	if err != nil {
 		return nil, err
@@ -68,7 +84,10 @@ func newServer(config Config, engine *Engine, addr net.Addr) (*web.Server, error
 	limiter := ratelimit.New(rates)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), newCollector(engine),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "keywatch_memory_huge_bytes", Help: "Memory of the process that was moved to huge pages.",
+		}, func() float64 { return float64(pages.Bytes()) }))
 	return web.New(web.Options{
 		Store: engine.Store(), Hub: engine.Hub(),
 		Limiter: limiter, RateLoopback: config.RateLoopback,

@@ -2,14 +2,18 @@ package kv_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/huge"
 )
 
 // benchKeys returns n keys of equal length, each with memory of its own.
@@ -68,6 +72,7 @@ func BenchmarkApply(b *testing.B) {
 			}
 			b.ReportAllocs()
 			runtime.GC()
+			settle(b)
 			began := cpuTime(b)
 			for b.Loop() {
 				index++
@@ -112,7 +117,18 @@ func filled(b *testing.B, n int) (*kv.State, []string) {
 	keys := benchKeys(n)
 	fill(b, s, keys, 100)
 	runtime.GC()
+	settle(b)
 	return s, keys
+}
+
+// settle moves the heap to huge pages, as a server does.
+func settle(b *testing.B) {
+	if os.Getenv("KEYWATCH_HUGE") == "off" {
+		return
+	}
+	if _, err := new(huge.Keeper).Pass(time.Minute); err != nil && !errors.Is(err, huge.ErrNotSupported) {
+		b.Log(err)
+	}
 }
 
 // benchGets reads what next, made for each goroutine, returns.

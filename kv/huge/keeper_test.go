@@ -1,0 +1,174 @@
+package huge_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"keywatch/kv/huge"
+)
+
+const piece = 2 << 20
+
+// memory maps n pieces, aligned, which the kernel backs by small pages.
+func memory(t *testing.T, n int) []byte {
+	t.Helper()
+	b, err := unix.Mmap(-1, 0, (n+1)*piece, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Munmap(b) })
+	if err := unix.Madvise(b, unix.MADV_NOHUGEPAGE); err != nil { // where all get them without asking
+		t.Fatal(err)
+	}
+	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (piece - 1)
+	return b[skip : skip+n*piece]
+}
+
+// allow takes back that memory shall not be huge, once it is in use.
+func allow(t *testing.T, b []byte) {
+	t.Helper()
+	if err := unix.Madvise(b, unix.MADV_HUGEPAGE); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// backed returns how many bytes of b the kernel has there, and how many of them on
+// huge pages.
+func backed(t *testing.T, b []byte) (there, huge int) {
+	t.Helper()
+	all, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, within := fmt.Sprintf("%x-", uintptr(unsafe.Pointer(&b[0]))), false
+	for lines := bufio.NewScanner(bytes.NewReader(all)); lines.Scan(); {
+		line := lines.Text()
+		if first, _, found := strings.Cut(line, " "); found && strings.Contains(first, "-") {
+			within = strings.HasPrefix(line, head)
+		}
+		var kb int
+		if _, err := fmt.Sscanf(line, "Rss: %d kB", &kb); err == nil && within {
+			there = kb << 10
+		}
+		if _, err := fmt.Sscanf(line, "AnonHugePages: %d kB", &kb); err == nil && within {
+			huge = kb << 10
+		}
+	}
+	return there, huge
+}
+
+// pass has everything moved, or skips the test.
+func pass(t *testing.T, k *huge.Keeper) {
+	t.Helper()
+	more, err := k.Pass(time.Hour)
+	if errors.Is(err, huge.ErrNotSupported) {
+		t.Skip("SKIPPED: this kernel does not move memory to huge pages, so NOTHING OF THAT WAS TESTED")
+	}
+	if err != nil || more {
+		t.Fatalf("got more %v, %v", more, err)
+	}
+}
+
+// If memory that is in use stayed on small pages, or changed while it was moved,
+// the package would be of no use, or worse.
+func TestDenseMemoryMoves(t *testing.T) {
+	const n = 8
+	b := memory(t, n)
+	for i := range b {
+		b[i] = byte(i * 7)
+	}
+	if _, huge := backed(t, b); huge != 0 {
+		t.Errorf("%d bytes are huge before anything was moved", huge)
+	}
+	allow(t, b)
+	var k huge.Keeper
+	pass(t, &k)
+	if there, huge := backed(t, b); there != len(b) || huge != len(b) {
+		t.Errorf("%d bytes are there, %d huge, want %d", there, huge, len(b))
+	}
+	for i := range b {
+		if b[i] != byte(i*7) {
+			t.Fatalf("byte %d changed", i)
+		}
+	}
+	if got := k.Bytes(); got < int64(len(b)) {
+		t.Errorf("the keeper counts %d bytes, want %d at least", got, len(b))
+	}
+}
+
+// If memory of which little is in use moved too, a process would grow by what
+// its collector has given back.
+func TestSparseMemoryStays(t *testing.T) {
+	const n, step = 8, 2 * 4096
+	b := memory(t, n)
+	for i := 0; i < len(b); i += step {
+		b[i] = 1
+	}
+	allow(t, b)
+	var k huge.Keeper
+	pass(t, &k)
+	if there, huge := backed(t, b); there != len(b)/2 || huge != 0 {
+		t.Errorf("%d bytes are there, %d huge, want %d and none", there, huge, len(b)/2)
+	}
+}
+
+// If a pass went on for as long as there is work, others would wait; if what is
+// left were not told, it would never be done.
+func TestPassIsBounded(t *testing.T) {
+	b := memory(t, 8)
+	for i := range b {
+		b[i] = 1
+	}
+	allow(t, b)
+	var k huge.Keeper
+	passes := 0
+	for more := true; more; passes++ {
+		var err error
+		if more, err = k.Pass(0); errors.Is(err, huge.ErrNotSupported) {
+			t.Skip("SKIPPED: this kernel does not move memory to huge pages")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if passes > 10_000 {
+			t.Fatal("it never ends")
+		}
+	}
+	if _, huge := backed(t, b); huge != len(b) || passes < len(b)/piece {
+		t.Errorf("%d bytes are huge, want %d; it took %d passes without time", huge, len(b), passes)
+	}
+}
+
+// If Run outlived its context, or stopped while there is nothing to do, a server
+// could not stop, or what it writes later stayed on small pages.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		var k huge.Keeper
+		pass(t, &k)
+		ended := make(chan struct{})
+		go func() { defer close(ended); k.Run(ctx) }()
+		time.Sleep(time.Minute)
+		b := memory(t, 4)
+		for i := range b {
+			b[i] = 1
+		}
+		allow(t, b)
+		time.Sleep(time.Minute)
+		if _, huge := backed(t, b); huge != len(b) {
+			t.Errorf("%d bytes are huge a minute later, want %d", huge, len(b))
+		}
+		cancel()
+		<-ended
+	})
+}
