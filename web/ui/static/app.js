@@ -277,7 +277,8 @@ const shortcuts = { n: create, p: pause, s: toggleServer, t: nextTheme, '?': hel
 addEventListener('keydown', e => {
   if (e.ctrlKey || e.metaKey || e.altKey || document.querySelector('dialog[open]')) return
   if (e.key === 'Escape' && !detail.editing && detail.key) return go(null).then(() => $('grid').focus())
-  if (/^(INPUT|TEXTAREA|SELECT)$/.test(e.target.tagName)) {
+  // For a moment the focus is still in a dialog that has just been closed.
+  if (/^(INPUT|TEXTAREA|SELECT)$/.test(e.target.tagName) && !e.target.closest('dialog')) {
     if (e.key === 'Escape') $('grid').focus()
     return
   }

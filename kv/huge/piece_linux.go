@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,47 +22,43 @@ const (
 // A region is some memory of the process, from first to before end.
 type region struct{ first, end uintptr }
 
-// Pass moves what it can within about so much time, one piece at least, and
-// reports whether more is left. Whoever uses a piece while it is moved waits for that, some 0.5 ms. It
-// fails with ErrNotSupported, or when the kernel has no memory for it; then much
-// of the work may be done.
-func (k *Keeper) Pass(budget time.Duration) (more bool, err error) {
+// find returns the beginnings of the pieces that are in use and were not moved.
+func (k *Keeper) find() (all []uintptr, err error) {
 	if os.Getpagesize()*pages != piece {
-		return false, ErrNotSupported
+		return nil, ErrNotSupported
 	}
 	regions, err := regions()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	if k.done == nil {
-		k.done = map[uintptr]struct{}{}
-	}
-	moved, refused := 0, 0
-	defer func() { k.bytes.Store(int64(len(k.done)) * piece) }()
-	began := time.Now()
 	for _, r := range regions {
 		for at := (r.first + piece - 1) &^ (piece - 1); at+piece <= r.end; at += piece {
-			if _, done := k.done[at]; done || !full(at) {
-				continue
-			}
-			if moved > 0 && time.Since(began) >= budget {
-				return true, nil
-			}
-			switch err := collapse(at); {
-			case err == nil:
-				k.done[at] = struct{}{}
-				moved++
-			case !errors.Is(err, unix.EINVAL):
-				return false, err
-			default:
-				refused++
+			if _, done := k.done[at]; !done && full(at) {
+				all = append(all, at)
 			}
 		}
 	}
-	if refused > 0 && len(k.done) == 0 {
-		return false, ErrNotSupported
+	return all, nil
+}
+
+// move moves a piece, if it is still in use. What the kernel cannot move, or not
+// just now, is left alone. It fails when there is no memory for it.
+func (k *Keeper) move(at uintptr) error {
+	if !full(at) {
+		return nil
 	}
-	return false, nil
+	switch _, _, errno := unix.Syscall(unix.SYS_MADVISE, at, piece, unix.MADV_COLLAPSE); errno {
+	case 0:
+		if k.done == nil {
+			k.done = map[uintptr]struct{}{}
+		}
+		k.done[at] = struct{}{}
+		k.bytes.Store(max(k.bytes.Load(), k.moved())) // while all is looked at anew there are fewer
+	case unix.EAGAIN, unix.EBUSY, unix.EINVAL:
+	default:
+		return fmt.Errorf("huge: %w", errno)
+	}
+	return nil
 }
 
 // full reports whether nearly all pages of a piece are there.
@@ -73,17 +68,6 @@ func full(at uintptr) bool {
 		return false // no longer mapped
 	}
 	return bytes.Count(there[:], []byte{1}) >= dense
-}
-
-// collapse moves a piece. What is in use by the kernel just now is left alone. It
-// fails with EINVAL for memory that the kernel will not move.
-func collapse(at uintptr) error {
-	switch _, _, errno := unix.Syscall(unix.SYS_MADVISE, at, piece, unix.MADV_COLLAPSE); errno {
-	case 0, unix.EAGAIN, unix.EBUSY:
-		return nil
-	default:
-		return fmt.Errorf("huge: %w", errno)
-	}
 }
 
 // regions returns the memory that is nobody's file, and may be written.

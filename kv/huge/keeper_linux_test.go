@@ -68,15 +68,15 @@ func backed(t *testing.T, b []byte) (there, huge int) {
 	return there, huge
 }
 
-// pass has everything moved, or skips the test.
-func pass(t *testing.T, k *huge.Keeper) {
+// move has everything moved, or skips the test.
+func move(t *testing.T, k *huge.Keeper) {
 	t.Helper()
-	more, err := k.Pass(time.Hour)
+	err := k.Move()
 	if errors.Is(err, huge.ErrNotSupported) {
 		t.Skip("SKIPPED: this kernel does not move memory to huge pages, so NOTHING OF THAT WAS TESTED")
 	}
-	if err != nil || more {
-		t.Fatalf("got more %v, %v", more, err)
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestDenseMemoryMoves(t *testing.T) {
 	}
 	allow(t, b)
 	var k huge.Keeper
-	pass(t, &k)
+	move(t, &k)
 	if there, huge := backed(t, b); there != len(b) || huge != len(b) {
 		t.Errorf("%d bytes are there, %d huge, want %d", there, huge, len(b))
 	}
@@ -117,58 +117,39 @@ func TestSparseMemoryStays(t *testing.T) {
 	}
 	allow(t, b)
 	var k huge.Keeper
-	pass(t, &k)
+	move(t, &k)
 	if there, huge := backed(t, b); there != len(b)/2 || huge != 0 {
 		t.Errorf("%d bytes are there, %d huge, want %d and none", there, huge, len(b)/2)
 	}
 }
 
-// If a pass went on for as long as there is work, others would wait; if what is
-// left were not told, it would never be done.
-func TestPassIsBounded(t *testing.T) {
-	b := memory(t, 8)
+// If Run outlived its context, or stopped while there is nothing to do, a server
+// could not stop, or what it writes later stayed on small pages; if it did not heed
+// Least, a small store would pay for nothing.
+func TestRun(t *testing.T) {
+	for name, least := range map[string]int64{"enough": 0, "too little": 1 << 40} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { run(t, least) })
+		})
+	}
+}
+
+func run(t *testing.T, least int64) {
+	ctx, cancel := context.WithCancel(context.Background())
+	k := huge.Keeper{Least: least}
+	move(t, &k)
+	ended := make(chan struct{})
+	go func() { defer close(ended); k.Run(ctx) }()
+	time.Sleep(5 * time.Minute)
+	b := memory(t, 4)
 	for i := range b {
 		b[i] = 1
 	}
 	allow(t, b)
-	var k huge.Keeper
-	passes := 0
-	for more := true; more; passes++ {
-		var err error
-		if more, err = k.Pass(0); errors.Is(err, huge.ErrNotSupported) {
-			t.Skip("SKIPPED: this kernel does not move memory to huge pages")
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if passes > 10_000 {
-			t.Fatal("it never ends")
-		}
+	time.Sleep(5 * time.Minute)
+	if _, huge := backed(t, b); (huge == len(b)) != (least == 0) {
+		t.Errorf("%d bytes of %d are huge, with at least %d asked for", huge, len(b), least)
 	}
-	if _, huge := backed(t, b); huge != len(b) || passes < len(b)/piece {
-		t.Errorf("%d bytes are huge, want %d; it took %d passes without time", huge, len(b), passes)
-	}
-}
-
-// If Run outlived its context, or stopped while there is nothing to do, a server
-// could not stop, or what it writes later stayed on small pages.
-func TestRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(context.Background())
-		var k huge.Keeper
-		pass(t, &k)
-		ended := make(chan struct{})
-		go func() { defer close(ended); k.Run(ctx) }()
-		time.Sleep(time.Minute)
-		b := memory(t, 4)
-		for i := range b {
-			b[i] = 1
-		}
-		allow(t, b)
-		time.Sleep(time.Minute)
-		if _, huge := backed(t, b); huge != len(b) {
-			t.Errorf("%d bytes are huge a minute later, want %d", huge, len(b))
-		}
-		cancel()
-		<-ended
-	})
+	cancel()
+	<-ended
 }
