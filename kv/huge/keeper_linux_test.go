@@ -20,21 +20,26 @@ import (
 
 const piece = 2 << 20
 
-// memory maps n pieces, aligned, which the kernel backs by small pages.
+// memory maps n pieces, aligned, which the kernel backs by small pages. What lies
+// beside them cannot be used, so that they are a mapping of their own.
 func memory(t *testing.T, n int) []byte {
 	t.Helper()
-	b, err := unix.Mmap(-1, 0, (n+1)*piece, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	all, err := unix.Mmap(-1, 0, (n+2)*piece, unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = unix.Munmap(b) })
+	t.Cleanup(func() { _ = unix.Munmap(all) })
+	skip := piece - int(uintptr(unsafe.Pointer(&all[0])))&(piece-1)
+	b := all[skip : skip+n*piece]
+	if err := unix.Mprotect(b, unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		t.Fatal(err)
+	}
 	if unasked() {
 		if err := unix.Madvise(b, unix.MADV_NOHUGEPAGE); err != nil {
 			t.Fatal(err)
 		}
 	}
-	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (piece - 1)
-	return b[skip : skip+n*piece]
+	return b
 }
 
 // unasked reports whether the system gives huge pages to everybody.
