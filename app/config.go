@@ -28,6 +28,7 @@ type Config struct {
 
 	MemoryMax Size `help:"Memory for values, keys, their metadata and the history; values beyond it lie on disk only. By default half of what the process may use." placeholder:"SIZE"`
 
+	// HugePages is for Serve: Open leaves the memory of its process alone.
 	HugePages string `help:"Whether memory that is in use is moved to huge pages, which makes stores of many keys quicker: auto, where the kernel can do it, or off." default:"auto" enum:"auto,off"`
 
 	History Size `help:"Memory for recent events, from which watches resume." default:"64MiB"`

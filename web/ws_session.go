@@ -30,8 +30,8 @@ const (
 	closeWait = 5 * time.Second
 	// maxPolls bounds the watches that one Fill looks at.
 	maxPolls = 256
-	// maxLines is how many bytes a message of lines has before another is begun:
-	// what a Fill returns, and short enough for the smaller header.
+	// maxLines is how many bytes a message of lines may have before another is
+	// begun: so few that one more event of usual size still has the smaller header.
 	maxLines = 32 << 10
 )
 
@@ -51,10 +51,9 @@ const (
 	stageOver
 )
 
-// A session is one WebSocket. It is what the
-// reactor asks for bytes: the fields up to mu belong to its calls, of which
-// there is one at a time. Commands run on a lane, see ws_lane.go. An idle
-// session owns no goroutine and no buffer.
+// A session is one WebSocket. It is what the reactor asks for bytes: the fields
+// up to mu belong to its calls, of which there is one at a time. Commands run on a
+// lane, see ws_lane.go. An idle session owns no goroutine and no buffer.
 type session struct {
 	server *Server
 	sock   reactor.Socket

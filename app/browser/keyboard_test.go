@@ -104,6 +104,22 @@ func TestWholeLifeOfAKeyByKeyboard(t *testing.T) {
 	}
 }
 
+// If what is typed while the focus is still in a dialog that has just been closed
+// were taken for what is written there, it would be lost. The page has no time
+// here to move the focus.
+func TestKeysAfterADialog(t *testing.T) {
+	s := newServer(t)
+	p := open(t, s)
+	p.press("n")
+	p.until(`document.activeElement?.id === 'new-key'`)
+	p.eval(`void (() => {
+		const field = document.activeElement
+		field.closest('dialog').close()
+		field.dispatchEvent(new KeyboardEvent('keydown', { key: '?', bubbles: true, cancelable: true }))
+	})()`)
+	p.until(`document.querySelector('dialog .keys')`)
+}
+
 // If the cursor of the tree left the screen, or what is read out were not where
 // it is, the keyboard would lead nowhere.
 func TestCursorStaysOnScreen(t *testing.T) {
