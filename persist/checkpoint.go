@@ -357,23 +357,34 @@ func trimSome(tx *bolt.Tx, h *header, most int) error {
 		return err
 	}
 	idem := tx.Bucket(bucketIdem)
-	for n := range most {
-		c := idem.Cursor()
-		k, _ := c.First()
-		if k == nil || binary.BigEndian.Uint64(k) >= h.meta.IdemFirst {
-			k, _ = c.Last()
-		}
-		if k == nil || h.namesIdem(k) {
-			if n == 0 {
-				return errTrimmed
-			}
-			return nil
-		}
-		if err := idem.Delete(bytes.Clone(k)); err != nil {
+	keys := h.unnamedIdem(idem, most)
+	if len(keys) == 0 {
+		return errTrimmed
+	}
+	for _, k := range keys {
+		if err := idem.Delete(k); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// unnamedIdem returns the keys of at most so many idempotency records that the header does not
+// name: expired ones, which come before those that it names, and leftovers of a failed
+// checkpoint, which come behind. It must see the bucket before anything is deleted from it in the
+// transaction: a cursor of bbolt does not return from Last once every leaf was emptied.
+func (h *header) unnamedIdem(idem *bolt.Bucket, most int) (keys [][]byte) {
+	c := idem.Cursor()
+	k, _ := c.First()
+	for k != nil && len(keys) < most {
+		if h.namesIdem(k) {
+			k, _ = c.Seek(idemKey(h.meta.IdemNext))
+			continue
+		}
+		keys = append(keys, bytes.Clone(k))
+		k, _ = c.Next()
+	}
+	return keys
 }
 
 // namesIdem tells whether the header names the idempotency record with a key.

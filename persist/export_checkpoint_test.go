@@ -58,3 +58,11 @@ func (db *DB) Reindex(index, term uint64) error {
 	db.head.Store(h)
 	return db.update(db.file.Load(), txHeader, func(tx *bolt.Tx) error { return writeHeader(tx, h) })
 }
+
+// RawIdem returns how many idempotency records the file has, named by the header or not.
+func (db *DB) RawIdem() (n int) {
+	db.file.Load().View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketIdem).ForEach(func(_, _ []byte) error { n++; return nil })
+	})
+	return n
+}
