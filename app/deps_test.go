@@ -18,12 +18,12 @@ var allowed = map[string][]string{
 	"keywatch/cluster":      {"keywatch/kv"},
 	"keywatch/kv/lock":      {"keywatch/kv"},
 	"keywatch/kv/bind":      {"keywatch/kv"},
-	"keywatch/kv/huge":      {},
+	"keywatch/app/hugepages":      {},
 	"keywatch/web/ui":       {},
 	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv"},
 	"keywatch/web/reactor":  {},
 	"keywatch/web/wire":     {},
-	"keywatch/app":          {"keywatch/kv/huge", "keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/object"},
+	"keywatch/app":          {"keywatch/app/hugepages", "keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/object"},
 	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client", "keywatch/app/keywatch/fanout"},
 	"keywatch/client":       {},
 
@@ -33,12 +33,12 @@ var allowed = map[string][]string{
 	"keywatch/examples/dashboard": {},
 	"keywatch/examples/reload":    {"keywatch/client"},
 	"keywatch/examples/workers":   {"keywatch/client"},
-	"keywatch/app/browser":        {},
-	"keywatch/app/e2e":            {},
-	"keywatch/app/readme":         {},
+	"keywatch/test/browser":        {},
+	"keywatch/test/e2e":            {},
+	"keywatch/test/readme":         {},
 
 	"keywatch/app/keywatch/fanout": {},
-	"keywatch/app/proxies":         {},
+	"keywatch/test/proxies":         {},
 }
 
 // testOnly are packages that only tests may import.

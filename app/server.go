@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"keywatch/kv/huge"
+	"keywatch/app/hugepages"
 	"keywatch/ratelimit"
 	"keywatch/web"
 )
@@ -65,8 +65,8 @@ func Serve(ctx context.Context, config Config, started func(net.Addr)) error {
 const hugeLeast = 256 << 20
 
 // keepHuge has this process's memory moved to huge pages until done is called.
-func (c Config) keepHuge() (pages *huge.Keeper, done func()) {
-	pages = &huge.Keeper{Least: hugeLeast}
+func (c Config) keepHuge() (pages *hugepages.Keeper, done func()) {
+	pages = &hugepages.Keeper{Least: hugeLeast}
 	if c.HugePages == "off" {
 		return pages, func() {}
 	}
@@ -76,7 +76,7 @@ func (c Config) keepHuge() (pages *huge.Keeper, done func()) {
 	return pages, func() { cancel(); run.Wait() }
 }
 
-func newServer(config Config, engine *Engine, pages *huge.Keeper, addr net.Addr) (*web.Server, error) {
+func newServer(config Config, engine *Engine, pages *hugepages.Keeper, addr net.Addr) (*web.Server, error) {
 	proxies, err := config.proxies()
 	if err != nil {
 		return nil, err

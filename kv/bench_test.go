@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"keywatch/kv"
-	"keywatch/kv/huge"
+	"keywatch/app/hugepages"
 )
 
 // benchKeys returns n keys of equal length, each with memory of its own.
@@ -125,7 +125,7 @@ func settle(b *testing.B) {
 	if os.Getenv("KEYWATCH_HUGE") == "off" {
 		return
 	}
-	if err := new(huge.Keeper).Move(); err != nil && !errors.Is(err, huge.ErrNotSupported) {
+	if err := new(hugepages.Keeper).Move(); err != nil && !errors.Is(err, hugepages.ErrNotSupported) {
 		b.Log(err)
 	}
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package huge
+package hugepages
 
 const piece = 2 << 20
 

@@ -1,4 +1,4 @@
-module keywatch/app/peers
+module keywatch/test/peers
 
 go 1.26.8
 

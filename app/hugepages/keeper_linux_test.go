@@ -1,4 +1,4 @@
-package huge_test
+package hugepages_test
 
 import (
 	"bufio"
@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"keywatch/kv/huge"
+	"keywatch/app/hugepages"
 )
 
 const piece = 2 << 20
@@ -87,10 +87,10 @@ func backed(t *testing.T, b []byte) (there, huge int) {
 }
 
 // move has everything moved, or skips the test.
-func move(t *testing.T, k *huge.Keeper) {
+func move(t *testing.T, k *hugepages.Keeper) {
 	t.Helper()
 	err := k.Move()
-	if errors.Is(err, huge.ErrNotSupported) {
+	if errors.Is(err, hugepages.ErrNotSupported) {
 		t.Skip("SKIPPED: this kernel does not move memory to huge pages, so NOTHING OF THAT WAS TESTED")
 	}
 	if err != nil {
@@ -110,7 +110,7 @@ func TestDenseMemoryMoves(t *testing.T) {
 		t.Errorf("%d bytes are huge before anything was moved", huge)
 	}
 	allow(t, b)
-	var k huge.Keeper
+	var k hugepages.Keeper
 	move(t, &k)
 	if there, huge := backed(t, b); there != len(b) || huge != len(b) {
 		t.Errorf("%d bytes are there, %d huge, want %d", there, huge, len(b))
@@ -134,7 +134,7 @@ func TestSparseMemoryStays(t *testing.T) {
 		b[i] = 1
 	}
 	allow(t, b)
-	var k huge.Keeper
+	var k hugepages.Keeper
 	move(t, &k)
 	if there, huge := backed(t, b); there != len(b)/2 || huge != 0 {
 		t.Errorf("%d bytes are there, %d huge, want %d and none", there, huge, len(b)/2)
@@ -154,7 +154,7 @@ func TestRun(t *testing.T) {
 
 func run(t *testing.T, least int64) {
 	ctx, cancel := context.WithCancel(context.Background())
-	k := huge.Keeper{Least: least}
+	k := hugepages.Keeper{Least: least}
 	move(t, &k)
 	ended := make(chan struct{})
 	go func() { defer close(ended); k.Run(ctx) }()

@@ -1,4 +1,4 @@
-// Package huge has the kernel back a process's memory by huge pages where all of
+// Package hugepages has the kernel back a process's memory by huge pages where all of
 // it is in use.
 //
 // A store of many keys is read at random: with pages of 4 KiB nearly every read
@@ -11,4 +11,4 @@
 // and again for what the collector has given back. So memory is copied to huge
 // pages (MADV_COLLAPSE, Linux 6.1) once nearly all of such a piece is in use
 // anyway. Where that is not possible everything stays as it is.
-package huge
+package hugepages
