@@ -53,7 +53,7 @@ const (
 
 // A session is one WebSocket. It is what the reactor asks for bytes: the fields
 // up to mu belong to its calls, of which there is one at a time. Commands run on a
-// lane, see ws_lane.go. An idle session owns no goroutine and no buffer.
+// lane, see ws_runner.go. An idle session owns no goroutine and no buffer.
 type session struct {
 	server *Server
 	sock   reactor.Socket
