@@ -11,21 +11,21 @@ import (
 // allowed lists, for each package of ours, the packages of ours that its code
 // may import directly.
 var allowed = map[string][]string{
-	"keywatch/kv":           {},
-	"keywatch/ratelimit":    {},
-	"keywatch/watch":        {"keywatch/kv"},
-	"keywatch/persist":      {"keywatch/kv"},
-	"keywatch/cluster":      {"keywatch/kv"},
-	"keywatch/kv/lock":      {"keywatch/kv"},
-	"keywatch/kv/bind":      {"keywatch/kv"},
-	"keywatch/app/hugepages":      {},
-	"keywatch/web/ui":       {},
-	"keywatch/web":          {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv"},
-	"keywatch/web/reactor":  {},
-	"keywatch/web/wire":     {},
-	"keywatch/app":          {"keywatch/app/hugepages", "keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/object"},
-	"keywatch/app/keywatch": {"keywatch/app", "keywatch/client", "keywatch/app/keywatch/fanout"},
-	"keywatch/client":       {},
+	"keywatch/kv":            {},
+	"keywatch/ratelimit":     {},
+	"keywatch/watch":         {"keywatch/kv"},
+	"keywatch/persist":       {"keywatch/kv"},
+	"keywatch/cluster":       {"keywatch/kv"},
+	"keywatch/kv/lock":       {"keywatch/kv"},
+	"keywatch/kv/bind":       {"keywatch/kv"},
+	"keywatch/app/hugepages": {},
+	"keywatch/web/ui":        {},
+	"keywatch/web":           {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv"},
+	"keywatch/web/reactor":   {},
+	"keywatch/web/wire":      {},
+	"keywatch/app":           {"keywatch/app/hugepages", "keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/object"},
+	"keywatch/app/keywatch":  {"keywatch/app", "keywatch/client", "keywatch/app/keywatch/fanout"},
+	"keywatch/client":        {},
 
 	"keywatch/persist/object": {"keywatch/kv"},
 
@@ -33,12 +33,12 @@ var allowed = map[string][]string{
 	"keywatch/examples/dashboard": {},
 	"keywatch/examples/reload":    {"keywatch/client"},
 	"keywatch/examples/workers":   {"keywatch/client"},
-	"keywatch/test/browser":        {},
-	"keywatch/test/e2e":            {},
-	"keywatch/test/readme":         {},
+	"keywatch/test/browser":       {},
+	"keywatch/test/e2e":           {},
+	"keywatch/test/readme":        {},
 
 	"keywatch/app/keywatch/fanout": {},
-	"keywatch/test/proxies":         {},
+	"keywatch/test/proxies":        {},
 }
 
 // testOnly are packages that only tests may import.

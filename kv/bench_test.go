@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"testing"
 
-	"keywatch/kv"
 	"keywatch/app/hugepages"
+	"keywatch/kv"
 )
 
 // benchKeys returns n keys of equal length, each with memory of its own.
