@@ -94,10 +94,18 @@ func TestPostIsGet(t *testing.T) {
 			}
 		})
 	}
-	byQuery := w.post("/v1/watch?last_event_id=7f3a9c21-4", `{"prefixes":["b/"]}`, "Accept: application/x-ndjson")
-	if got := byQuery.lines(1)[0]; got != deleted {
-		t.Errorf("got %s with last_event_id, want %s", got, deleted)
+	// Replacements of EventSource resume by a parameter, each by its own.
+	for _, name := range []string{"last_event_id", "lastEventId", "lastEventID", "Last-Event-ID"} {
+		byPost := w.post("/v1/watch?"+name+"=7f3a9c21-4", `{"prefixes":["b/"]}`, "Accept: application/x-ndjson")
+		byGet := w.tail("/v1/watch?prefix=b/&since=7f3a9c21-1&"+name+"=7f3a9c21-4", "Accept: application/x-ndjson")
+		for _, s := range []*tail{byPost, byGet} {
+			if got := s.lines(1)[0]; got != deleted {
+				t.Errorf("got %s with %s, want %s", got, name, deleted)
+			}
+		}
 	}
+	w.refused(400, "bad_parameter", "GET", "/v1/watch?prefix=b/&last_event_id=7f3a9c21-4&lastEventId=7f3a9c21-3", "")
+	w.refused(400, "bad_parameter", "GET", "/v1/watch?prefix=b/&lasteventid=7f3a9c21-4", "")
 }
 
 // If one of the forms of a stream had other fields, or split what belongs

@@ -105,13 +105,14 @@ func (g *guard) allowsOrigin(origin, host []byte) bool {
 // Values of the headers of cross-origin sharing.
 var (
 	nameAllowOrigin   = []byte("Access-Control-Allow-Origin")
+	nameAllowCreds    = []byte("Access-Control-Allow-Credentials")
 	nameExpose        = []byte("Access-Control-Expose-Headers")
 	nameAllowMethods  = []byte("Access-Control-Allow-Methods")
 	nameAllowHeaders  = []byte("Access-Control-Allow-Headers")
 	nameMaxAge        = []byte("Access-Control-Max-Age")
 	nameAllowPrivate  = []byte("Access-Control-Allow-Private-Network")
 	valueExpose       = []byte("ETag, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, Keywatch-Position, Keywatch-Durability, Keywatch-Version, Keywatch-Create-Rev, Keywatch-TTL, Keywatch-Lease, Keywatch-Tier, Keywatch-Lag, Keywatch-Backup-Size")
-	valueAllowHeaders = []byte("If-Match, If-None-Match, If-Fence, Idempotency-Key, Authorization, Content-Type, Last-Event-ID")
+	valueAllowHeaders = []byte("If-Match, If-None-Match, If-Fence, Idempotency-Key, Authorization, Content-Type, Cache-Control, Last-Event-ID")
 	valueMaxAge       = []byte("600")
 )
 
@@ -125,18 +126,30 @@ func (r *request) admit() error {
 		return refuse(CodeHostNotAllowed, "the request target names another host than the Host header")
 	}
 	if r.head.has(fieldOrigin) {
-		origin := r.head.get(fieldOrigin)
-		if r.head.twice(fieldOrigin) || !r.s.guard.allowsOrigin(origin, host) {
-			return refuse(CodeOriginNotAllowed, "pages of %.80q may not use this server; allow them with --allow-origin", origin)
-		}
-		r.header(nameAllowOrigin, origin)
-		r.header(nameExpose, valueExpose)
-		return nil
+		return r.admitOrigin(r.head.get(fieldOrigin), host)
 	}
 	if string(r.head.get(fieldFetchSite)) == "cross-site" && string(r.head.get(fieldFetchMode)) == "no-cors" {
 		// Another site's page, in a form that sends no Origin: an image, a script.
 		return refuse(CodeOriginNotAllowed, "pages of another site may not embed what is here")
 	}
+	return nil
+}
+
+// admitOrigin refuses requests of pages that may not use the server. The files
+// of the dashboard are given to all: they are the same for everyone, and without
+// the headers below a browser does not give them to a page of another origin.
+// Behind a proxy that changes Host the dashboard then loads and shows what to do,
+// where it would be blank otherwise.
+func (r *request) admitOrigin(origin, host []byte) error {
+	if r.head.twice(fieldOrigin) || !r.s.guard.allowsOrigin(origin, host) {
+		if r.route == routePage && r.method&(methodGet|methodHead) != 0 {
+			return nil
+		}
+		return refuse(CodeOriginNotAllowed, "pages of %.80q may not use this server; allow them with --allow-origin", origin)
+	}
+	r.header(nameAllowOrigin, origin)
+	r.header(nameAllowCreds, valueTrue)
+	r.header(nameExpose, valueExpose)
 	return nil
 }
 

@@ -66,6 +66,9 @@ func TestOrigin(t *testing.T) {
 		if r.status > 201 || r.header.Get("Access-Control-Allow-Origin") != origin {
 			t.Errorf("%s: got %d %v", origin, r.status, r.header)
 		}
+		if got := r.header.Get("Access-Control-Allow-Credentials"); got != "true" {
+			t.Errorf("%s: a page that sends credentials is told %q, want true", origin, got)
+		}
 		if !strings.Contains(r.header.Get("Access-Control-Expose-Headers"), "ETag") {
 			t.Errorf("%s: the ETag is not exposed", origin)
 		}
@@ -76,7 +79,7 @@ func TestOrigin(t *testing.T) {
 	} {
 		for _, method := range []string{"PUT", "GET", "OPTIONS"} {
 			r := w.refused(403, "origin_not_allowed", method, "/v1/kv/a", "", "Origin", origin)
-			if r.header.Get("Access-Control-Allow-Origin") != "" {
+			if r.header.Get("Access-Control-Allow-Origin") != "" || r.header.Get("Access-Control-Allow-Credentials") != "" {
 				t.Errorf("%s: the answer can be read across origins", origin)
 			}
 		}
@@ -85,6 +88,28 @@ func TestOrigin(t *testing.T) {
 	w.want(200, "GET", "/v1/kv/a", "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate")
 	// A stream is refused alike: an EventSource must give up here.
 	w.refused(403, "origin_not_allowed", "GET", "/v1/watch?key=a", "", "Origin", "http://evil.example", "Accept", "text/event-stream")
+}
+
+// Behind a proxy that changes Host the dashboard's own scripts carry an Origin
+// that is not the server's; were they refused, the page would be blank. No page of
+// another origin may read them, and nothing but files is given that way.
+func TestFilesForEveryOrigin(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"/", "/ui/app.js", "/ui/style.css", "/keywatch.js"} {
+		for _, method := range []string{"GET", "HEAD"} {
+			r := w.want(200, method, path, "", "Origin", "http://kw.example.com")
+			if r.header.Get("Access-Control-Allow-Origin") != "" || r.header.Get("Access-Control-Allow-Credentials") != "" {
+				t.Errorf("%s %s can be read across origins", method, path)
+			}
+		}
+		w.refused(403, "origin_not_allowed", "OPTIONS", path, "", "Origin", "http://kw.example.com")
+		w.refused(403, "origin_not_allowed", "POST", path, "", "Origin", "http://kw.example.com")
+		w.refused(403, "origin_not_allowed", "GET", path, "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors")
+		w.refused(421, "host_not_allowed", "GET", path, "", "Host", "kw.example.com", "Origin", "http://kw.example.com")
+	}
+	for _, path := range []string{"/v1/status", "/v1/openapi.yaml", "/healthz", "/metrics", "/ui/", "/ui/none.js"} {
+		w.refused(403, "origin_not_allowed", "GET", path, "", "Origin", "http://kw.example.com")
+	}
 }
 
 // Without a proper preflight a page that is allowed still cannot use conditions.
@@ -96,13 +121,14 @@ func TestPreflight(t *testing.T) {
 		"Access-Control-Allow-Origin":          "https://app.example",
 		"Access-Control-Allow-Methods":         "GET, HEAD, PUT, DELETE, OPTIONS",
 		"Access-Control-Allow-Private-Network": "true",
+		"Access-Control-Allow-Credentials":     "true",
 		"Access-Control-Max-Age":               "600",
 	} {
 		if got := r.header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	for _, name := range []string{"If-Match", "If-None-Match", "If-Fence", "Idempotency-Key", "Authorization", "Content-Type"} {
+	for _, name := range []string{"If-Match", "If-None-Match", "If-Fence", "Idempotency-Key", "Authorization", "Content-Type", "Cache-Control", "Last-Event-ID"} {
 		if !strings.Contains(r.header.Get("Access-Control-Allow-Headers"), name) {
 			t.Errorf("%s is not admitted", name)
 		}

@@ -46,7 +46,6 @@ func TestPageRefusals(t *testing.T) {
 	}{
 		{404, "no_route", "GET", "/ui/", nil}, {404, "no_route", "GET", "/ui/../web.go", nil}, {404, "no_route", "GET", "/index.html", nil}, {404, "no_route", "GET", "/UI/app.js", nil},
 		{405, "method_not_allowed", "POST", "/", nil}, {405, "method_not_allowed", "PUT", "/keywatch.js", nil}, {400, "bad_parameter", "GET", "/?x=1", nil},
-		{403, "origin_not_allowed", "GET", "/keywatch.js", []string{"Origin", "https://elsewhere.example"}},
 		{421, "host_not_allowed", "GET", "/", []string{"Host", "elsewhere.example"}},
 	} {
 		w.refused(c.status, c.code, c.method, c.path, "", c.headers...)

@@ -104,12 +104,26 @@ func (r *request) watchParams(sub *subscription) error {
 	return r.lastEventID(sub)
 }
 
+// lastEventIDParams are the names by which the position of an EventSource comes
+// in a query: ours, and those that replacements of EventSource and the Mercure
+// protocol use, which cannot be told another one.
+var lastEventIDParams = [...]string{"last_event_id", "lastEventId", "lastEventID", "Last-Event-ID"}
+
 // lastEventID lets the position that an EventSource came to win over what its
-// URL says, which never changes. It takes the last parameter there can be.
+// URL says, which never changes. It takes the last parameters there can be.
 func (r *request) lastEventID(sub *subscription) error {
-	id, _, err := r.params.take("last_event_id")
-	if err != nil {
-		return err
+	id, given := "", ""
+	for _, name := range lastEventIDParams {
+		value, ok, err := r.params.take(name)
+		if err != nil {
+			return err
+		}
+		if ok && given != "" {
+			return refuse(CodeBadParameter, "%s and %s mean the same: send one of them", given, name)
+		}
+		if ok {
+			id, given = value, name
+		}
 	}
 	if header := r.head.get(fieldLastEventID); len(header) > 0 {
 		id = string(header)
