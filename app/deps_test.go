@@ -13,7 +13,8 @@ import (
 var allowed = map[string][]string{
 	"keywatch/kv":            {},
 	"keywatch/ratelimit":     {},
-	"keywatch/watch":         {"keywatch/kv"},
+	"keywatch/kv/kvjson":     {"keywatch/kv"},
+	"keywatch/watch":         {"keywatch/kv", "keywatch/kv/kvjson"},
 	"keywatch/persist":       {"keywatch/kv"},
 	"keywatch/cluster":       {"keywatch/kv"},
 	"keywatch/kv/lock":       {"keywatch/kv"},

@@ -1,12 +1,11 @@
 package watch
 
 import (
-	"encoding/base64"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"keywatch/kv"
+	"keywatch/kv/kvjson"
 )
 
 // A Form is a way to write messages on a wire.
@@ -71,12 +70,12 @@ func (m *Message) appendOpen(b []byte) []byte {
 		b = append(b, '"')
 	}
 	if m.Skipped > 0 {
-		b = appendNumber(b, `,"skipped":`, uint64(m.Skipped))
+		b = kvjson.AppendNumber(append(b, ','), "skipped", uint64(m.Skipped))
 	}
 	if m.Kind == Bye {
 		b = append(b, `,"code":`...)
-		b = appendString(b, m.Code)
-		b = appendNumber(b, `,"retry_ms":`, uint64(m.Retry.Milliseconds()))
+		b = kvjson.AppendString(b, m.Code)
+		b = kvjson.AppendNumber(append(b, ','), "retry_ms", uint64(m.Retry.Milliseconds()))
 	}
 	return b
 }
@@ -113,78 +112,11 @@ func (r *record) appendBody(b []byte, form bodyForm) []byte {
 func appendBody(b []byte, key string, e *kv.Entry, now int64, form bodyForm) []byte {
 	if e.Deleted() {
 		b = append(b, `{"type":"delete","key":`...)
-		b = appendString(b, key)
+		b = kvjson.AppendString(b, key)
 		b = append(b, `,"cause":"`...)
 		b = append(b, e.Cause()...)
-		b = append(b, '"')
-		return appendVersion(b, e)
+		return kvjson.AppendVersion(append(b, `",`...), e)
 	}
-	b = append(b, `{"type":"put","key":`...)
-	b = appendString(b, key)
-	if form == withValue {
-		b = appendValue(b, e.Value())
-	}
-	b = appendVersion(b, e)
-	if ttl := e.TTL(now); ttl > 0 {
-		b = appendNumber(b, `,"ttl_ms":`, uint64(ttl))
-	}
-	return b
-}
-
-func appendVersion(b []byte, e *kv.Entry) []byte {
-	b = appendNumber(b, `,"rev":`, uint64(e.Mod))
-	b = appendNumber(b, `,"create_rev":`, uint64(e.Create))
-	return appendNumber(b, `,"version":`, e.Version)
-}
-
-func appendNumber(b []byte, name string, n uint64) []byte {
-	return strconv.AppendUint(append(b, name...), n, 10)
-}
-
-// appendValue appends a value as a string, or as base64 where it is not UTF-8.
-func appendValue(b []byte, value string) []byte {
-	b = append(b, `,"value":`...)
-	if utf8.ValidString(value) {
-		return appendString(b, value)
-	}
-	b = append(b, '"')
-	b = base64.StdEncoding.AppendEncode(b, []byte(value))
-	return append(b, `","encoding":"base64"`...)
-}
-
-// appendString appends s, which is UTF-8, as a JSON string (RFC 8259). The line
-// separators of JavaScript, U+2028 and U+2029, are escaped too.
-func appendString(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' && c != 0xe2 {
-			continue
-		}
-		if c == 0xe2 {
-			if i+2 < len(s) && s[i+1] == 0x80 && s[i+2]|1 == 0xa9 {
-				b = append(append(b, s[start:i]...), `\u202`...)
-				b = append(b, hex[s[i+2]&0xf])
-				start, i = i+3, i+2
-			}
-			continue
-		}
-		b = append(b, s[start:i]...)
-		start = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, `\n`...)
-		case '\r':
-			b = append(b, `\r`...)
-		case '\t':
-			b = append(b, `\t`...)
-		default:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
-		}
-	}
-	return append(append(b, s[start:]...), '"')
+	b = append(b, `{"type":"put",`...)
+	return kvjson.AppendEntry(b, key, e, now, form == withValue)
 }

@@ -1,12 +1,14 @@
 package watch
 
+import "keywatch/kv/kvjson"
+
 // AppendFor appends m as a JSON object to b, for a socket that many watches
 // share: id names the one that m is for. On a change more says that others of
 // the same revision, or flush, follow; the last has the position instead. A body
 // that other watchers need too is encoded once and shared.
 func (m *Message) AppendFor(b []byte, id uint64) []byte {
 	b = m.appendOpen(b)
-	b = appendNumber(b, `,"watch":`, id)
+	b = kvjson.AppendNumber(append(b, ','), "watch", id)
 	switch {
 	case m.HasAt:
 		b = append(b, `,"pos":"`...)
