@@ -13,6 +13,8 @@ import (
 	"keywatch/cluster"
 	"keywatch/kv"
 	"keywatch/persist"
+	"keywatch/persist/disk"
+	"keywatch/persist/wal"
 	"keywatch/watch"
 )
 
@@ -41,8 +43,8 @@ type logSizer interface{ Bytes() int64 }
 
 // Open opens the engine that config describes; its listener, and what belongs
 // to one, is not used. It returns when the whole log has been applied. A folder
-// that another process has open fails with *persist.LockedError, damage with
-// *persist.DamageError.
+// that another process has open fails with *disk.LockedError, damage with
+// *disk.DamageError.
 func Open(ctx context.Context, config Config) (*Engine, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -101,7 +103,7 @@ func (e *Engine) open(ctx context.Context) error {
 	}
 	// Only now, because the new epoch that the mark asked for is in the log.
 	if e.disk != nil && c.Fsync != "interval" {
-		if err := unmarkUnsynced(c.Data); err != nil {
+		if _, err := disk.Unsynced.Take(disk.OS, c.Data); err != nil {
 			return err
 		}
 	}
@@ -115,35 +117,35 @@ func (e *Engine) open(ctx context.Context) error {
 func (e *Engine) openDisk(opts *cluster.Options) error {
 	c := e.config
 	if c.MemoryOnly {
-		mem := persist.NewMemLog()
+		mem := wal.NewMemLog()
 		e.log = mem
 		opts.Log, opts.Stable, opts.Snapshots = mem, raft.NewInmemStore(), cluster.MemorySnapshots{}
 		return nil
 	}
-	policy := persist.SyncAlways
+	policy := wal.SyncAlways
 	if c.Fsync == "interval" {
-		policy = persist.SyncInterval
+		policy = wal.SyncInterval
 	}
-	disk, err := persist.Open(c.Data, persist.Options{
+	db, err := persist.Open(c.Data, persist.Options{
 		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
 		Rescue: e.state.Rescue, Short: e.checkpoints.hurry,
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", c.Data, err)
 	}
-	e.disk, e.log = disk, disk.Log()
-	if _, err := disk.Load(e.state); err != nil {
+	e.disk, e.log = db, db.Log()
+	if _, err := db.Load(e.state); err != nil {
 		return fmt.Errorf("load %s: %w", c.Data, err)
 	}
-	opts.Log, opts.Stable, opts.Snapshots = disk.Log(), disk.Stable(), disk.Snapshots()
-	opts.Room = disk.Log().Room
-	unsynced, err := wasUnsynced(c.Data)
+	opts.Log, opts.Stable, opts.Snapshots = db.Log(), db.Stable(), db.Snapshots()
+	opts.Room = db.Log().Room
+	unsynced, err := disk.Unsynced.In(disk.OS, c.Data)
 	if err != nil {
 		return err
 	}
-	opts.NewEpoch = unsynced && !disk.Clean()
-	if policy == persist.SyncInterval {
-		return markUnsynced(c.Data)
+	opts.NewEpoch = unsynced && !db.Clean()
+	if policy == wal.SyncInterval {
+		return disk.Unsynced.Put(disk.OS, c.Data)
 	}
 	return nil
 }

@@ -23,14 +23,16 @@ func (c Config) MovingHeld(hold func(context.Context)) Config {
 	return c
 }
 
-// A Pace is what the mover rests by.
-type Pace = pace
+// A Throttle is what the mover rests by.
+type Throttle = throttle
 
-// NewPace returns the pace of a mover of state that proposes to log.
-func NewPace(state *kv.State, log object.Proposer) *Pace { return &pace{state: state, log: log} }
+// NewThrottle returns the throttle of a mover of state that proposes to log.
+func NewThrottle(state *kv.State, log object.Proposer) *Throttle {
+	return &throttle{state: state, log: log}
+}
 
 // Rest is what the mover calls after a piece of work.
-func (p *pace) Rest(ctx context.Context, worked time.Duration) { p.rest(ctx, worked) }
+func (t *throttle) Rest(ctx context.Context, worked time.Duration) { t.rest(ctx, worked) }
 
 // ObjectStep has step called between two steps of moving and deleting.
 func (c Config) ObjectStep(step func(object.Step) error) Config {

@@ -77,9 +77,9 @@ func (e *Engine) startObjects() error {
 	if err != nil {
 		return err
 	}
-	pace := &pace{state: e.state, log: e.node, hold: e.config.objectHold}
+	rests := &throttle{state: e.state, log: e.node, hold: e.config.objectHold}
 	e.objects.mover = object.NewMover(object.MoverOptions{
-		Store: e.objects.store, ID: id, Sole: e.config.ObjectStore == "", State: e.state, Log: pace, Rest: pace.rest,
+		Store: e.objects.store, ID: id, Sole: e.config.ObjectStore == "", State: e.state, Log: rests, Rest: rests.rest,
 		SegmentSize: int(e.config.SegmentSize), Keep: e.config.BackupKeep, Grace: e.config.objectGrace,
 		Step: e.config.objectStep,
 	})

@@ -101,7 +101,7 @@ func newServer(config Config, engine *Engine, pages *hugepages.Keeper, addr net.
 		Durability: engine.Durability(), Ready: engine.Ready,
 		Admin: web.Admin{
 			Checkpoint: engine.Checkpoint, Compact: engine.Compact, Migrate: engine.Migrate,
-			Backup: engine.Backup, WholeBackup: engine.WholeBackup, BackupSize: engine.backupSize,
+			Backup: engine.Backup, FullBackup: engine.FullBackup, BackupSize: engine.backupSize,
 			Status: func() any { return engine.Status() },
 		},
 		Version: config.Version, Registry: registry, Logger: config.Logger.With("component", "web"),

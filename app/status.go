@@ -3,7 +3,7 @@ package app
 import (
 	"time"
 
-	"keywatch/persist"
+	"keywatch/persist/wal"
 )
 
 // Status is what an engine says of itself, as /v1/status shows it.
@@ -92,7 +92,7 @@ func (e *Engine) Status() Status {
 	return s
 }
 
-func logStatus(d persist.LogStats) *LogStatus {
+func logStatus(d wal.Stats) *LogStatus {
 	s := &LogStatus{
 		Bytes: d.Bytes, DiskBytes: d.DiskBytes, Segments: d.Segments, Fsyncs: d.Fsyncs,
 		FsyncMax: d.FsyncMax.Microseconds(),

@@ -14,13 +14,13 @@ import (
 	"keywatch/cluster"
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
-	"keywatch/persist"
+	"keywatch/persist/wal"
 )
 
 // memory returns the options of a node that keeps everything in memory.
 func memory() cluster.Options {
 	return cluster.Options{
-		Log: persist.NewMemLog(), Stable: persist.NewMemStable(), Snapshots: cluster.MemorySnapshots{},
+		Log: wal.NewMemLog(), Stable: wal.NewMemStable(), Snapshots: cluster.MemorySnapshots{},
 		State: kv.NewState(kv.StateOptions{Presize: 64}),
 	}
 }
@@ -57,12 +57,12 @@ func mustPropose(t testing.TB, n *cluster.Node, c *kv.Command) kv.Result {
 // gate is a log store whose writes can be held up or failed. It waits on a
 // channel, because a bubble's time stands still while a mutex is waited for.
 type gate struct {
-	*persist.MemLog
+	*wal.MemLog
 	turn chan error // holds the error that writes return, nil for none
 }
 
 func newGate(fail error) *gate {
-	g := &gate{MemLog: persist.NewMemLog(), turn: make(chan error, 1)}
+	g := &gate{MemLog: wal.NewMemLog(), turn: make(chan error, 1)}
 	g.turn <- fail
 	return g
 }

@@ -15,12 +15,13 @@ import (
 
 	"keywatch/kv"
 	"keywatch/persist"
+	"keywatch/persist/disk"
 
 	"github.com/hashicorp/raft"
 )
 
 // self is the member that restored folders name.
-var self = raft.Server{ID: "new", Address: "b:2"}
+const self = "new"
 
 // backup writes a backup of the rig's folder into a file.
 func (r *rig) backup(path string) {
@@ -112,7 +113,7 @@ func checkRestored(t *testing.T, dir string, meta kv.Meta, old kv.Position, want
 		t.Errorf("restored log: got last index %d, %v, want none", last, err)
 	}
 	list, err := db.Snapshots().List()
-	if err != nil || len(list) != 1 || len(list[0].Configuration.Servers) != 1 || list[0].Configuration.Servers[0] != self {
+	if err != nil || len(list) != 1 || len(list[0].Configuration.Servers) != 1 || list[0].Configuration.Servers[0] != (raft.Server{ID: self, Address: self}) {
 		t.Errorf("restored configuration: got %+v, %v, want only %v", list, err, self)
 	}
 }
@@ -146,7 +147,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	for name, b := range map[string][]byte{"broken": broken, "short": whole[:len(whole)-5000], "garbage": []byte("hello"), "none": nil} {
 		file := write(name, b)
-		var d *persist.DamageError
+		var d *disk.DamageError
 		if err := restore(file, dir); !errors.As(err, &d) || d.File != file || d.Remedy != "use another backup" {
 			t.Errorf("%s: got %v, want a DamageError for it", name, err)
 		}

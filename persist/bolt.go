@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"keywatch/persist/disk"
+
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -43,7 +45,7 @@ const (
 )
 
 // checkpointRemedy is the advice for a damaged checkpoint.
-const checkpointRemedy = remedy
+const checkpointRemedy = disk.Remedy
 
 // A boltFile is an open checkpoint file. The descriptor is the one that bbolt uses and
 // belongs to it.
@@ -121,7 +123,7 @@ func createBolt(dir string, unsynced bool) error {
 		err = os.Rename(temp, filepath.Join(dir, checkpointName))
 	}
 	if err == nil {
-		err = OS.SyncDir(dir)
+		err = disk.OS.SyncDir(dir)
 	}
 	return err
 }
@@ -160,7 +162,7 @@ func (r *revRange) bucket(tx *bolt.Tx) *bolt.Bucket {
 	return tx.Bucket(bucketRanges).Bucket(r.name())
 }
 
-// guard runs f, which reads a checkpoint file, and makes a *DamageError of what
+// guard runs f, which reads a checkpoint file, and makes a *disk.DamageError of what
 // bbolt does about a file that it did not write so: it panics, or reads
 // memory that is not there.
 func guard(path string, f func() error) (err error) {
@@ -174,7 +176,7 @@ func guard(path string, f func() error) (err error) {
 }
 
 // read runs f in a transaction that reads; what goes wrong within bbolt is a
-// *DamageError.
+// *disk.DamageError.
 func (b *boltFile) read(f func(*bolt.Tx) error) error {
 	return guard(b.file.Name(), func() error {
 		return b.View(func(tx *bolt.Tx) error {
@@ -186,12 +188,12 @@ func (b *boltFile) read(f func(*bolt.Tx) error) error {
 
 // damaged returns the error for a damaged checkpoint file.
 func damaged(path string, offset int64, reason string) error {
-	return &DamageError{File: path, Offset: offset, Reason: reason, Remedy: checkpointRemedy}
+	return &disk.DamageError{File: path, Offset: offset, Reason: reason, Remedy: checkpointRemedy}
 }
 
-// asDamage makes err a *DamageError unless it is one.
+// asDamage makes err a *disk.DamageError unless it is one.
 func asDamage(path string, err error) error {
-	var d *DamageError
+	var d *disk.DamageError
 	if err == nil || errors.As(err, &d) {
 		return err
 	}

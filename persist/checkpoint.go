@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"keywatch/kv"
+	"keywatch/persist/disk"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -95,8 +95,7 @@ func (db *DB) update(f *boltFile, kind string, change func(*bolt.Tx) error) erro
 		})
 	})
 	if err != nil {
-		full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-		if committing && !full && f == db.file.Load() {
+		if committing && !disk.IsFull(err) && f == db.file.Load() {
 			db.lost = fmt.Errorf("the checkpoint file cannot be written until the next start: %w", err)
 		}
 		return err
@@ -111,7 +110,7 @@ func (db *DB) update(f *boltFile, kind string, change func(*bolt.Tx) error) erro
 // rest leaves the disk and the processor to others for as long as the last transaction
 // took.
 func (db *DB) rest(d time.Duration) {
-	if db.opts.unpaced {
+	if db.opts.unthrottled {
 		return
 	}
 	t := time.NewTimer(min(d, maxRest))
@@ -295,7 +294,7 @@ func idemKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq)
 // checkpoint is thrown away at the next start, and what it held beyond would be lost.
 func (s *sink) commit() error {
 	db := s.db
-	if err := db.raft.SyncThrough(max(s.index, s.next.meta.Index)); err != nil {
+	if err := db.wal.SyncThrough(max(s.index, s.next.meta.Index)); err != nil {
 		return err
 	}
 	s.settle()

@@ -10,7 +10,9 @@ import (
 
 	"keywatch/kv"
 	"keywatch/persist"
+	"keywatch/persist/disk"
 	"keywatch/persist/faultfs"
+	"keywatch/persist/wal"
 )
 
 // If this failed, a process that dies between two transactions of a checkpoint, a sweep or a
@@ -160,7 +162,7 @@ func TestCompactFailsAtEveryStep(t *testing.T) {
 // checkpoint, and the writes between would be lost although the checkpoint was made.
 func TestPowerCutWithInterval(t *testing.T) {
 	opts := quick()
-	opts.Sync, opts.Interval = persist.SyncInterval, 1<<40
+	opts.Sync, opts.Interval = wal.SyncInterval, 1<<40
 	r := newRig(t, opts)
 	for range 3 {
 		for i := range 10 {
@@ -280,7 +282,7 @@ func judgeFile(t *testing.T, what, path string, want []string) (refused bool) {
 	t.Helper()
 	state := kv.NewState(kv.StateOptions{Presize: 1})
 	_, err := persist.LoadFile(path, state)
-	var d *persist.DamageError
+	var d *disk.DamageError
 	if err != nil && !(errors.As(err, &d) && d.File == path && d.Reason != "" && d.Remedy != "") {
 		t.Fatalf("%s: got %v, want a DamageError", what, err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/persist"
+	"keywatch/persist/disk"
 
 	"github.com/hashicorp/raft"
 )
@@ -86,7 +87,7 @@ func TestOpenEmpty(t *testing.T) {
 func TestSecondOpen(t *testing.T) {
 	r := newRig(t, quick())
 	_, err := persist.Open(r.dir, r.opts)
-	var locked *persist.LockedError
+	var locked *disk.LockedError
 	if !errors.As(err, &locked) || locked.Dir != r.dir {
 		t.Fatalf("second Open: got %v, want a LockedError for %s", err, r.dir)
 	}
@@ -173,7 +174,7 @@ func TestLogMustFit(t *testing.T) {
 		if err := r.db.Close(true); err != nil {
 			t.Fatal(err)
 		}
-		var d *persist.DamageError
+		var d *disk.DamageError
 		if err := r.tryOpen(); !errors.As(err, &d) {
 			t.Errorf("%s: got %v, want a DamageError", what, err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/persist"
+	"keywatch/persist/disk"
 )
 
 // coldKeys is how many keys the tests of cold values use.
@@ -184,7 +185,7 @@ func TestDamagedColdValue(t *testing.T) {
 			checkEntry(t, key, e, err)
 			continue
 		}
-		var damage *persist.DamageError
+		var damage *disk.DamageError
 		if !errors.Is(err, kv.ErrDamaged) || !errors.As(err, &damage) || damage.File != path {
 			t.Errorf("damaged value: got %v, want a *DamageError that names the file", err)
 		}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"keywatch/persist/disk"
+
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -53,7 +55,7 @@ func (db *DB) compact(ctx context.Context) (*boltFile, error) {
 	old := db.file.Swap(to)
 	db.head.Store(next)
 	db.torn = false
-	if err := OS.SyncDir(db.dir); err != nil {
+	if err := disk.OS.SyncDir(db.dir); err != nil {
 		db.lost = fmt.Errorf("the checkpoint file cannot be written until the next start: %w", err)
 		return nil, errors.Join(db.lost, old.Close())
 	}

@@ -1,39 +1,5 @@
-// Package persist keeps what must survive on disk: the log, the checkpoint and
-// backups.
-//
-// # The log
-//
-// A Log is Raft's LogStore and a Stable its StableStore. One StoreLogs is one
-// group: one write and, under SyncAlways, one fdatasync into a segment that was
-// filled with zeros beforehand. What StoreLogs acknowledged is there after any
-// crash or power cut, entirely and in order; what it did not acknowledge may be
-// there or not, but never half and never behind a gap. Under SyncInterval the
-// same holds for what Synced names.
-//
-// Groups are numbered without a hole through the log's whole life, and each one
-// names the last group known durable when it was written. At Open the log is
-// read from its oldest segment until the first place that holds no valid next
-// group. Whatever lies beyond was never acknowledged, and is cut off, unless a
-// valid group anywhere beyond names that place as durable: then bytes that were
-// once safe are gone, and Open refuses with a *DamageError. A segment that is
-// missing, too short or has a bad head is damage too, and so is an index that
-// does not follow the one before it.
-//
-// The numbers count groups and not indexes, because a follower may remove the end
-// of its log and write it anew: an index is then no measure of age.
-//
-// One case cannot be told from a torn write: the last group of all is damaged and
-// none after it names it. Close, Open and a second without writes each leave a
-// mark that does, so that the case is left only for what was written within the
-// last second before a crash (SyncInterval: the last interval).
-//
-// Bytes beyond a cut stay in the file, and given-up segments are used again. They
-// are told from new groups by the segment's random salt and by the number of
-// the run, which grows with every Open.
-//
-// Any failed write or fsync is final: the log refuses everything from then on
-// with that error and calls LogOptions.Fatal once. Nothing is ever retried. The
-// next Open writes the end that may never have reached the disk once more.
+// Package persist keeps a store on disk: a data folder with the log (package
+// wal), the checkpoint, and backups of it.
 //
 // # The checkpoint
 //
@@ -42,16 +8,18 @@
 // revisions. Nothing that it writes counts until its last transaction replaces
 // the header; until then the file is, to a reader, the previous checkpoint. A
 // record lives while its key names it. A range less than half alive has its
-// survivors written anew and is dropped; the record of a deletion goes only once
-// every older range was rewritten since. Compact copies the file to give space
+// survivors written again and is dropped; the record of a deletion is dropped only
+// once every older range was rewritten since. Compact copies the file to give space
 // back. A failed commit other than for want of space is final: the file takes no
 // more checkpoints until the next start, and the log keeps everything.
 //
 // A DB is Raft's SnapshotStore too. Snapshots that another node streams are not
 // received yet: Create of one fails with ErrNoStreams.
 //
-// # Folder
+// # Packages
 //
-// LockDir keeps a second process away. TakeCleanMark and PutCleanMark tell a run
-// whether the one before it ended in order.
+// The arrows are persist -> wal -> disk. A DB uses the log through FirstIndex,
+// LastIndex, GetLog, Discard, SyncThrough, Stats and Close. Package disk has what
+// both share. Package object is where values are kept that are not used, and
+// faultfs fails any step of what is written, in tests.
 package persist

@@ -1,47 +1,68 @@
 package persist
 
-import "github.com/hashicorp/raft"
+import (
+	"keywatch/kv"
 
-// GroupHead, SegmentHead and EntryHead let tests reckon places in files.
+	bolt "go.etcd.io/bbolt"
+)
+
+// Hooked has before and after called around the commit of each transaction of the
+// checkpoint file, with its kind, and leaves out the rests between them.
+func Hooked(o Options, before func(kind string) error, after func(kind string)) Options {
+	o.before, o.after, o.unthrottled, o.unsynced = before, after, true, true
+	return o
+}
+
+// Early drops deletion records while they still hide something.
+func Early(o Options) Options { o.early = true; return o }
+
+// LoadFile loads a checkpoint file alone, without a log, as Open and Load do.
+func LoadFile(path string, state *kv.State) (kv.Meta, error) {
+	f, h, err := openChecked(path)
+	if err != nil {
+		return kv.Meta{}, err
+	}
+	defer f.Close()
+	db := &DB{}
+	db.file.Store(f)
+	if h.seq == 0 {
+		return kv.Meta{}, nil
+	}
+	return h.meta, asDamage(path, db.load(h, state.Load(h.meta)))
+}
+
+// Names of the files in a data folder.
 const (
-	GroupHead   = groupHead
-	SegmentHead = segmentHead
-	EntryHead   = entryHead
+	CheckpointName = checkpointName
+	CheckpointTemp = checkpointTemp
+	RestoringName  = restoringName
 )
 
-// Inline makes the log do its housekeeping within the calls that cause it, in one
-// fixed order, and start no goroutine.
-func Inline(o LogOptions) LogOptions { o.inline = true; return o }
-
-// TrustTail turns off the search for proof of damage beyond the cut.
-func TrustTail(o LogOptions) LogOptions { o.trustTail = true; return o }
-
-// Pause does what happens after a while without writes.
-func (l *Log) Pause() { l.flush(l.tailSeq()); l.tell() }
-
-// DecodeGroup decodes a group and returns its payload and how long it is on disk.
-func DecodeGroup(b []byte, salt uint64) (payload []byte, size int64, err error) {
-	g, err := decodeGroup(b, salt)
-	return g.payload, groupSize(len(g.payload)), err
+// RawRecords returns how many records and how many buckets of ranges the file has, named
+// by the header or not.
+func (db *DB) RawRecords() (records, buckets int) {
+	db.file.Load().View(func(tx *bolt.Tx) error {
+		ranges := tx.Bucket(bucketRanges)
+		return ranges.ForEachBucket(func(k []byte) error {
+			buckets++
+			return ranges.Bucket(k).ForEach(func(_, _ []byte) error { records++; return nil })
+		})
+	})
+	return records, buckets
 }
 
-// EncodeGroup encodes a group around one entry.
-func EncodeGroup(e *raft.Log, salt, seq, synced uint64) []byte {
-	return sealGroup(appendEntry(make([]byte, groupHead), e), group{
-		salt: salt, seq: seq, synced: synced, run: 1 << 31, kind: kindEntries, index: e.Index, count: 1})
+// Reindex gives the checkpoint another index and term in its header.
+func (db *DB) Reindex(index, term uint64) error {
+	h := db.head.Load().clone()
+	h.index, h.term = index, term
+	db.head.Store(h)
+	return db.update(db.file.Load(), txHeader, func(tx *bolt.Tx) error { return writeHeader(tx, h) })
 }
 
-// DecodeEntry and EncodeEntry are the codec of one entry.
-var (
-	DecodeEntry = decodeEntry
-	EncodeEntry = appendEntry
-)
-
-// DecodeStable reads the content of a stable store's file.
-func DecodeStable(b []byte) (map[string][]byte, error) {
-	values := make(map[string][]byte)
-	return values, decodeStable(b, values)
+// RawIdem returns how many idempotency records the file has, named by the header or not.
+func (db *DB) RawIdem() (n int) {
+	db.file.Load().View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketIdem).ForEach(func(_, _ []byte) error { n++; return nil })
+	})
+	return n
 }
-
-// EncodeStable is its reverse.
-var EncodeStable = encodeStable

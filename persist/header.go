@@ -14,8 +14,13 @@ import (
 // headerVersion is the first byte of an encoded header. Version 1 knew no leases.
 const headerVersion = 2
 
-// errHeader is why a header cannot be decoded.
-var errHeader = errors.New("the header is malformed")
+var (
+	// errHeader and errChecksum are why a header cannot be decoded.
+	errHeader   = errors.New("the header is malformed")
+	errChecksum = errors.New("checksum does not match")
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // A header says what a checkpoint file holds. It is one value, replaced in the
 // transaction that makes it true: whatever the file holds beside it is the

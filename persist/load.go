@@ -21,7 +21,7 @@ const (
 // Load fills state, which must be new, with the last checkpoint and returns its meta; the
 // zero Meta if there is none, and state is left as it is. The log is made to fit first: it holds
 // what follows the checkpoint, or nothing. It is called once, before
-// everything else. It fails with a *DamageError if anything in the file is not what
+// everything else. It fails with a *disk.DamageError if anything in the file is not what
 // was written, or the log does not reach back to the checkpoint.
 func (db *DB) Load(state *kv.State) (kv.Meta, error) {
 	if err := db.acquire(nil); err != nil {
@@ -48,11 +48,11 @@ func (db *DB) Load(state *kv.State) (kv.Meta, error) {
 // raft could append nothing to it. A log that begins after the checkpoint, or that has
 // another term where they meet, does not belong to it.
 func (db *DB) fitLog(h *header) error {
-	first, err := db.raft.FirstIndex()
+	first, err := db.wal.FirstIndex()
 	if err != nil {
 		return err
 	}
-	last, err := db.raft.LastIndex()
+	last, err := db.wal.LastIndex()
 	if err != nil || last == 0 {
 		return err
 	}
@@ -62,13 +62,13 @@ func (db *DB) fitLog(h *header) error {
 	}
 	if last < h.index {
 		db.log.Warn("log ends before the checkpoint and is discarded", "last", last, "checkpoint", h.index)
-		return db.raft.Discard()
+		return db.wal.Discard()
 	}
 	if first > h.index {
 		return nil
 	}
 	var e raft.Log
-	if err := db.raft.GetLog(h.index, &e); err != nil {
+	if err := db.wal.GetLog(h.index, &e); err != nil {
 		return err
 	}
 	if h.index > 0 && e.Term != h.term {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/persist/disk"
+	"keywatch/persist/wal"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -25,15 +27,18 @@ const (
 	DefaultImageTimeout = 15 * time.Minute
 )
 
+// ErrClosed is returned by everything that is asked of a closed DB.
+var ErrClosed = errors.New("data folder is closed")
+
 // Options configures a DB; the zero value is the default.
 type Options struct {
-	// FS is the file system of log, stable store and clean-stop mark; nil means OS.
+	// FS is the file system of log, stable store and clean-stop mark; nil means disk.OS.
 	// The checkpoint file is bbolt's and always on the operating system's.
-	FS FS
-	// SegmentSize, Sync, Interval, Fatal and Short are the log's: see LogOptions.
+	FS disk.FS
+	// SegmentSize, Sync, Interval, Fatal and Short are the log's: see wal.Options.
 	// Fatal is the stable store's too.
 	SegmentSize int64
-	Sync        SyncPolicy
+	Sync        wal.SyncPolicy
 	Interval    time.Duration
 	Fatal       func(error)
 	Short       func()
@@ -57,9 +62,9 @@ type Options struct {
 	// kind; an error of before undoes it. Tests use them.
 	before func(kind string) error
 	after  func(kind string)
-	// unpaced leaves out the rests between transactions, unsynced the fsyncs of the
+	// unthrottled leaves out the rests between transactions, unsynced the fsyncs of the
 	// checkpoint file.
-	unpaced, unsynced bool
+	unthrottled, unsynced bool
 	// early drops deletion records while they still hide something; tests use
 	// it to show that they would notice.
 	early bool
@@ -68,7 +73,7 @@ type Options struct {
 // validate fills in defaults and refuses what cannot work.
 func (o *Options) validate() error {
 	if o.FS == nil {
-		o.FS = OS
+		o.FS = disk.OS
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -102,9 +107,9 @@ type DB struct {
 	dir    string
 	opts   Options
 	log    *slog.Logger
-	lock   *DirLock
-	raft   *Log
-	stable *Stable
+	lock   *disk.DirLock
+	wal    *wal.Log
+	stable *wal.Stable
 	clean  bool
 
 	// file and head are replaced as a whole. head is what the file's header says.
@@ -133,7 +138,7 @@ type DB struct {
 }
 
 // Open opens the data folder dir, or makes one, and owns it until Close. Errors:
-// *LockedError if another process owns it, *DamageError, ErrRestoring.
+// *disk.LockedError if another process owns it, *disk.DamageError, ErrRestoring.
 //
 // The order: the lock first, because everything else changes files; then the
 // checkpoint, so that a folder that holds a log has always held one; then the log;
@@ -142,7 +147,7 @@ func Open(dir string, opts Options) (*DB, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	lock, err := lockNew(dir)
+	lock, err := disk.LockDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -158,22 +163,6 @@ func Open(dir string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-// lockNew makes the folder, durably, and takes it.
-func lockNew(dir string) (*DirLock, error) {
-	_, err := os.Stat(dir)
-	lock, lerr := LockDir(dir)
-	if lerr != nil {
-		return nil, lerr
-	}
-	if err == nil {
-		return lock, nil
-	}
-	if err := OS.SyncDir(filepath.Dir(filepath.Clean(dir))); err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	return lock, nil
-}
-
 func (db *DB) open() (err error) {
 	if _, err := os.Stat(filepath.Join(db.dir, restoringName)); err == nil {
 		return ErrRestoring
@@ -181,18 +170,18 @@ func (db *DB) open() (err error) {
 	if err := db.openCheckpoint(); err != nil {
 		return fmt.Errorf("open checkpoint: %w", err)
 	}
-	db.raft, err = OpenLog(db.dir, LogOptions{
+	db.wal, err = wal.Open(db.dir, wal.Options{
 		FS: db.opts.FS, SegmentSize: db.opts.SegmentSize, Sync: db.opts.Sync,
 		Interval: db.opts.Interval, Fatal: db.opts.Fatal, Short: db.opts.Short, Logger: db.log,
 	})
 	if err != nil {
 		return err
 	}
-	db.stable, err = OpenStable(db.dir, StableOptions{FS: db.opts.FS, Fatal: db.opts.Fatal})
+	db.stable, err = wal.OpenStable(db.dir, wal.StableOptions{FS: db.opts.FS, Fatal: db.opts.Fatal})
 	if err != nil {
 		return err
 	}
-	db.clean, err = TakeCleanMark(db.opts.FS, db.dir)
+	db.clean, err = disk.CleanStop.Take(db.opts.FS, db.dir)
 	return err
 }
 
@@ -240,10 +229,10 @@ func openChecked(path string) (*boltFile, *header, error) {
 }
 
 // Log returns the log, which the DB closes.
-func (db *DB) Log() *Log { return db.raft }
+func (db *DB) Log() *wal.Log { return db.wal }
 
 // Stable returns raft's stable store.
-func (db *DB) Stable() *Stable { return db.stable }
+func (db *DB) Stable() *wal.Stable { return db.stable }
 
 // Clean tells whether the run before this one ended with Close(true). After one that
 // did not, a log that is not synced at each append may have lost acknowledged writes.
@@ -265,7 +254,7 @@ func (db *DB) Close(clean bool) error {
 		<-db.busy // whoever has the token gives up at the next transaction
 		db.closed = db.shut()
 		if db.closed == nil && clean {
-			db.closed = PutCleanMark(db.opts.FS, db.dir)
+			db.closed = disk.CleanStop.Put(db.opts.FS, db.dir)
 		}
 		db.closed = errors.Join(db.closed, db.lock.Close())
 	})
@@ -274,8 +263,8 @@ func (db *DB) Close(clean bool) error {
 
 // shut closes what is open, in reverse.
 func (db *DB) shut() (err error) {
-	if db.raft != nil {
-		err = db.raft.Close()
+	if db.wal != nil {
+		err = db.wal.Close()
 	}
 	if f := db.file.Load(); f != nil {
 		db.endImages()

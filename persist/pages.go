@@ -41,7 +41,7 @@ type pageCheck struct {
 	start  int64 // where window lies in the file
 }
 
-// checkPages returns a *DamageError unless every page that the newest meta page
+// checkPages returns a *disk.DamageError unless every page that the newest meta page
 // leads to is what and where it should be.
 func checkPages(path string) error {
 	f, err := os.Open(path)

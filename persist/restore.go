@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"keywatch/kv"
+	"keywatch/persist/disk"
+	"keywatch/persist/wal"
 
 	"github.com/hashicorp/raft"
 	bolt "go.etcd.io/bbolt"
@@ -33,8 +35,8 @@ const keyTerm = "CurrentTerm"
 
 // RestoreOptions configures Restore.
 type RestoreOptions struct {
-	// Server is the only member of the restored store; Suffrage is always Voter.
-	Server raft.Server
+	// Server is the id of the only member of the restored store, and its address.
+	Server string
 	// Offset and Size say where in the file the backup lies; Size 0 is all of it.
 	Offset, Size int64
 	// Beside, if not nil, is called once the backup is found whole; the folder does
@@ -53,13 +55,12 @@ type RestoreOptions struct {
 //
 // dir is made if need be and must be empty; a mount point is fine. If Restore fails or
 // is cut short, Open refuses the folder, and Restore can be run again. Errors:
-// ErrNotEmpty, ErrNoBackup, *DamageError, *LockedError.
+// ErrNotEmpty, ErrNoBackup, *disk.DamageError, *disk.LockedError.
 func Restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
-	if opts.Server.ID == "" || opts.Server.Address == "" {
-		return kv.Meta{}, errors.New("restore: the server has no id or address")
+	if opts.Server == "" {
+		return kv.Meta{}, errors.New("restore: the server has no id")
 	}
-	opts.Server.Suffrage = raft.Voter
-	lock, err := lockNew(dir)
+	lock, err := disk.LockDir(dir)
 	if err != nil {
 		return kv.Meta{}, err
 	}
@@ -78,7 +79,7 @@ func restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
 	if err := os.MkdirAll(work, 0o700); err != nil {
 		return kv.Meta{}, err
 	}
-	if err := OS.SyncDir(dir); err != nil {
+	if err := disk.OS.SyncDir(dir); err != nil {
 		return kv.Meta{}, err
 	}
 	path := filepath.Join(work, checkpointName)
@@ -87,7 +88,7 @@ func restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
 	}
 	h, err := renew(path, opts)
 	if err != nil {
-		var d *DamageError
+		var d *disk.DamageError
 		if errors.As(err, &d) && d.File == path {
 			d.File, d.Remedy = file, "use another backup"
 		}
@@ -98,7 +99,7 @@ func restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
 			return kv.Meta{}, err
 		}
 	}
-	stable, err := OpenStable(work, StableOptions{})
+	stable, err := wal.OpenStable(work, wal.StableOptions{})
 	if err == nil {
 		err = stable.SetUint64([]byte(keyTerm), h.term)
 	}
@@ -111,16 +112,16 @@ func restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
 // checkEmpty tells whether dir holds nothing but what a file system, the lock or a restore
 // that did not end has left there.
 func checkEmpty(dir, folder string) error {
-	names, err := OS.ReadDir(dir)
+	names, err := disk.OS.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	_, serr := os.Stat(filepath.Join(dir, restoringName))
 	for _, name := range names {
 		switch name {
-		case lockName, "lost+found", restoringName:
+		case disk.LockName, "lost+found", restoringName:
 			continue
-		case stableName, checkpointName:
+		case wal.StableName, checkpointName:
 			if serr == nil {
 				continue
 			}
@@ -138,7 +139,7 @@ func abandon(dir, folder string) error {
 	if _, err := os.Stat(filepath.Join(dir, restoringName)); err != nil {
 		return nil
 	}
-	for _, name := range []string{checkpointName, stableName} {
+	for _, name := range []string{checkpointName, wal.StableName} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
@@ -148,33 +149,33 @@ func abandon(dir, folder string) error {
 			return err
 		}
 	}
-	if err := OS.SyncDir(dir); err != nil {
+	if err := disk.OS.SyncDir(dir); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(filepath.Join(dir, restoringName)); err != nil {
 		return err
 	}
-	return OS.SyncDir(dir)
+	return disk.OS.SyncDir(dir)
 }
 
 // finish moves the files into place and ends the restore by removing its folder.
 func finish(dir string) error {
 	work := filepath.Join(dir, restoringName)
-	if err := OS.SyncDir(work); err != nil {
+	if err := disk.OS.SyncDir(work); err != nil {
 		return err
 	}
-	for _, name := range []string{stableName, checkpointName} {
+	for _, name := range []string{wal.StableName, checkpointName} {
 		if err := os.Rename(filepath.Join(work, name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}
-	if err := OS.SyncDir(dir); err != nil {
+	if err := disk.OS.SyncDir(dir); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(work); err != nil {
 		return err
 	}
-	return OS.SyncDir(dir)
+	return disk.OS.SyncDir(dir)
 }
 
 // copyFile copies n bytes of a file from off on, or all if n is 0, durably.
@@ -236,7 +237,9 @@ func renewHeader(h *header, opts RestoreOptions) (*header, error) {
 	}
 	next.meta.At.Rev += kv.RevLift
 	next.meta.Floor = next.meta.At.Rev
-	next.conf = raft.Configuration{Servers: []raft.Server{opts.Server}}
+	next.conf = raft.Configuration{Servers: []raft.Server{{
+		Suffrage: raft.Voter, ID: raft.ServerID(opts.Server), Address: raft.ServerAddress(opts.Server),
+	}}}
 	next.confIndex = next.index
 	return next, nil
 }

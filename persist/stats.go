@@ -1,60 +1,94 @@
 package persist
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"keywatch/persist/wal"
 )
 
-// LogStats are figures since the log was opened, and its sizes now.
-type LogStats struct {
-	Appends   uint64        // groups written
-	Entries   uint64        // entries written
-	Written   uint64        // bytes written, padding and heads included, zeros filled ahead not
-	Rotations uint64        // segments sealed
-	Reused    uint64        // segments made from a given-up one instead of zeros
-	Fsyncs    uint64        // fsyncs of segments in use
-	FsyncSum  time.Duration // time spent in them
-	FsyncMax  time.Duration // the longest
-	Segments  int           // files in use
-	DiskBytes int64         // their sizes
-	Bytes     int64         // encoded bytes of live entries
+// Stats are figures of the checkpoint and of the log.
+type Stats struct {
+	Log wal.Stats
+	// Checkpoint is the number of the last committed checkpoint, 0 if there is none;
+	// Index, Rev and LogTime (milliseconds) say how far it reaches.
+	Checkpoint uint64
+	Index      uint64
+	Rev        uint64
+	LogTime    int64
+	// Last is when this process committed one; the zero time if it has not. Took is how
+	// long it took, LastRecords and LastBytes what it wrote.
+	Last        time.Time
+	Took        time.Duration
+	LastRecords int64
+	LastBytes   int64
+	// Checkpoints and Aborted count those of this process.
+	Checkpoints, Aborted uint64
+	// Ranges counts the ranges in the file, Records what they hold and Live the part
+	// of it that is current; Pinned are deletion records kept for what they hide.
+	Ranges              int
+	Records, Live       int64
+	Bytes, LiveBytes    int64
+	Pinned              int64
+	IdemRecords         int64
+	FileBytes           int64
+	Sweeps, Compactions uint64
+	SweptRecords        int64 // records that sweeping removed
+	MovedRecords        int64 // records that it wrote again
+	Images              int   // backups and snapshots being read
 }
 
-// counters are the parts of LogStats that grow.
-type counters struct {
-	appends, entries, written, rotations, reused, fsyncs atomic.Uint64
-	fsyncSum, fsyncMax                                   atomic.Int64
+// dbStats are the parts of Stats that are counted.
+type dbStats struct {
+	sync.Mutex
+	last                 Stats
+	aborted, compactions atomic.Uint64
 }
 
-// synced counts one fsync.
-func (c *counters) synced(d time.Duration) {
-	c.fsyncs.Add(1)
-	c.fsyncSum.Add(int64(d))
-	for {
-		old := c.fsyncMax.Load()
-		if int64(d) <= old || c.fsyncMax.CompareAndSwap(old, int64(d)) {
-			return
-		}
+// checkpoint counts a committed checkpoint.
+func (s *dbStats) checkpoint(done *sink) {
+	s.Lock()
+	defer s.Unlock()
+	s.last.Checkpoints++
+	s.last.Last = time.Now()
+	s.last.Took = time.Since(done.begun)
+	s.last.LastRecords, s.last.LastBytes = done.records, done.next.bytesSince(done.base.seq)
+}
+
+// swept counts a rewritten run of ranges.
+func (s *dbStats) swept(old []revRange, into revRange) {
+	s.Lock()
+	defer s.Unlock()
+	s.last.Sweeps++
+	s.last.MovedRecords += into.all.n
+	s.last.SweptRecords -= into.all.n
+	for i := range old {
+		s.last.SweptRecords += old[i].all.n
 	}
 }
 
-// Stats returns the log's figures; each is exact, together they are no snapshot.
-func (l *Log) Stats() LogStats {
-	s := LogStats{
-		Appends:   l.count.appends.Load(),
-		Entries:   l.count.entries.Load(),
-		Written:   l.count.written.Load(),
-		Rotations: l.count.rotations.Load(),
-		Reused:    l.count.reused.Load(),
-		Fsyncs:    l.count.fsyncs.Load(),
-		FsyncSum:  time.Duration(l.count.fsyncSum.Load()),
-		FsyncMax:  time.Duration(l.count.fsyncMax.Load()),
+// Stats returns the figures now.
+func (db *DB) Stats() Stats {
+	db.stats.Lock()
+	s := db.stats.last
+	db.stats.Unlock()
+	s.Aborted, s.Compactions = db.stats.aborted.Load(), db.stats.compactions.Load()
+	s.Log = db.wal.Stats()
+	h := db.head.Load()
+	s.Checkpoint, s.Index, s.Rev, s.LogTime = h.seq, h.index, uint64(h.meta.At.Rev), h.meta.Time
+	s.Ranges, s.IdemRecords = len(h.ranges), h.idem.n
+	for i := range h.ranges {
+		r := &h.ranges[i]
+		s.Records += r.all.n
+		s.Bytes += r.all.bytes
+		s.Live += r.live.n
+		s.LiveBytes += r.live.bytes
+		s.Pinned += r.dead().n
 	}
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	s.Segments, s.Bytes = len(l.mu.segs), l.mu.bytes
-	for _, g := range l.mu.segs {
-		s.DiskBytes += g.size
-	}
+	s.FileBytes, _ = db.BackupSize()
+	db.images.Lock()
+	s.Images = len(db.images.open)
+	db.images.Unlock()
 	return s
 }

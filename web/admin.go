@@ -136,8 +136,8 @@ func (r *request) backup() error {
 		return err
 	}
 	run := admin.Backup
-	if objects && admin.WholeBackup != nil {
-		run = admin.WholeBackup
+	if objects && admin.FullBackup != nil {
+		run = admin.FullBackup
 	}
 	ctx, cancel := context.WithCancel(r.s.life)
 	out, in := io.Pipe()

@@ -43,7 +43,7 @@ func TestBackup(t *testing.T) {
 func TestBackupWithObjects(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) {
 		o.Admin = workingAdmin()
-		o.Admin.WholeBackup = func(_ context.Context, w io.Writer) (int64, error) {
+		o.Admin.FullBackup = func(_ context.Context, w io.Writer) (int64, error) {
 			n, err := io.WriteString(w, "whole")
 			return int64(n), err
 		}

@@ -49,8 +49,8 @@ type Admin struct {
 	Migrate func(ctx context.Context) error
 	// Backup writes a consistent copy of the store to w and returns its size.
 	Backup func(ctx context.Context, w io.Writer) (int64, error)
-	// WholeBackup is Backup with the values that lie in object storage.
-	WholeBackup func(ctx context.Context, w io.Writer) (int64, error)
+	// FullBackup is Backup with the values that lie in object storage.
+	FullBackup func(ctx context.Context, w io.Writer) (int64, error)
 	// BackupSize estimates the size of a backup in bytes.
 	BackupSize func() int64
 	// Status returns what /v1/status shows beside its own fields, as a value

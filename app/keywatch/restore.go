@@ -30,7 +30,7 @@ Examples:
 }
 
 // restoreBackup makes the data folder dir from the backup file.
-var restoreBackup = app.RestoreTo
+var restoreBackup = app.Restore
 
 // Run restores.
 func (c *restoreCmd) Run(s *session) error {

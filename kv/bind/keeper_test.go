@@ -10,7 +10,7 @@ import (
 	"keywatch/cluster"
 	"keywatch/kv"
 	"keywatch/kv/bind"
-	"keywatch/persist"
+	"keywatch/persist/wal"
 )
 
 const ttl = 3 * time.Second
@@ -32,7 +32,7 @@ func inBubble(t *testing.T, f func(w *world)) {
 		w := &world{T: t}
 		state := kv.NewState(kv.StateOptions{Presize: 64})
 		n, err := cluster.Open(t.Context(), cluster.Options{
-			Log: persist.NewMemLog(), Stable: persist.NewMemStable(), Snapshots: cluster.MemorySnapshots{}, State: state,
+			Log: wal.NewMemLog(), Stable: wal.NewMemStable(), Snapshots: cluster.MemorySnapshots{}, State: state,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	"keywatch/cluster"
 	"keywatch/kv"
 	"keywatch/kv/lock"
-	"keywatch/persist"
+	"keywatch/persist/wal"
 )
 
 // inBubble runs f with a store whose time is its own.
@@ -20,7 +20,7 @@ func inBubble(t *testing.T, f func(t *testing.T, store *kv.Store)) {
 	synctest.Test(t, func(t *testing.T) {
 		state := kv.NewState(kv.StateOptions{Presize: 64})
 		n, err := cluster.Open(t.Context(), cluster.Options{
-			Log: persist.NewMemLog(), Stable: persist.NewMemStable(), Snapshots: cluster.MemorySnapshots{}, State: state,
+			Log: wal.NewMemLog(), Stable: wal.NewMemStable(), Snapshots: cluster.MemorySnapshots{}, State: state,
 		})
 		if err != nil {
 			t.Fatal(err)

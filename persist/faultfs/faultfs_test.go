@@ -7,12 +7,12 @@ import (
 	"slices"
 	"testing"
 
-	"keywatch/persist"
+	"keywatch/persist/disk"
 	"keywatch/persist/faultfs"
 )
 
 // create makes a file.
-func create(t *testing.T, fsys *faultfs.FS, name string) persist.File {
+func create(t *testing.T, fsys *faultfs.FS, name string) disk.File {
 	t.Helper()
 	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 	"strings"
 	"sync"
 
-	"keywatch/persist"
+	"keywatch/persist/disk"
 )
 
 var (
@@ -48,7 +48,7 @@ const (
 	DropNone
 )
 
-var _ persist.FS = (*FS)(nil)
+var _ disk.FS = (*FS)(nil)
 
 // An FS is a file system in memory. It is safe for concurrent use.
 type FS struct {
@@ -108,7 +108,7 @@ func (f *FS) Limit(bytes int64) {
 	f.mu.most = bytes
 }
 
-// Free is part of persist.FS.
+// Free is part of disk.FS.
 func (f *FS) Free(string) (int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -193,8 +193,8 @@ func (f *FS) SetContent(name string, b []byte) {
 	f.mu.names[clean(name)], f.mu.durable[clean(name)] = node, node
 }
 
-// OpenFile is part of persist.FS.
-func (f *FS) OpenFile(name string, flag int, _ fs.FileMode) (persist.File, error) {
+// OpenFile is part of disk.FS.
+func (f *FS) OpenFile(name string, flag int, _ fs.FileMode) (disk.File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	name = clean(name)
@@ -216,7 +216,7 @@ func (f *FS) OpenFile(name string, flag int, _ fs.FileMode) (persist.File, error
 	return &file{fs: f, name: name, node: node}, nil
 }
 
-// Remove is part of persist.FS.
+// Remove is part of disk.FS.
 func (f *FS) Remove(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -231,7 +231,7 @@ func (f *FS) Remove(name string) error {
 	return nil
 }
 
-// Rename is part of persist.FS. A power cut keeps it whole or drops it whole.
+// Rename is part of disk.FS. A power cut keeps it whole or drops it whole.
 func (f *FS) Rename(from, to string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -248,7 +248,7 @@ func (f *FS) Rename(from, to string) error {
 	return nil
 }
 
-// ReadDir is part of persist.FS.
+// ReadDir is part of disk.FS.
 func (f *FS) ReadDir(name string) ([]string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -264,10 +264,10 @@ func (f *FS) ReadDir(name string) ([]string, error) {
 	return names, nil
 }
 
-// MkdirAll is part of persist.FS. Folders exist without being made.
+// MkdirAll is part of disk.FS. Folders exist without being made.
 func (f *FS) MkdirAll(string, fs.FileMode) error { return nil }
 
-// SyncDir is part of persist.FS.
+// SyncDir is part of disk.FS.
 func (f *FS) SyncDir(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -123,7 +123,7 @@ func (m *Mover) move(ctx context.Context, limit int64, want func(kv.Resident) bo
 	p := &pack{mover: m}
 	var picked kv.Live
 	defer func() { m.note(p.moved, picked, err) }()
-	for r := range m.paced(ctx, m.opts.State.Residents()) {
+	for r := range m.throttled(ctx, m.opts.State.Residents()) {
 		if limit > 0 && picked.Bytes >= limit || ctx.Err() != nil {
 			break
 		}

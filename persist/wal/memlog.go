@@ -1,0 +1,211 @@
+package wal
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+var (
+	_ raft.LogStore          = (*MemLog)(nil)
+	_ raft.MonotonicLogStore = (*MemLog)(nil)
+	_ raft.StableStore       = (*MemStable)(nil)
+)
+
+// A MemLog is a Log that keeps nothing on disk, for a store that is memory only.
+// It behaves as a Log does but copies no data: entries share their slices with the
+// caller, who must not change them any more. It is safe for concurrent use.
+type MemLog struct {
+	mu struct {
+		sync.RWMutex
+		ring  []raft.Log // entry i is at i&(len-1); the length is a power of two
+		first uint64     // index of the oldest entry, if n > 0
+		n     uint64     // entries
+		bytes int64      // of their data
+	}
+}
+
+// NewMemLog returns an empty log in memory.
+func NewMemLog() *MemLog { return &MemLog{} }
+
+// Bytes returns the size of the entries' data.
+func (m *MemLog) Bytes() int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.mu.bytes
+}
+
+// IsMonotonic tells raft that the log has no gaps.
+func (m *MemLog) IsMonotonic() bool { return true }
+
+// FirstIndex returns the index of the oldest entry, 0 if there is none.
+func (m *MemLog) FirstIndex() (uint64, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.mu.n == 0 {
+		return 0, nil
+	}
+	return m.mu.first, nil
+}
+
+// LastIndex returns the index of the newest entry, 0 if there is none.
+func (m *MemLog) LastIndex() (uint64, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.lastLocked(), nil
+}
+
+func (m *MemLog) lastLocked() uint64 {
+	if m.mu.n == 0 {
+		return 0
+	}
+	return m.mu.first + m.mu.n - 1
+}
+
+// at returns the place of an entry in the ring, which is not empty.
+func (m *MemLog) at(index uint64) *raft.Log { return slot(m.mu.ring, index) }
+
+func slot(ring []raft.Log, index uint64) *raft.Log {
+	return &ring[index&uint64(len(ring)-1)]
+}
+
+// GetLog copies one entry into e, sharing its slices, or returns
+// raft.ErrLogNotFound.
+func (m *MemLog) GetLog(index uint64, e *raft.Log) error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if index < m.mu.first || index-m.mu.first >= m.mu.n {
+		return raft.ErrLogNotFound
+	}
+	*e = *m.at(index)
+	return nil
+}
+
+// StoreLog is StoreLogs for one entry.
+func (m *MemLog) StoreLog(e *raft.Log) error { return m.StoreLogs([]*raft.Log{e}) }
+
+// StoreLogs appends entries, or returns ErrNotContiguous and appends none.
+func (m *MemLog) StoreLogs(entries []*raft.Log) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	want := m.lastLocked() + 1
+	if m.mu.n == 0 && entries[0].Index > 0 {
+		want = entries[0].Index
+	}
+	for i, e := range entries {
+		if e.Index != want+uint64(i) {
+			return fmt.Errorf("%w: index %d where %d should be",
+				ErrNotContiguous, e.Index, want+uint64(i))
+		}
+	}
+	if m.mu.n == 0 {
+		m.mu.first = want
+	}
+	m.growLocked(m.mu.n + uint64(len(entries)))
+	for _, e := range entries {
+		*m.at(e.Index) = *e
+		m.mu.bytes += int64(len(e.Data))
+	}
+	m.mu.n += uint64(len(entries))
+	return nil
+}
+
+// growLocked makes room for n entries.
+func (m *MemLog) growLocked(n uint64) {
+	size := uint64(max(len(m.mu.ring), 1024))
+	for size < n {
+		size *= 2
+	}
+	if size == uint64(len(m.mu.ring)) {
+		return
+	}
+	old := m.mu.ring
+	m.mu.ring = make([]raft.Log, size)
+	for i := range m.mu.n {
+		*m.at(m.mu.first + i) = *slot(old, m.mu.first+i)
+	}
+}
+
+// DeleteRange removes the entries from lowest to highest, both included, with the same
+// rules as Log.DeleteRange.
+func (m *MemLog) DeleteRange(lowest, highest uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first, last := m.mu.first, m.lastLocked()
+	if m.mu.n == 0 || lowest > highest || highest < first || lowest > last {
+		return nil
+	}
+	lowest, highest = max(lowest, first), min(highest, last)
+	if lowest > first && highest < last {
+		return fmt.Errorf("%w: %d to %d of %d to %d", ErrHole, lowest, highest, first, last)
+	}
+	for i := lowest; i <= highest; i++ {
+		m.mu.bytes -= int64(len(m.at(i).Data))
+		*m.at(i) = raft.Log{}
+	}
+	if lowest == first {
+		m.mu.first = highest + 1
+	}
+	m.mu.n -= highest - lowest + 1
+	return nil
+}
+
+// A MemStable is a Stable that keeps nothing on disk. It is safe for concurrent
+// use.
+type MemStable struct {
+	mu struct {
+		sync.Mutex
+		values  map[string][]byte
+		numbers map[string]uint64
+	}
+}
+
+// NewMemStable returns an empty stable store in memory.
+func NewMemStable() *MemStable {
+	s := &MemStable{}
+	s.mu.values, s.mu.numbers = make(map[string][]byte), make(map[string]uint64)
+	return s
+}
+
+// Set sets a key.
+func (s *MemStable) Set(key, value []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.values[string(key)] = slices.Clone(value)
+	return nil
+}
+
+// Get returns a copy of a key's value, or an error whose text is "not found".
+func (s *MemStable) Get(key []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.mu.values[string(key)]
+	if !ok {
+		return nil, errNotFound
+	}
+	return slices.Clone(v), nil
+}
+
+// SetUint64 sets a key to a number.
+func (s *MemStable) SetUint64(key []byte, n uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.numbers[string(key)] = n
+	return nil
+}
+
+// GetUint64 returns a key's number, or an error whose text is "not found".
+func (s *MemStable) GetUint64(key []byte) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, ok := s.mu.numbers[string(key)]
+	if !ok {
+		return 0, errNotFound
+	}
+	return n, nil
+}

@@ -1,0 +1,108 @@
+package wal_test
+
+import (
+	"testing"
+
+	"github.com/hashicorp/raft"
+	"pgregory.net/rapid"
+
+	"keywatch/persist/faultfs"
+	"keywatch/persist/wal"
+)
+
+// A machine runs a log beside the simplest thing that could be one.
+type machine struct {
+	fsys  *faultfs.FS
+	log   *wal.Log
+	model []*raft.Log
+	term  uint64
+}
+
+// ends returns the model's first and last index, 0 and 0 if it is empty.
+func (m *machine) ends() (first, last uint64) {
+	if len(m.model) == 0 {
+		return 0, 0
+	}
+	return m.model[0].Index, m.model[len(m.model)-1].Index
+}
+
+// Any sequence of operations and restarts must leave the log equal to a slice.
+func TestLogBehavesAsASlice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := &machine{fsys: faultfs.New(rapid.Uint64().Draw(t, "seed"))}
+		m.open(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"store":    m.store,
+			"delete":   m.delete,
+			"restart":  func(t *rapid.T) { m.log.Close(); m.open(t) },
+			"kill":     func(t *rapid.T) { m.open(t) },
+			"powercut": func(t *rapid.T) { m.fsys = m.fsys.Crash(faultfs.DropSome); m.open(t) },
+			"":         m.check,
+		})
+	})
+}
+
+// open opens the log, with a policy under which nothing may be lost.
+func (m *machine) open(t *rapid.T) {
+	opts := small(m.fsys)
+	opts.SegmentSize = rapid.SampledFrom([]int64{4 << 10, 8 << 10}).Draw(t, "segment size")
+	l, err := wal.Open(dir, opts)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	m.log = l
+}
+
+// store appends some entries, at any index if the log is empty.
+func (m *machine) store(t *rapid.T) {
+	m.term++
+	_, last := m.ends()
+	if last == 0 {
+		last = rapid.Uint64Range(0, 1000).Draw(t, "begin after")
+	}
+	logs := entries(last+1, m.term, rapid.IntRange(1, 8).Draw(t, "entries"),
+		rapid.SampledFrom([]int{0, 1, 100, 500, 2000}).Draw(t, "size"))
+	if err := m.log.StoreLogs(logs); err != nil {
+		t.Fatalf("StoreLogs: %v", err)
+	}
+	m.model = append(m.model, logs...)
+}
+
+// delete removes a range that touches an end.
+func (m *machine) delete(t *rapid.T) {
+	first, last := m.ends()
+	at := rapid.Uint64Range(first, last+1).Draw(t, "at")
+	n := min(at-first, uint64(len(m.model)))
+	var err error
+	if rapid.Bool().Draw(t, "suffix") {
+		err = m.log.DeleteRange(at, last+5)
+		m.model = m.model[:n:n]
+	} else if at > 0 {
+		err = m.log.DeleteRange(0, at-1)
+		m.model = m.model[n:]
+	}
+	if err != nil {
+		t.Fatalf("DeleteRange: %v", err)
+	}
+}
+
+// check compares everything.
+func (m *machine) check(t *rapid.T) {
+	wantFirst, wantLast := m.ends()
+	first, _ := m.log.FirstIndex()
+	last, _ := m.log.LastIndex()
+	if first != wantFirst || last != wantLast {
+		t.Fatalf("got %d to %d, want %d to %d", first, last, wantFirst, wantLast)
+	}
+	var bytes int64
+	for _, want := range m.model {
+		var e raft.Log
+		if err := m.log.GetLog(want.Index, &e); err != nil || show(&e) != show(want) {
+			t.Fatalf("GetLog(%d): got %v %s, want %s", want.Index, err, show(&e), show(want))
+		}
+		bytes += int64(wal.EntryHead + len(want.Data))
+	}
+	if got := m.log.Bytes(); got != bytes {
+		t.Fatalf("Bytes: got %d, want %d", got, bytes)
+	}
+}

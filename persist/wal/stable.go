@@ -1,0 +1,239 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"keywatch/persist/disk"
+
+	"github.com/hashicorp/raft"
+)
+
+// StableName is the name of a stable store's file.
+const StableName = "stable"
+
+const (
+	stableTemp  = "stable.tmp"
+	stableMagic = "KWSTBv01"
+	maxStable   = 16 << 20 // bytes; raft keeps some hundred
+	// stableSpare is the length of a spare file: less than any content has, so that
+	// writing over it leaves nothing of it.
+	stableSpare = 8
+)
+
+// errNotFound is what raft takes for a missing key: it compares the text.
+var errNotFound = errors.New("not found")
+
+var _ raft.StableStore = (*Stable)(nil)
+
+// StableOptions configures a Stable; the zero value is the default.
+type StableOptions struct {
+	// FS is the file system; nil means disk.OS.
+	FS disk.FS
+	// Fatal is called, with the error, when a write or an fsync has failed; the
+	// store has refused every write since. nil does nothing.
+	Fatal func(error)
+}
+
+// A Stable keeps raft's term and votes in one small file that is replaced as a
+// whole, durably, at each change. It is safe for concurrent use. It holds no file
+// open and has no Close.
+type Stable struct {
+	dir  string
+	opts StableOptions
+
+	mu struct {
+		sync.Mutex
+		values map[string][]byte
+		err    error // stopped the store
+	}
+}
+
+// OpenStable reads the stable store in dir; a missing file is an empty store. It
+// returns a *disk.DamageError if the file is not whole.
+func OpenStable(dir string, opts StableOptions) (*Stable, error) {
+	if opts.FS == nil {
+		opts.FS = disk.OS
+	}
+	s := &Stable{dir: dir, opts: opts}
+	s.mu.values = make(map[string][]byte)
+	if err := opts.FS.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open stable store: %w", err)
+	}
+	path := filepath.Join(dir, StableName)
+	b, err := readWhole(opts.FS, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open stable store: %w", err)
+	}
+	if err := decodeStable(b, s.mu.values); err != nil {
+		return nil, fmt.Errorf("open stable store: %w",
+			&disk.DamageError{File: path, Reason: err.Error(), Remedy: disk.Remedy})
+	}
+	return s, nil
+}
+
+// Get returns a copy of a key's value, or an error whose text is "not found".
+func (s *Stable) Get(key []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.mu.values[string(key)]
+	if !ok {
+		return nil, errNotFound
+	}
+	return slices.Clone(v), nil
+}
+
+// GetUint64 returns a key's number, or an error whose text is "not found".
+func (s *Stable) GetUint64(key []byte) (uint64, error) {
+	v, err := s.Get(key)
+	if err != nil {
+		return 0, err
+	}
+	if len(v) != 8 {
+		return 0, fmt.Errorf("stable value of %q is not a number", key)
+	}
+	return binary.BigEndian.Uint64(v), nil
+}
+
+// SetUint64 sets a key to a number, durably.
+func (s *Stable) SetUint64(key []byte, n uint64) error {
+	return s.Set(key, binary.BigEndian.AppendUint64(nil, n))
+}
+
+// Set sets a key, durably. After an error the store refuses every change with it:
+// whether the new value is on disk is unknown.
+func (s *Stable) Set(key, value []byte) error {
+	first, err := s.set(key, value)
+	if first && s.opts.Fatal != nil {
+		s.opts.Fatal(err)
+	}
+	return err
+}
+
+// set is Set; first is true for the error that stopped the store.
+func (s *Stable) set(key, value []byte) (first bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.err != nil {
+		return false, s.mu.err
+	}
+	next := maps.Clone(s.mu.values)
+	next[string(key)] = slices.Clone(value)
+	if err := s.write(encodeStable(next)); err != nil {
+		s.mu.err = fmt.Errorf("write stable store: %w", err)
+		return true, s.mu.err
+	}
+	s.mu.values = next
+	return false, nil
+}
+
+// write replaces the file. Then it keeps a block of the disk for the next time,
+// which may be a start on a full disk.
+func (s *Stable) write(b []byte) error {
+	fsys, temp := s.opts.FS, filepath.Join(s.dir, stableTemp)
+	err := s.fillTemp(b)
+	if err == nil {
+		err = fsys.Rename(temp, filepath.Join(s.dir, StableName))
+	}
+	if err == nil {
+		err = fsys.SyncDir(s.dir)
+	}
+	if err == nil && s.fillTemp(make([]byte, stableSpare)) != nil {
+		fsys.Remove(temp) // only what is whole counts as a spare
+	}
+	return err
+}
+
+// fillTemp writes the temporary file, over a spare if there is one.
+func (s *Stable) fillTemp(b []byte) error {
+	temp := filepath.Join(s.dir, stableTemp)
+	f, err := s.opts.FS.OpenFile(temp, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if n, serr := f.Size(); serr != nil || n > stableSpare {
+		f.Close()
+		if f, err = s.opts.FS.OpenFile(temp, os.O_RDWR|os.O_TRUNC, 0o600); err != nil {
+			return err
+		}
+	}
+	_, err = f.WriteAt(b, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// readWhole returns a small file's content.
+func readWhole(fsys disk.FS, path string) ([]byte, error) {
+	f, err := fsys.OpenFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	n, err := f.Size()
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	b := make([]byte, min(n, maxStable+1))
+	_, err = f.ReadAt(b, 0)
+	return b, err
+}
+
+// encodeStable returns the file's content: magic, then for each key its length,
+// itself, the value's length and the value, then CRC32C of all; numbers are
+// uint32, big endian.
+func encodeStable(values map[string][]byte) []byte {
+	b := []byte(stableMagic)
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(k)))
+		b = append(b, k...)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(values[k])))
+		b = append(b, values[k]...)
+	}
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// decodeStable reads a file's content into values.
+func decodeStable(b []byte, values map[string][]byte) error {
+	end := len(b) - 4
+	if end < len(stableMagic) || len(b) > maxStable || string(b[:len(stableMagic)]) != stableMagic {
+		return errors.New("it is not a stable store")
+	}
+	if crc32.Checksum(b[:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
+		return errChecksum
+	}
+	for b = b[len(stableMagic):end]; len(b) > 0; {
+		key, rest, ok := cutField(b)
+		value, rest, ok2 := cutField(rest)
+		if !ok || !ok2 {
+			return errors.New("a field is longer than the file")
+		}
+		values[string(key)] = slices.Clone(value)
+		b = rest
+	}
+	return nil
+}
+
+// cutField splits off a field that its length precedes.
+func cutField(b []byte) (field, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := uint64(binary.BigEndian.Uint32(b))
+	if n > uint64(len(b)-4) {
+		return nil, nil, false
+	}
+	return b[4 : 4+n], b[4+n:], true
+}
