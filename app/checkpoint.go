@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"keywatch/kv/wake"
 )
 
 const (
@@ -17,19 +19,11 @@ const (
 
 // A checkpointer knows when the last checkpoint was made.
 type checkpointer struct {
-	// early carries a token when a checkpoint is wanted before it is due.
-	early chan struct{}
+	// early says that a checkpoint is needed before it is due.
+	early wake.Chan
 	mu    struct {
 		sync.Mutex
 		last time.Time
-	}
-}
-
-// hurry asks for a checkpoint now. It does not wait.
-func (c *checkpointer) hurry() {
-	select {
-	case c.early <- struct{}{}:
-	default:
 	}
 }
 
@@ -48,7 +42,7 @@ func (e *Engine) checkpoint() error {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	e.checkpoints.mu.last = time.Now()
-	e.objects.poke() // only now is it known what lies on disk
+	e.objects.wakeMover() // only now is it known what lies on disk
 	return nil
 }
 
@@ -77,7 +71,7 @@ func (e *Engine) checkpointLoop() {
 			continue
 		}
 		rest = 0
-		e.memory.poke() // there is more to evict now
+		e.memory.wakeEvictor() // there is more to evict now
 	}
 }
 

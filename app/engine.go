@@ -12,6 +12,7 @@ import (
 
 	"keywatch/cluster"
 	"keywatch/kv"
+	"keywatch/kv/wake"
 	"keywatch/persist"
 	"keywatch/persist/disk"
 	"keywatch/persist/wal"
@@ -50,8 +51,8 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{config: config.withDefaults(), stop: make(chan struct{})}
-	e.checkpoints.early = make(chan struct{}, 1)
-	e.memory = newMemory(int64(e.config.MemoryMax), e.stop, e.checkpoints.hurry)
+	e.checkpoints.early = wake.New()
+	e.memory = newMemory(int64(e.config.MemoryMax), e.stop, e.checkpoints.early.Wake)
 	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -128,7 +129,7 @@ func (e *Engine) openDisk(opts *cluster.Options) error {
 	}
 	db, err := persist.Open(c.Data, persist.Options{
 		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
-		Rescue: e.state.Rescue, Short: e.checkpoints.hurry,
+		LoadPinned: e.state.LoadPinned, Short: e.checkpoints.early.Wake,
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", c.Data, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/wake"
 	"keywatch/watch"
 )
 
@@ -29,10 +30,10 @@ type memory struct {
 	limit int64
 	state *kv.State
 	hub   *watch.Hub
-	// hurry asks for a checkpoint now; it does not wait.
-	hurry func()
-	// wake carries a token when memory may be short; nobody closes it.
-	wake chan struct{}
+	// checkpoint asks for a checkpoint now; it does not wait.
+	checkpoint func()
+	// wake says that memory may be short.
+	wake wake.Chan
 	stop <-chan struct{}
 	mu   struct {
 		sync.Mutex
@@ -42,8 +43,8 @@ type memory struct {
 	waited, refused atomic.Uint64
 }
 
-func newMemory(limit int64, stop <-chan struct{}, hurry func()) *memory {
-	m := &memory{limit: limit, stop: stop, hurry: hurry, wake: make(chan struct{}, 1)}
+func newMemory(limit int64, stop <-chan struct{}, checkpoint func()) *memory {
+	m := &memory{limit: limit, stop: stop, checkpoint: checkpoint, wake: wake.New()}
 	m.mu.room = make(chan struct{})
 	return m
 }
@@ -63,14 +64,10 @@ func (m *memory) over() int64 {
 	return max(m.used()-(m.limit-m.limit/memorySpare), m.state.Used()-(share-share/memorySpare))
 }
 
-// poke has the evictor look if memory is short.
-func (m *memory) poke() {
-	if m.over() <= 0 {
-		return
-	}
-	select {
-	case m.wake <- struct{}{}:
-	default:
+// wakeEvictor has the evictor look if memory is short.
+func (m *memory) wakeEvictor() {
+	if m.over() > 0 {
+		m.wake.Wake()
 	}
 }
 
@@ -79,7 +76,7 @@ func (m *memory) Admit(ctx context.Context, bytes int64) error {
 	if m.over()+bytes <= 0 {
 		return nil
 	}
-	m.poke()
+	m.wakeEvictor()
 	if m.fits(bytes) {
 		return nil
 	}
@@ -91,7 +88,7 @@ func (m *memory) Admit(ctx context.Context, bytes int64) error {
 		if m.fits(bytes) {
 			return nil
 		}
-		m.poke()
+		m.wakeEvictor()
 		select {
 		case <-room:
 		case <-timer.C:
@@ -143,7 +140,7 @@ func (m *memory) evict() {
 	for over := m.over(); over > 0; over = m.over() {
 		freed := m.state.Evict(over + m.limit/(4*memorySpare))
 		if freed == 0 {
-			m.hurry()
+			m.checkpoint()
 			return
 		}
 		m.announce()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/wake"
 	"keywatch/persist/object"
 )
 
@@ -30,8 +31,8 @@ type objectTier struct {
 	reader object.Reader
 	store  object.Store
 	mover  *object.Mover // set before the loop runs
-	// wake carries a token when there is more on disk than --disk-max.
-	wake chan struct{}
+	// wake says that there is more on disk than --disk-max.
+	wake wake.Chan
 
 	// The rest belongs to the loop.
 	aged, tidied time.Time
@@ -62,7 +63,7 @@ func (e *Engine) openObjects() error {
 		return fmt.Errorf("object-store: %w", err)
 	}
 	e.objects = &objectTier{
-		engine: e, url: url, store: store, wake: make(chan struct{}, 1),
+		engine: e, url: url, store: store, wake: wake.New(),
 		reader: object.Reader{Store: store, Timeout: c.objectRead},
 	}
 	return nil
@@ -207,15 +208,12 @@ func (t *objectTier) excess() int64 {
 	return t.engine.disk.Stats().LiveBytes - int64(t.engine.config.DiskMax)
 }
 
-// poke has the loop look if there is too much on disk.
-func (t *objectTier) poke() {
+// wakeMover has the loop look if there is too much on disk.
+func (t *objectTier) wakeMover() {
 	if t == nil || t.engine.config.DiskMax == 0 || t.excess() <= 0 {
 		return
 	}
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
+	t.wake.Wake()
 }
 
 // relieve moves values while the checkpoint's records take more than --disk-max:

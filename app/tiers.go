@@ -15,7 +15,7 @@ var _ kv.ColdReader = tiers{}
 // ReadCold implements kv.ColdReader. What is read stays in memory, mostly, so
 // that the evictor is to look.
 func (t tiers) ReadCold(ctx context.Context, ref kv.ColdRef) (string, error) {
-	defer t.engine.memory.poke()
+	defer t.engine.memory.wakeEvictor()
 	if ref.Tier == kv.TierObject && t.engine.objects != nil {
 		return t.engine.objects.reader.ReadCold(ctx, ref)
 	}

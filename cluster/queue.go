@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"keywatch/kv"
+	"keywatch/kv/wake"
 )
 
 // spareMax buffers of up to spareSize bytes are kept to build entries in.
@@ -31,8 +32,8 @@ func (b *batch) finish(results []kv.Result, err error) {
 // A queue holds batches that wait for the log, oldest first.
 type queue struct {
 	opts Options
-	// wake holds a token while there may be something to propose.
-	wake chan struct{}
+	// wake says that there may be something to propose.
+	wake wake.Chan
 	mu   struct {
 		sync.Mutex
 		batches  []*batch
@@ -45,7 +46,7 @@ type queue struct {
 
 func (q *queue) init(opts Options) {
 	q.opts = opts
-	q.wake = make(chan struct{}, 1)
+	q.wake = wake.New()
 }
 
 // add puts c into the newest batch, or a new one, and returns the batch and
@@ -93,15 +94,8 @@ func (q *queue) lastLocked() *batch {
 	b.builder.Reset(buf)
 	q.mu.bytes += b.builder.Size()
 	q.mu.batches = append(q.mu.batches, b)
-	q.signal()
+	q.wake.Wake()
 	return b
-}
-
-func (q *queue) signal() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
 }
 
 // take removes the oldest batch; nil if there is none. more is false once the
@@ -147,7 +141,7 @@ func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.mu.closed = true
-	q.signal()
+	q.wake.Wake()
 }
 
 // Propose implements kv.Log.

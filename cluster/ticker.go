@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"keywatch/kv/wake"
 )
 
 // tickEvery is how often the time is logged while deadlines exist.
@@ -14,13 +16,13 @@ const tickEvery = time.Second
 type ticker struct {
 	// next is the earliest deadline in log time, MaxInt64 if there is none.
 	next atomic.Int64
-	// earlier holds a token when next became earlier.
-	earlier chan struct{}
+	// earlier says that next became earlier.
+	earlier wake.Chan
 }
 
 func (t *ticker) init() {
 	t.next.Store(math.MaxInt64)
-	t.earlier = make(chan struct{}, 1)
+	t.earlier = wake.New()
 }
 
 // note records the earliest deadline after an entry was applied.
@@ -31,10 +33,7 @@ func (t *ticker) note(at int64, any bool) {
 	if t.next.Swap(at) <= at {
 		return
 	}
-	select {
-	case t.earlier <- struct{}{}:
-	default:
-	}
+	t.earlier.Wake()
 }
 
 // tick logs the time when the earliest deadline is due, and each second while

@@ -51,7 +51,7 @@ type begun struct {
 func (p begun) Result() (Result, error) {
 	r, err := p.Pending.Result()
 	if err == nil {
-		p.store.warm(p.ctx, p.c, &r)
+		p.store.resolveResult(p.ctx, p.c, &r)
 	}
 	return r, err
 }

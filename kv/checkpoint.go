@@ -124,7 +124,7 @@ func (c *Checkpoint) collect() {
 		if e == nil || e.Deleted() && e.Mod <= c.meta.Floor && sl.durable() == (Locator{}) {
 			continue
 		}
-		if e.held {
+		if e.cached {
 			e = e.reference()
 		}
 		if e.referred() && e.recorded().Rev > c.view.at.Rev {

@@ -103,7 +103,7 @@ func (e *Entry) with(value string, tier Tier, cold bool) *Entry {
 
 // cooled returns e as it is once its value has left memory.
 func (e *Entry) cooled() *Entry {
-	if e.held {
+	if e.cached {
 		return e.reference()
 	}
 	value := e.data()

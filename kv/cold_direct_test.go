@@ -66,9 +66,9 @@ func (s *shelf) put(key, value string) *kv.Entry {
 	return r.Ops[0].Entry
 }
 
-// checkpoint writes what changed; what it replaces goes, after a rescue if asked
+// checkpoint writes what changed; what it replaces goes, after LoadPinned if asked
 // for.
-func (s *shelf) checkpoint(rescue bool) {
+func (s *shelf) checkpoint(load bool) {
 	s.t.Helper()
 	c, err := s.state.Freeze()
 	if err != nil {
@@ -82,8 +82,8 @@ func (s *shelf) checkpoint(rescue bool) {
 		dead = append(dead, old)
 	}
 	c.Commit()
-	if rescue {
-		if err := s.state.Rescue(s.t.Context()); err != nil {
+	if load {
+		if err := s.state.LoadPinned(s.t.Context()); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -113,10 +113,10 @@ func (s *shelf) cold(keys ...string) {
 }
 
 // A snapshot must go on showing a value that was cold when its key was written
-// to, after the record of that value is gone from the disk; without a rescue the
+// to, after the record of that value is gone from the disk; without LoadPinned the
 // loss must be reported and not be taken for another value.
 func TestSnapshotKeepsColdValue(t *testing.T) {
-	for _, rescue := range []bool{true, false} {
+	for _, load := range []bool{true, false} {
 		s := newShelf(t, kv.StateOptions{})
 		s.cold("a", "b")
 		snap, err := s.state.Snapshot()
@@ -126,13 +126,13 @@ func TestSnapshotKeepsColdValue(t *testing.T) {
 		defer snap.Close()
 		seen := snap.Get("a")
 		s.put("a", value("x"))
-		s.checkpoint(rescue)
+		s.checkpoint(load)
 		for _, e := range []*kv.Entry{seen, snap.Get("a")} {
 			got, err := snap.Resolve(t.Context(), "a", e)
 			switch {
-			case rescue && (err != nil || got.Value() != value("a") || got.Tier() != kv.TierDisk):
-				t.Errorf("after a rescue: got %v, %v, want the old value", got, err)
-			case !rescue && !errors.Is(err, kv.ErrDamaged):
+			case load && (err != nil || got.Value() != value("a") || got.Tier() != kv.TierDisk):
+				t.Errorf("after LoadPinned: got %v, %v, want the old value", got, err)
+			case !load && !errors.Is(err, kv.ErrDamaged):
 				t.Errorf("without: got %v, want %v", err, kv.ErrDamaged)
 			}
 		}

@@ -54,8 +54,8 @@ func (w *world) finish(t *rapid.T) {
 		return
 	}
 	c.Commit()
-	if err := w.live.Rescue(t.Context()); err != nil {
-		t.Fatalf("rescue: %v", err)
+	if err := w.live.LoadPinned(t.Context()); err != nil {
+		t.Fatalf("load: %v", err)
 	}
 	w.disk, w.live.disk = after, &after
 	for loc := range after.records {

@@ -16,9 +16,9 @@ type Entry struct {
 	kind    entryKind
 	// tier is where the value lies, or lay before it was read for one reader.
 	tier Tier
-	// cold means that the data is what is left of the value, held that a reference
-	// stands behind the value; never both.
-	cold, held bool
+	// cold means that the data is what is left of the value, cached that a reference
+	// into a segment stands behind the value; never both.
+	cold, cached bool
 
 	Create Rev
 	// Version is 1 at creation and grows by one with each change, a deletion
@@ -60,8 +60,8 @@ func (e *Entry) Value() string {
 	if e.cold {
 		panic("kv: the value of a cold entry was not resolved")
 	}
-	if e.held {
-		return e.data()[:e.heldSize()]
+	if e.cached {
+		return e.data()[:e.cachedSize()]
 	}
 	return e.data()
 }

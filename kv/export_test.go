@@ -8,7 +8,7 @@ import (
 // FieldsLostByEviction returns the names of an entry's fields that a copy of it
 // with another value does not have.
 func FieldsLostByEviction() (lost []string) {
-	changed := map[string]bool{"prev": true, "size": true, "held": true, "tier": true, "cold": true}
+	changed := map[string]bool{"prev": true, "size": true, "cached": true, "tier": true, "cold": true}
 	e := new(Entry)
 	v := reflect.ValueOf(e).Elem()
 	for i := range v.NumField() {

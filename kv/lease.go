@@ -2,9 +2,10 @@ package kv
 
 import (
 	"cmp"
-	"container/heap"
 	"slices"
 	"strings"
+
+	"keywatch/kv/heap"
 )
 
 // A lease is a TTL that keys hang on. All but id belongs to the holder of the
@@ -62,7 +63,7 @@ func (l *lease) sorted() []*slot {
 type leaseTable struct {
 	byID    map[LeaseID]*lease
 	callers map[string]int
-	heap    leaseHeap
+	heap    heap.Heap[*lease]
 	// granted and expired count leases since this process began.
 	granted, expired uint64
 	// changes counts what became of leases, saved what of it the last checkpoint
@@ -71,7 +72,15 @@ type leaseTable struct {
 }
 
 func newLeaseTable() leaseTable {
-	return leaseTable{byID: make(map[LeaseID]*lease), callers: make(map[string]int)}
+	return leaseTable{
+		byID: make(map[LeaseID]*lease), callers: make(map[string]int),
+		heap: heap.New((*lease).before, func(l *lease, at int) { l.at = at }),
+	}
+}
+
+// before orders leases by the deadline that the heap knows, and then by name.
+func (l *lease) before(other *lease) bool {
+	return l.queued < other.queued || l.queued == other.queued && string(l.id[:]) < string(other.id[:])
 }
 
 func (t *leaseTable) add(l *lease) {
@@ -79,12 +88,12 @@ func (t *leaseTable) add(l *lease) {
 	l.queued = l.deadline
 	t.byID[l.id] = l
 	t.callers[l.caller]++
-	heap.Push(&t.heap, l)
+	t.heap.Push(l)
 }
 
 func (t *leaseTable) remove(l *lease) {
 	t.changes++
-	heap.Remove(&t.heap, l.at)
+	t.heap.Remove(l.at)
 	delete(t.byID, l.id)
 	if t.callers[l.caller]--; t.callers[l.caller] == 0 {
 		delete(t.callers, l.caller)
@@ -97,7 +106,7 @@ func (t *leaseTable) move(l *lease, deadline int64) {
 	l.deadline = deadline
 	if deadline < l.queued {
 		l.queued = deadline
-		heap.Fix(&t.heap, l.at)
+		t.heap.Fix(l.at)
 	}
 }
 
@@ -105,14 +114,15 @@ func (t *leaseTable) move(l *lease, deadline int64) {
 // the same deadline it is the one with the lowest name, so that every node ends
 // them in the same order.
 func (t *leaseTable) earliest() *lease {
-	if len(t.heap) == 0 {
+	if t.heap.Len() == 0 {
 		return nil
 	}
-	for t.heap[0].queued != t.heap[0].deadline {
-		t.heap[0].queued = t.heap[0].deadline
-		heap.Fix(&t.heap, 0)
+	l := t.heap.Min()
+	for ; l.queued != l.deadline; l = t.heap.Min() {
+		l.queued = l.deadline
+		t.heap.Fix(0)
 	}
-	return t.heap[0]
+	return l
 }
 
 // full returns why caller cannot have another lease, 0 if it can.
@@ -163,43 +173,10 @@ func (t *leaseTable) refuseNamed(ops []Op, s *State) (index int, why Outcome) {
 	return 0, 0
 }
 
-// A leaseHeap has the lease with the earliest known deadline first.
-type leaseHeap []*lease
-
-var _ heap.Interface = (*leaseHeap)(nil)
-
-func (h leaseHeap) Len() int { return len(h) }
-
-func (h leaseHeap) Less(i, j int) bool {
-	a, b := h[i], h[j]
-	return a.queued < b.queued || a.queued == b.queued && string(a.id[:]) < string(b.id[:])
-}
-
-func (h leaseHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
-}
-
-// Push implements heap.Interface.
-func (h *leaseHeap) Push(x any) {
-	l := x.(*lease)
-	l.at = len(*h)
-	*h = append(*h, l)
-}
-
-// Pop implements heap.Interface.
-func (h *leaseHeap) Pop() any {
-	n := len(*h) - 1
-	l := (*h)[n]
-	(*h)[n] = nil
-	*h = (*h)[:n]
-	return l
-}
-
 // dueUnder returns the leases that are due at m's time and have a key under
 // prefix, the earliest first.
 func (t *leaseTable) dueUnder(prefix string, m *machine) (due []*lease) {
-	for _, l := range t.heap {
+	for _, l := range t.heap.All() {
 		if !m.due(l.deadline) {
 			continue
 		}

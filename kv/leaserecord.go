@@ -28,8 +28,8 @@ const leaseRecordVersion = 1
 
 // records returns all leases, in no order.
 func (t *leaseTable) records() []leaseRecord {
-	out := make([]leaseRecord, len(t.heap))
-	for i, l := range t.heap {
+	out := make([]leaseRecord, t.heap.Len())
+	for i, l := range t.heap.All() {
 		out[i] = leaseRecord{l.id, l.caller, l.lock, l.owner, l.ttl, l.hold, l.deadline}
 	}
 	return out

@@ -162,8 +162,8 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 			return false
 		}
 		e := old.refer(ref.Hash[:], ref.Size, at, Place{seg, ref.Offset})
-		if old.held || !old.cold && sl.access.hot() {
-			e = e.hold(old.Value()) // it moves, and is at hand all the same
+		if old.cached || !old.cold && sl.access.hot() {
+			e = e.cacheValue(old.Value()) // it moves, and is at hand all the same
 		}
 		if !sl.cur.CompareAndSwap(old, e) {
 			continue // a reader brought it into memory, or it was evicted
@@ -172,7 +172,7 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 		if sl.access.place() != placeNone {
 			s.residents.leave(sl, old)
 		}
-		if e.held {
+		if e.cached {
 			s.enter(sl)
 		}
 		s.mu.dirty.add(sl, e.size)
@@ -182,7 +182,7 @@ func (s *State) referOneLocked(ref *Ref, seg SegmentID, at Locator) bool {
 
 // hash returns what is kept of the value's SHA-256 when it is cold.
 func (e *Entry) hash() (h [HashSize]byte) {
-	if e.cold || e.held {
+	if e.cold || e.cached {
 		copy(h[:], e.keeps())
 		return h
 	}

@@ -151,7 +151,7 @@ func (w *mover) checkpoint() {
 	maps.Copy(w.disk, added)
 	w.meta, w.base = &meta, int(meta.Index)
 	cp.Commit()
-	if err := w.state.Rescue(w.t.Context()); err != nil {
+	if err := w.state.LoadPinned(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 	for _, at := range dead {

@@ -4,83 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 )
-
-// flights are the reads of cold values under way: one for each version, however
-// many wait for it.
-type flights struct {
-	mu struct {
-		sync.Mutex
-		open map[flightKey]*flight
-	}
-}
-
-type flightKey struct {
-	key string
-	at  Locator
-}
-
-// A flight is one read. value and err are set before done is closed.
-type flight struct {
-	done  chan struct{} // closed when the read has ended
-	value string
-	err   error
-}
-
-// read returns the value that ref names. A caller whose context is alive does
-// not fail because the one it waited for was given up.
-func (f *flights) read(ctx context.Context, from ColdReader, ref ColdRef) (string, error) {
-	id := flightKey{ref.Key, ref.At}
-	for {
-		fl, mine := f.join(id)
-		if mine {
-			f.lead(ctx, id, fl, from, ref)
-			return fl.value, fl.err
-		}
-		select {
-		case <-fl.done:
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
-		givenUp := errors.Is(fl.err, context.Canceled) || errors.Is(fl.err, context.DeadlineExceeded)
-		if !givenUp || ctx.Err() != nil {
-			return fl.value, fl.err
-		}
-	}
-}
-
-func (f *flights) join(id flightKey) (fl *flight, mine bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if fl, ok := f.mu.open[id]; ok {
-		return fl, false
-	}
-	fl = &flight{done: make(chan struct{})}
-	if f.mu.open == nil {
-		f.mu.open = make(map[flightKey]*flight)
-	}
-	f.mu.open[id] = fl
-	return fl, true
-}
-
-// lead reads, and ends the flight even if the reader panics.
-func (f *flights) lead(ctx context.Context, id flightKey, fl *flight, from ColdReader, ref ColdRef) {
-	fl.err = errNoReader
-	defer func() {
-		f.mu.Lock()
-		delete(f.mu.open, id)
-		f.mu.Unlock()
-		close(fl.done)
-	}()
-	if from != nil {
-		fl.value, fl.err = from.ReadCold(ctx, ref)
-	}
-}
-
-// errNoReader is what reading a cold value fails with in a state that was given
-// nothing to read from.
-var errNoReader = fmt.Errorf("%w: no reader of cold values", ErrTierUnavailable)
 
 // Read returns the newest published version of key with its value, nil if it is
 // absent, and the position that it was read at. A value that is not in memory is
@@ -138,7 +62,7 @@ func (s *State) promote(sl *slot, e, got *Entry) {
 	}
 	hot := e.with(got.data(), TierMemory, false)
 	if e.referred() {
-		hot = e.hold(got.data())
+		hot = e.cacheValue(got.data())
 	}
 	if !sl.cur.CompareAndSwap(e, hot) {
 		return
@@ -204,4 +128,86 @@ func (s *State) resolve(ctx context.Context, key string, e *Entry, reload func()
 		e = now
 	}
 	return e, nil
+}
+
+// resolveResult gives the entries that a command's answer shows their values. The command
+// ran, so no failure is the caller's: a value that cannot be had is left out, as in
+// a replayed result.
+func (s *Store) resolveResult(ctx context.Context, c *Command, r *Result) {
+	if e := r.Current; e != nil && e.cold && !r.CurrentNoValue {
+		r.Current, r.CurrentNoValue = s.resolveEntry(ctx, failedKey(c, r), e)
+	}
+	ops := c.Ops
+	if r.Outcome == ElseRan {
+		ops = c.Else
+	}
+	for i := range r.Ops {
+		did := &r.Ops[i]
+		if did.Entry != nil && did.Entry.cold && !did.NoValue && i < len(ops) {
+			did.Entry, did.NoValue = s.resolveEntry(ctx, ops[i].Key, did.Entry)
+		}
+	}
+}
+
+// failedKey returns the key of what Current shows: the check or fence that
+// failed, or the lock that somebody holds; empty if c has no such thing.
+func failedKey(c *Command, r *Result) string {
+	switch {
+	case r.Outcome == FenceLost && r.Failed < len(c.Fences):
+		return LockKey(c.Fences[r.Failed].Lock)
+	case c.Lock != nil:
+		return LockKey(c.Lock.Name)
+	case r.Failed < len(c.Checks):
+		return c.Checks[r.Failed].Key
+	}
+	return ""
+}
+
+func (s *Store) resolveEntry(ctx context.Context, key string, e *Entry) (got *Entry, noValue bool) {
+	got, err := s.state.Resolve(ctx, key, e)
+	if err != nil {
+		return e.with("", e.tier, false), true
+	}
+	return got, false
+}
+
+// readGets runs operations that are all gets against a snapshot.
+func (s *Store) readGets(ctx context.Context, snap *Snapshot, ops []Op) ([]OpResult, error) {
+	var out []OpResult
+	for i := range ops {
+		e, err := snap.read(ctx, ops[i].Key)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, OpResult{Entry: e})
+	}
+	return out, nil
+}
+
+// read is Get with the value, and counts as a read of the key, which State.Read
+// is too.
+func (n *Snapshot) read(ctx context.Context, key string) (*Entry, error) {
+	sl := n.slot(key)
+	e := n.version(sl)
+	if e == nil {
+		return nil, nil
+	}
+	if !e.cold {
+		sl.access.touch()
+		n.state.reads[TierMemory].Inc()
+		return e, nil
+	}
+	got, err := n.Resolve(ctx, key, e)
+	if err == nil {
+		n.state.promote(sl, e, got)
+	}
+	return got, err
+}
+
+// resolveCurrent gives what a read found instead of what it expected its value.
+func (r *Result) resolveCurrent(ctx context.Context, c *Command, snap *Snapshot) (err error) {
+	if r.Current != nil && r.Current.cold {
+		r.Current, err = snap.Resolve(ctx, failedKey(c, r), r.Current)
+	}
+	return err
 }

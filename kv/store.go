@@ -78,7 +78,7 @@ func (s *Store) Do(ctx context.Context, c *Command) (Result, error) {
 	}
 	r, err := s.log.Propose(ctx, c)
 	if err == nil {
-		s.warm(ctx, c, &r)
+		s.resolveResult(ctx, c, &r)
 	}
 	return r, err
 }

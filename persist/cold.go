@@ -75,11 +75,11 @@ func readValue(tx *bolt.Tx, ref kv.ColdRef) (string, error) {
 	return ref.ParseValue(value[1:])
 }
 
-// rescue has those values fetched that open snapshots see and that dead records
+// loadPinned has those values fetched that open snapshots see and that dead records
 // hold.
-func (db *DB) rescue(ctx context.Context) error {
-	if db.opts.Rescue == nil {
+func (db *DB) loadPinned(ctx context.Context) error {
+	if db.opts.LoadPinned == nil {
 		return nil
 	}
-	return db.opts.Rescue(ctx)
+	return db.opts.LoadPinned(ctx)
 }

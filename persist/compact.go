@@ -31,7 +31,7 @@ func (db *DB) compact(ctx context.Context) (*boltFile, error) {
 		return nil, err
 	}
 	defer db.release()
-	if err := db.rescue(ctx); err != nil {
+	if err := db.loadPinned(ctx); err != nil {
 		return nil, err
 	}
 	temp := filepath.Join(db.dir, checkpointTemp)

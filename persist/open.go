@@ -53,10 +53,10 @@ type Options struct {
 	// ImageTimeout bounds how long a backup or a snapshot being sent holds its view
 	// of the file, because nothing it sees is used again meanwhile.
 	ImageTimeout time.Duration
-	// Rescue is called before dead records are dropped; those of versions that a
+	// LoadPinned is called before dead records are dropped; those of versions that a
 	// reader may still ask for are to be read now. While it fails none is dropped.
 	// nil is for a state whose values are all in memory.
-	Rescue func(ctx context.Context) error
+	LoadPinned func(ctx context.Context) error
 
 	// before and after are called around the commit of each transaction, with its
 	// kind; an error of before undoes it. Tests use them.

@@ -63,7 +63,7 @@ func (r *rig) open() {
 
 func (r *rig) tryOpen() error {
 	r.opts.FS = r.fs
-	r.opts.Rescue = func(ctx context.Context) error { return r.state.Rescue(ctx) }
+	r.opts.LoadPinned = func(ctx context.Context) error { return r.state.LoadPinned(ctx) }
 	db, err := persist.Open(r.dir, r.opts)
 	if err != nil {
 		return err

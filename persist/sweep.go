@@ -20,7 +20,7 @@ const leastSweep = 64 << 20
 func (db *DB) tidy(written int64) {
 	err := db.trim(db.file.Load())
 	if err == nil {
-		err = db.rescue(context.Background())
+		err = db.loadPinned(context.Background())
 	}
 	if err == nil {
 		err = db.sweep(max(leastSweep, 4*written))

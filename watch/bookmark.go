@@ -17,5 +17,5 @@ func Bookmark(at kv.Position) Message { return positioned(Progress, at) }
 func (w *Watcher) Idle() bool {
 	w.turn.Lock()
 	defer w.turn.Unlock()
-	return w.phase == following && w.road == nil && w.mail.idle()
+	return w.phase == following && w.progress == nil && w.mail.idle()
 }

@@ -34,7 +34,7 @@ func (c *coldWaiter) resolve(w *Watcher, key string, e *kv.Entry) (*kv.Entry, er
 	if c.ctx == nil {
 		c.ctx, c.cancel = context.WithTimeout(context.Background(), coldWait)
 	}
-	return w.road.reread.view.Resolve(c.ctx, key, e)
+	return w.progress.reread.view.Resolve(c.ctx, key, e)
 }
 
 func (c *coldWaiter) stop() {

@@ -61,7 +61,7 @@ func (h *Hub) dispatch() {
 		select {
 		case <-h.stop:
 			return
-		case <-h.bell:
+		case <-h.wake:
 		}
 		for more := true; more; {
 			select {
@@ -69,7 +69,7 @@ func (h *Hub) dispatch() {
 				return
 			default:
 				more = h.pass()
-				more = h.lead() || more
+				more = h.sweepLate() || more
 			}
 		}
 	}

@@ -2,7 +2,7 @@
 // without a gap, from any position last seen.
 //
 // A Hub keeps recent history in one ring. The goroutine that applies appends
-// to it, rings a bell and returns: it never meets a watcher. One dispatcher
+// to it, wakes the dispatcher and returns: it never meets a watcher. The dispatcher
 // walks the ring, finds the watchers of each event through an index of keys
 // and prefixes, and leaves references in their mailboxes, whole revisions at a
 // time. A Watcher that is fast reads its mailbox; one that is slow keeps no

@@ -34,7 +34,7 @@ func faultSaid(w *Watcher, out []Message) []Message {
 // faultRead spoils the last change of a state or resync.
 func faultRead(w *Watcher, out []Message) []Message {
 	m, less := &out[len(out)-1], out[:len(out)-1]
-	if w.road.reread.fresh {
+	if w.progress.reread.fresh {
 		if strikes(ForgetKey) {
 			return less
 		}

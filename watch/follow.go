@@ -10,7 +10,7 @@ import (
 func (w *Watcher) readMail(s *Scratch) {
 	l, behind, from := w.mail.take()
 	if behind {
-		w.phase, w.road = catchingUp, new(road)
+		w.phase, w.progress = catchingUp, new(progress)
 		w.move(cursor{from.seq, max(from.rev, w.rev)})
 		return
 	}
@@ -18,7 +18,7 @@ func (w *Watcher) readMail(s *Scratch) {
 		return
 	}
 	w.sendRefs(s, l.newer(w.rev))
-	if w.road == nil { // nothing is left
+	if w.progress == nil { // nothing is left
 		l.free()
 	}
 }
@@ -35,7 +35,7 @@ func (l *letter) newer(rev kv.Rev) []ref {
 // readRing looks at the next events of the ring. At its end the mailbox takes
 // over, unless more has happened meanwhile.
 func (w *Watcher) readRing(s *Scratch) {
-	m, r := w.hub.ring.mark(), w.road
+	m, r := w.hub.ring.mark(), w.progress
 	if w.gen != m.gen {
 		w.restart(w.position(), false)
 		return
@@ -53,9 +53,9 @@ func (w *Watcher) readRing(s *Scratch) {
 		w.restart(w.position(), false)
 		return
 	}
-	if end-r.seq > uint64(w.hub.opts.Alone) {
-		w.phase = led
-		w.hub.ask(w, cursor{r.seq, w.rev}, end)
+	if end-r.seq > uint64(w.hub.opts.SelfReadMax) {
+		w.phase = sweeping
+		w.hub.join(w, cursor{r.seq, w.rev}, end)
 		return
 	}
 	at, refs, ok := w.scan(end)
@@ -65,7 +65,7 @@ func (w *Watcher) readRing(s *Scratch) {
 	}
 	w.move(at)
 	if len(refs) == 0 && !r.syncing && at.seq == m.next && w.mail.catchUp(at) {
-		w.phase, w.road = following, nil
+		w.phase, w.progress = following, nil
 		return
 	}
 	w.sendRefs(s, refs)
@@ -74,7 +74,7 @@ func (w *Watcher) readRing(s *Scratch) {
 // scan returns references to what matches among the events before end, and the
 // cursor after them; ok is false if some are gone.
 func (w *Watcher) scan(end uint64) (at cursor, refs []ref, ok bool) {
-	f, from := w.filter(), cursor{w.road.seq, w.rev}
+	f, from := w.filter(), cursor{w.progress.seq, w.rev}
 	at = from
 	for seq := at.seq; seq < end; {
 		rec := w.hub.ring.record(seq)
@@ -102,19 +102,19 @@ func (w *Watcher) sendRefs(s *Scratch, refs []ref) {
 		refs = newest(faultRefs(refs), w.hub.ring)
 	}
 	if rest := w.send(s, refs); len(rest) > 0 {
-		if w.road == nil {
-			w.road = new(road)
+		if w.progress == nil {
+			w.progress = new(progress)
 		}
-		w.road.refs = rest
+		w.progress.refs = rest
 	}
 }
 
 // drain goes on sending what is left.
 func (w *Watcher) drain(s *Scratch) {
-	refs := w.road.refs
-	w.road.refs = nil
-	if w.road.refs = w.send(s, refs); len(w.road.refs) == 0 && w.phase == following {
-		w.road = nil
+	refs := w.progress.refs
+	w.progress.refs = nil
+	if w.progress.refs = w.send(s, refs); len(w.progress.refs) == 0 && w.phase == following {
+		w.progress = nil
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/wake"
 )
 
 // Options configure a Hub. The zero value of each field is its default.
@@ -19,9 +20,9 @@ type Options struct {
 	// Mailbox bounds the references that wait for one watcher; 512. One with more
 	// to come reads history by itself.
 	Mailbox int
-	// Alone is how many events a watcher that is behind looks at by itself; 1,024.
-	// With more before it, it is led along the ring together with others.
-	Alone int
+	// SelfReadMax is how many events a watcher that is behind reads from the ring on
+	// its own; 1,024. With more before it, it joins the shared catch-up.
+	SelfReadMax int
 	// Progress is how long a watcher waits in vain before it gets a Progress;
 	// 15 seconds.
 	Progress time.Duration
@@ -43,8 +44,8 @@ func (o Options) withDefaults() Options {
 	if o.Mailbox == 0 {
 		o.Mailbox = maxMail
 	}
-	if o.Alone == 0 {
-		o.Alone = aloneEvents
+	if o.SelfReadMax == 0 {
+		o.SelfReadMax = selfReadMax
 	}
 	if o.Progress == 0 {
 		o.Progress = 15 * time.Second
@@ -74,11 +75,12 @@ type Hub struct {
 	// began is when the hub counts time from.
 	began time.Time
 
-	// bell carries a token when the ring has grown; nobody closes it. stop is
-	// closed by Close, done by the dispatcher when it ends.
-	bell, stop, done chan struct{}
-	once             sync.Once
-	// open counts the watchers, so that Publish rings for nobody.
+	// wake says that the ring has grown, or that a watcher joined the catch-up.
+	wake wake.Chan
+	// stop is closed by Close, done by the dispatcher when it ends.
+	stop, done chan struct{}
+	once       sync.Once
+	// open counts the watchers, so that Publish wakes nobody where there are none.
 	open atomic.Int64
 	// dispatched is the position up to which every watcher's mailbox is
 	// complete.
@@ -86,8 +88,8 @@ type Hub struct {
 
 	opened, delivered, resyncs, resets atomic.Uint64
 
-	late late
-	mu   struct {
+	catchup catchup
+	mu      struct {
 		sync.Mutex
 		closed   bool
 		watchers int
@@ -101,7 +103,7 @@ type Hub struct {
 func New(opts Options) *Hub {
 	h := &Hub{
 		opts: opts.withDefaults(),
-		bell: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		wake: wake.New(), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	h.began = time.Now().Add(-1) // so that 0 is never
 	h.ring = newRing(h.opts.History)
@@ -115,7 +117,7 @@ func New(opts Options) *Hub {
 // first Watch.
 func (h *Hub) Bind(s Snapshotter) { h.views.source = s }
 
-// Publish appends whole revisions to history and rings for the dispatcher. It
+// Publish appends whole revisions to history and wakes the dispatcher. It
 // never waits.
 func (h *Hub) Publish(events []kv.Event, at kv.Position) {
 	h.ring.append(events, at)
@@ -132,10 +134,7 @@ func (h *Hub) wakeDispatcher() {
 	if h.open.Load() == 0 {
 		return
 	}
-	select {
-	case h.bell <- struct{}{}:
-	default:
-	}
+	h.wake.Wake()
 }
 
 // now is the time in nanoseconds since the hub began.
@@ -202,8 +201,8 @@ func (h *Hub) unregister(w *Watcher) {
 	for l := range w.links() {
 		h.mu.index.remove(l)
 	}
-	if s := h.late.led[w]; s != nil {
-		h.late.release(s)
+	if s := h.catchup.sweeping[w]; s != nil {
+		h.catchup.release(s)
 	}
 	h.mu.watchers--
 	h.open.Add(-1)

@@ -50,9 +50,9 @@ type letter struct {
 	// then.
 	missed uint64
 	from   cursor
-	// led says that the watcher, which is behind, was led up to from, and that
-	// refs were found for it on the way.
-	led bool
+	// swept says that the watcher, which is behind, was brought up to from by the
+	// shared catch-up, and that refs were found for it on the way.
+	swept bool
 	// final is the last message, once the watch is ended from outside.
 	final *Message
 }

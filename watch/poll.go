@@ -19,7 +19,7 @@ type Scratch struct {
 func (w *Watcher) Next(ctx context.Context) ([]Message, error) {
 	w.turn.Lock()
 	defer w.turn.Unlock()
-	b := w.mail.waker.(*bell)
+	b := w.mail.waker.(*sleeper)
 	s := &b.own
 	s.empty(keepCap)
 	for {
@@ -37,7 +37,7 @@ func (w *Watcher) Next(ctx context.Context) ([]Message, error) {
 }
 
 // wait waits for a token, at most for d.
-func (b *bell) wait(ctx context.Context, d time.Duration) error {
+func (b *sleeper) wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
@@ -91,7 +91,7 @@ func (w *Watcher) look(s *Scratch, now int64) (again int64, err error) {
 		if again = w.due(now); again > now || w.busy(now) {
 			return again, nil
 		}
-		w.progress(s)
+		w.tellProgress(s)
 	}
 	w.count(s, now)
 	return now, nil
@@ -99,7 +99,7 @@ func (w *Watcher) look(s *Scratch, now int64) (again int64, err error) {
 
 // busy reports whether there is something to do at once, interval or not.
 func (w *Watcher) busy(now int64) bool {
-	return w.road != nil && len(w.road.refs) > 0 || w.phase == restarting || w.phase == reading ||
+	return w.progress != nil && len(w.progress.refs) > 0 || w.phase == restarting || w.phase == reading ||
 		w.phase == catchingUp && w.hold(now) == 0
 }
 
@@ -122,15 +122,15 @@ func (w *Watcher) due(now int64) int64 {
 // hold returns how long the next flush has to wait, in nanoseconds.
 func (w *Watcher) hold(now int64) int64 {
 	x := w.extra
-	if x == nil || x.interval == 0 || x.flushed == 0 || w.road != nil && w.road.syncing {
+	if x == nil || x.interval == 0 || x.flushed == 0 || w.progress != nil && w.progress.syncing {
 		return 0
 	}
 	return max(0, x.flushed+int64(x.interval)-now)
 }
 
-// progress tells how far the watcher has come, if it has missed nothing up to
+// tellProgress tells how far the watcher has come, if it has missed nothing up to
 // there.
-func (w *Watcher) progress(s *Scratch) {
+func (w *Watcher) tellProgress(s *Scratch) {
 	at := w.hub.dispatched.Load()
 	if w.phase == following && at.Epoch == w.epoch && w.mail.idle() {
 		w.rev = max(w.rev, at.Rev)

@@ -21,7 +21,7 @@ type rereading struct {
 // openView opens a snapshot and decides what it is good for: to tell what
 // changed since r.since or, where that is not known, to begin anew.
 func (w *Watcher) openView(s *Scratch) {
-	r, m := w.road.reread, w.hub.ring.mark()
+	r, m := w.progress.reread, w.hub.ring.mark()
 	least := kv.Position{Epoch: m.at.Epoch, Rev: m.floor}
 	if r.since.Epoch == least.Epoch {
 		least.Rev = max(least.Rev, r.since.Rev)
@@ -58,7 +58,7 @@ func (w *Watcher) openView(s *Scratch) {
 // readView sends the next piece of what the snapshot holds. After the last it
 // goes on along the ring, from the snapshot's revision.
 func (w *Watcher) readView(s *Scratch) {
-	r := w.road.reread
+	r := w.progress.reread
 	now := r.view.Time()
 	if w.hub.opts.Now != nil {
 		now = max(now, w.hub.opts.Now())
@@ -99,7 +99,7 @@ func (w *Watcher) readView(s *Scratch) {
 
 // viewLost starts over, from nothing: part of the changes was sent.
 func (w *Watcher) viewLost(s *Scratch) {
-	if w.road.restarts++; w.road.restarts > maxRestarts {
+	if w.progress.restarts++; w.progress.restarts > maxRestarts {
 		w.finish(s, Goodbye(CodeMemoryFull))
 		return
 	}
@@ -108,9 +108,9 @@ func (w *Watcher) viewLost(s *Scratch) {
 
 // viewRead ends the state or resync.
 func (w *Watcher) viewRead(s *Scratch) {
-	at := w.road.reread.view.Position()
+	at := w.progress.reread.view.Position()
 	w.dropView()
-	w.road.restarts = 0
+	w.progress.restarts = 0
 	w.epoch, w.rev = at.Epoch, at.Rev
 	s.out = faultSaid(w, append(s.out, positioned(Synced, at)))
 	m := w.hub.ring.mark()
@@ -125,11 +125,11 @@ func (w *Watcher) viewRead(s *Scratch) {
 
 // dropView lets go of the snapshot, if one is held.
 func (w *Watcher) dropView() {
-	if w.road == nil || w.road.reread == nil {
+	if w.progress == nil || w.progress.reread == nil {
 		return
 	}
-	r := w.road.reread
-	if w.road.reread = nil; r.view == nil {
+	r := w.progress.reread
+	if w.progress.reread = nil; r.view == nil {
 		return
 	}
 	if r.stopPull != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/wake"
 )
 
 const (
@@ -31,8 +32,8 @@ const (
 	following phase = iota
 	// catchingUp reads the ring from cur.
 	catchingUp
-	// led waits for the dispatcher to lead it along the ring.
-	led
+	// sweeping waits for the shared catch-up, which sweeps the ring for it.
+	sweeping
 	// restarting opens a snapshot, to tell what changed since since.
 	restarting
 	// reading sends what the snapshot holds.
@@ -72,9 +73,9 @@ type Watcher struct {
 	// sent is when messages were last returned, in nanoseconds since the hub
 	// began.
 	sent int64
-	// road is what a watcher has to do that is not just idle; never nil in
+	// progress is what a watcher has to do that is not just idle; never nil in
 	// another phase than following.
-	road *road
+	progress *progress
 }
 
 // extra is what few watchers have.
@@ -89,8 +90,9 @@ type extra struct {
 	flushed int64
 }
 
-// A road is what lies before a watcher.
-type road struct {
+// A progress is how far a watcher that is not idle has come, and what it still has to
+// do.
+type progress struct {
 	// seq is the number of the next event to look at in the ring.
 	seq uint64
 	// syncAt is the event before which a resuming watcher is told Synced, if
@@ -105,32 +107,27 @@ type road struct {
 	reread *rereading
 }
 
-// A bell wakes a goroutine that waits in Next.
-type bell struct {
-	// wake carries a token when there is something to look at; nobody closes it.
-	wake chan struct{}
+// A sleeper is the Waker of a watch whose messages Next waits for.
+type sleeper struct {
+	wake wake.Chan
 	// closed is closed by Close.
 	closed chan struct{}
 	// own is what Next returns.
 	own Scratch
 }
 
-func (b *bell) Wake(*Watcher) {
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
+// Wake implements Waker.
+func (b *sleeper) Wake(*Watcher) { b.wake.Wake() }
 
 // Never is the Request.Progress of those who want none.
 const Never time.Duration = 100 * 365 * 24 * time.Hour
 
 // init makes w ready to be registered.
 func (w *Watcher) init(h *Hub, r *Request) {
-	w.hub, w.latest, w.sent, w.road = h, r.Mode == Latest, h.now(), new(road)
+	w.hub, w.latest, w.sent, w.progress = h, r.Mode == Latest, h.now(), new(progress)
 	waker := r.Waker
 	if waker == nil {
-		waker = &bell{wake: make(chan struct{}, 1), closed: make(chan struct{})}
+		waker = &sleeper{wake: wake.New(), closed: make(chan struct{})}
 	}
 	w.mail.init(waker)
 	w.setNames(newFilter(r.Keys, r.Prefixes).clone(), r.Interval)
@@ -203,12 +200,12 @@ func (w *Watcher) begin(r *Request) {
 // startAt goes on from a place in the ring, with Synced before event syncAt.
 func (w *Watcher) startAt(at cursor, syncAt uint64) {
 	w.move(at)
-	w.phase, w.road.syncing, w.road.syncAt = catchingUp, true, syncAt
+	w.phase, w.progress.syncing, w.progress.syncAt = catchingUp, true, syncAt
 }
 
 // move goes on from at, which Stats are to know of.
 func (w *Watcher) move(at cursor) {
-	w.road.seq, w.rev = at.seq, at.rev
+	w.progress.seq, w.rev = at.seq, at.rev
 	w.mail.moved(at)
 }
 
@@ -251,16 +248,16 @@ func (w *Watcher) quiet(rev kv.Rev) bool {
 // nothing.
 func (w *Watcher) restart(since kv.Position, fresh bool) {
 	w.dropView()
-	if w.phase = restarting; w.road == nil {
-		w.road = new(road)
+	if w.phase = restarting; w.progress == nil {
+		w.progress = new(progress)
 	}
-	w.road.syncing, w.road.refs = false, nil
-	w.road.reread = &rereading{since: since, fresh: fresh}
+	w.progress.syncing, w.progress.refs = false, nil
+	w.progress.reread = &rereading{since: since, fresh: fresh}
 }
 
 // step does a bounded piece of work, which may add to what s returns.
 func (w *Watcher) step(s *Scratch, now int64) {
-	if w.road != nil && len(w.road.refs) > 0 {
+	if w.progress != nil && len(w.progress.refs) > 0 {
 		w.drain(s)
 		return
 	}
@@ -273,8 +270,8 @@ func (w *Watcher) step(s *Scratch, now int64) {
 		if w.hold(now) == 0 {
 			w.readRing(s)
 		}
-	case led:
-		w.readLed(s)
+	case sweeping:
+		w.readSwept(s)
 	case following:
 		if w.hold(now) == 0 {
 			w.readMail(s)
@@ -300,7 +297,7 @@ func (w *Watcher) End(m Message) {
 // Close ends the watch, and Next if it waits. It may be called twice.
 func (w *Watcher) Close() {
 	if w.mail.close() {
-		if b, ok := w.mail.waker.(*bell); ok {
+		if b, ok := w.mail.waker.(*sleeper); ok {
 			close(b.closed)
 		}
 		w.hub.unregister(w)

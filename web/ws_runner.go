@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/wake"
 	"keywatch/web/reactor"
 	"keywatch/web/wire"
 )
@@ -28,12 +29,11 @@ type socketWork struct {
 	// something. stop ends it.
 	waits context.Context
 	stop  context.CancelFunc
-	// more carries a token when the inbox has grown while a lane is at work;
-	// nobody closes it.
-	more chan struct{}
+	// more says that the inbox has grown while a lane is at work.
+	more wake.Chan
 }
 
-func newSocketWork() *socketWork { return &socketWork{more: make(chan struct{}, 1)} }
+func newSocketWork() *socketWork { return &socketWork{more: wake.New()} }
 
 // idle reports whether nothing is under way.
 func (k *socketWork) idle() bool { return k.inFlight == 0 && !k.running && k.unsent() == 0 }
@@ -98,10 +98,7 @@ func (s *session) enqueue(m *wire.Message) {
 // kickLocked sees to it that a lane looks at the inbox; mu is held.
 func (s *session) kickLocked(k *socketWork) {
 	if k.running {
-		select {
-		case k.more <- struct{}{}:
-		default:
-		}
+		k.more.Wake()
 		return
 	}
 	k.running = true

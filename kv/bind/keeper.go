@@ -1,7 +1,6 @@
 package bind
 
 import (
-	"container/heap"
 	"context"
 	"slices"
 	"sync"
@@ -9,6 +8,8 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/heap"
+	"keywatch/kv/wake"
 )
 
 const (
@@ -35,9 +36,8 @@ type Owner any
 type Keeper struct {
 	store *kv.Store
 	born  time.Time
-	// wake carries a token when something may be due earlier than it was; nobody
-	// closes it.
-	wake chan struct{}
+	// wake says that something may be due earlier than it was.
+	wake wake.Chan
 	// closing is closed when Close begins, done when the last renewal is over.
 	closing, done chan struct{}
 	closeOnce     sync.Once
@@ -50,7 +50,8 @@ type Keeper struct {
 		sync.Mutex
 		leases map[kv.LeaseID]*bound
 		owners map[Owner]map[*bound]struct{}
-		queue  queue
+		// queue has what is due first at its head.
+		queue heap.Heap[*bound]
 	}
 }
 
@@ -72,12 +73,13 @@ type bound struct {
 // the store is.
 func New(store *kv.Store) *Keeper {
 	k := &Keeper{
-		store: store, born: time.Now(), wake: make(chan struct{}, 1),
+		store: store, born: time.Now(), wake: wake.New(),
 		closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.mu.leases = make(map[kv.LeaseID]*bound)
 	k.mu.owners = make(map[Owner]map[*bound]struct{})
+	k.mu.queue = heap.New(func(a, b *bound) bool { return a.due < b.due }, func(b *bound, at int) { b.at = at })
 	go k.run()
 	return k
 }
@@ -93,8 +95,8 @@ func (k *Keeper) Bind(owner Owner, id kv.LeaseID, ttl time.Duration) {
 		b = &bound{id: id, ttl: ttl}
 		k.mu.leases[id] = b
 		b.due = k.next(b)
-		heap.Push(&k.mu.queue, b)
-		k.poke()
+		k.mu.queue.Push(b)
+		k.wake.Wake()
 	}
 	its := k.mu.owners[owner]
 	if its == nil {
@@ -145,8 +147,8 @@ func (k *Keeper) partLocked(owner Owner, b *bound) {
 		return
 	}
 	b.due = k.now()
-	heap.Fix(&k.mu.queue, b.at)
-	k.poke()
+	k.mu.queue.Fix(b.at)
+	k.wake.Wake()
 }
 
 // Close makes the last renewals of what was released, and waits for them until
@@ -174,10 +176,3 @@ func (k *Keeper) now() time.Duration { return time.Since(k.born) }
 
 // next returns when b is to be renewed after now.
 func (k *Keeper) next(b *bound) time.Duration { return (k.now() + b.ttl/renewals).Truncate(grain) }
-
-func (k *Keeper) poke() {
-	select {
-	case k.wake <- struct{}{}:
-	default:
-	}
-}

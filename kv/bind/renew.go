@@ -1,7 +1,6 @@
 package bind
 
 import (
-	"container/heap"
 	"context"
 	"time"
 
@@ -47,12 +46,12 @@ func (k *Keeper) take() (due []*bound, wait time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()
-	for len(k.mu.queue) > 0 && len(due) < most {
-		b := k.mu.queue[0]
+	for k.mu.queue.Len() > 0 && len(due) < most {
+		b := k.mu.queue.Min()
 		if b.due > now {
 			return due, b.due - now
 		}
-		heap.Pop(&k.mu.queue)
+		k.mu.queue.Pop()
 		due = append(due, b)
 	}
 	return due, time.Hour
@@ -110,7 +109,7 @@ func (k *Keeper) settle(b *bound, outcome kv.Outcome, err error) {
 			b.due = k.now()
 		}
 	}
-	heap.Push(&k.mu.queue, b)
+	k.mu.queue.Push(b)
 }
 
 // closed reports whether Close was called: then nothing is tried twice.
@@ -132,32 +131,4 @@ func (k *Keeper) forgetLocked(b *bound) {
 			delete(k.mu.owners, owner)
 		}
 	}
-}
-
-// A queue has what is due first at its head.
-type queue []*bound
-
-var _ heap.Interface = (*queue)(nil)
-
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].due < q[j].due }
-func (q queue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].at, q[j].at = i, j
-}
-
-// Push implements heap.Interface.
-func (q *queue) Push(x any) {
-	b := x.(*bound)
-	b.at = len(*q)
-	*q = append(*q, b)
-}
-
-// Pop implements heap.Interface.
-func (q *queue) Pop() any {
-	last := len(*q) - 1
-	b := (*q)[last]
-	(*q)[last] = nil
-	*q, b.at = (*q)[:last], -1
-	return b
 }

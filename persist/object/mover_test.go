@@ -150,7 +150,7 @@ func (w *world) checkpoint() {
 	}
 	w.meta, w.base = &meta, int(meta.Index)
 	cp.Commit()
-	if w.state.Rescue(w.t.Context()) == nil { // else the records stay
+	if w.state.LoadPinned(w.t.Context()) == nil { // else the records stay
 		for _, at := range dead {
 			delete(w.disk, at)
 		}

@@ -139,9 +139,9 @@ func (l *Log) writeLocked(g group, sync bool, apply func(*segment, int64)) error
 	l.mu.Unlock()
 	if g.kind != kindMark {
 		l.wr.real = seq
-		nudge(l.dirty)
+		l.dirty.Wake()
 		if off == segmentHead {
-			nudge(l.chore)
+			l.chore.Wake()
 		}
 	}
 	return nil

@@ -16,7 +16,7 @@ func (l *Log) chores() {
 		l.housekeep()
 		return
 	}
-	nudge(l.chore)
+	l.chore.Wake()
 }
 
 // housekeeper ends with Close. It makes segments ahead and gives up old ones.

@@ -11,6 +11,8 @@ import (
 	"keywatch/persist/disk"
 
 	"github.com/hashicorp/raft"
+
+	"keywatch/kv/wake"
 )
 
 var (
@@ -81,8 +83,8 @@ type Log struct {
 	short  atomic.Pointer[failure] // why there is no room for another segment, nil if there is
 	told   sync.Once               // Fatal was called
 
-	dirty chan struct{} // flusher has work; holds one token, never closed
-	chore chan struct{} // housekeeper has work; holds one token, never closed
+	dirty wake.Chan     // the flusher has work
+	chore wake.Chan     // the housekeeper has work
 	stop  chan struct{} // closed by Close: both end
 	tasks sync.WaitGroup
 }
@@ -111,8 +113,8 @@ func Open(dir string, opts Options) (*Log, error) {
 	}
 	l := &Log{
 		dir: dir, opts: opts, fs: opts.FS, log: opts.Logger,
-		dirty: make(chan struct{}, 1),
-		chore: make(chan struct{}, 1),
+		dirty: wake.New(),
+		chore: wake.New(),
 		stop:  make(chan struct{}),
 	}
 	if err := l.fs.MkdirAll(dir, 0o700); err != nil {
@@ -280,12 +282,4 @@ func (l *Log) tell() {
 			l.opts.Fatal(err)
 		}
 	})
-}
-
-// nudge leaves a token for a goroutine that waits for one.
-func nudge(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

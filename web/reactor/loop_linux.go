@@ -4,6 +4,9 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"keywatch/kv/heap"
+	"keywatch/kv/wake"
 )
 
 const (
@@ -18,13 +21,19 @@ const (
 	keepBuffer = 1 << 20
 )
 
+// A due is when a socket is to be looked at, in nanoseconds since the loop began.
+type due struct {
+	at int64
+	s  *sock
+}
+
 // A loop is one goroutine that owns its sockets: nobody else reads, writes or
 // closes their descriptors.
 type loop struct {
 	reactor *Reactor
 	began   time.Time
-	// bell carries a token while the inbox may hold something; nobody closes it.
-	bell chan struct{}
+	// wake says that the inbox may hold something.
+	wake wake.Chan
 	// stop is closed by close.
 	stop chan struct{}
 
@@ -34,7 +43,7 @@ type loop struct {
 	}
 
 	// The rest belongs to the goroutine.
-	timers timers
+	timers heap.Heap[due]
 	buf    []byte
 	in     []byte
 	// open counts its sockets.
@@ -42,7 +51,10 @@ type loop struct {
 }
 
 func newLoop(r *Reactor) *loop {
-	return &loop{reactor: r, began: time.Now(), bell: make(chan struct{}, 1), stop: make(chan struct{})}
+	return &loop{
+		reactor: r, began: time.Now(), wake: wake.New(), stop: make(chan struct{}),
+		timers: heap.New(func(a, b due) bool { return a.at < b.at }, nil),
+	}
 }
 
 func (l *loop) close() { close(l.stop) }
@@ -55,10 +67,7 @@ func (l *loop) push(s *sock) {
 	first := len(l.mu.inbox) == 1
 	l.mu.Unlock()
 	if first {
-		select {
-		case l.bell <- struct{}{}:
-		default:
-		}
+		l.wake.Wake()
 	}
 }
 
@@ -83,7 +92,7 @@ func (l *loop) run() {
 		case <-l.stop:
 			l.end()
 			return
-		case <-l.bell:
+		case <-l.wake:
 		case <-timer.C:
 		}
 		now := time.Now()
@@ -100,8 +109,8 @@ func (l *loop) run() {
 		if spare = taken; cap(spare) > keepInbox {
 			spare = nil
 		}
-		if len(l.timers) > 0 {
-			timer.Reset(time.Duration(l.timers[0].at - l.since(time.Now())))
+		if l.timers.Len() > 0 {
+			timer.Reset(time.Duration(l.timers.Min().at - l.since(time.Now())))
 		}
 	}
 }
@@ -109,8 +118,8 @@ func (l *loop) run() {
 // expire looks after the sockets whose time has come.
 func (l *loop) expire(now time.Time) {
 	at := l.since(now)
-	for len(l.timers) > 0 && l.timers[0].at <= at {
-		d := l.timers.pop()
+	for l.timers.Len() > 0 && l.timers.Min().at <= at {
+		d := l.timers.Pop()
 		if d.s.due == d.at {
 			d.s.due = 0
 			d.s.post(timed)
@@ -122,7 +131,7 @@ func (l *loop) expire(now time.Time) {
 func (l *loop) schedule(s *sock, at int64) {
 	if at = max(at, 1); s.due == 0 || at < s.due {
 		s.due = at
-		l.timers.push(due{at, s})
+		l.timers.Push(due{at, s})
 	}
 }
 
@@ -141,7 +150,7 @@ func (l *loop) end() {
 		if l.open == 0 {
 			return
 		}
-		<-l.bell
+		<-l.wake
 		for _, s := range l.take(nil) {
 			s.handle(time.Now())
 		}

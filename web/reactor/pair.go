@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"keywatch/kv/wake"
 )
 
 // A pair serves one connection with two goroutines, one that reads and one that
@@ -12,9 +14,10 @@ type pair struct {
 	reactor *Reactor
 	conn    net.Conn
 	handler Handler
-	// wake carries a token when Fill is to be called; nobody closes it. gone is
-	// closed when the connection is.
-	wake, gone chan struct{}
+	// wake says that Fill is to be called.
+	wake wake.Chan
+	// gone is closed when the connection is.
+	gone chan struct{}
 
 	// turn is held while a method of the Handler runs.
 	turn sync.Mutex
@@ -31,7 +34,7 @@ type pair struct {
 var _ Socket = (*pair)(nil)
 
 func (r *Reactor) adoptPairLocked(conn net.Conn, early []byte, handler func(Socket) Handler) {
-	p := &pair{reactor: r, conn: conn, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	p := &pair{reactor: r, conn: conn, wake: wake.New(), gone: make(chan struct{})}
 	p.mu.resumed = sync.NewCond(&p.mu)
 	p.handler = handler(p)
 	r.mu.pairs[p] = struct{}{}
@@ -40,12 +43,7 @@ func (r *Reactor) adoptPairLocked(conn net.Conn, early []byte, handler func(Sock
 	r.running.Go(func() { p.run(early) })
 }
 
-func (p *pair) Wake() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
+func (p *pair) Wake() { p.wake.Wake() }
 
 func (p *pair) Finish() {
 	p.mu.Lock()

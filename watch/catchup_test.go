@@ -11,15 +11,15 @@ import (
 	"keywatch/watch"
 )
 
-// Without it watchers that are led along the ring could miss an event, get one
+// Without it watchers in the shared catch-up could miss an event, get one
 // twice or get part of a revision, where they come and go, are given little at a
 // time, and the ring moves on meanwhile.
-func TestRandomHistoriesOfTheLed(t *testing.T) {
+func TestRandomHistoriesOfTheLate(t *testing.T) {
 	for i, history := range []int64{4 << 10, 20 << 10, 0} {
 		for _, mailbox := range []int{2, 512} {
 			t.Run(fmt.Sprintf("history=%d/mailbox=%d", history, mailbox), func(t *testing.T) {
 				seed := rand.Uint64()
-				w := newWorld(t, watch.Options{History: history, Mailbox: mailbox, Alone: 1}, kv.Params{TombstoneMax: []int{3, 20, 1000}[i]})
+				w := newWorld(t, watch.Options{History: history, Mailbox: mailbox, SelfReadMax: 1}, kv.Params{TombstoneMax: []int{3, 20, 1000}[i]})
 				requests, told := w.run(seed, 12, 4, 800, i == 1)
 				for i := range told {
 					if err := w.judge(requests[i], told[i]); err != nil {
@@ -32,11 +32,11 @@ func TestRandomHistoriesOfTheLed(t *testing.T) {
 }
 
 // Without it a watcher that comes back far behind others, or goes away while it
-// is led, could keep them from where they want to be.
+// is in the shared catch-up, could keep them from where they want to be.
 func TestManyFarBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const keys, rounds = 50, 100
-		w := newWorld(t, watch.Options{Alone: 10}, kv.Params{})
+		w := newWorld(t, watch.Options{SelfReadMax: 10}, kv.Params{})
 		begin := w.state.Position().Epoch
 		for round := range rounds {
 			commands := make([]*kv.Command, keys)
@@ -91,7 +91,7 @@ func TestManyFarBehind(t *testing.T) {
 // would get changes again that the state has shown.
 func TestLedAfterState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, watch.Options{Alone: 1}, kv.Params{})
+		w := newWorld(t, watch.Options{SelfReadMax: 1}, kv.Params{})
 		w.late = true
 		for i := range 5 {
 			w.put("k", fmt.Sprint(i))
@@ -109,12 +109,12 @@ func TestLedAfterState(t *testing.T) {
 }
 
 // BenchmarkResume is the cost, for one watcher, of coming back to a prefix over
-// 100,000 events, when 500 do so at once: each by itself, or led together.
+// 100,000 events, when 500 do so at once: each by itself, or in the shared catch-up.
 func BenchmarkResume(b *testing.B) {
 	const watchers, behind = 500, 100_000
 	for _, alone := range []int{1 << 40, 0} {
-		b.Run(fmt.Sprintf("led=%v", alone == 0), func(b *testing.B) {
-			hub := watch.New(watch.Options{History: 64 << 20, Alone: alone})
+		b.Run(fmt.Sprintf("shared=%v", alone == 0), func(b *testing.B) {
+			hub := watch.New(watch.Options{History: 64 << 20, SelfReadMax: alone})
 			defer hub.Close()
 			hub.Bind(kv.NewState(kv.StateOptions{}))
 			t := &turnstile{woken: make(chan *watch.Watcher, 64*watchers)}

@@ -2,13 +2,13 @@ package kv
 
 import "strings"
 
-// A held entry has its value in memory although it lies in a segment, because a
+// A cached entry has its value in memory although it lies in a segment, because a
 // reader brought it there. What a reference keeps stands behind the value, and how
 // long that is in the last byte: so eviction puts the reference back, and a
 // segment is alive as long as before.
 
-// hold returns e, a reference, with its value in memory.
-func (e *Entry) hold(value string) *Entry {
+// cacheValue returns e, a reference, with its value in memory.
+func (e *Entry) cacheValue(value string) *Entry {
 	form := e.data()
 	var b strings.Builder
 	b.Grow(len(value) + len(form) + 1)
@@ -16,32 +16,32 @@ func (e *Entry) hold(value string) *Entry {
 	b.WriteString(form)
 	b.WriteByte(byte(len(form))) // hash, size and two places: below 100
 	h := e.with(b.String(), TierMemory, false)
-	h.held = true
+	h.cached = true
 	return h
 }
 
 // inSegment reports whether the value of e lies in a segment, whether or not it is
 // in memory too.
-func (e *Entry) inSegment() bool { return e.held || e.referred() }
+func (e *Entry) inSegment() bool { return e.cached || e.referred() }
 
-// heldSize returns the length of the value of e, which is held.
-func (e *Entry) heldSize() int {
+// cachedSize returns the length of the value of e, which is cached.
+func (e *Entry) cachedSize() int {
 	data := e.data()
 	last := len(data) - 1
 	return last - int(data[last])
 }
 
-// keeps returns what e, which is cold or held, keeps of its value when it is cold.
+// keeps returns what e, which is cold or cached, keeps of its value when it is cold.
 func (e *Entry) keeps() string {
-	if !e.held {
+	if !e.cached {
 		return e.data()
 	}
-	return e.data()[e.heldSize() : e.size-1]
+	return e.data()[e.cachedSize() : e.size-1]
 }
 
 // reference returns e, whose value lies in a segment, without the value.
 func (e *Entry) reference() *Entry {
-	if !e.held {
+	if !e.cached {
 		return e
 	}
 	return e.with(strings.Clone(e.keeps()), TierObject, true)

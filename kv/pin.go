@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// Rescue fetches the values of cold versions that were replaced and that open
+// LoadPinned fetches the values of cold versions that were replaced and that open
 // snapshots still see. Whoever drops dead records of the checkpoint calls it
 // first, after the last commit: what is replaced later dies only with the next.
 // It fails as a ColdReader does; no record may be dropped then.
-func (s *State) Rescue(ctx context.Context) error {
+func (s *State) LoadPinned(ctx context.Context) error {
 	kept := s.keptCold()
 	if len(kept) == 0 {
 		return nil
@@ -27,7 +27,7 @@ func (s *State) Rescue(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.warmKeptLocked(values)
+	s.loadKeptLocked(values)
 	return nil
 }
 
@@ -45,8 +45,8 @@ func (s *State) keptCold() (cold []keptVersion) {
 	return cold
 }
 
-// warmKeptLocked puts versions with their values in the place of cold ones.
-func (s *State) warmKeptLocked(values map[*Entry]string) {
+// loadKeptLocked puts versions with their values in the place of cold ones.
+func (s *State) loadKeptLocked(values map[*Entry]string) {
 	m := &s.mu.machine
 	for _, v := range m.snaps.open {
 		for i := range v.kept {
@@ -56,7 +56,7 @@ func (s *State) warmKeptLocked(values map[*Entry]string) {
 				continue
 			}
 			grown := -k.size()
-			k.warm(value)
+			k.load(value)
 			grown += k.size()
 			v.bytes += grown
 			if !v.pinned {
@@ -68,8 +68,8 @@ func (s *State) warmKeptLocked(values map[*Entry]string) {
 	s.countMemoryLocked()
 }
 
-// warm puts a copy of the version that has its value into its key's chain.
-func (k *keptVersion) warm(value string) {
+// load puts a copy of the version that has its value into its key's chain.
+func (k *keptVersion) load(value string) {
 	child := k.slot.cur.Load()
 	for child.prev.Load() != k.entry {
 		child = child.prev.Load()

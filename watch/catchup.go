@@ -6,30 +6,30 @@ import (
 )
 
 const (
-	// aloneEvents is the default of Options.Alone.
-	aloneEvents = 1024
-	// lateRefs is about how many references are held for all watchers that are
-	// led, and fewRefs how many each may have whatever their number.
-	lateRefs, fewRefs = 1 << 18, 16
+	// selfReadMax is the default of Options.SelfReadMax.
+	selfReadMax = 1024
+	// catchupRefs is about how many references are held for all watchers in the
+	// shared catch-up, and fewRefs how many each may have whatever their number.
+	catchupRefs, fewRefs = 1 << 18, 16
 )
 
-// late are the watchers that are far behind. The dispatcher leads them along the
-// ring together, between its own passes: however many they are, each event is
+// A catchup serves the watchers that are far behind. The dispatcher sweeps the ring
+// for them together, between its own passes: however many they are, each event is
 // looked at once, and only those that it is for meet it.
-type late struct {
-	asked struct {
+type catchup struct {
+	joining struct {
 		sync.Mutex
 		list []*straggler
 	}
 	// The rest belongs to the holder of the hub's lock. The ring is swept from
 	// oldest to newest over and over, so that nobody waits for those who come
 	// behind it.
-	led   map[*Watcher]*straggler
-	index *index
-	swept uint64
+	sweeping map[*Watcher]*straggler
+	index    *index
+	swept    uint64
 }
 
-// A straggler is a watcher that is led.
+// A straggler is a watcher in the shared catch-up.
 type straggler struct {
 	w     *Watcher
 	links []link
@@ -42,78 +42,78 @@ type straggler struct {
 	full bool
 }
 
-// ask has w led along the ring from at to end.
-func (h *Hub) ask(w *Watcher, at cursor, end uint64) {
+// join has the shared catch-up take w along the ring from at to end.
+func (h *Hub) join(w *Watcher, at cursor, end uint64) {
 	s := &straggler{w: w, at: at, end: end}
 	for l := range w.links() {
 		s.links = append(s.links, link{name: l.name, watch: w, prefix: l.prefix})
 	}
-	a := &h.late.asked
-	a.Lock()
-	a.list = append(a.list, s)
-	a.Unlock()
+	j := &h.catchup.joining
+	j.Lock()
+	j.list = append(j.list, s)
+	j.Unlock()
 	h.wakeDispatcher()
 }
 
-// lead goes on with the sweep. It returns whether anybody is left to be led.
-func (h *Hub) lead() (more bool) {
+// sweepLate goes on with the sweep. It returns whether a straggler is left.
+func (h *Hub) sweepLate() (more bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := &h.late
-	t.enter()
-	if len(t.led) == 0 {
+	c := &h.catchup
+	c.enter()
+	if len(c.sweeping) == 0 {
 		return false
 	}
-	start := t.next()
-	end, gone := t.sweep(h.ring, start)
-	for _, s := range t.led {
+	start := c.next()
+	end, gone := c.sweep(h.ring, start)
+	for _, s := range c.sweeping {
 		s.advance(start, end)
 		if s.full || s.at.seq >= s.end || gone && s.at.seq <= end.seq {
-			t.release(s)
-			s.w.mail.lead(s.refs, s.at)
+			c.release(s)
+			s.w.mail.swept(s.refs, s.at)
 			s.w.wake()
 		}
 	}
-	return len(t.led) > 0
+	return len(c.sweeping) > 0
 }
 
-// enter lets those in who have asked.
-func (t *late) enter() {
-	t.asked.Lock()
-	list := t.asked.list
-	t.asked.list = nil
-	t.asked.Unlock()
+// enter adds the watchers that have joined.
+func (c *catchup) enter() {
+	c.joining.Lock()
+	list := c.joining.list
+	c.joining.list = nil
+	c.joining.Unlock()
 	for _, s := range list {
 		if _, closed := s.w.mail.state(); closed {
 			continue
 		}
-		if t.led == nil {
-			t.led, t.index = make(map[*Watcher]*straggler), newIndex()
+		if c.sweeping == nil {
+			c.sweeping, c.index = make(map[*Watcher]*straggler), newIndex()
 		}
-		t.led[s.w] = s
+		c.sweeping[s.w] = s
 		for i := range s.links {
-			t.index.add(&s.links[i])
+			c.index.add(&s.links[i])
 		}
 	}
 }
 
-// release lets go of one.
-func (t *late) release(s *straggler) {
+// release removes one.
+func (c *catchup) release(s *straggler) {
 	for i := range s.links {
-		t.index.remove(&s.links[i])
+		c.index.remove(&s.links[i])
 	}
-	if delete(t.led, s.w); len(t.led) == 0 {
-		t.led, t.index = nil, nil
+	if delete(c.sweeping, s.w); len(c.sweeping) == 0 {
+		c.sweeping, c.index = nil, nil
 	}
 }
 
 // next returns where to go on: at the first straggler from here on, or again at
 // the first of all.
-func (t *late) next() uint64 {
+func (c *catchup) next() uint64 {
 	first, ahead := ^uint64(0), ^uint64(0)
-	for _, s := range t.led {
+	for _, s := range c.sweeping {
 		first = min(first, s.at.seq)
-		if s.at.seq >= t.swept {
+		if s.at.seq >= c.swept {
 			ahead = min(ahead, s.at.seq)
 		}
 	}
@@ -125,16 +125,16 @@ func (t *late) next() uint64 {
 
 // sweep looks at the events from start on, about passEvents of them, up to the
 // end of a revision. gone says that those after that are gone.
-func (t *late) sweep(r *ring, start uint64) (end cursor, gone bool) {
-	m, most := r.mark(), min(maxMail, max(fewRefs, lateRefs/len(t.led)))
+func (c *catchup) sweep(r *ring, start uint64) (end cursor, gone bool) {
+	m, most := r.mark(), min(maxMail, max(fewRefs, catchupRefs/len(c.sweeping)))
 	end.seq = start
 	for n, seq := 0, start; seq < m.next; n++ {
 		rec := r.record(seq)
 		if rec == nil {
 			return end, true
 		}
-		t.index.match(rec.Key, func(w *Watcher) {
-			if s := t.led[w]; s.at.seq >= start {
+		c.index.match(rec.Key, func(w *Watcher) {
+			if s := c.sweeping[w]; s.at.seq >= start {
 				s.find(rec, most)
 			}
 		})
@@ -145,7 +145,7 @@ func (t *late) sweep(r *ring, start uint64) (end cursor, gone bool) {
 			}
 		}
 	}
-	t.swept = end.seq
+	c.swept = end.seq
 	return end, false
 }
 
@@ -172,31 +172,31 @@ func (s *straggler) advance(start uint64, end cursor) {
 	s.refs = slices.DeleteFunc(s.refs, func(r ref) bool { return r.rev > s.at.rev })
 }
 
-// lead leaves what was found for a watcher that is behind, on its way up to at.
-func (b *mailbox) lead(refs []ref, at cursor) {
+// swept leaves what the sweep found, up to at, for a watcher that is behind.
+func (b *mailbox) swept(refs []ref, at cursor) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if l := b.mu.letter; b.mu.behind {
-		l.refs, l.from, l.led = refs, at, true
+		l.refs, l.from, l.swept = refs, at, true
 	}
 }
 
-// led returns what was found for a watcher that has asked, and how far it was
-// brought; ok is false while it is under way.
-func (b *mailbox) led() (refs []ref, at cursor, ok bool) {
+// takeSwept returns what the sweep found, and how far the watcher was brought; ok is
+// false while the sweep is under way.
+func (b *mailbox) takeSwept() (refs []ref, at cursor, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.mu.letter
-	refs, at, ok = l.refs, l.from, l.led
+	refs, at, ok = l.refs, l.from, l.swept
 	if ok {
-		l.refs, l.led = nil, false
+		l.refs, l.swept = nil, false
 	}
 	return refs, at, ok
 }
 
-// readLed takes what was found for the watcher while it was led.
-func (w *Watcher) readLed(s *Scratch) {
-	refs, at, ok := w.mail.led()
+// readSwept takes what the shared catch-up found for the watcher.
+func (w *Watcher) readSwept(s *Scratch) {
+	refs, at, ok := w.mail.takeSwept()
 	if !ok {
 		return
 	}
