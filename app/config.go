@@ -46,6 +46,7 @@ type Config struct {
 	IdemAge        time.Duration `help:"How long the outcome for an Idempotency-Key is kept." default:"10m"`
 	IdemMax        int           `help:"Most outcomes kept." default:"1000000"`
 	IdemPerCaller  int           `help:"Most outcomes kept for one caller." default:"100000"`
+	IdemBytes      Size          `help:"Memory for the outcomes kept, of which one caller may have half. By default a quarter of --memory-max." placeholder:"SIZE"`
 
 	LeaseMax       int `help:"Most leases that live at once, those of locks and their queues included." default:"500000"`
 	LeasePerCaller int `help:"Most leases of one caller." default:"200000"`
@@ -104,6 +105,9 @@ func (c Config) withDefaults() Config {
 	if c.MemoryMax == 0 {
 		c.MemoryMax = max(Size(processMemory(os.DirFS("/"))/2), 2*c.History)
 	}
+	if c.IdemBytes == 0 {
+		c.IdemBytes = max(1, c.MemoryMax/4)
+	}
 	if c.CheckpointBytes == 0 {
 		c.CheckpointBytes = 64 << 20
 	}
@@ -155,7 +159,7 @@ func (c Config) Validate() error {
 		"max-connections": int64(c.MaxConnections), "max-files": int64(c.MaxFiles), "tombstone-max": int64(c.TombstoneMax),
 		"tombstone-age": int64(c.TombstoneAge), "idem-age": int64(c.IdemAge), "idem-max": int64(c.IdemMax),
 		"lease-max": int64(c.LeaseMax), "lease-per-caller": int64(c.LeasePerCaller), "lease-keys": int64(c.LeaseKeys),
-		"idem-per-caller": int64(c.IdemPerCaller), "fsync-interval": int64(c.FsyncInterval),
+		"idem-per-caller": int64(c.IdemPerCaller), "idem-bytes": int64(c.IdemBytes), "fsync-interval": int64(c.FsyncInterval),
 		"memory-max": int64(c.MemoryMax), "object-after": int64(c.ObjectAfter), "disk-max": int64(c.DiskMax), "backup-keep": int64(c.BackupKeep), "checkpoint-every": int64(c.CheckpointEvery), "heartbeat": int64(c.Heartbeat), "grace": int64(c.Grace),
 	} {
 		if n < 0 {
@@ -222,7 +226,7 @@ func (c Config) limits() kv.Limits {
 func (c Config) params() kv.Params {
 	return kv.Params{
 		TombstoneMax: c.TombstoneMax, TombstoneAge: c.TombstoneAge,
-		IdemAge: c.IdemAge, IdemMax: c.IdemMax, IdemPerCaller: c.IdemPerCaller,
+		IdemAge: c.IdemAge, IdemMax: c.IdemMax, IdemPerCaller: c.IdemPerCaller, IdemBytes: int64(c.IdemBytes),
 		DeleteMax: c.MaxDelete,
 		LeaseMax:  c.LeaseMax, LeasePerCaller: c.LeasePerCaller, LeaseKeys: c.LeaseKeys,
 	}

@@ -30,10 +30,11 @@ const (
 	commandPrefix = 2
 	commandSetup  = 3 // without bounds on leases; not written any more
 	// 4 to 15 are left out.
-	commandSettings = 16
+	commandSettings = 16 // without a bound on the bytes of outcomes; not written any more
 	commandLease    = 17
 	commandLock     = 18
 	commandRefer    = 19
+	commandBounds   = 20
 )
 
 // opLeased marks the kind of an operation that names a lease.

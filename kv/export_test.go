@@ -39,3 +39,14 @@ func FieldsLostByEviction() (lost []string) {
 func (s *State) HashBadly() {
 	s.table.hash = func(key string) uint64 { return uint64(len(key) % 2) }
 }
+
+// AppendOutcome and ParseOutcome write and read what an idempotency record keeps of a
+// result.
+func AppendOutcome(r *Result) []byte { return appendOutcome(nil, r) }
+
+// ParseOutcome reports whether b is an outcome.
+func ParseOutcome(b []byte) (r Result, ok bool) {
+	d := decoder{b: b}
+	d.outcome(&r)
+	return r, !d.bad && len(d.b) == 0
+}

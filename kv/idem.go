@@ -11,12 +11,27 @@ import (
 // in the order in which they were made and so will expire.
 type idemTable struct {
 	byKey   map[idemKey]*idemRecord
-	callers map[string]int
+	callers map[string]*idemCaller
+	// bytes is what all records take in memory.
+	bytes int64
 	// queue holds the records from sequence number first on; saved is the first
 	// that no checkpoint has.
 	queue       []*idemRecord
 	first, next uint64
 	saved       uint64
+	// scratch is where the next outcome is encoded.
+	scratch []byte
+}
+
+// keepScratch is the largest buffer that is kept for encoding outcomes, in bytes.
+const keepScratch = 64 << 10
+
+// An idemCaller is what the records of one caller take. Its name is shared by all of
+// them.
+type idemCaller struct {
+	name    string
+	records int
+	bytes   int64
 }
 
 type idemKey struct{ caller, key string }
@@ -28,8 +43,15 @@ type idemRecord struct {
 	outcome     []byte
 }
 
+// idemCost is what an idempotency record takes in memory beside its key and its
+// outcome, in bytes: the record, its places in the table and in the queue.
+const idemCost = 240
+
+// cost returns what the record takes in memory, in bytes.
+func (rec *idemRecord) cost() int64 { return int64(idemCost + len(rec.id.key) + len(rec.outcome)) }
+
 func newIdemTable() idemTable {
-	return idemTable{byKey: make(map[idemKey]*idemRecord), callers: make(map[string]int)}
+	return idemTable{byKey: make(map[idemKey]*idemRecord), callers: make(map[string]*idemCaller)}
 }
 
 // replayLocked answers a command whose idempotency key is known, or that cannot
@@ -38,17 +60,14 @@ func (s *State) replayLocked(c *Command, r *Result) bool {
 	m := &s.mu.machine
 	known, ok := m.idem.byKey[idemKey{c.Idem.Caller, c.Idem.Key}]
 	switch {
-	case !ok && len(m.idem.byKey) >= m.params.IdemMax:
-		r.Outcome = IdemFull
-	case !ok && m.idem.callers[c.Idem.Caller] >= m.params.IdemPerCaller:
-		r.Outcome = IdemCallerFull
 	case !ok:
-		return false
+		r.Outcome = m.idem.full(c.Idem.Caller, &m.params)
+		return r.Outcome != 0
 	case known.fingerprint != c.Idem.Fingerprint:
 		r.Outcome = IdemMismatch
 	default:
 		d := decoder{b: known.outcome}
-		d.result(r)
+		d.outcome(r)
 		if c.Lock != nil && c.Lock.Kind == LockAcquire && r.Lease != nil {
 			s.replayAcquireLocked(r)
 		} else {
@@ -57,6 +76,21 @@ func (s *State) replayLocked(c *Command, r *Result) bool {
 		r.Replayed = true
 	}
 	return true
+}
+
+// full returns why caller cannot have another record, 0 if it can.
+func (t *idemTable) full(caller string, p *Params) Outcome {
+	var its idemCaller
+	if known := t.callers[caller]; known != nil {
+		its = *known
+	}
+	switch {
+	case len(t.byKey) >= p.IdemMax || t.bytes >= p.IdemBytes:
+		return IdemFull
+	case its.records >= p.IdemPerCaller || its.bytes >= p.IdemBytes/2:
+		return IdemCallerFull
+	}
+	return 0
 }
 
 // fillValuesLocked gives the entries of a replayed result their values where
@@ -92,17 +126,37 @@ func (t *idemTable) keep(id Idem, r *Result, m *machine) {
 	at := *r
 	at.At.Rev = m.rev
 	rec := &idemRecord{
-		id:          idemKey{strings.Clone(id.Caller), strings.Clone(id.Key)},
+		id:          idemKey{id.Caller, strings.Clone(id.Key)},
 		fingerprint: id.Fingerprint,
 		expires:     m.time + m.params.IdemAge.Milliseconds(),
-		outcome:     appendResult(nil, &at),
+		outcome:     slices.Clone(t.encode(&at)),
 	}
 	t.add(rec)
 }
 
+// encode returns the outcome of r in memory that is used again.
+func (t *idemTable) encode(r *Result) []byte {
+	t.scratch = appendOutcome(t.scratch[:0], r)
+	if out := t.scratch; cap(out) > keepScratch {
+		t.scratch = nil
+		return out
+	}
+	return t.scratch
+}
+
+// add takes a record over. Its caller's name is replaced by the one that its other
+// records have.
 func (t *idemTable) add(rec *idemRecord) {
+	its := t.callers[rec.id.caller]
+	if its == nil {
+		its = &idemCaller{name: strings.Clone(rec.id.caller)}
+		t.callers[its.name] = its
+	}
+	rec.id.caller = its.name
+	its.records++
+	its.bytes += rec.cost()
+	t.bytes += rec.cost()
 	t.byKey[rec.id] = rec
-	t.callers[rec.id.caller]++
 	t.queue = append(t.queue, rec)
 	t.next++
 }
@@ -113,14 +167,21 @@ func (t *idemTable) expire(now int64) {
 	for n < len(t.queue) && t.queue[n].expires <= now {
 		rec := t.queue[n]
 		t.queue[n] = nil
-		delete(t.byKey, rec.id)
-		if t.callers[rec.id.caller]--; t.callers[rec.id.caller] == 0 {
-			delete(t.callers, rec.id.caller)
-		}
+		t.remove(rec)
 		n++
 	}
 	t.queue = t.queue[n:]
 	t.first += uint64(n)
+}
+
+func (t *idemTable) remove(rec *idemRecord) {
+	delete(t.byKey, rec.id)
+	t.bytes -= rec.cost()
+	its := t.callers[rec.id.caller]
+	its.bytes -= rec.cost()
+	if its.records--; its.records == 0 {
+		delete(t.callers, rec.id.caller)
+	}
 }
 
 // unsaved returns the records that no checkpoint has and the sequence number of
@@ -159,95 +220,6 @@ func parseIdemRecord(seq uint64, b []byte) (*idemRecord, bool) {
 	copy(rec.fingerprint[:], d.bytes(uint64(len(rec.fingerprint))))
 	rec.outcome = d.blob()
 	check := decoder{b: rec.outcome}
-	check.result(new(Result))
+	check.outcome(new(Result))
 	return rec, !d.bad && len(d.b) == 0 && !check.bad && len(check.b) == 0
-}
-
-// appendResult appends a result as codes and numbers, without values.
-func appendResult(b []byte, r *Result) []byte {
-	b = append(b, byte(r.Outcome))
-	for _, v := range [...]uint64{
-		uint64(r.Rev), uint64(r.Failed), uint64(r.Deleted), uint64(r.At.Epoch), uint64(r.At.Rev),
-	} {
-		b = binary.AppendUvarint(b, v)
-	}
-	b = appendNumbers(b, r.Current)
-	b = binary.AppendUvarint(b, uint64(len(r.Ops)))
-	for _, did := range r.Ops {
-		b = appendNumbers(b, did.Entry)
-	}
-	if r.Lease != nil {
-		b = append(b, r.Lease.ID[:]...)
-		b = binary.AppendUvarint(b, uint64(r.Lease.TTL))
-		b = binary.AppendUvarint(b, uint64(r.Lease.Deadline))
-		b = binary.AppendUvarint(b, uint64(r.Lease.Token))
-	}
-	return b
-}
-
-func (d *decoder) result(r *Result) {
-	r.Outcome = Outcome(d.byte())
-	r.Rev, r.Failed, r.Deleted = Rev(d.uvarint()), int(d.uvarint()), int(d.uvarint())
-	r.At = Position{Epoch(d.uvarint()), Rev(d.uvarint())}
-	r.Current = d.numbers()
-	n := d.count()
-	r.Ops = make([]OpResult, n)
-	for i := range r.Ops {
-		e := d.numbers()
-		r.Ops[i] = OpResult{Entry: e, NoValue: e != nil && !e.Deleted()}
-	}
-	if len(d.b) > 0 {
-		r.Lease = &LeaseInfo{
-			ID: d.leaseID(), TTL: int64(d.uvarint()), Deadline: int64(d.uvarint()), Token: Rev(d.uvarint()),
-		}
-	}
-}
-
-// appendNumbers appends what an entry is but for its value; nil is 0.
-func appendNumbers(b []byte, e *Entry) []byte {
-	if e == nil {
-		return append(b, 0)
-	}
-	kind := 1 + byte(e.kind)
-	if e.lease() != nil {
-		kind |= numbersLeased
-	}
-	b = append(b, kind)
-	for _, v := range [...]uint64{uint64(e.Mod), uint64(e.Create), e.Version, uint64(e.Deadline())} {
-		b = binary.AppendUvarint(b, v)
-	}
-	if e.lease() != nil {
-		b = append(b, e.end.lease.id[:]...)
-	}
-	return b
-}
-
-// numbersLeased marks the kind of an entry whose lease is named after it.
-const numbersLeased = 0x80
-
-// end reads a deadline and, if there is one, the name of a lease.
-func (d *decoder) end(leased bool) *end {
-	at := int64(d.uvarint())
-	if !leased {
-		return newEnd(at, nil)
-	}
-	return newEnd(at, &lease{id: d.leaseID()})
-}
-
-func (d *decoder) numbers() *Entry {
-	kind := d.byte()
-	leased := kind&numbersLeased != 0
-	kind &^= numbersLeased
-	if kind == 0 || kind > 1+byte(kindLease) {
-		if kind != 0 {
-			d.fail()
-		}
-		return nil
-	}
-	e := &Entry{
-		kind: entryKind(kind - 1), Mod: Rev(d.uvarint()), Create: Rev(d.uvarint()),
-		Version: d.uvarint(),
-	}
-	e.end = d.end(leased)
-	return e
 }

@@ -2,9 +2,6 @@ package kv
 
 import "sync/atomic"
 
-// idemCost is about what an idempotency record takes in memory, in bytes.
-const idemCost = 384
-
 // DefaultColdMin is the default of StateOptions.ColdMin: to forget less would
 // gain nothing over what is kept in its place.
 const DefaultColdMin = 64
@@ -78,7 +75,7 @@ func (s *State) countMemoryLocked() {
 	m := &s.mu.machine
 	s.memory.table.Store(m.table)
 	s.memory.kept.Store(m.snaps.heldBytes())
-	s.memory.idem.Store(int64(len(m.idem.byKey)) * idemCost)
+	s.memory.idem.Store(m.idem.bytes)
 }
 
 // Memory is what a state holds in memory, in bytes.

@@ -6,8 +6,9 @@ import (
 	"hash/crc32"
 )
 
-// metaVersion is the layout of Meta's bytes. Version 1 had no bounds on leases.
-const metaVersion = 2
+// metaVersion is the layout of Meta's bytes. Version 1 had no bounds on leases,
+// version 2 none on the bytes of outcomes.
+const metaVersion = 3
 
 // Meta is what a checkpoint knows beside its records: how far it reaches and
 // the settings of the state.
@@ -35,7 +36,7 @@ func (m Meta) AppendTo(b []byte) []byte {
 	} {
 		b = binary.AppendUvarint(b, v)
 	}
-	b = appendLeaseParams(appendParams(b, m.Params), m.Params)
+	b = appendBounds(b, m.Params)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
@@ -54,14 +55,15 @@ func ParseMeta(b []byte) (m Meta, err error) {
 	m.At = Position{Epoch(d.uvarint()), Rev(d.uvarint())}
 	m.Time, m.Floor = int64(d.uvarint()), Rev(d.uvarint())
 	m.IdemFirst, m.IdemNext = d.uvarint(), d.uvarint()
-	m.Params = d.params()
-	if v == 1 {
-		m.Params = m.Params.WithDefaults()
-	} else {
-		d.leaseParams(&m.Params)
-	}
+	m.Params = d.metaParams(v)
 	if d.bad || len(d.b) != 0 {
 		return m, fmt.Errorf("%w: checkpoint meta: malformed", ErrDamaged)
 	}
 	return m, nil
+}
+
+// metaParams reads the bounds as version v of a meta has them.
+func (d *decoder) metaParams(v byte) Params {
+	kind := [...]byte{1: commandSetup, 2: commandSettings, 3: commandBounds}[v]
+	return d.boundsOf(kind).WithDefaults()
 }

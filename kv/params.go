@@ -15,6 +15,9 @@ type Params struct {
 	IdemAge time.Duration
 	// IdemMax and IdemPerCaller bound the records kept; 1,000,000 and 100,000.
 	IdemMax, IdemPerCaller int
+	// IdemBytes bounds the memory that the records take, in bytes; one caller's may
+	// take half of it. 256 MiB.
+	IdemBytes int64
 	// DeleteMax bounds the keys that one prefix deletion removes; 10,000.
 	DeleteMax int
 	// ExpireMax bounds the keys that one log entry expires; 1,000.
@@ -42,6 +45,9 @@ func (p Params) WithDefaults() Params {
 	set(&p.LeaseMax, 500_000)
 	set(&p.LeasePerCaller, 200_000)
 	set(&p.LeaseKeys, 10_000)
+	if p.IdemBytes == 0 {
+		p.IdemBytes = 256 << 20
+	}
 	if p.TombstoneAge == 0 {
 		p.TombstoneAge = time.Hour
 	}

@@ -16,20 +16,35 @@ type Setup struct {
 }
 
 func appendSetup(b []byte, u Setup) []byte {
-	b = append(b, commandSettings)
+	b = append(b, commandBounds)
 	b = binary.AppendUvarint(b, uint64(u.Epoch))
-	p := u.Params.WithDefaults()
-	return appendLeaseParams(appendParams(b, p), p)
+	return appendBounds(b, u.Params.WithDefaults())
 }
 
-// setup reads a command of the given kind: without leases, their bounds are the
+// setup reads a command of the given kind: bounds that it does not have yet are the
 // defaults.
 func (d *decoder) setup(kind byte) Setup {
-	u := Setup{Epoch: Epoch(d.uvarint()), Params: d.params()}
-	if kind == commandSettings {
-		d.leaseParams(&u.Params)
+	return Setup{Epoch: Epoch(d.uvarint()), Params: d.boundsOf(kind)}
+}
+
+// appendBounds appends all bounds, as a command of kind commandBounds has them.
+func appendBounds(b []byte, p Params) []byte {
+	b = appendLeaseParams(appendParams(b, p), p)
+	return binary.AppendVarint(b, p.IdemBytes)
+}
+
+// boundsOf reads the bounds that a command of the given kind has.
+func (d *decoder) boundsOf(kind byte) Params {
+	p := d.params()
+	if kind != commandSetup {
+		d.leaseParams(&p)
 	}
-	return u
+	if kind == commandBounds {
+		if p.IdemBytes = d.varint(); p.IdemBytes <= 0 {
+			d.fail()
+		}
+	}
+	return p
 }
 
 func appendParams(b []byte, p Params) []byte {

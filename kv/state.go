@@ -288,7 +288,7 @@ func (s *State) runLocked(d *decoder, r *Result, arena *[]OpResult) error {
 			return ErrBadEntry
 		}
 		s.referLocked(&c, r)
-	case commandSetup, commandSettings:
+	case commandSetup, commandSettings, commandBounds:
 		u := d.setup(kind)
 		if d.bad {
 			return ErrBadEntry

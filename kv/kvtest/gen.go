@@ -18,7 +18,7 @@ var locks = []string{"l", "m"}
 // SmallParams are bounds so small that random commands reach them.
 var SmallParams = kv.Params{
 	TombstoneMax: 4, TombstoneAge: 120 * time.Millisecond,
-	IdemAge: 60 * time.Millisecond, IdemMax: 8, IdemPerCaller: 5,
+	IdemAge: 60 * time.Millisecond, IdemMax: 8, IdemPerCaller: 5, IdemBytes: 1 << 20,
 	DeleteMax: 3, ExpireMax: 2,
 	LeaseMax: 4, LeasePerCaller: 3, LeaseKeys: 2,
 }
