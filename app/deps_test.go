@@ -44,6 +44,9 @@ var allowed = map[string][]string{
 
 	"keywatch/app/keywatch/fanout": {},
 	"keywatch/test/proxies":        {},
+	"keywatch/test/gate":           {},
+	"keywatch/test/prove":          {"keywatch/test/gate"},
+	"keywatch/test/rename":         {},
 }
 
 // testOnly are packages that only tests may import.
