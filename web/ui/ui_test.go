@@ -104,9 +104,26 @@ func TestNothingIsInline(t *testing.T) {
 	if found := inline.FindString(string(page.Body)); found != "" {
 		t.Errorf("the page has %q in it", found)
 	}
-	for _, ref := range regexp.MustCompile(`(?:href|src)="(/[^"]*)"`).FindAllStringSubmatch(string(page.Body), -1) {
-		if _, ok := ui.Lookup(ref[1]); !ok {
+}
+
+// If the page named its files by absolute paths, it would be blank where a proxy
+// has the server below a path.
+func TestEveryAddressIsRelative(t *testing.T) {
+	page, _ := ui.Lookup("/")
+	refs := regexp.MustCompile(`(?:href|src)="([^#"][^"]*)"`).FindAllStringSubmatch(string(page.Body), -1)
+	if len(refs) < 5 {
+		t.Fatalf("the page refers to %d files: %q", len(refs), refs)
+	}
+	for _, ref := range refs {
+		if _, ok := ui.Lookup("/" + ref[1]); !ok {
 			t.Errorf("the page refers to %s, which is not there", ref[1])
+		}
+	}
+	absolute := regexp.MustCompile(`(?:from|import\()\s*'(/[^']*)'|fetch\(['"` + "`" + `]/`)
+	for _, path := range ui.Paths() {
+		f, _ := ui.Lookup(path)
+		if found := absolute.Find(f.Body); strings.HasSuffix(path, ".js") && found != nil {
+			t.Errorf("%s has an absolute address: %s", path, found)
 		}
 	}
 }

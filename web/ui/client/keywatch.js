@@ -5,7 +5,7 @@ export class Keywatch extends EventTarget {
 
   constructor({ url, transport = 'auto', share = true, headers, fetch } = {}) {
     super()
-    this.#base = new URL(url ?? globalThis.location?.href ?? 'http://127.0.0.1:7070').origin
+    this.#base = url === undefined ? globalThis.location?.origin ?? 'http://127.0.0.1:7070' : baseOf(url)
     this.#fetch = fetch ?? globalThis.fetch.bind(globalThis)
     this.#headers = headers ?? {}
     // A WebSocket cannot carry headers, and who has a credential of its own shares no link.
@@ -152,6 +152,12 @@ export class Keywatch extends EventTarget {
       await sleep(Math.max(after, backoff(tries - 1)), signal)
     }
   }
+}
+
+/** baseOf returns the address of a server: its origin, and the path below which a proxy has it. */
+function baseOf(url) {
+  const { origin, pathname } = new URL(url)
+  return origin + pathname.replace(/\/+$/, '')
 }
 
 const duration = value => typeof value === 'number' ? `${value}ms` : value

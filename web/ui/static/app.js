@@ -1,6 +1,6 @@
 // The dashboard: joins the stream, the tree, the panel of one key and the figures.
 
-import { Keywatch } from '/keywatch.js'
+import { Keywatch } from '../keywatch.js'
 import { $, h, set, span, count, plural, turn, choose } from './dom.js'
 import { timeOf } from './changes.js'
 import { readPalette } from './spark.js'
@@ -12,7 +12,7 @@ import { Figures } from './figures.js'
 const LATEST = '100ms' // how often one key may change on the screen
 const LOST = 1500 // ms without a connection before the page says so
 
-const kw = new Keywatch()
+const kw = new Keywatch({ url: new URL('..', import.meta.url).href }) // a proxy may have the server below a path
 const store = new Store()
 const narrow = matchMedia('(max-width: 720px)')
 let watch = null, pausedAt = 0, roundTrip = 0, drawing = false, slept = 0, leftAt = 0, lostAt = 0, before = ''
@@ -46,7 +46,7 @@ const nothing = {
   filter: () => [h('strong', {}, 'No key contains that'), h('button', { onclick: () => { $('filter').value = ''; filter() } }, 'Clear the filter')],
   prefix: () => [h('strong', {}, 'No key begins so'), h('button', { onclick: () => { $('prefix').value = ''; start() } }, 'Watch all keys')],
   store: () => [h('strong', {}, 'No keys yet'), h('span', {}, 'Make one here, or from a shell. It appears as it is written.'),
-    h('code', {}, `curl -X PUT --data-binary 21.5 ${location.origin}/v1/kv/sensors/1`), h('button', { onclick: create }, 'New key')],
+    h('code', {}, `curl -X PUT --data-binary 21.5 ${kw.url}/v1/kv/sensors/1`), h('button', { onclick: create }, 'New key')],
 }
 
 const grid = new Grid($('grid'), $('rows'), store, key => go(key), wake)

@@ -161,7 +161,7 @@ export interface State {
 }
 
 export interface Options {
-  /** The server; by default the origin of the page. */
+  /** The server, with its path where a proxy has it below one: `https://example.com/kw/`. By default the origin of the page. */
   url?: string
   /** `auto`: a WebSocket, and event streams where none opens. */
   transport?: 'auto' | 'websocket' | 'sse'

@@ -84,3 +84,14 @@ test('what is asked is what is sent', async () => {
   assert.deepEqual(JSON.parse(fourth.body), { expected: null, new: '/w==', encoding: 'base64' })
   kw.close()
 })
+
+// If the path of a server were dropped, a page could not reach one that a proxy has below a path.
+test('a server below a path', async () => {
+  for (const [url, base] of [['https://a.example/kw/', 'https://a.example/kw'], ['https://a.example/k/w', 'https://a.example/k/w'], ['http://a.example:7070', 'http://a.example:7070'], ['http://a.example/', 'http://a.example']]) {
+    const asked = []
+    const kw = new Keywatch({ url, share: false, fetch: async address => { asked.push(String(address)); return new Response(JSON.stringify({ rev: 1, version: 1, created: true })) } })
+    await kw.put('a/b', 'x')
+    assert.deepEqual([kw.url, asked.at(-1)], [base, `${base}/v1/kv/a%2Fb`])
+    kw.close()
+  }
+})
