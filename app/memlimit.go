@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"io/fs"
 	"math"
+	"os"
 	"path"
+	"runtime/debug"
 	"strconv"
 	"strings"
 )
@@ -87,4 +89,23 @@ func readLimit(root fs.FS, name string) int64 {
 		return math.MaxInt64
 	}
 	return n
+}
+
+// heapSpare is what a process may take beside --memory-max and half of it again:
+// what is in flight, buffers, the log's index.
+const heapSpare = 64 << 20
+
+// ownMemory is the part of heapSpare that the collector does not see: the program's
+// variables, and what the limit, which is a soft one, is exceeded by.
+const ownMemory = 8 << 20
+
+// boundHeap has the garbage collector keep the heap near what the limit accounts
+// for, instead of twice that, unless the environment says otherwise. It returns a
+// func that undoes it.
+func boundHeap(limit int64) (undo func()) {
+	if os.Getenv("GOMEMLIMIT") != "" || limit > math.MaxInt64/2 {
+		return func() {}
+	}
+	before := debug.SetMemoryLimit(limit + limit/2 + heapSpare - ownMemory)
+	return func() { debug.SetMemoryLimit(before) }
 }

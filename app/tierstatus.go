@@ -1,10 +1,6 @@
 package app
 
 import (
-	"math"
-	"os"
-	"runtime/debug"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keywatch/kv"
@@ -110,23 +106,4 @@ func (c *collector) addTiers() {
 
 func (c *collector) addLabelled(name, help string, labels prometheus.Labels, kind prometheus.ValueType, value func(*Status) float64) {
 	c.all = append(c.all, metric{prometheus.NewDesc(name, help, nil, labels), kind, value})
-}
-
-// heapSpare is what a process may take beside --memory-max and half of it again:
-// what is in flight, buffers, the log's index.
-const heapSpare = 64 << 20
-
-// ownMemory is the part of heapSpare that the collector does not see: the program's
-// variables, and what the limit, which is a soft one, is exceeded by.
-const ownMemory = 8 << 20
-
-// boundHeap has the garbage collector keep the heap near what the limit accounts
-// for, instead of twice that, unless the environment says otherwise. It returns a
-// func that undoes it.
-func boundHeap(limit int64) (undo func()) {
-	if os.Getenv("GOMEMLIMIT") != "" || limit > math.MaxInt64/2 {
-		return func() {}
-	}
-	before := debug.SetMemoryLimit(limit + limit/2 + heapSpare - ownMemory)
-	return func() { debug.SetMemoryLimit(before) }
 }

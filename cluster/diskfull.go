@@ -7,23 +7,6 @@ import (
 	"keywatch/kv"
 )
 
-// add puts c into the queue if the node is ready and the log has room.
-func (n *Node) add(c *kv.Command) (*batch, int, error) {
-	if err := n.Ready(); err != nil {
-		return nil, 0, err
-	}
-	err := n.room()
-	if err == nil {
-		var b *batch
-		var place int
-		if b, place, err = n.queue.add(c); err == nil {
-			return b, place, nil
-		}
-	}
-	n.stats.refused.Add(1)
-	return nil, 0, err
-}
-
 // room returns an error that matches kv.ErrDiskFull while the log has no room. Log
 // time stands still from the first call that finds none to the first that finds some.
 func (n *Node) room() error {

@@ -102,8 +102,6 @@ type Node struct {
 	stats   counters
 }
 
-var _ kv.Log = (*Node)(nil)
-
 // Open starts a node and waits, at most until ctx ends, for it to lead, to have
 // applied its whole log, and to have agreed on epoch and parameters. A store
 // without history is bootstrapped as a cluster of one.
@@ -116,7 +114,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	if err := n.startRaft(); err != nil {
 		return nil, err
 	}
-	n.running.Go(n.propose)
+	n.running.Go(n.commitLoop)
 	if err := n.lead(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -250,7 +248,7 @@ func (n *Node) Close() (err error) {
 	n.closing.Do(func() {
 		n.Drain()
 		close(n.stop)
-		n.queue.close() // propose ends when the queue is empty
+		n.queue.close() // commitLoop ends when the queue is empty
 		n.running.Wait()
 		err = n.raft.Shutdown().Error()
 	})

@@ -1,59 +1,80 @@
 package cluster
 
 import (
-	"errors"
-	"runtime"
-
-	"github.com/hashicorp/raft"
+	"context"
 
 	"keywatch/kv"
 )
 
-// propose hands batches to Raft, oldest first, one at a time. While one is being
-// written the next collects: with more than one under way batches are smaller,
-// and the fsyncs that this adds cost more than the time that it saves.
-func (n *Node) propose() {
-	for range n.queue.wake {
-		for {
-			// Who is about to run may have a command: let it come along.
-			runtime.Gosched()
-			b, more := n.queue.take()
-			if !more {
-				return
-			}
-			if b == nil {
-				break
-			}
-			n.commit(b)
+var (
+	_ kv.Log      = (*Node)(nil)
+	_ kv.Beginner = (*Node)(nil)
+)
+
+// Propose implements kv.Log.
+func (n *Node) Propose(ctx context.Context, c *kv.Command) (kv.Result, error) {
+	b, place, err := n.add(c)
+	if err != nil {
+		return kv.Result{}, err
+	}
+	if ctx.Done() == nil {
+		<-b.done
+	} else {
+		select {
+		case <-b.done:
+		case <-ctx.Done():
+			return kv.Result{}, kv.ErrOutcomeUnknown
 		}
 	}
+	if b.err != nil {
+		return kv.Result{}, b.err
+	}
+	return b.results[place], nil
 }
 
-// commit has Raft commit and apply b, and tells those who wait for it.
-func (n *Node) commit(b *batch) {
-	future := n.raft.Apply(n.queue.entry(b, n.Now()), 0)
-	if err := future.Error(); err != nil {
-		b.finish(nil, proposeError(err))
-		return
+// Begin implements kv.Beginner.
+func (n *Node) Begin(c *kv.Command) (kv.Pending, error) {
+	b, place, err := n.add(c)
+	if err != nil {
+		return nil, err
 	}
-	results, ok := future.Response().([]kv.Result)
-	if !ok || len(results) != b.builder.Len() {
-		b.finish(nil, kv.ErrOutcomeUnknown)
-		return
-	}
-	n.stats.entries.Add(1)
-	n.stats.commands.Add(uint64(len(results)))
-	b.finish(results, nil)
+	return pending{b, place}, nil
 }
 
-// proposeError says what an error of Raft means for a command: only what was
-// refused before it reached the log is known not to be applied.
-func proposeError(err error) error {
-	switch {
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
-		return kv.ErrNoLeader
-	case errors.Is(err, raft.ErrEnqueueTimeout):
-		return kv.ErrQueueFull
-	}
-	return kv.ErrOutcomeUnknown
+// A pending is a command in a batch.
+type pending struct {
+	batch *batch
+	place int
 }
+
+// Done implements kv.Pending.
+func (p pending) Done() <-chan struct{} { return p.batch.done }
+
+// Result implements kv.Pending.
+func (p pending) Result() (kv.Result, error) {
+	if p.batch.err != nil {
+		return kv.Result{}, p.batch.err
+	}
+	return p.batch.results[p.place], nil
+}
+
+// add puts c into the queue if the node is ready and the log has room.
+func (n *Node) add(c *kv.Command) (*batch, int, error) {
+	if err := n.Ready(); err != nil {
+		return nil, 0, err
+	}
+	err := n.room()
+	if err == nil {
+		var b *batch
+		var place int
+		if b, place, err = n.queue.add(c); err == nil {
+			return b, place, nil
+		}
+	}
+	n.stats.refused.Add(1)
+	return nil, 0, err
+}
+
+// ReadBarrier implements kv.Log. A sole voter's own state shows all that was
+// acknowledged, so there is nothing to wait for.
+func (n *Node) ReadBarrier(context.Context) error { return n.Ready() }

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"bytes"
-	"context"
 	"sync"
 
 	"keywatch/kv"
@@ -143,28 +142,3 @@ func (q *queue) close() {
 	q.mu.closed = true
 	q.wake.Wake()
 }
-
-// Propose implements kv.Log.
-func (n *Node) Propose(ctx context.Context, c *kv.Command) (kv.Result, error) {
-	b, place, err := n.add(c)
-	if err != nil {
-		return kv.Result{}, err
-	}
-	if ctx.Done() == nil {
-		<-b.done
-	} else {
-		select {
-		case <-b.done:
-		case <-ctx.Done():
-			return kv.Result{}, kv.ErrOutcomeUnknown
-		}
-	}
-	if b.err != nil {
-		return kv.Result{}, b.err
-	}
-	return b.results[place], nil
-}
-
-// ReadBarrier implements kv.Log. A sole voter's own state shows all that was
-// acknowledged, so there is nothing to wait for.
-func (n *Node) ReadBarrier(context.Context) error { return n.Ready() }

@@ -17,7 +17,7 @@ const (
 
 // StateOptions configure a State. The zero value of each field is its default.
 type StateOptions struct {
-	// Publisher learns of every change; nil for nobody.
+	// Publisher learns of every change; nil for none.
 	Publisher Publisher
 	// Presize is the number of keys to make room for; 65,536.
 	Presize int
@@ -40,7 +40,7 @@ type StateOptions struct {
 
 func (o StateOptions) withDefaults() StateOptions {
 	if o.Publisher == nil {
-		o.Publisher = nobody{}
+		o.Publisher = discard{}
 	}
 	if o.Presize == 0 {
 		o.Presize = 1 << 16
@@ -60,10 +60,10 @@ func (o StateOptions) withDefaults() StateOptions {
 	return o
 }
 
-type nobody struct{}
+type discard struct{}
 
-func (nobody) Publish([]Event, Position) {}
-func (nobody) Reset(Position)            {}
+func (discard) Publish([]Event, Position) {}
+func (discard) Reset(Position)            {}
 
 // A State is the state machine: what all log entries so far have made. Apply
 // and Load change it and belong to one goroutine; everything else may be called

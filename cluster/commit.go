@@ -1,0 +1,59 @@
+package cluster
+
+import (
+	"errors"
+	"runtime"
+
+	"github.com/hashicorp/raft"
+
+	"keywatch/kv"
+)
+
+// commitLoop hands batches to Raft, oldest first, one at a time. While one is being
+// written the next collects: with more than one under way batches are smaller,
+// and the fsyncs that this adds cost more than the time that it saves.
+func (n *Node) commitLoop() {
+	for range n.queue.wake {
+		for {
+			// Who is about to run may have a command: let it come along.
+			runtime.Gosched()
+			b, more := n.queue.take()
+			if !more {
+				return
+			}
+			if b == nil {
+				break
+			}
+			n.commit(b)
+		}
+	}
+}
+
+// commit has Raft commit and apply b, and tells those who wait for it.
+func (n *Node) commit(b *batch) {
+	future := n.raft.Apply(n.queue.entry(b, n.Now()), 0)
+	if err := future.Error(); err != nil {
+		b.finish(nil, commitError(err))
+		return
+	}
+	results, ok := future.Response().([]kv.Result)
+	if !ok || len(results) != b.builder.Len() {
+		b.finish(nil, kv.ErrOutcomeUnknown)
+		return
+	}
+	n.stats.entries.Add(1)
+	n.stats.commands.Add(uint64(len(results)))
+	b.finish(results, nil)
+}
+
+// commitError says what an error of Raft means for a command: only what was
+// refused before it reached the log is known not to be applied.
+func commitError(err error) error {
+	switch {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return kv.ErrNoLeader
+	case errors.Is(err, raft.ErrEnqueueTimeout):
+		return kv.ErrQueueFull
+	}
+	return kv.ErrOutcomeUnknown
+}
