@@ -35,24 +35,53 @@ func TestSizeText(t *testing.T) {
 // Without it a server would start with a setting that it cannot keep, and be
 // found out later.
 func TestConfigIsChecked(t *testing.T) {
-	good := app.Config{Data: "x"}
-	if err := good.Validate(); err != nil {
-		t.Errorf("only a folder: %v", err)
+	for _, good := range []app.ServeConfig{{Config: app.Config{Data: "x"}}, {Config: app.Config{MemoryOnly: true}}} {
+		if err := good.Validate(); err != nil {
+			t.Errorf("%+v: %v", good, err)
+		}
 	}
-	for want, config := range map[string]app.Config{
+	for want, config := range map[string]app.ServeConfig{
 		"data:":             {},
-		"fsync:":            {Data: "x", Fsync: "sometimes"},
-		"huge-pages:":       {Data: "x", HugePages: "always"},
-		"max-value:":        {Data: "x", MaxValue: -1},
-		"max-queue:":        {Data: "x", MaxQueue: -1},
-		"heartbeat:":        {Data: "x", Heartbeat: -time.Second},
-		"max-batch:":        {Data: "x", MaxBatch: 1 << 10},
-		"rate-limit:":       {Data: "x", RateLimit: "reads=fast"},
-		"nonsense/33":       {Data: "x", TrustedProxy: []string{"nonsense/33"}},
-		"not.an.address.at": {Data: "x", TrustedProxy: []string{"not.an.address.at"}},
+		"fsync:":            {Config: app.Config{Fsync: "sometimes"}},
+		"max-value:":        {Config: app.Config{MaxValue: -1}},
+		"max-queue:":        {Config: app.Config{MaxQueue: -1}},
+		"heartbeat:":        {Config: app.Config{Heartbeat: -time.Second}},
+		"history:":          {Config: app.Config{History: -1}},
+		"checkpoint-bytes:": {Config: app.Config{CheckpointBytes: -1}},
+		"segment-size:":     {Config: app.Config{SegmentSize: -1}},
+		"max-batch:":        {Config: app.Config{MaxBatch: 1 << 10}},
+		"memory-max:":       {Config: app.Config{MemoryMax: 1 << 20, History: 1 << 20}},
+		"huge-pages:":       {HugePages: "always"},
+		"grace:":            {Grace: -1},
+		"rate-limit:":       {RateLimit: "reads=fast"},
+		"nonsense/33":       {TrustedProxy: []string{"nonsense/33"}},
+		"not.an.address.at": {TrustedProxy: []string{"not.an.address.at"}},
 	} {
+		if want != "data:" {
+			config.Data = "x"
+		}
 		if err := config.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error about %s", err, want)
+		}
+	}
+}
+
+// Without it two starts with the same bad flags would name different ones.
+func TestConfigIsCheckedInOrder(t *testing.T) {
+	bad := app.ServeConfig{Config: app.Config{Data: "x", IdemMax: -1, MaxValue: -1, LeaseMax: -1}, Grace: -1}
+	for range 50 {
+		if err := bad.Validate(); err == nil || !strings.HasPrefix(err.Error(), "max-value:") {
+			t.Fatalf("got %v, want an error about the first bad flag, max-value", err)
+		}
+	}
+}
+
+// Without it a small server would have to be told every size, or would not start.
+func TestDefaultsFollowTheMemory(t *testing.T) {
+	for _, size := range []app.Size{4 << 20, 64e6, 64 << 20, 1 << 30, 1 << 40} {
+		e := openEngine(t, app.Config{MemoryOnly: true, MemoryMax: size})
+		if err := e.Close(); err != nil {
+			t.Errorf("memory-max %v: %v", size, err)
 		}
 	}
 }
@@ -63,7 +92,7 @@ func TestListenBeyondThisMachine(t *testing.T) {
 	for _, listen := range []string{":7070", "0.0.0.0:7070", "192.0.2.1:7070", "[::]:7070", "example.com:7070", "nonsense"} {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		err := app.Serve(ctx, app.Config{MemoryOnly: true, Listen: listen}, nil)
+		err := app.Serve(ctx, app.ServeConfig{Config: app.Config{MemoryOnly: true}, Listen: listen}, nil)
 		if err == nil || !strings.Contains(err.Error(), "listen:") {
 			t.Errorf("%s: got %v, want a refusal", listen, err)
 		}

@@ -6,7 +6,7 @@ import "golang.org/x/sys/unix"
 const reservedFiles = 512
 
 // maxFiles returns how many connections there may be; 0 if nothing bounds them.
-func (c Config) maxFiles() int {
+func (c ServeConfig) maxFiles() int {
 	if c.MaxFiles > 0 {
 		return c.MaxFiles
 	}

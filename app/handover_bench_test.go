@@ -17,7 +17,7 @@ func BenchmarkHandOver(b *testing.B) {
 		handOver(b, newBenchServer(b))
 	})
 	b.Run("memory", func(b *testing.B) {
-		handOver(b, newBenchServerWith(b, app.Config{MemoryOnly: true, Listen: "127.0.0.1:0"}))
+		handOver(b, newBenchServerWith(b, app.Config{MemoryOnly: true}))
 	})
 }
 

@@ -24,13 +24,15 @@ type benchServer struct {
 }
 
 func newBenchServer(b *testing.B) *benchServer {
-	return newBenchServerWith(b, app.Config{Data: b.TempDir(), Listen: "127.0.0.1:0"})
+	return newBenchServerWith(b, app.Config{Data: b.TempDir()})
 }
 
 func newBenchServerWith(b *testing.B, config app.Config) *benchServer {
 	ctx, cancel := context.WithCancel(b.Context())
 	at, done := make(chan net.Addr, 1), make(chan error, 1)
-	go func() { done <- app.Serve(ctx, config, func(a net.Addr) { at <- a }) }()
+	go func() {
+		done <- app.Serve(ctx, app.ServeConfig{Config: config, Listen: "127.0.0.1:0"}, func(a net.Addr) { at <- a })
+	}()
 	b.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -19,7 +19,7 @@ import (
 // or serving fails. started, if not nil, is called with the address once
 // requests are answered. When Serve returns everything is closed; it returns
 // nil if it stopped because ctx ended and all went well.
-func Serve(ctx context.Context, config Config, started func(net.Addr)) error {
+func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) error {
 	config = config.withDefaults()
 	if err := errors.Join(config.Validate(), config.checkListen()); err != nil {
 		return err
@@ -33,7 +33,7 @@ func Serve(ctx context.Context, config Config, started func(net.Addr)) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	engine, err := Open(ctx, config)
+	engine, err := Open(ctx, config.Config)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -65,7 +65,7 @@ func Serve(ctx context.Context, config Config, started func(net.Addr)) error {
 const hugeLeast = 256 << 20
 
 // keepHuge has this process's memory moved to huge pages until done is called.
-func (c Config) keepHuge() (pages *hugepages.Keeper, done func()) {
+func (c ServeConfig) keepHuge() (pages *hugepages.Keeper, done func()) {
 	pages = &hugepages.Keeper{Least: hugeLeast}
 	if c.HugePages == "off" {
 		return pages, func() {}
@@ -76,7 +76,7 @@ func (c Config) keepHuge() (pages *hugepages.Keeper, done func()) {
 	return pages, func() { cancel(); run.Wait() }
 }
 
-func newServer(config Config, engine *Engine, pages *hugepages.Keeper, addr net.Addr) (*web.Server, error) {
+func newServer(config ServeConfig, engine *Engine, pages *hugepages.Keeper, addr net.Addr) (*web.Server, error) {
 	proxies, err := config.proxies()
 	if err != nil {
 		return nil, err

@@ -72,11 +72,12 @@ func (p *patient) bucket() string {
 // serve starts the server; stop ends it and waits.
 func (p *patient) serve(c app.Config) (stop func()) {
 	p.t.Helper()
-	c.Listen = "127.0.0.1:0"
 	c.Logger = slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctx, cancel := context.WithCancel(p.t.Context())
 	started, ended := make(chan net.Addr, 1), make(chan error, 1)
-	go func() { ended <- app.Serve(ctx, c, func(a net.Addr) { started <- a }) }()
+	go func() {
+		ended <- app.Serve(ctx, app.ServeConfig{Config: c, Listen: "127.0.0.1:0"}, func(a net.Addr) { started <- a })
+	}()
 	select {
 	case a := <-started:
 		p.url = "http://" + a.String()
@@ -362,7 +363,7 @@ func TestObjectLostOrSpoilt(t *testing.T) {
 func TestBadObjectStoreIsRefusedAtStart(t *testing.T) {
 	for _, bad := range []string{"s3://", "s3://no_/x", "ftp://x", "/tmp/x", "s3://bucket?zone=x", "s3://bucket?endpoint=http://u:" + secretKey + "@h", "dir://relative"} {
 		data := filepath.Join(t.TempDir(), "data")
-		err := app.Serve(t.Context(), app.Config{Data: data, ObjectStore: bad, Listen: "127.0.0.1:0"}, func(net.Addr) { t.Errorf("%q: it started", bad) })
+		err := app.Serve(t.Context(), app.ServeConfig{Config: app.Config{Data: data, ObjectStore: bad}, Listen: "127.0.0.1:0"}, func(net.Addr) { t.Errorf("%q: it started", bad) })
 		if !errors.Is(err, object.ErrBadURL) || !strings.HasPrefix(err.Error(), "object-store: ") || strings.Contains(err.Error(), secretKey) {
 			t.Errorf("%q: %v", bad, err)
 		}

@@ -11,7 +11,7 @@ import (
 // If the results of a batch were mixed up, a program would act on what it has
 // not read.
 func TestBatch(t *testing.T) {
-	ctx, c := within(t), connect(t, serve(t, app.Config{}).url)
+	ctx, c := within(t), connect(t, serve(t, app.ServeConfig{}).url)
 	seed, err := c.Put(ctx, "a", []byte("1"))
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func TestBatch(t *testing.T) {
 // If a failed check were not told from success, a program would believe in a
 // change that was not made.
 func TestBatchFails(t *testing.T) {
-	ctx, c := within(t), connect(t, serve(t, app.Config{}).url)
+	ctx, c := within(t), connect(t, serve(t, app.ServeConfig{}).url)
 	b := client.Batch{
 		Checks: []client.Check{client.CheckAbsent("x"), client.CheckValue("x", []byte("y"))},
 		Ops:    []client.Op{client.OpPut("x", nil)},

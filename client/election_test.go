@@ -16,7 +16,7 @@ import (
 // If the client and the server did not mean the same by a lock, no program could
 // rely on either.
 func TestLockWithServer(t *testing.T) {
-	ctx, c := within(t), connect(t, serve(t, app.Config{}).url)
+	ctx, c := within(t), connect(t, serve(t, app.ServeConfig{}).url)
 	held, err := c.TryLock(ctx, "deploy", client.LockOptions{Owner: "me"})
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestLockWithServer(t *testing.T) {
 // If two holders could work at once, or one waited for ever, the count would not
 // be right.
 func TestLockExcludes(t *testing.T) {
-	s := serve(t, app.Config{})
+	s := serve(t, app.ServeConfig{})
 	ctx := within(t)
 	const workers, rounds = 8, 6
 	var wg sync.WaitGroup
@@ -106,7 +106,7 @@ func TestLockExcludes(t *testing.T) {
 // If a restart of the server cost everybody their locks, no server could ever
 // be restarted.
 func TestLockSurvivesRestart(t *testing.T) {
-	config := app.Config{Data: t.TempDir()}
+	config := app.ServeConfig{Config: app.Config{Data: t.TempDir()}}
 	s := serve(t, config)
 	c := connect(t, s.url)
 	held, err := c.TryLock(within(t), "l", client.LockOptions{TTL: 20 * time.Second})
@@ -124,7 +124,7 @@ func TestLockSurvivesRestart(t *testing.T) {
 
 // If a key outlived its lease, services would be found that are gone.
 func TestLeaseWithServer(t *testing.T) {
-	ctx, c := within(t), connect(t, serve(t, app.Config{}).url)
+	ctx, c := within(t), connect(t, serve(t, app.ServeConfig{}).url)
 	lease, err := c.Grant(ctx, 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestLeaseWithServer(t *testing.T) {
 
 // If observers did not see who leads, an election would be for nothing.
 func TestElection(t *testing.T) {
-	s := serve(t, app.Config{})
+	s := serve(t, app.ServeConfig{})
 	ctx, c := within(t), connect(t, s.url)
 	election := c.Election("boss", 0)
 	if _, err := election.Leader(ctx); !errors.Is(err, client.ErrNotFound) {

@@ -13,7 +13,7 @@ import (
 
 // example starts a server for an example and returns a client of it.
 func example() (c *client.Client, stop func()) {
-	url, stopServer, err := start(app.Config{MemoryOnly: true, Listen: "127.0.0.1:0"})
+	url, stopServer, err := start(app.ServeConfig{Config: app.Config{MemoryOnly: true}, Listen: "127.0.0.1:0"})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -30,7 +30,7 @@ type server struct {
 }
 
 // serve starts a server. The zero config keeps nothing on disk, on any port.
-func serve(t testing.TB, config app.Config) *server {
+func serve(t testing.TB, config app.ServeConfig) *server {
 	t.Helper()
 	if config.Listen == "" {
 		config.Listen = "127.0.0.1:0"
@@ -50,7 +50,7 @@ func serve(t testing.TB, config app.Config) *server {
 }
 
 // start starts a server; stop waits for its end.
-func start(config app.Config) (url string, stop func() error, err error) {
+func start(config app.ServeConfig) (url string, stop func() error, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan net.Addr, 1), make(chan error, 1)
 	go func() { done <- app.Serve(ctx, config, func(addr net.Addr) { ready <- addr }) }()

@@ -146,7 +146,7 @@ func wantVersion(did client.Written, err error) error {
 // If an answer that is lost at any byte made a write be applied twice, or be
 // reported as failed when it was not, no counter could be trusted.
 func TestLostAnswers(t *testing.T) {
-	s := serve(t, app.Config{})
+	s := serve(t, app.ServeConfig{})
 	for _, write := range lossyWrites {
 		t.Run(write.name, func(t *testing.T) {
 			t.Parallel()
@@ -214,7 +214,7 @@ func (l *lossy) try(t *testing.T, key string, request, answer int64) (asked, ans
 // If the client went on for ever, or called a write failed that may have been
 // applied, its caller would wait or act on what is not so.
 func TestOutcomeUnknown(t *testing.T) {
-	s := serve(t, app.Config{})
+	s := serve(t, app.ServeConfig{})
 	proxy := newCutter(t, s.url)
 	c := connect(t, proxy.url)
 	proxy.arm(-1, 1)

@@ -183,7 +183,7 @@ func TestMirrorIsExact(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	config := app.Config{Data: t.TempDir(), History: 4 << 10, TombstoneMax: 60, Fsync: "interval"}
+	config := app.ServeConfig{Config: app.Config{Data: t.TempDir(), History: 4 << 10, TombstoneMax: 60, Fsync: "interval"}}
 	s := serve(t, config)
 	door := newDoor(t, s.url)
 	writer := func() *client.Client { return connect(t, s.url) }
@@ -237,7 +237,7 @@ func TestMirrorIsExact(t *testing.T) {
 // If a reader of a mirror could see a part of a batch, the mirror would break
 // what the server promises.
 func TestMirrorShowsWholeRevisions(t *testing.T) {
-	s := serve(t, app.Config{History: 8 << 10})
+	s := serve(t, app.ServeConfig{Config: app.Config{History: 8 << 10}})
 	door := newDoor(t, s.url)
 	c := connect(t, s.url)
 	scribble(t, c, rand.New(rand.NewPCG(1, 2)), 50)
@@ -290,7 +290,7 @@ func TestMirrorShowsWholeRevisions(t *testing.T) {
 // If Synced or Close could hang, so would every program that starts or stops
 // with a mirror.
 func TestMirrorEnds(t *testing.T) {
-	c := connect(t, serve(t, app.Config{}).url)
+	c := connect(t, serve(t, app.ServeConfig{}).url)
 	m := c.Mirror(client.MirrorOptions{}) // names nothing: refused for good
 	if err := m.Synced(within(t)); err == nil || m.Err() == nil {
 		t.Errorf("a mirror of nothing is synced: %v, %v", err, m.Err())
@@ -312,7 +312,7 @@ func TestMirrorEnds(t *testing.T) {
 // The time until a mirror of 100,000 keys can be read.
 func BenchmarkMirrorReady(b *testing.B) {
 	const keys = 100_000
-	c := connect(b, serve(b, app.Config{}).url)
+	c := connect(b, serve(b, app.ServeConfig{}).url)
 	for from := 0; from < keys; from += 1000 {
 		var batch client.Batch
 		for i := from; i < from+1000; i++ {

@@ -40,7 +40,7 @@ type conformer struct {
 
 func newConformer(t *testing.T) *conformer {
 	f := &conformer{held: map[kv.Rev]*client.Held{}}
-	f.c = connectWith(t, client.Options{Endpoints: []string{serve(t, app.Config{}).url}, HTTP: &http.Client{Transport: f}})
+	f.c = connectWith(t, client.Options{Endpoints: []string{serve(t, app.ServeConfig{}).url}, HTTP: &http.Client{Transport: f}})
 	t.Cleanup(func() {
 		for _, h := range f.held {
 			_ = h.Unlock(context.Background()) // or it was lost

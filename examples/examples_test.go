@@ -53,7 +53,7 @@ func serve(t *testing.T) (url string, c *client.Client) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan net.Addr, 1), make(chan error, 1)
 	go func() {
-		done <- app.Serve(ctx, app.Config{MemoryOnly: true, Listen: "127.0.0.1:0"}, func(a net.Addr) { ready <- a })
+		done <- app.Serve(ctx, app.ServeConfig{Config: app.Config{MemoryOnly: true}, Listen: "127.0.0.1:0"}, func(a net.Addr) { ready <- a })
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -55,7 +55,7 @@ func startServer(env *testscript.Env) (url string) {
 	ctx, stop := context.WithCancel(context.Background())
 	ready, done := make(chan net.Addr, 1), make(chan error, 1)
 	go func() {
-		config := app.Config{Data: filepath.Join(env.WorkDir, ".data"), Listen: "127.0.0.1:0"}
+		config := app.ServeConfig{Config: app.Config{Data: filepath.Join(env.WorkDir, ".data")}, Listen: "127.0.0.1:0"}
 		done <- app.Serve(ctx, config, func(addr net.Addr) { ready <- addr })
 	}()
 	env.Defer(func() { // before the script's folder goes

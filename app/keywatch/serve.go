@@ -16,7 +16,7 @@ import (
 
 // serveCmd runs the server.
 type serveCmd struct {
-	app.Config `embed:""`
+	app.ServeConfig `embed:""`
 
 	LogFormat string     `help:"How to log: text or json." enum:"text,json" default:"text"`
 	LogLevel  slog.Level `help:"Least level to log: debug, info, warn or error." default:"warn"`
@@ -38,7 +38,7 @@ Examples:
 
 // Run returns when the server has stopped.
 func (c *serveCmd) Run(s *session) error {
-	config := c.Config
+	config := c.ServeConfig
 	config.Version = version()
 	config.Logger = c.logger(s.stderr)
 	config.Fatal = func(err error) { fatal(config.Logger, err) }

@@ -210,14 +210,14 @@ func (p *tab) until(expression string) {
 // A server is keywatch, whole, on one address for as long as the test lives.
 type server struct {
 	t      *testing.T
-	config app.Config
+	config app.ServeConfig
 	url    string
 	stop   func()
 }
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	s := &server{t: t, config: app.Config{Data: t.TempDir(), Listen: "127.0.0.1:0", Fsync: "interval", Grace: 2 * time.Second}}
+	s := &server{t: t, config: app.ServeConfig{Config: app.Config{Data: t.TempDir(), Fsync: "interval"}, Listen: "127.0.0.1:0", Grace: 2 * time.Second}}
 	s.start()
 	t.Cleanup(func() { s.stop() })
 	return s

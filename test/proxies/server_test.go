@@ -35,17 +35,17 @@ func need(t *testing.T, names ...string) string {
 // A server is keywatch on an address that it keeps when it is restarted.
 type server struct {
 	t      *testing.T
-	config app.Config
+	config app.ServeConfig
 	addr   string
 	stop   context.CancelFunc
 	done   chan error // carries what Serve returned
 }
 
 func newServer(t *testing.T, origins ...string) *server {
-	s := &server{t: t, config: app.Config{
-		Data: t.TempDir(), Listen: "127.0.0.1:0", Fsync: "interval", AllowOrigin: origins,
+	s := &server{t: t, config: app.ServeConfig{
 		// Nothing but what is published may push bytes through a proxy.
-		Heartbeat: time.Hour,
+		Config: app.Config{Data: t.TempDir(), Fsync: "interval", Heartbeat: time.Hour},
+		Listen: "127.0.0.1:0", AllowOrigin: origins,
 	}}
 	s.start()
 	s.config.Listen = s.addr

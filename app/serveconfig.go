@@ -1,0 +1,96 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"keywatch/ratelimit"
+)
+
+// ServeConfig configures a server: its engine and its listener. The zero value of each
+// field is its default. The tags are for the command line.
+type ServeConfig struct {
+	Config `embed:""`
+
+	Listen       string   `help:"Address to listen on." default:"127.0.0.1:7070" placeholder:"HOST:PORT"`
+	Insecure     bool     `help:"Listen beyond this machine although there is no authentication."`
+	AllowHost    []string `help:"Further host names that requests may name." placeholder:"NAME"`
+	AllowOrigin  []string `help:"Further origins whose pages may use the server." placeholder:"URL"`
+	TrustedProxy []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
+	RateLimit    string   `help:"Limits for each caller, such as reads=1000/s,writes=200/s:400,watches=10/s." default:"off"`
+	RateLoopback bool     `help:"Limit callers on this machine too."`
+
+	MaxConnections int `help:"Most connections that ask and answer; streams do not count." default:"10000"`
+	MaxFiles       int `help:"Most connections of both kinds together; 0 is what the system lets the process open, less 512."`
+
+	HugePages string        `help:"Whether memory that is in use is moved to huge pages, which makes stores of many keys quicker: auto, where the kernel can do it, or off." default:"auto" enum:"auto,off"`
+	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s"`
+
+	// Version is shown by /v1/status.
+	Version string `kong:"-"`
+}
+
+func (c ServeConfig) withDefaults() ServeConfig {
+	c.Config = c.Config.withDefaults()
+	orDefault(&c.Listen, "127.0.0.1:7070")
+	orDefault(&c.RateLimit, "off")
+	orDefault(&c.HugePages, "auto")
+	orDefault(&c.Grace, 10*time.Second)
+	return c
+}
+
+// Validate returns an error that names the first field, in the order of the flags,
+// that cannot be used.
+func (c ServeConfig) Validate() error {
+	c = c.withDefaults()
+	if err := c.Config.Validate(); err != nil {
+		return err
+	}
+	if _, err := c.proxies(); err != nil {
+		return err
+	}
+	if _, err := ratelimit.ParseRates(c.RateLimit); err != nil {
+		return fmt.Errorf("rate-limit: %w", err)
+	}
+	if c.HugePages != "auto" && c.HugePages != "off" {
+		return fmt.Errorf("huge-pages: expected auto or off, got %q", c.HugePages)
+	}
+	return checkSettings([]setting{
+		{"max-connections", int64(c.MaxConnections)}, {"max-files", int64(c.MaxFiles)}, {"grace", int64(c.Grace)},
+	})
+}
+
+// checkListen refuses to serve other machines unless Insecure is set.
+func (c ServeConfig) checkListen() error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: expected host:port, got %q", c.Listen)
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || c.Insecure {
+		return nil
+	}
+	return fmt.Errorf("listen: %s is reachable by other machines and there is no authentication; set --insecure to allow that", c.Listen)
+}
+
+func (c ServeConfig) proxies() ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, text := range c.TrustedProxy {
+		if !strings.Contains(text, "/") {
+			addr, err := netip.ParseAddr(text)
+			if err != nil {
+				return nil, fmt.Errorf("trusted-proxy: expected an address or a network, got %q", text)
+			}
+			list = append(list, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("trusted-proxy: expected an address or a network, got %q", text)
+		}
+		list = append(list, p.Masked())
+	}
+	return list, nil
+}
