@@ -25,7 +25,8 @@ var allowed = map[string][]string{
 	"keywatch/kv/bind":       {"keywatch/kv", "keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/app/hugepages": {},
 	"keywatch/web/ui":        {},
-	"keywatch/web":           {"keywatch/web/ui", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv", "keywatch/kv/wake"},
+	"keywatch/web/api":       {"keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
+	"keywatch/web":           {"keywatch/web/ui", "keywatch/web/api", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv/kvjson", "keywatch/kv", "keywatch/kv/wake"},
 	"keywatch/web/reactor":   {"keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/web/wire":      {},
 	"keywatch/app":           {"keywatch/app/hugepages", "keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/wal", "keywatch/persist/disk", "keywatch/persist/object", "keywatch/kv/wake"},
@@ -107,6 +108,18 @@ func TestStateMachineIsPure(t *testing.T) {
 				if dep == bad || strings.HasPrefix(dep, bad+"/") && strings.Contains(bad, ".") {
 					t.Errorf("%s depends on %s", p.ImportPath, dep)
 				}
+			}
+		}
+	}
+}
+
+// If what every protocol needs reached one of the servers, a protocol that is
+// added later would bring that server with it.
+func TestAPIHasNoServer(t *testing.T) {
+	for _, p := range list(t, "keywatch/web/api") {
+		for _, bad := range []string{"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp", "net/http", "net"} {
+			if slices.Contains(p.Deps, bad) {
+				t.Errorf("%s depends on %s", p.ImportPath, bad)
 			}
 		}
 	}

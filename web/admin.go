@@ -8,6 +8,9 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"keywatch/kv/kvjson"
+	"keywatch/web/api"
 )
 
 //go:embed openapi.yaml
@@ -53,7 +56,7 @@ func (r *request) text(status int, body string) {
 // ready answers whether requests are served.
 func (r *request) ready() error {
 	if r.s.stopping.Load() {
-		return &failure{code: CodeStopping, detail: "the server is stopping"}
+		return &api.Failure{Code: api.CodeStopping, Detail: "the server is stopping"}
 	}
 	if err := r.s.opts.Ready(); err != nil {
 		return err
@@ -94,7 +97,7 @@ func (r *request) status() error {
 		Streams: s.streams.Len(), Connections: s.conns.open.Load(),
 	}
 	if err := s.opts.Ready(); err != nil {
-		d.Ready, d.Reason = false, string(failureOf(err).code)
+		d.Ready, d.Reason = false, string(api.FailureOf(err).Code)
 	}
 	if s.opts.Admin.Status != nil {
 		d.Detail = s.opts.Admin.Status()
@@ -118,7 +121,7 @@ func (r *request) work(job func(context.Context) error) error {
 	if err := job(r.s.life); err != nil {
 		return err
 	}
-	r.out = appendNumber(append(r.out[:0], '{'), "took_ms", uint64(time.Since(began).Milliseconds()))
+	r.out = kvjson.AppendNumber(append(r.out[:0], '{'), "took_ms", uint64(time.Since(began).Milliseconds()))
 	r.out = append(r.out, '}')
 	r.json(200)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 )
 
 // findCaller finds out for whom the request counts: the peer or, where the
@@ -80,7 +81,7 @@ func (r *request) charge(class ratelimit.Class, cost int) error {
 	if d.OK {
 		return nil
 	}
-	return &failure{code: CodeRateLimited, detail: "too many " + class.String(), limit: d.Limit, retry: d.RetryAfter}
+	return api.RateLimited(d, class)
 }
 
 var (

@@ -1,38 +1,21 @@
 package web
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"strconv"
 	"strings"
 
 	"keywatch/kv"
+	"keywatch/web/api"
 )
-
-// appendETag appends the entity tag of a version: its epoch and revision.
-func appendETag(b []byte, epoch kv.Epoch, rev kv.Rev) []byte {
-	b = append(b, '"')
-	b = kv.Position{Epoch: epoch, Rev: rev}.AppendTo(b)
-	return append(b, '"')
-}
-
-// parseETag reads one entity tag; W/ is allowed and means nothing here.
-func parseETag(text []byte) (kv.Position, bool) {
-	text = bytes.TrimPrefix(text, []byte("W/"))
-	if len(text) < 2 || text[0] != '"' || text[len(text)-1] != '"' {
-		return kv.Position{}, false
-	}
-	p, err := kv.ParsePosition(borrow(text[1 : len(text)-1]))
-	return p, err == nil
-}
 
 // unconditional fails if the request has one of the conditions named: those
 // that its route does not take.
 func (r *request) unconditional(conditions ...field) error {
 	for _, f := range conditions {
 		if r.head.has(f) {
-			return refuse(CodeBadCondition, "the header %s is not taken here", fieldNames[f])
+			return api.Refuse(api.CodeBadCondition, "the header %s is not taken here", fieldNames[f])
 		}
 	}
 	return nil
@@ -58,9 +41,9 @@ func (r *request) checks(to []kv.Check) ([]kv.Check, error) {
 	}
 	if r.head.has(fieldIfNoneMatch) {
 		if string(r.head.get(fieldIfNoneMatch)) != "*" {
-			return nil, refuse(CodeBadCondition, "If-None-Match of a write is *")
+			return nil, api.Refuse(api.CodeBadCondition, "If-None-Match of a write is *")
 		}
-		to = append(to, kv.Check{Kind: kv.CheckRev, Key: r.key})
+		to = append(to, api.CheckAbsent(r.key))
 	}
 	return to, nil
 }
@@ -68,18 +51,13 @@ func (r *request) checks(to []kv.Check) ([]kv.Check, error) {
 func (r *request) ifMatch() (kv.Check, error) {
 	text := r.head.get(fieldIfMatch)
 	if string(text) == "*" {
-		return kv.Check{Kind: kv.CheckExists, Key: r.key, N: 1}, nil
+		return api.CheckPresent(r.key), nil
 	}
-	tag, ok := parseETag(text)
+	tag, ok := api.ParseETag(borrow(text))
 	if !ok {
-		return kv.Check{}, refuse(CodeBadCondition, "If-Match is one ETag as the server sent it, or *")
+		return kv.Check{}, api.Refuse(api.CodeBadCondition, "If-Match is one ETag as the server sent it, or *")
 	}
-	check := kv.Check{Kind: kv.CheckRev, Key: r.key, N: uint64(tag.Rev)}
-	// No version has revision 0, which to a check means that the key is absent.
-	if tag.Rev == 0 || tag.Epoch != r.s.opts.Store.State().Position().Epoch {
-		check.N = kv.NeverRev
-	}
-	return check, nil
+	return api.CheckVersion(r.key, tag, r.s.opts.Store.State().Position().Epoch), nil
 }
 
 // fences parses If-Fence: lock=token, comma-separated.
@@ -91,7 +69,7 @@ func (r *request) fences() (fences []kv.Fence, err error) {
 		lock, token, ok := strings.Cut(strings.Trim(part, " \t"), "=")
 		n, err := strconv.ParseUint(token, 10, 64)
 		if !ok || !kv.LockName(lock) || err != nil || n == 0 || token[0] == '+' {
-			return nil, refuse(CodeBadCondition, "If-Fence is <lock>=<token>[, ...]")
+			return nil, api.Refuse(api.CodeBadCondition, "If-Fence is <lock>=<token>[, ...]")
 		}
 		fences = append(fences, kv.Fence{Lock: lock, Token: kv.Rev(n)})
 	}
@@ -105,16 +83,14 @@ func (r *request) idem() (kv.Idem, error) {
 	if !r.head.has(fieldIdemKey) {
 		return kv.Idem{}, nil
 	}
-	key := r.head.get(fieldIdemKey)
-	if len(key) == 0 || len(key) > maxIdemKey || r.head.twice(fieldIdemKey) {
-		return kv.Idem{}, refuse(CodeBadParameter, "Idempotency-Key is one text of 1 to %d characters", maxIdemKey)
+	if r.head.twice(fieldIdemKey) {
+		return kv.Idem{}, api.Refuse(api.CodeBadParameter, "Idempotency-Key is there twice")
 	}
-	for _, c := range key {
-		if c <= ' ' || c > '~' {
-			return kv.Idem{}, refuse(CodeBadParameter, "Idempotency-Key is visible ASCII")
-		}
+	key := string(r.head.get(fieldIdemKey))
+	if err := api.CheckIdemKey("Idempotency-Key", key); err != nil {
+		return kv.Idem{}, err
 	}
-	return kv.Idem{Caller: string(r.callerName()), Key: string(key), Fingerprint: r.fingerprint()}, nil
+	return kv.Idem{Caller: string(r.callerName()), Key: key, Fingerprint: r.fingerprint()}, nil
 }
 
 func (r *request) fingerprint() (sum [16]byte) {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"keywatch/web/api"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -312,4 +314,4 @@ func (l *capped) part(nc net.Conn) {
 
 // refusal is the answer above the hard cap. Its buffer space is that of a new
 // socket, so writing it does not wait.
-var refusal = fixedAnswer(CodeTooManyConnections, "too many connections")
+var refusal = fixedAnswer(api.CodeTooManyConnections, "too many connections")

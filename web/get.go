@@ -1,19 +1,11 @@
 package web
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"keywatch/kv"
 	"keywatch/ratelimit"
-)
-
-// consistencies of a read.
-const (
-	linearizable = "linearizable"
-	local        = "local"
+	"keywatch/web/api"
 )
 
 // A getOptions is what the query and head of a read ask for.
@@ -58,7 +50,7 @@ func (r *request) get() error {
 	r.position(at)
 	switch {
 	case e == nil:
-		return refuse(CodeKeyNotFound, "there is no key %.200q", r.key)
+		return api.Refuse(api.CodeKeyNotFound, "there is no key %.200q", r.key)
 	case opts.hasHeld && opts.holds(e, at):
 		r.etag(at.Epoch, e.Mod)
 		r.f.Response.SetStatusCode(304)
@@ -77,9 +69,9 @@ func (r *request) getOptions(o *getOptions) error {
 		return err
 	}
 	if r.head.has(fieldIfNoneMatch) {
-		o.held, o.hasHeld = parseETag(r.head.get(fieldIfNoneMatch))
+		o.held, o.hasHeld = api.ParseETag(borrow(r.head.get(fieldIfNoneMatch)))
 		if !o.hasHeld {
-			return refuse(CodeBadCondition, "If-None-Match of a read is one ETag as the server sent it")
+			return api.Refuse(api.CodeBadCondition, "If-None-Match of a read is one ETag as the server sent it")
 		}
 	}
 	if len(r.query) == 0 {
@@ -94,8 +86,8 @@ func (r *request) getOptions(o *getOptions) error {
 		return err
 	}
 	if ok {
-		if o.wait, ok = parseDuration(text); !ok || o.wait > maxWait {
-			return refuse(CodeBadDuration, "wait is a duration up to %v, not %.80q", maxWait, text)
+		if o.wait, ok = api.ParseDuration(text); !ok || o.wait > api.MaxWait {
+			return api.Refuse(api.CodeBadDuration, "wait is a duration up to %v, not %.80q", api.MaxWait, text)
 		}
 	}
 	return r.params.done()
@@ -104,11 +96,11 @@ func (r *request) getOptions(o *getOptions) error {
 // consistency takes the parameter consistency and reports whether it is local.
 func (r *request) consistency() (bool, error) {
 	text, ok, err := r.params.take("consistency")
-	if err != nil || !ok || text == linearizable {
+	if err != nil || !ok || text == api.Linearizable {
 		return false, err
 	}
-	if text != local {
-		return false, refuse(CodeBadParameter, "consistency is linearizable or local, not %.80q", text)
+	if text != api.Local {
+		return false, api.Refuse(api.CodeBadParameter, "consistency is linearizable or local, not %.80q", text)
 	}
 	r.number(nameLag, uint64(max(0, r.s.opts.Lag().Milliseconds())))
 	return true, nil
@@ -132,26 +124,10 @@ func (o *getOptions) unchanged(e *kv.Entry, at kv.Position) bool {
 func (r *request) read(local bool) (*kv.Entry, kv.Position, error) {
 	if local {
 		e, at, err := r.s.opts.Store.State().Read(r.patience(), r.key)
-		return e, at, coldError(err)
+		return e, at, api.ColdError(err)
 	}
 	e, at, err := r.s.opts.Store.Get(r.patience(), r.key)
-	return e, at, readError(err)
-}
-
-// coldError tells a local read that was given up from any other failure.
-func coldError(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%w: %w", kv.ErrTierUnavailable, err)
-	}
-	return err
-}
-
-// readError tells a read that was given up from a write whose fate is unknown.
-func readError(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return &failure{code: CodeNoLeader, detail: "the read could not be confirmed in time", cause: err}
-	}
-	return err
+	return e, at, api.ReadError(err)
 }
 
 // show answers with a version.
@@ -170,7 +146,7 @@ func (r *request) show(e *kv.Entry, at kv.Position, asJSON bool) {
 		r.number(nameTTL, uint64(e.TTL(now)))
 	}
 	if asJSON {
-		r.out = appendEntry(r.out[:0], r.key, e, now, true)
+		r.out = api.AppendEntry(r.out[:0], r.key, e, now, true)
 		r.json(200)
 		return
 	}

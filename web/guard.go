@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"keywatch/web/api"
 )
 
 // A guard decides who may come in: by the Host that a request names, so that a
@@ -120,17 +122,17 @@ var (
 func (r *request) admit() error {
 	host := r.f.Request.Header.Host()
 	if !r.s.guard.allowsHost(host, r.f) {
-		return refuse(CodeHostNotAllowed, "the host %.80q is not one of this server's; allow it with --allow-host", host)
+		return api.Refuse(api.CodeHostNotAllowed, "the host %.80q is not one of this server's; allow it with --allow-host", host)
 	}
 	if r.f.Request.Header.RequestURI()[0] != '/' && !bytes.EqualFold(r.f.URI().Host(), host) {
-		return refuse(CodeHostNotAllowed, "the request target names another host than the Host header")
+		return api.Refuse(api.CodeHostNotAllowed, "the request target names another host than the Host header")
 	}
 	if r.head.has(fieldOrigin) {
 		return r.admitOrigin(r.head.get(fieldOrigin), host)
 	}
 	if string(r.head.get(fieldFetchSite)) == "cross-site" && string(r.head.get(fieldFetchMode)) == "no-cors" {
 		// Another site's page, in a form that sends no Origin: an image, a script.
-		return refuse(CodeOriginNotAllowed, "pages of another site may not embed what is here")
+		return api.Refuse(api.CodeOriginNotAllowed, "pages of another site may not embed what is here")
 	}
 	return nil
 }
@@ -145,7 +147,7 @@ func (r *request) admitOrigin(origin, host []byte) error {
 		if r.route == routePage && r.method&(methodGet|methodHead) != 0 {
 			return nil
 		}
-		return refuse(CodeOriginNotAllowed, "pages of %.80q may not use this server; allow them with --allow-origin", origin)
+		return api.Refuse(api.CodeOriginNotAllowed, "pages of %.80q may not use this server; allow them with --allow-origin", origin)
 	}
 	r.header(nameAllowOrigin, origin)
 	r.header(nameAllowCreds, valueTrue)
@@ -176,14 +178,14 @@ func (r *request) serving() error {
 	if r.s.conns.over() && r.f.ConnRequestNum() == 1 {
 		r.f.SetConnectionClose()
 		r.s.conns.refused.Add(1)
-		return &failure{code: CodeTooManyConnections, detail: "too many connections", limit: r.s.conns.max}
+		return &api.Failure{Code: api.CodeTooManyConnections, Detail: "too many connections", Limit: r.s.conns.max}
 	}
 	if r.route == routeHealth || r.route == routeReady || r.route == routeMetrics {
 		return nil
 	}
 	if r.s.stopping.Load() {
 		r.f.SetConnectionClose()
-		return &failure{code: CodeStopping, detail: "the server is stopping"}
+		return &api.Failure{Code: api.CodeStopping, Detail: "the server is stopping"}
 	}
 	if r.route == routeStatus || r.route == routeOpenAPI || r.route == routePage {
 		return nil

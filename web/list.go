@@ -3,22 +3,13 @@ package web
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"io"
 	"iter"
-	"strings"
 
 	"keywatch/kv"
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 )
-
-// A listOptions is what a list asks for.
-type listOptions struct {
-	prefix, after string
-	limit         int
-	keysOnly      bool
-	local         bool
-}
 
 // list answers GET of the keys with a prefix.
 func (r *request) list() error {
@@ -39,7 +30,7 @@ func (r *request) list() error {
 	if err := r.charge(ratelimit.Read, 1); err != nil {
 		return err
 	}
-	snap, err := r.snapshot(opts.local)
+	snap, err := r.snapshot(opts.Local)
 	if err != nil {
 		return err
 	}
@@ -49,8 +40,8 @@ func (r *request) list() error {
 		return nil
 	}
 	defer snap.Close()
-	r.out, err = appendPage(r.patience(), r.out[:0], &opts, snap, r.s.opts.Store.Now())
-	if err := cmp.Or(snap.Err(), coldError(err)); err != nil {
+	r.out, err = opts.AppendPage(r.patience(), r.out[:0], snap, r.s.opts.Store.Now())
+	if err := cmp.Or(snap.Err(), api.ColdError(err)); err != nil {
 		return err
 	}
 	r.json(200)
@@ -58,8 +49,8 @@ func (r *request) list() error {
 }
 
 // listOptions reads the query of a list. A stream has no pages.
-func (r *request) listOptions(stream bool) (o listOptions, err error) {
-	o.limit = pageDefault
+func (r *request) listOptions(stream bool) (o api.List, err error) {
+	o.Limit = api.PageDefault
 	prefix, _, err := r.params.take("prefix")
 	if err != nil {
 		return o, err
@@ -67,11 +58,11 @@ func (r *request) listOptions(stream bool) (o listOptions, err error) {
 	if err := kv.CheckPrefix(prefix); err != nil {
 		return o, err
 	}
-	o.prefix = prefix
-	if o.keysOnly, err = r.params.flag("keys", false); err != nil {
+	o.Prefix = prefix
+	if o.KeysOnly, err = r.params.flag("keys", false); err != nil {
 		return o, err
 	}
-	if o.local, err = r.consistency(); err != nil {
+	if o.Local, err = r.consistency(); err != nil {
 		return o, err
 	}
 	if stream {
@@ -80,37 +71,18 @@ func (r *request) listOptions(stream bool) (o listOptions, err error) {
 	if text, ok, err := r.params.take("limit"); err != nil {
 		return o, err
 	} else if ok {
-		if o.limit, err = integer("limit", text, pageMax); err != nil {
+		if o.Limit, err = integer("limit", text, api.PageMax); err != nil {
 			return o, err
 		}
 	}
 	if text, ok, err := r.params.take("cursor"); err != nil {
 		return o, err
 	} else if ok {
-		if o.after, err = parseCursor(text, prefix); err != nil {
+		if o.After, err = api.ParseCursor(text, prefix); err != nil {
 			return o, err
 		}
 	}
 	return o, r.params.done()
-}
-
-// A cursor is the last key of the page before, in disguise, because it may
-// become something else one day.
-var cursorEncoding = base64.RawURLEncoding.Strict()
-
-const cursorVersion = "1"
-
-func appendCursor(b []byte, last string) []byte {
-	return cursorEncoding.AppendEncode(b, lend(cursorVersion+last))
-}
-
-func parseCursor(text, prefix string) (after string, err error) {
-	raw, err := cursorEncoding.DecodeString(text)
-	after, ok := strings.CutPrefix(string(raw), cursorVersion)
-	if err != nil || !ok || kv.CheckKey(after) != nil || !strings.HasPrefix(after, prefix) {
-		return "", refuse(CodeBadParameter, "the cursor is not one that a list of this prefix gave")
-	}
-	return after, nil
 }
 
 // snapshot opens a snapshot for the request.
@@ -119,49 +91,13 @@ func (r *request) snapshot(local bool) (*kv.Snapshot, error) {
 		return r.s.opts.Store.State().Snapshot()
 	}
 	snap, err := r.s.opts.Store.Snapshot(r.patience())
-	return snap, readError(err)
-}
-
-// appendPage appends one page. now is the log time that TTLs count from.
-func appendPage(ctx context.Context, b []byte, o *listOptions, snap *kv.Snapshot, now int64) ([]byte, error) {
-	b = append(b, `{"entries":[`...)
-	n, last, more := 0, "", false
-	for key, e := range snap.Scan(o.prefix, o.after) {
-		if n == o.limit || n > 0 && !o.keysOnly && len(b)+e.Size() > pageBytes {
-			more = true
-			break
-		}
-		if n > 0 {
-			b = append(b, ',')
-		}
-		e, err := o.resolve(ctx, snap, key, e)
-		if err != nil {
-			return b, err
-		}
-		b = appendEntry(b, key, e, now, !o.keysOnly)
-		n, last = n+1, key
-	}
-	b = append(b, ']')
-	if more {
-		b = append(b, `,"next":"`...)
-		b = append(appendCursor(b, last), '"')
-	}
-	b = appendPosition(append(b, ','), snap.Position())
-	return append(b, '}'), nil
-}
-
-// resolve returns e with its value, unless the list shows none.
-func (o *listOptions) resolve(ctx context.Context, snap *kv.Snapshot, key string, e *kv.Entry) (*kv.Entry, error) {
-	if o.keysOnly {
-		return e, nil
-	}
-	return snap.Resolve(ctx, key, e)
+	return snap, api.ReadError(err)
 }
 
 // streamList answers with every entry of one snapshot, which it closes, as
 // lines of JSON; the position is the last line. A body that ends without it was
 // cut off.
-func (r *request) streamList(o *listOptions, snap *kv.Snapshot) {
+func (r *request) streamList(o *api.List, snap *kv.Snapshot) {
 	r.f.Response.Header.SetContentTypeBytes(typeNDJSON)
 	if r.method == methodHead {
 		// Fasthttp ends even a stream that it does not send, by an empty line.
@@ -170,13 +106,13 @@ func (r *request) streamList(o *listOptions, snap *kv.Snapshot) {
 		return
 	}
 	l := &listReader{opts: *o, life: r.s.life, snap: snap, now: r.s.opts.Store.Now()}
-	l.next, l.stop = iter.Pull2(snap.Scan(o.prefix, ""))
+	l.next, l.stop = iter.Pull2(snap.Scan(o.Prefix, ""))
 	r.f.Response.SetBodyStream(l, -1)
 }
 
 // A listReader produces the lines of a list as they are sent.
 type listReader struct {
-	opts listOptions
+	opts api.List
 	life context.Context
 	snap *kv.Snapshot
 	now  int64
@@ -213,15 +149,15 @@ func (l *listReader) fill() error {
 	for len(l.buf) < linesAhead && !l.done {
 		key, e, ok := l.next()
 		if ok {
-			e, err := l.opts.resolve(l.life, l.snap, key, e)
+			e, err := l.opts.Resolve(l.life, l.snap, key, e)
 			if err != nil {
 				return err
 			}
-			l.buf = append(appendEntry(l.buf, key, e, l.now, !l.opts.keysOnly), '\n')
+			l.buf = append(api.AppendEntry(l.buf, key, e, l.now, !l.opts.KeysOnly), '\n')
 			continue
 		}
 		l.done = true
-		l.buf = append(appendPosition(append(l.buf, '{'), l.snap.Position()), '}', '\n')
+		l.buf = append(api.AppendPosition(append(l.buf, '{'), l.snap.Position()), '}', '\n')
 	}
 	return l.snap.Err()
 }

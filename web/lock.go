@@ -2,11 +2,12 @@ package web
 
 import (
 	"strconv"
-	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/kvjson"
 	"keywatch/kv/lock"
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 )
 
 // queueShown bounds the places in a queue that an answer shows.
@@ -61,55 +62,16 @@ func (r *request) lockRequest() (q lock.Request, err error) {
 		return q, err
 	}
 	q = lock.Request{Name: r.key, Caller: string(r.callerName()), Idem: c.Idem, Fences: c.Fences}
-	return q, parseLock(r.body(), &q)
-}
-
-var lockFields = []string{"ttl", "wait", "owner"}
-
-// parseLock reads the body of a request for a lock.
-func parseLock(body []byte, q *lock.Request) error {
-	s := scanner{b: body}
-	var seen uint32
-	s.open('{')
-	for n := 0; s.more('}', n); n++ {
-		switch s.field(lockFields, &seen) {
-		case 0:
-			q.TTL = s.givenTTL()
-		case 1:
-			q.Wait = s.wait()
-		case 2:
-			q.Owner = s.text().string()
-		}
-	}
-	if err := s.end(); err != nil {
-		return err
-	}
-	if seen&1 == 0 {
-		return refuse(CodeBadJSON, "ttl is wanted")
-	}
-	if len(q.Owner) > kv.MaxOwner {
-		return &failure{code: CodeBadValue, detail: "the owner's text is too long", limit: kv.MaxOwner}
-	}
-	return nil
-}
-
-// wait reads how long to wait.
-func (s *scanner) wait() time.Duration {
-	text := s.duration()
-	d, ok := parseDuration(text)
-	if s.err == nil && (!ok || d > maxWait) {
-		s.failWith(refuse(CodeBadDuration, "wait is a duration up to %v, not %.80q", maxWait, text))
-	}
-	return d
+	return q, api.ParseLock(r.body(), &q)
 }
 
 // lockJSON answers with the token and lease of a lock. What is left of the lease
 // counts from when the lock was granted or renewed.
 func (r *request) lockJSON(result *kv.Result) {
 	l := result.Lease
-	r.out = appendNumber(append(r.out[:0], '{'), "token", uint64(l.Token))
+	r.out = kvjson.AppendNumber(append(r.out[:0], '{'), "token", uint64(l.Token))
 	r.out = l.ID.AppendTo(append(r.out, `,"lease":"`...))
-	r.out = appendNumber(append(r.out, `",`...), "ttl_ms", uint64(l.Remaining(result.Time)))
+	r.out = kvjson.AppendNumber(append(r.out, `",`...), "ttl_ms", uint64(l.Remaining(result.Time)))
 	r.out = append(r.out, '}')
 	r.json(200)
 }
@@ -123,22 +85,11 @@ func (r *request) keepLock() error {
 	if err != nil {
 		return err
 	}
-	s := scanner{b: r.body()}
-	var seen uint32
-	var token uint64
-	s.open('{')
-	for n := 0; s.more('}', n); n++ {
-		if s.field([]string{"token"}, &seen) == 0 {
-			token = s.uint()
-		}
-	}
-	if err := s.end(); err != nil {
+	token, err := api.ParseLockKeep(r.body())
+	if err != nil {
 		return err
 	}
-	if token == 0 {
-		return refuse(CodeBadJSON, "token is wanted")
-	}
-	c.Lock = &kv.LockCommand{Kind: kv.LockKeep, Name: r.key, Token: kv.Rev(token)}
+	c.Lock = &kv.LockCommand{Kind: kv.LockKeep, Name: r.key, Token: token}
 	result, err := r.do(&c, 1)
 	if err != nil {
 		return err
@@ -166,12 +117,12 @@ func (r *request) releaseLock() error {
 		return err
 	}
 	if hasToken == force {
-		return refuse(CodeBadParameter, "one of token and force=1 is wanted")
+		return api.Refuse(api.CodeBadParameter, "one of token and force=1 is wanted")
 	}
 	if force {
 		c.Lock.Kind = kv.LockBreak
 	} else if n, err := strconv.ParseUint(text, 10, 64); err != nil || n == 0 || text[0] == '+' {
-		return refuse(CodeBadParameter, "token is a number from 1 on, not %.80q", text)
+		return api.Refuse(api.CodeBadParameter, "token is a number from 1 on, not %.80q", text)
 	} else {
 		c.Lock.Token = kv.Rev(n)
 	}
@@ -195,12 +146,12 @@ func (r *request) showLock() error {
 	}
 	store := r.s.opts.Store
 	if err := store.Barrier(r.patience()); err != nil {
-		return readError(err)
+		return api.ReadError(err)
 	}
 	info := store.State().Lock(r.key, queueShown)
 	r.position(info.At)
 	if info.Holder == nil {
-		return refuse(CodeLockNotHeld, "nobody holds the lock %s", r.key)
+		return api.Refuse(api.CodeLockNotHeld, "nobody holds the lock %s", r.key)
 	}
 	r.out = appendLock(r.out[:0], r.key, &info, store.Now())
 	r.json(200)
@@ -209,23 +160,23 @@ func (r *request) showLock() error {
 
 // appendLock appends the object of a lock that is held.
 func appendLock(b []byte, name string, i *kv.LockInfo, now int64) []byte {
-	b = appendString(append(b, `{"lock":`...), name)
-	b = appendNumber(append(b, `,"holder":{`...), "token", uint64(i.Holder.Create))
-	b = appendString(append(b, `,"owner":`...), i.Owner)
+	b = kvjson.AppendString(append(b, `{"lock":`...), name)
+	b = kvjson.AppendNumber(append(b, `,"holder":{`...), "token", uint64(i.Holder.Create))
+	b = kvjson.AppendString(append(b, `,"owner":`...), i.Owner)
 	if i.Lease.ID != (kv.LeaseID{}) {
 		b = i.Lease.ID.AppendTo(append(b, `,"lease":"`...))
-		b = appendNumber(append(b, `",`...), "ttl_ms", uint64(i.Lease.Remaining(now)))
+		b = kvjson.AppendNumber(append(b, `",`...), "ttl_ms", uint64(i.Lease.Remaining(now)))
 	}
 	b = append(b, `},"queue":[`...)
 	for n, p := range i.Queue {
 		if n > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(append(b, `{"key":`...), p.Key)
-		b = appendString(append(b, `,"owner":`...), p.Owner)
-		b = appendNumber(append(b, ','), "since", uint64(p.Since))
+		b = kvjson.AppendString(append(b, `{"key":`...), p.Key)
+		b = kvjson.AppendString(append(b, `,"owner":`...), p.Owner)
+		b = kvjson.AppendNumber(append(b, ','), "since", uint64(p.Since))
 		b = append(b, '}')
 	}
-	b = appendNumber(append(b, `],`...), "waiting", uint64(i.Waiting))
+	b = kvjson.AppendNumber(append(b, `],`...), "waiting", uint64(i.Waiting))
 	return append(b, '}')
 }

@@ -10,6 +10,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/kv/lock"
+	"keywatch/web/api"
 )
 
 const (
@@ -121,7 +122,7 @@ func (s *stay) end(result *kv.Result, err error) error {
 	case gone:
 		s.leave(held || err != nil && s.keyed)
 		s.r.f.SetConnectionClose()
-		return &failure{code: CodeOutcomeUnknown, detail: "the caller has left", cause: err}
+		return &api.Failure{Code: api.CodeOutcomeUnknown, Detail: "the caller has left", Cause: err}
 	case held && s.conn != nil:
 		s.conn.onWrite(func(err error) { s.leave(err != nil) })
 	default:
@@ -131,9 +132,9 @@ func (s *stay) end(result *kv.Result, err error) error {
 		return err
 	}
 	if s.keyed {
-		return &failure{code: CodeOutcomeUnknown, detail: "the server is stopping; the place stays for a while", cause: err}
+		return &api.Failure{Code: api.CodeOutcomeUnknown, Detail: "the server is stopping; the place stays for a while", Cause: err}
 	}
-	return &failure{code: CodeStopping, detail: "the server is stopping", cause: err}
+	return &api.Failure{Code: api.CodeStopping, Detail: "the server is stopping", Cause: err}
 }
 
 // leave notes that the request has nothing more to do with its lease. If lost is

@@ -7,6 +7,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/watch"
+	"keywatch/web/api"
 )
 
 // await waits until the key is not what it was at position at, and returns what
@@ -37,7 +38,7 @@ func (r *request) await(o *getOptions, at kv.Position) (*kv.Entry, kv.Position, 
 		}
 		e, now, err := state.Read(r.patience(), r.key)
 		if err != nil || !o.unchanged(e, now) || ctx.Err() != nil {
-			return e, now, coldError(err)
+			return e, now, api.ColdError(err)
 		}
 	}
 }

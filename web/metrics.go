@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"keywatch/web/api"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -24,15 +26,15 @@ const maxStatus = 600
 // request counts.
 type metrics struct {
 	cells   [routes][len(methodLabels)]atomic.Pointer[[maxStatus]atomic.Pointer[xsync.Counter]]
-	refused map[Code]*xsync.Counter
+	refused map[api.Code]*xsync.Counter
 	// plain counts the requests that were read as plain.
 	plain *xsync.Counter
 }
 
 func newMetrics(s *Server) (*metrics, error) {
-	m := &metrics{refused: make(map[Code]*xsync.Counter), plain: xsync.NewCounter()}
-	for i := range codes {
-		m.refused[codes[i].code] = xsync.NewCounter()
+	m := &metrics{refused: make(map[api.Code]*xsync.Counter), plain: xsync.NewCounter()}
+	for _, code := range api.Codes() {
+		m.refused[code] = xsync.NewCounter()
 	}
 	if err := s.opts.Registry.Register(s.sockets); err != nil {
 		return m, err
@@ -68,7 +70,7 @@ func (m *metrics) count(r route, method methods, status int) {
 }
 
 // refuse counts a refusal.
-func (m *metrics) refuse(c Code) {
+func (m *metrics) refuse(c api.Code) {
 	if counter, ok := m.refused[c]; ok {
 		counter.Inc()
 	}

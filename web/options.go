@@ -17,21 +17,8 @@ import (
 	"keywatch/watch"
 )
 
-// Limits of requests that Options do not change.
-const (
-	// maxHead is the largest request head in bytes.
-	maxHead = 16 << 10
-	// maxWait bounds a wait for a change.
-	maxWait = 5 * time.Minute
-	// maxIdemKey is the largest Idempotency-Key in bytes.
-	maxIdemKey = 128
-	// inlineMax is the largest value that a 412 answer shows.
-	inlineMax = 64 << 10
-	// pageBytes ends a page of a list.
-	pageBytes = 8 << 20
-	// pageDefault and pageMax bound the entries of a page.
-	pageDefault, pageMax = 100, 10_000
-)
+// maxHead is the largest request head in bytes.
+const maxHead = 16 << 10
 
 // Durabilities of an acknowledged write.
 const (

@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"keywatch/kv"
+	"keywatch/kv/kvjson"
+	"keywatch/web/api"
 )
 
 // deletePrefix answers DELETE of all keys with a prefix.
@@ -27,7 +29,7 @@ func (r *request) deletePrefix() error {
 		return err
 	}
 	if !has || prefix == "" && !all {
-		return refuse(CodePrefixRequired, "prefix is wanted; to delete every key it is empty, and all=1")
+		return api.Refuse(api.CodePrefixRequired, "prefix is wanted; to delete every key it is empty, and all=1")
 	}
 	if err := kv.CheckPrefix(prefix); err != nil {
 		return err
@@ -39,7 +41,7 @@ func (r *request) deletePrefix() error {
 	}
 	r.out = append(r.out[:0], `{"deleted":`...)
 	r.out = strconv.AppendInt(r.out, int64(result.Deleted), 10)
-	r.out = appendNumber(append(r.out, ','), "rev", uint64(result.Rev))
+	r.out = kvjson.AppendNumber(append(r.out, ','), "rev", uint64(result.Rev))
 	r.out = append(r.out, '}')
 	r.json(200)
 	return nil

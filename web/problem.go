@@ -9,59 +9,21 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"keywatch/kv"
 	"keywatch/watch"
+	"keywatch/web/api"
 )
-
-// A failure is an error with its code and what the answer shows beside it.
-type failure struct {
-	code   Code
-	detail string
-	// limit, if not zero, is the bound that was exceeded.
-	limit int
-	// index, if hasIndex is set, is the check, fence or operation that failed.
-	index    int
-	hasIndex bool
-	// compared says that the answer shows what stood at key: current, nil if
-	// nothing, without its value if noValue is set.
-	compared bool
-	key      string
-	current  *kv.Entry
-	noValue  bool
-	// lock is the one that a fence named; current is then its holder.
-	lock  string
-	retry time.Duration
-	cause error
-}
-
-func (f *failure) Error() string { return string(f.code) + ": " + f.detail }
-func (f *failure) Unwrap() error { return f.cause }
-
-// failureOf returns err as a failure.
-func failureOf(err error) *failure {
-	if f, ok := errors.AsType[*failure](err); ok {
-		return f
-	}
-	f := &failure{code: codeOf(err), cause: err}
-	if f.code == CodeInternal {
-		f.detail = "internal error"
-	} else {
-		f.detail = err.Error()
-	}
-	return f
-}
 
 // fail answers with a problem, or where only an EventSource listens with a
 // stream that says to come back.
 func (r *request) fail(err error) {
-	f := failureOf(err)
-	r.s.metrics.refuse(f.code)
-	if f.code.Status() == 500 {
+	f := api.FailureOf(err)
+	r.s.metrics.refuse(f.Code)
+	if f.Code.Status() == 500 {
 		r.s.opts.Logger.Error("request failed", "method", string(r.f.Method()), "route", routeNames[r.route], "err", err)
 	}
-	if f.code.ComeBack() && r.c != nil && r.method == methodGet && r.eventSourceOnly() {
+	if f.Code.ComeBack() && r.c != nil && r.method == methodGet && r.eventSourceOnly() {
 		r.resetAnswer()
-		if err := writeBye(r.c, f.code, max(f.retry, watch.RetryAfter()), r.byeForm()); err == nil {
+		if err := writeBye(r.c, f.Code, max(f.Retry, watch.RetryAfter()), r.byeForm()); err == nil {
 			return
 		}
 	}
@@ -84,65 +46,26 @@ func (r *request) resetAnswer() {
 }
 
 // problem writes f as application/problem+json.
-func (r *request) problem(f *failure) {
+func (r *request) problem(f *api.Failure) {
 	resp := &r.f.Response
-	status := f.code.Status()
+	status := f.Code.Status()
 	resp.SetStatusCode(status)
 	resp.Header.SetContentTypeBytes(typeProblem)
 	if status == 503 || status == 429 {
-		r.header(nameRetryAfter, strconv.AppendInt(nil, max(1, int64((f.retry+time.Second-1)/time.Second)), 10))
+		r.header(nameRetryAfter, strconv.AppendInt(nil, max(1, int64((f.Retry+time.Second-1)/time.Second)), 10))
 	}
-	if f.compared && f.current != nil {
+	if f.Compared && f.Current != nil {
 		epoch := r.s.opts.Store.State().Position().Epoch
-		r.header(nameETag, appendETag(nil, epoch, f.current.Mod))
+		r.header(nameETag, api.AppendETag(nil, epoch, f.Current.Mod))
 	}
-	r.out = append(appendProblem(r.out[:0], f, r.s.opts.Store.Now), '\n')
+	r.out = append(api.AppendProblem(r.out[:0], f, r.s.opts.Store.Now), '\n')
 	resp.SetBody(r.out)
-}
-
-// appendProblem appends the JSON of f. now is the log time that a TTL counts
-// from.
-func appendProblem(b []byte, f *failure, now func() int64) []byte {
-	status := f.code.Status()
-	b = append(b, `{"type":"about:blank","title":`...)
-	b = appendString(b, http.StatusText(status))
-	b = append(b, `,"status":`...)
-	b = strconv.AppendInt(b, int64(status), 10)
-	b = append(b, `,"code":`...)
-	b = appendString(b, string(f.code))
-	b = append(b, `,"detail":`...)
-	b = appendString(b, f.detail)
-	if f.limit != 0 {
-		b = append(b, `,"limit":`...)
-		b = strconv.AppendInt(b, int64(f.limit), 10)
-	}
-	if f.hasIndex {
-		b = append(b, `,"index":`...)
-		b = strconv.AppendInt(b, int64(f.index), 10)
-	}
-	if f.lock != "" {
-		b = append(b, `,"lock":`...)
-		b = appendString(b, f.lock)
-		b = appendHeld(append(b, `,"holder":`...), f, now)
-	}
-	if f.compared {
-		b = appendHeld(append(b, `,"current":`...), f, now)
-	}
-	return append(b, '}')
-}
-
-// appendHeld appends the entry that f found, or null.
-func appendHeld(b []byte, f *failure, now func() int64) []byte {
-	if f.current == nil {
-		return append(b, "null"...)
-	}
-	return appendEntry(b, f.key, f.current, now(), !f.noValue && f.current.Size() <= inlineMax)
 }
 
 // fixedAnswer returns a whole response with a problem, which closes the
 // connection.
-func fixedAnswer(code Code, detail string) []byte {
-	body := append(appendProblem(nil, &failure{code: code, detail: detail}, nil), '\n')
+func fixedAnswer(code api.Code, detail string) []byte {
+	body := append(api.AppendProblem(nil, &api.Failure{Code: code, Detail: detail}, nil), '\n')
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 " + strconv.Itoa(code.Status()) + " " + http.StatusText(code.Status()))
 	b.WriteString("\r\nConnection: close\r\nCache-Control: no-store\r\nRetry-After: 1\r\nContent-Type: ")
@@ -165,18 +88,18 @@ func (s *Server) malformed(f *fasthttp.RequestCtx, err error) {
 	linger(f)
 }
 
-func malformedFailure(err error, maxBody int) *failure {
+func malformedFailure(err error, maxBody int) *api.Failure {
 	var timeout interface{ Timeout() bool }
 	var small *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.As(err, &small):
-		return &failure{code: CodeHeadTooLarge, detail: "the request head is too large", limit: maxHead}
+		return &api.Failure{Code: api.CodeHeadTooLarge, Detail: "the request head is too large", Limit: maxHead}
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		return &failure{code: CodeBodyTooLarge, detail: "the request body is too large", limit: maxBody}
+		return &api.Failure{Code: api.CodeBodyTooLarge, Detail: "the request body is too large", Limit: maxBody}
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return &failure{code: CodeRequestTimeout, detail: "the request took too long to arrive"}
+		return &api.Failure{Code: api.CodeRequestTimeout, Detail: "the request took too long to arrive"}
 	}
-	return &failure{code: CodeBadRequest, detail: "the request is not HTTP/1.1 as this server reads it"}
+	return &api.Failure{Code: api.CodeBadRequest, Detail: "the request is not HTTP/1.1 as this server reads it"}
 }
 
 // Bounds of lingering with a client whose request is not read to the end.

@@ -2,10 +2,10 @@ package web
 
 import (
 	"strings"
-	"time"
 
 	"keywatch/kv"
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 )
 
 // write returns a command with what any write may carry, and checks what holds
@@ -30,7 +30,7 @@ func (r *request) write() (c kv.Command, err error) {
 func (r *request) encoding() error {
 	coding := r.head.get(fieldContentEncoding)
 	if r.head.has(fieldContentEncoding) && string(coding) != "identity" {
-		return refuse(CodeEncodingNotSupported, "bodies with Content-Encoding %.40q are not read", coding)
+		return api.Refuse(api.CodeEncodingNotSupported, "bodies with Content-Encoding %.40q are not read", coding)
 	}
 	return nil
 }
@@ -62,7 +62,7 @@ func (r *request) putParams(op *kv.Op) error {
 		return err
 	}
 	if ok {
-		if op.TTL, err = parseTTL(text); err != nil {
+		if op.TTL, err = api.ParseTTL(text); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ func (r *request) putParams(op *kv.Op) error {
 		return err
 	}
 	if hasLease {
-		if op.Lease, err = namedLease(lease); err != nil {
+		if op.Lease, err = api.NamedLease(lease); err != nil {
 			return err
 		}
 	}
@@ -109,7 +109,7 @@ func (r *request) runWrite(c *kv.Command) error {
 	case c.Ops[0].Kind == kv.OpPut:
 		r.showPut(e, result.At.Epoch)
 	case e == nil:
-		return refuse(CodeKeyNotFound, "there is no key %.200q", r.key)
+		return api.Refuse(api.CodeKeyNotFound, "there is no key %.200q", r.key)
 	default:
 		r.f.Response.SetStatusCode(204)
 	}
@@ -119,7 +119,7 @@ func (r *request) runWrite(c *kv.Command) error {
 // showPut answers for a put that ran.
 func (r *request) showPut(e *kv.Entry, epoch kv.Epoch) {
 	r.etag(epoch, e.Mod)
-	r.out = appendPutResult(append(r.out[:0], '{'), e)
+	r.out = api.AppendPutResult(append(r.out[:0], '{'), e)
 	r.out = append(r.out, '}')
 	if e.Version == 1 {
 		r.json(201)
@@ -140,9 +140,9 @@ func (r *request) do(c *kv.Command, cost int) (kv.Result, error) {
 	result, err := r.s.opts.Store.Do(r.patience(), c)
 	if err != nil {
 		if class == ratelimit.Read {
-			err = readError(err)
+			err = api.ReadError(err)
 		}
-		return result, r.withLimit(err)
+		return result, api.WithLimit(err, r.s.opts.Store.Limits())
 	}
 	return result, r.settle(c, &result)
 }
@@ -159,55 +159,5 @@ func (r *request) settle(c *kv.Command, result *kv.Result) error {
 	if result.Replayed {
 		r.header(nameReplayed, valueTrue)
 	}
-	return r.outcome(c, result)
-}
-
-// outcome returns the failure that a result is answered with, nil if none.
-func (r *request) outcome(c *kv.Command, result *kv.Result) error {
-	if result.Outcome == kv.Committed || result.Outcome == kv.ElseRan {
-		return nil
-	}
-	f := &failure{current: result.Current, noValue: result.CurrentNoValue, index: result.Failed, hasIndex: true}
-	switch result.Outcome {
-	case kv.CheckFailed:
-		f.code, f.detail, f.compared = CodeCheckFailed, "a check failed, and nothing was changed", true
-		f.key = c.Checks[result.Failed].Key
-		if r.route != routeBatch {
-			f.code, f.detail, f.hasIndex = CodeCompareFailed, "the key is not what the request expects", false
-		}
-	case kv.FenceLost:
-		f.code, f.lock = CodeFenceLost, c.Fences[result.Failed].Lock
-		f.key = kv.ReservedPrefix + f.lock
-		f.detail = "the lock is not held under this token, and nothing was changed"
-	case kv.TooMany:
-		most := r.s.opts.Store.State().Params().DeleteMax
-		return &failure{code: CodeBatchTooLarge, detail: "more keys begin with the prefix than one request may delete", limit: most}
-	case kv.IdemMismatch:
-		return refuse(CodeIdempotencyMismatch, "the Idempotency-Key was used for another request")
-	case kv.IdemCallerFull:
-		most := r.s.opts.Store.State().Params().IdemPerCaller
-		return &failure{code: CodeRateLimited, detail: "too many requests with an Idempotency-Key are remembered for this caller", limit: most, retry: idemRetry}
-	case kv.IdemFull:
-		most := r.s.opts.Store.State().Params().IdemMax
-		return &failure{code: CodeMemoryFull, detail: "too many requests with an Idempotency-Key are remembered", limit: most, retry: idemRetry}
-	default:
-		return r.leaseOutcome(c, result)
-	}
-	return f
-}
-
-// idemRetry is what a caller is told to wait where only time helps.
-const idemRetry = 10 * time.Second
-
-// withLimit adds the bound that err says was exceeded.
-func (r *request) withLimit(err error) error {
-	f := failureOf(err)
-	limits := r.s.opts.Store.Limits()
-	switch f.code {
-	case CodeValueTooLarge:
-		f.limit = limits.Value
-	case CodeBatchTooLarge:
-		f.limit = limits.Command
-	}
-	return f
+	return api.Outcome(c, result, r.s.opts.Store.State().Params, r.route == routeBatch)
 }

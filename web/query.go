@@ -2,7 +2,8 @@ package web
 
 import (
 	"bytes"
-	"fmt"
+
+	"keywatch/web/api"
 )
 
 // params is what a request's query says. Each parameter stands at most once,
@@ -23,10 +24,10 @@ func (p *params) parse(raw []byte) error {
 			value, ok = unescape(nil, value, true)
 		}
 		if !ok {
-			return refuse(CodeBadParameter, "the query has a bad escape: %.80q", pair)
+			return api.Refuse(api.CodeBadParameter, "the query has a bad escape: %.80q", pair)
 		}
 		if len(name) == 0 {
-			return refuse(CodeBadParameter, "the query has a parameter without a name")
+			return api.Refuse(api.CodeBadParameter, "the query has a parameter without a name")
 		}
 		p.names = append(p.names, string(name))
 		p.values = append(p.values, string(value))
@@ -39,7 +40,7 @@ func (p *params) parse(raw []byte) error {
 func (p *params) take(name string) (value string, ok bool, err error) {
 	values := p.many(name)
 	if len(values) > 1 {
-		return "", false, refuse(CodeBadParameter, "the parameter %s is there %d times", name, len(values))
+		return "", false, api.Refuse(api.CodeBadParameter, "the parameter %s is there %d times", name, len(values))
 	}
 	if len(values) == 0 {
 		return "", false, nil
@@ -59,7 +60,7 @@ func (p *params) flag(name string, value bool) (bool, error) {
 	case text == "0":
 		return false, nil
 	}
-	return false, refuse(CodeBadParameter, "%s is 0 or 1, not %.80q", name, text)
+	return false, api.Refuse(api.CodeBadParameter, "%s is 0 or 1, not %.80q", name, text)
 }
 
 // many removes every parameter name and returns the values in order.
@@ -82,7 +83,7 @@ func (p *params) done() error {
 	if len(p.names) == 0 {
 		return nil
 	}
-	return refuse(CodeBadParameter, "the parameter %.80q is not known here", p.names[0])
+	return api.Refuse(api.CodeBadParameter, "the parameter %.80q is not known here", p.names[0])
 }
 
 // integer parses a decimal number between 1 and limit.
@@ -96,12 +97,7 @@ func integer(name, text string, limit int) (int, error) {
 		n = n*10 + int(text[i]-'0')
 	}
 	if n < 1 || n > limit {
-		return 0, refuse(CodeBadParameter, "%s is a number from 1 to %d, not %.80q", name, limit, text)
+		return 0, api.Refuse(api.CodeBadParameter, "%s is a number from 1 to %d, not %.80q", name, limit, text)
 	}
 	return n, nil
-}
-
-// refuse returns a failure with a detail.
-func refuse(code Code, format string, args ...any) *failure {
-	return &failure{code: code, detail: fmt.Sprintf(format, args...)}
 }

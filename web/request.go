@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"keywatch/kv"
+	"keywatch/web/api"
 )
 
 // Names and values of headers, as they go out.
@@ -127,7 +128,7 @@ func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx, p *plain) {
 // panicked answers for a handler that broke, so that the server lives on.
 func (r *request) panicked(p any) {
 	r.s.opts.Logger.Error("handler panicked", "route", routeNames[r.route], "panic", p, "stack", string(debug.Stack()))
-	r.problem(&failure{code: CodeInternal, detail: "internal error"})
+	r.problem(&api.Failure{Code: api.CodeInternal, Detail: "internal error"})
 }
 
 // answer lets the request in, finds its route and runs it.
@@ -145,11 +146,11 @@ func (r *request) answer() error {
 	}
 	if !r.s.offers(r.route) {
 		r.route = routeNone
-		return refuse(CodeNoRoute, "there is nothing at %.200q", r.path)
+		return api.Refuse(api.CodeNoRoute, "there is nothing at %.200q", r.path)
 	}
 	if allowed[r.route]&r.method == 0 {
 		r.header(nameAllow, lend(allowed[r.route].String()))
-		return refuse(CodeMethodNotAllowed, "%.20q is not one of %s", r.f.Method(), allowed[r.route])
+		return api.Refuse(api.CodeMethodNotAllowed, "%.20q is not one of %s", r.f.Method(), allowed[r.route])
 	}
 	if r.method == methodOptions {
 		return r.options()
@@ -175,7 +176,7 @@ func (r *request) answer() error {
 // split cuts the request target into path and query, both as on the wire.
 func (r *request) split() (path []byte, err error) {
 	if p := r.f.Request.Header.Protocol(); string(p) != "HTTP/1.1" && string(p) != "HTTP/1.0" {
-		return nil, refuse(CodeBadRequest, "HTTP/1.1 and HTTP/1.0 are spoken here, not %.20q", p)
+		return nil, api.Refuse(api.CodeBadRequest, "HTTP/1.1 and HTTP/1.0 are spoken here, not %.20q", p)
 	}
 	target := r.f.Request.Header.RequestURI()
 	if len(target) > 0 && target[0] != '/' {
@@ -183,12 +184,12 @@ func (r *request) split() (path []byte, err error) {
 		_, after, ok := bytes.Cut(target, []byte("://"))
 		slash := bytes.IndexByte(after, '/')
 		if !ok || slash < 0 {
-			return nil, refuse(CodeNoRoute, "the request target has no path")
+			return nil, api.Refuse(api.CodeNoRoute, "the request target has no path")
 		}
 		target = after[slash:]
 	}
 	if bytes.IndexByte(target, '#') >= 0 {
-		return nil, refuse(CodeBadRequest, "the request target has a fragment")
+		return nil, api.Refuse(api.CodeBadRequest, "the request target has a fragment")
 	}
 	r.path, r.query, _ = bytes.Cut(target, []byte{'?'})
 	return r.path, nil
@@ -198,7 +199,7 @@ func (r *request) split() (path []byte, err error) {
 func (r *request) readKey(rest []byte) error {
 	key, ok := unescape(r.decoded[:0], rest, false)
 	if !ok {
-		return refuse(CodeBadKey, "the path has a bad escape")
+		return api.Refuse(api.CodeBadKey, "the path has a bad escape")
 	}
 	if len(key) < len(rest) {
 		r.decoded = key
@@ -247,7 +248,7 @@ func (r *request) patience() context.Context {
 	if began.IsZero() {
 		began = time.Now() // the handler was called without a server
 	}
-	return r.s.waits.context(began)
+	return r.s.waits.Context(began)
 }
 
 // body returns the request's body as it was sent.
@@ -295,7 +296,7 @@ func (r *request) position(at kv.Position) { r.header(namePosition, at.AppendTo(
 
 // etag sets the entity tag of a version.
 func (r *request) etag(epoch kv.Epoch, rev kv.Rev) {
-	r.header(nameETag, appendETag(r.num[:0], epoch, rev))
+	r.header(nameETag, api.AppendETag(r.num[:0], epoch, rev))
 }
 
 // json answers with r.out, and a newline for those who read it in a terminal.

@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"keywatch/kv/bind"
+	"keywatch/web/api"
 	"keywatch/web/reactor"
 )
 
@@ -37,7 +38,7 @@ type Server struct {
 	durability []byte
 	metrics    *metrics
 	gather     fasthttp.RequestHandler
-	waits      patience
+	waits      *api.Deadlines
 	places     places
 	// bound keeps the leases alive that live with sockets.
 	bound *bind.Keeper
@@ -82,7 +83,7 @@ func New(opts Options) (*Server, error) {
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)
 	s.places.init(s)
-	s.waits = patience{life: s.life, wait: opts.RequestTimeout}
+	s.waits = api.NewDeadlines(s.life, opts.RequestTimeout)
 	s.requests.New = func() any { return &request{s: s} }
 	s.plains.New = newPlain
 	s.conns.init(&opts)
@@ -210,7 +211,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.reactor.Close()
 	s.background.Wait()
 	s.places.close()
-	s.waits.close()
+	s.waits.Close()
 	return err
 }
 

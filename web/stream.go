@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"keywatch/watch"
+	"keywatch/web/api"
 	"keywatch/web/reactor"
 )
 
@@ -49,7 +50,7 @@ func (f streamForm) contentType() string {
 
 // serveStream answers with a stream of what req asks for. The connection is
 // taken over once the handler has returned; headers set on c until then are
-// sent. It fails, with nothing written, with errTooManyStreams, kv.ErrStopping
+// sent. It fails, with nothing written, with api.ErrTooManyStreams, kv.ErrStopping
 // or an error of watch.Hub.Watch.
 func (s *Server) serveStream(c *fiber.Ctx, req watch.Request, form streamForm) error {
 	return s.streams.serve(c, req, form)
@@ -57,7 +58,7 @@ func (s *Server) serveStream(c *fiber.Ctx, req watch.Request, form streamForm) e
 
 // writeBye answers an EventSource, which would give up on an error for good,
 // with a stream that ends at once and says when to come back.
-func writeBye(c *fiber.Ctx, code Code, retry time.Duration, form watch.Form) error {
+func writeBye(c *fiber.Ctx, code api.Code, retry time.Duration, form watch.Form) error {
 	c.Set(fiber.HeaderContentType, streamForm{}.contentType())
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	bye := watch.Message{Kind: watch.Bye, Code: string(code), Retry: retry}

@@ -2,18 +2,15 @@ package web
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
 	"keywatch/kv"
 	"keywatch/watch"
+	"keywatch/web/api"
 	"keywatch/web/reactor"
 )
-
-// errTooManyStreams is returned when as many streams are open as are allowed.
-var errTooManyStreams = errors.New("too many streams")
 
 // streamOptions configure a streamRegistry. The zero value of each field but
 // hub and reactor is its default.
@@ -58,7 +55,7 @@ func newStreamRegistry(opts streamOptions) *streamRegistry {
 	return r
 }
 
-// enter takes a place for s. It fails with errTooManyStreams or kv.ErrStopping.
+// enter takes a place for s. It fails with api.ErrTooManyStreams or kv.ErrStopping.
 func (r *streamRegistry) enter(s *stream) error {
 	full := r.opts.full()
 	r.mu.Lock()
@@ -67,7 +64,7 @@ func (r *streamRegistry) enter(s *stream) error {
 		return kv.ErrStopping
 	}
 	if full || len(r.mu.open) >= r.opts.max {
-		return errTooManyStreams
+		return api.ErrTooManyStreams
 	}
 	r.mu.open[s] = struct{}{}
 	return nil

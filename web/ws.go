@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 )
 
 // The subprotocols of WebSockets. In SubprotocolLines one text message of the
@@ -59,7 +60,7 @@ func (r *request) socket() error {
 		return err
 	}
 	if sub != nil {
-		if err := s.open(0, sub.req); err != nil {
+		if err := s.open(0, sub.Request); err != nil {
 			r.s.sockets.abandon(s)
 			return err
 		}
@@ -78,14 +79,14 @@ func (r *request) handshake() error {
 	h := &r.f.Request.Header
 	if r.c == nil || !h.IsHTTP11() || !websocket.IsWebSocketUpgrade(r.c) {
 		r.f.Response.Header.Set("Upgrade", "websocket")
-		return refuse(CodeBadRequest, "this is a WebSocket: the request must ask to upgrade to one")
+		return api.Refuse(api.CodeBadRequest, "this is a WebSocket: the request must ask to upgrade to one")
 	}
 	if string(h.Peek(headerVersion)) != "13" {
 		r.f.Response.Header.Set(headerVersion, "13")
-		return refuse(CodeBadRequest, "version 13 of WebSocket is spoken here")
+		return api.Refuse(api.CodeBadRequest, "version 13 of WebSocket is spoken here")
 	}
 	if key, err := base64.StdEncoding.Strict().DecodeString(string(h.Peek(headerKey))); err != nil || len(key) != 16 {
-		return refuse(CodeBadRequest, "%s is not 16 bytes in base64", headerKey)
+		return api.Refuse(api.CodeBadRequest, "%s is not 16 bytes in base64", headerKey)
 	}
 	return r.subprotocol()
 }
@@ -106,23 +107,23 @@ func (r *request) subprotocol() error {
 			}
 		}
 	}
-	return refuse(CodeBadRequest, "the subprotocols are %s and %s", Subprotocol, SubprotocolLines)
+	return api.Refuse(api.CodeBadRequest, "the subprotocols are %s and %s", Subprotocol, SubprotocolLines)
 }
 
 // socketWatch reads the watch that the URL asks for, nil if it asks for none.
-func (r *request) socketWatch() (*subscription, error) {
-	sub := &subscription{named: true}
-	sub.req.Keys, sub.req.Prefixes = r.params.many("key"), r.params.many("prefix")
-	if len(sub.req.Keys)+len(sub.req.Prefixes) == 0 {
+func (r *request) socketWatch() (*api.Watch, error) {
+	sub := new(api.Watch)
+	sub.Request.Keys, sub.Request.Prefixes = r.params.many("key"), r.params.many("prefix")
+	if len(sub.Request.Keys)+len(sub.Request.Prefixes) == 0 {
 		return nil, r.params.done()
 	}
 	if err := r.watchParams(sub); err != nil {
 		return nil, err
 	}
-	if !sub.named {
-		return nil, refuse(CodeBadParameter, "named is for server-sent events")
+	if sub.Unnamed {
+		return nil, api.Refuse(api.CodeBadParameter, "named is for server-sent events")
 	}
-	return sub, sub.finish()
+	return sub, sub.Finish()
 }
 
 // A callerAddr is the address that a session's commands count for, in the
@@ -153,7 +154,7 @@ func (r *request) upgrade(s *session) error {
 	}
 	if err := s.server.upgrader(r.c); err != nil || r.f.Response.StatusCode() != fiber.StatusSwitchingProtocols {
 		abandon()
-		return refuse(CodeBadRequest, "the handshake is not that of a WebSocket")
+		return api.Refuse(api.CodeBadRequest, "the handshake is not that of a WebSocket")
 	}
 	r.f.Response.Header.SetNoDefaultContentType(true)
 	r.f.Response.Header.Del(fasthttp.HeaderContentType)

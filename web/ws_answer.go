@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/kvjson"
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 	"keywatch/web/wire"
 )
 
@@ -30,32 +32,32 @@ func (l *lane) guard(id *uint64, do func() error) {
 		if p := recover(); p != nil {
 			l.s.server.opts.Logger.Error("command panicked", "panic", p, "stack", string(debug.Stack()))
 			l.out, l.answered = l.out[:before], answered
-			l.refuse(*id, &failure{code: CodeInternal, detail: "internal error"})
+			l.refuse(*id, &api.Failure{Code: api.CodeInternal, Detail: "internal error"})
 		}
 	}()
 	if err := do(); err != nil {
 		l.out, l.answered = l.out[:before], answered
-		l.refuse(*id, failureOf(err))
+		l.refuse(*id, api.FailureOf(err))
 	}
 }
 
 // refuse answers with an error; without an id if that is not known.
-func (l *lane) refuse(id uint64, f *failure) {
+func (l *lane) refuse(id uint64, f *api.Failure) {
 	server := l.s.server
-	server.metrics.refuse(f.code)
-	if f.code.Status() == 500 {
+	server.metrics.refuse(f.Code)
+	if f.Code.Status() == 500 {
 		server.opts.Logger.Error("command failed", "err", f)
 	}
 	l.mark()
 	l.out = append(l.out, '{')
 	if id != 0 {
-		l.out = append(appendNumber(l.out, "id", id), ',')
+		l.out = append(kvjson.AppendNumber(l.out, "id", id), ',')
 	}
-	l.out = appendProblem(append(l.out, `"error":`...), f, server.opts.Store.Now)
-	if status := f.code.Status(); status == 429 || status == 503 {
+	l.out = api.AppendProblem(append(l.out, `"error":`...), f, server.opts.Store.Now)
+	if status := f.Code.Status(); status == 429 || status == 503 {
 		l.out = append(l.out[:len(l.out)-1], ',')
-		retry := max(f.retry, time.Second)
-		l.out = append(appendNumber(l.out, "retry_ms", uint64(retry.Milliseconds())), '}')
+		retry := max(f.Retry, time.Second)
+		l.out = append(kvjson.AppendNumber(l.out, "retry_ms", uint64(retry.Milliseconds())), '}')
 	}
 	l.end(l.out)
 }
@@ -70,7 +72,7 @@ func (l *lane) mark() {
 // next call is end.
 func (l *lane) begin(id uint64) []byte {
 	l.mark()
-	return append(appendNumber(append(l.out, '{'), "id", id), `,"ok":true`...)
+	return append(kvjson.AppendNumber(append(l.out, '{'), "id", id), `,"ok":true`...)
 }
 
 // end ends the answer.
@@ -94,14 +96,14 @@ func (l *lane) durability(b []byte, r *kv.Result) []byte {
 func appendAt(b []byte, rev kv.Rev, at kv.Position) []byte {
 	b = append(b, `,"etag":"\"`...)
 	b = kv.Position{Epoch: at.Epoch, Rev: rev}.AppendTo(b)
-	return appendPosition(append(b, `\"",`...), at)
+	return api.AppendPosition(append(b, `\"",`...), at)
 }
 
 // appendOK appends the frame that says that a command was done.
 func appendOK(b []byte, id uint64) []byte {
 	start := len(b)
 	b = append(b, make([]byte, wire.Reserve)...)
-	b = append(appendNumber(append(b, '{'), "id", id), `,"ok":true}`...)
+	b = append(kvjson.AppendNumber(append(b, '{'), "id", id), `,"ok":true}`...)
 	return wire.Finish(b, start, wire.Text)
 }
 
@@ -117,15 +119,12 @@ func (l *lane) charge(class ratelimit.Class, cost int) error {
 	if d.Limit == 0 || d.OK {
 		return nil
 	}
-	return &failure{code: CodeRateLimited, detail: "too many " + class.String(), limit: d.Limit, retry: d.RetryAfter}
+	return api.RateLimited(d, class)
 }
 
 // write begins a write. It is answered by finish, in its turn.
 func (l *lane) write(c *socketCommand, cost int, finish func(*lane, uint64, *kv.Command, *kv.Result) error) error {
 	w := socketWrite{id: c.id, finish: finish, command: &c.cmd, batch: c.op.name == "batch", ctx: l.patience()}
-	if c.has(hasLease) {
-		w.lease = c.lease.string()
-	}
 	if w.err = l.identify(c); w.err == nil {
 		class := ratelimit.Write
 		if c.cmd.ReadOnly() {
@@ -136,7 +135,7 @@ func (l *lane) write(c *socketCommand, cost int, finish func(*lane, uint64, *kv.
 	if w.err == nil {
 		var err error
 		if w.pending, err = l.s.server.opts.Store.Begin(w.ctx, &c.cmd); err != nil {
-			w.err = l.r.withLimit(err)
+			w.err = api.WithLimit(err, l.s.server.opts.Store.Limits())
 		}
 	}
 	l.writes = append(l.writes, w)
@@ -148,13 +147,8 @@ func (l *lane) identify(c *socketCommand) error {
 	if !c.has(hasIdemKey) {
 		return nil
 	}
-	if len(c.idemKey) == 0 || len(c.idemKey) > maxIdemKey {
-		return refuse(CodeBadParameter, "idempotency_key is a text of 1 to %d characters", maxIdemKey)
-	}
-	for i := range len(c.idemKey) {
-		if b := c.idemKey[i]; b <= ' ' || b > '~' {
-			return refuse(CodeBadParameter, "idempotency_key is visible ASCII")
-		}
+	if err := api.CheckIdemKey("idempotency_key", c.idemKey); err != nil {
+		return err
 	}
 	c.cmd.Idem = kv.Idem{Caller: string(l.s.caller.appendTo(nil)), Key: c.idemKey, Fingerprint: c.fingerprint()}
 	return nil

@@ -7,6 +7,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/kv/bind"
+	"keywatch/web/api"
 )
 
 // bind renews a lease and has it live as long as the socket does, and for its TTL
@@ -28,7 +29,7 @@ func (l *lane) rebind(c *socketCommand, did func(*lane, uint64, *kv.Command, *kv
 func (l *lane) didBind(id uint64, c *kv.Command, r *kv.Result) error {
 	ttl := time.Duration(r.Lease.TTL) * time.Millisecond
 	if ttl < bind.MinTTL {
-		return refuse(CodeBadDuration, "a lease that is bound has a TTL of %v or more", bind.MinTTL)
+		return api.Refuse(api.CodeBadDuration, "a lease that is bound has a TTL of %v or more", bind.MinTTL)
 	}
 	keeper := l.s.server.bound
 	keeper.Bind(l.s, r.Lease.ID, ttl)

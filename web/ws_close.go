@@ -13,7 +13,7 @@ import (
 const closeSilent = 3008
 
 // A socketClose is a code that a socket is closed with for another reason than a
-// Code, which has its own in the table of codes.
+// api.Code, which has its own in the table of codes.
 type socketClose struct {
 	code int
 	// comeBack says that the client should try again after a while.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/web/api"
 )
 
 // maxID is the largest id of a command: the largest whole number that
@@ -13,7 +14,7 @@ import (
 const maxID = 1<<53 - 1
 
 // The fields of a command, and their bits.
-var commandFields = []string{
+var commandFields = [...]string{
 	"id", "op", "watch", "keys", "prefixes", "since", "state", "mode", "interval",
 	"key", "value", "encoding", "ttl", "lease", "expected", "new",
 	"checks", "ops", "else", "prefix", "limit", "cursor", "consistency",
@@ -22,7 +23,7 @@ var commandFields = []string{
 }
 
 const (
-	hasID = 1 << iota
+	hasID api.FieldSet = 1 << iota
 	hasOp
 	hasWatch
 	hasKeys
@@ -68,21 +69,21 @@ const (
 type socketCommand struct {
 	id   uint64
 	op   *socketOp
-	seen uint32
+	seen api.FieldSet
 	// spans are where the fields' values stand in text.
 	text  []byte
-	spans [32][2]int32
+	spans [len(commandFields)][2]int32
 
 	watch uint64
-	sub   subscription
+	sub   api.Watch
 	key   string
 	// value, coding and ttl are those of a put, cas those of a compare-and-swap.
-	value, coding, lease text
+	value, coding, lease api.Text
 	ttl                  time.Duration
-	cas                  casDocument
+	cas                  api.CAS
 	// cmd collects checks, operations and fences.
 	cmd    kv.Command
-	list   listOptions
+	list   api.List
 	cursor string
 	// keysFlag says that keys is true or false, not an array.
 	keysFlag bool
@@ -92,49 +93,49 @@ type socketCommand struct {
 	lock lockCommand
 }
 
-func (c *socketCommand) has(bits uint32) bool { return c.seen&bits != 0 }
+func (c *socketCommand) has(bits api.FieldSet) bool { return c.seen&bits != 0 }
 
 // parseCommand reads a command. limit bounds the operations of a batch. After an
 // error id is set if it came before what is wrong.
 func parseCommand(text []byte, limit int) (c *socketCommand, err error) {
 	c = &socketCommand{text: text}
-	c.list.limit = pageDefault
-	s := scanner{b: text}
-	s.open('{')
-	for n := 0; s.more('}', n); n++ {
-		i := s.field(commandFields, &c.seen)
-		s.peek()
-		start := s.i
+	c.list.Limit = api.PageDefault
+	s := api.NewScanner(text)
+	s.Open('{')
+	for n := 0; s.More('}', n); n++ {
+		i := s.Field(commandFields[:], &c.seen)
+		s.Peek()
+		start := s.Offset()
 		if i >= 0 {
 			c.read(&s, 1<<i, limit)
-			c.spans[i] = [2]int32{int32(start), int32(s.i)}
+			c.spans[i] = [2]int32{int32(start), int32(s.Offset())}
 		}
 	}
-	if err := s.end(); err != nil {
+	if err := s.End(); err != nil {
 		return c, err
 	}
 	return c, c.check(limit)
 }
 
 // read reads the value of one field.
-func (c *socketCommand) read(s *scanner, field uint32, limit int) {
+func (c *socketCommand) read(s *api.Scanner, field api.FieldSet, limit int) {
 	switch field {
 	case hasID:
 		c.readID(s)
 	case hasOp:
 		c.readOp(s)
 	case hasWatch:
-		c.watch = s.uint()
+		c.watch = s.Uint()
 	case hasIfMatch:
-		c.ifMatch = s.text().string()
+		c.ifMatch = s.Text().String()
 	case hasIfAbsent:
-		if !s.bool() && s.err == nil {
-			s.failWith(refuse(CodeBadCondition, "if_absent is true or not there"))
+		if !s.Bool() && s.Err() == nil {
+			s.FailWith(api.Refuse(api.CodeBadCondition, "if_absent is true or not there"))
 		}
 	case hasFence:
 		c.readFences(s)
 	case hasIdemKey:
-		c.idemKey = s.text().string()
+		c.idemKey = s.Text().String()
 	case hasLock, hasOwner, hasWait, hasToken, hasForce:
 		c.readLock(s, field)
 	case hasKeys, hasPrefixes, hasSince, hasState, hasMode, hasInterval:
@@ -146,19 +147,19 @@ func (c *socketCommand) read(s *scanner, field uint32, limit int) {
 	}
 }
 
-func (c *socketCommand) readID(s *scanner) {
-	id := s.uint()
-	if s.err == nil && (id == 0 || id > maxID) {
-		s.fail("an id is a number from 1 to 2^53-1")
+func (c *socketCommand) readID(s *api.Scanner) {
+	id := s.Uint()
+	if s.Err() == nil && (id == 0 || id > maxID) {
+		s.Fail("an id is a number from 1 to 2^53-1")
 	}
-	if s.err == nil {
+	if s.Err() == nil {
 		c.id = id
 	}
 }
 
-func (c *socketCommand) readOp(s *scanner) {
-	name := s.text().decode(nil)
-	if s.err != nil {
+func (c *socketCommand) readOp(s *api.Scanner) {
+	name := s.Text().Decode(nil)
+	if s.Err() != nil {
 		return
 	}
 	for i := range socketOps {
@@ -170,107 +171,92 @@ func (c *socketCommand) readOp(s *scanner) {
 
 // readWatch reads a field of a watch; a list has one called keys too, which says
 // that values are not wanted.
-func (c *socketCommand) readWatch(s *scanner, field uint32) {
+func (c *socketCommand) readWatch(s *api.Scanner, field api.FieldSet) {
 	sub := &c.sub
 	switch field {
 	case hasKeys:
-		if s.peek() == '[' {
-			sub.req.Keys = s.texts()
+		if s.Peek() == '[' {
+			sub.Request.Keys = s.Texts()
 		} else {
-			c.list.keysOnly, c.keysFlag = s.bool(), true
+			c.list.KeysOnly, c.keysFlag = s.Bool(), true
 		}
 	case hasPrefixes:
-		sub.req.Prefixes = s.texts()
+		sub.Request.Prefixes = s.Texts()
 	case hasSince:
-		sub.req.Since, sub.hasSince = s.text().string(), true
+		sub.Request.Since, sub.HasSince = s.Text().String(), true
 	case hasState:
-		sub.state, sub.hasState = s.bool(), true
+		sub.State, sub.HasState = s.Bool(), true
 	case hasMode:
-		if mode := s.text().string(); s.err == nil {
-			s.failIf(sub.setMode(mode))
-		}
+		s.FailWith(sub.SetMode(s.Text().String()))
 	case hasInterval:
-		if interval := s.duration(); s.err == nil {
-			s.failIf(sub.setInterval(interval))
-		}
+		s.FailWith(sub.SetInterval(s.Duration()))
 	}
 }
 
-func (c *socketCommand) readList(s *scanner, field uint32) {
+func (c *socketCommand) readList(s *api.Scanner, field api.FieldSet) {
 	switch field {
 	case hasPrefix:
-		c.list.prefix = s.text().string()
+		c.list.Prefix = s.Text().String()
 	case hasLimit:
-		n := s.uint()
-		if s.err == nil && (n < 1 || n > pageMax) {
-			s.failWith(refuse(CodeBadParameter, "limit is a number from 1 to %d", pageMax))
+		n := s.Uint()
+		if s.Err() == nil && (n < 1 || n > api.PageMax) {
+			s.FailWith(api.Refuse(api.CodeBadParameter, "limit is a number from 1 to %d", api.PageMax))
 		}
-		c.list.limit = int(n)
+		c.list.Limit = int(n)
 	case hasCursor:
-		c.cursor = s.text().string()
+		c.cursor = s.Text().String()
 	case hasConsistency:
-		text := s.text().string()
-		if c.list.local = text == local; s.err == nil && !c.list.local && text != linearizable {
-			s.failWith(refuse(CodeBadParameter, "consistency is linearizable or local, not %.80q", text))
+		text := s.Text().String()
+		if c.list.Local = text == api.Local; s.Err() == nil && !c.list.Local && text != api.Linearizable {
+			s.FailWith(api.Refuse(api.CodeBadParameter, "consistency is linearizable or local, not %.80q", text))
 		}
 	}
 }
 
-func (c *socketCommand) readWrite(s *scanner, field uint32, limit int) {
+func (c *socketCommand) readWrite(s *api.Scanner, field api.FieldSet, limit int) {
 	switch field {
 	case hasKey:
-		c.key = s.text().string()
+		c.key = s.Text().String()
 	case hasValue:
-		c.value = s.text()
+		c.value = s.Text()
 	case hasEncoding:
-		c.coding = s.text()
+		c.coding = s.Text()
 	case hasTTL:
-		c.ttl = s.ttl()
+		c.ttl = s.TTL()
 	case hasLease:
-		c.lease = s.text()
+		c.lease = s.Text()
 	case hasExpected:
-		if c.cas.wantAbsent = s.null(); !c.cas.wantAbsent {
-			c.cas.expected = s.text()
-		}
+		c.cas.Expected, c.cas.Absent = s.TextOrNull()
 	case hasNew:
-		if c.cas.remove = s.null(); !c.cas.remove {
-			c.cas.next = s.text()
-		}
+		c.cas.New, c.cas.Remove = s.TextOrNull()
 	case hasChecks:
-		s.checks(limit, &c.cmd)
+		s.Checks(limit, &c.cmd)
 	case hasOps:
-		c.cmd.Ops = s.ops(limit)
+		c.cmd.Ops = s.Ops(limit)
 	case hasElse:
 		c.cmd.HasElse = true
-		c.cmd.Else = s.ops(limit)
-	}
-}
-
-// failIf notes err, if it is one, unless something was wrong before.
-func (s *scanner) failIf(err error) {
-	if err != nil {
-		s.failWith(err)
+		c.cmd.Else = s.Ops(limit)
 	}
 }
 
 // readFences reads an object of locks and their tokens.
-func (c *socketCommand) readFences(s *scanner) {
-	s.open('{')
-	for n := 0; s.more('}', n); n++ {
-		lock := s.text().string()
-		s.colon()
-		token := s.uint()
-		if s.err != nil {
+func (c *socketCommand) readFences(s *api.Scanner) {
+	s.Open('{')
+	for n := 0; s.More('}', n); n++ {
+		lock := s.Text().String()
+		s.Colon()
+		token := s.Uint()
+		if s.Err() != nil {
 			return
 		}
 		for _, f := range c.cmd.Fences {
 			if f.Lock == lock {
-				s.fail("a lock is there twice")
+				s.Fail("a lock is there twice")
 				return
 			}
 		}
 		if !kv.LockName(lock) || token == 0 || len(c.cmd.Fences) >= 64 {
-			s.failWith(refuse(CodeBadCondition, "fence has up to 64 names of locks, and their tokens"))
+			s.FailWith(api.Refuse(api.CodeBadCondition, "fence has up to 64 names of locks, and their tokens"))
 			return
 		}
 		c.cmd.Fences = append(c.cmd.Fences, kv.Fence{Lock: lock, Token: kv.Rev(token)})
@@ -281,30 +267,30 @@ func (c *socketCommand) readFences(s *scanner) {
 func (c *socketCommand) check(limit int) error {
 	switch {
 	case c.id == 0:
-		return refuse(CodeBadJSON, "a command has an id")
+		return api.Refuse(api.CodeBadJSON, "a command has an id")
 	case !c.has(hasOp):
-		return refuse(CodeBadJSON, "a command has an op")
+		return api.Refuse(api.CodeBadJSON, "a command has an op")
 	case c.op == nil:
-		return refuse(CodeBadJSON, "the op is not known here")
+		return api.Refuse(api.CodeBadJSON, "the op is not known here")
 	}
 	if missing := c.op.need &^ c.seen; missing != 0 {
-		return refuse(CodeBadJSON, "%s wants the field %s", c.op.name, fieldOfBit(missing))
+		return api.Refuse(api.CodeBadJSON, "%s wants the field %s", c.op.name, fieldOfBit(missing))
 	}
 	if extra := c.seen &^ (c.op.need | c.op.may | hasID | hasOp); extra != 0 {
-		code := CodeBadJSON
+		code := api.CodeBadJSON
 		if extra&conditions != 0 {
-			code, extra = CodeBadCondition, extra&conditions
+			code, extra = api.CodeBadCondition, extra&conditions
 		}
-		return refuse(code, "%s does not take the field %s", c.op.name, fieldOfBit(extra))
+		return api.Refuse(code, "%s does not take the field %s", c.op.name, fieldOfBit(extra))
 	}
 	if n := len(c.cmd.Ops) + len(c.cmd.Else); n > limit {
-		return tooManyOps(limit)
+		return api.TooManyOps(limit)
 	}
 	return nil
 }
 
 // fieldOfBit returns the name of the first field in a set.
-func fieldOfBit(bits uint32) string {
+func fieldOfBit(bits api.FieldSet) string {
 	for i, name := range commandFields {
 		if bits&(1<<i) != 0 {
 			return name
@@ -318,7 +304,7 @@ func (c *socketCommand) fingerprint() (sum [16]byte) {
 	h := sha256.New()
 	var size [8]byte
 	for i := range commandFields {
-		if bit := uint32(1) << i; c.seen&bit == 0 || bit&(hasID|hasIdemKey) != 0 {
+		if bit := api.FieldSet(1) << i; c.seen&bit == 0 || bit&(hasID|hasIdemKey) != 0 {
 			continue
 		}
 		value := c.text[c.spans[i][0]:c.spans[i][1]]

@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/kvjson"
 	"keywatch/kv/lock"
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 )
 
 // maxSocketWaits bounds the commands of all sockets that wait for locks.
@@ -19,28 +21,26 @@ type lockCommand struct {
 	token       uint64
 }
 
-func (c *socketCommand) readLock(s *scanner, field uint32) {
+func (c *socketCommand) readLock(s *api.Scanner, field api.FieldSet) {
 	k := &c.lock
 	switch field {
 	case hasLock:
-		k.name = s.text().string()
-		if s.err == nil && !kv.LockName(k.name) {
-			s.failWith(refuse(CodeBadKey, "%.80q is not the name of a lock", k.name))
+		k.name = s.Text().String()
+		if s.Err() == nil && !kv.LockName(k.name) {
+			s.FailWith(api.Refuse(api.CodeBadKey, "%.80q is not the name of a lock", k.name))
 		}
 	case hasOwner:
-		k.owner = s.text().string()
-		if s.err == nil && len(k.owner) > kv.MaxOwner {
-			s.failWith(&failure{code: CodeBadValue, detail: "the owner's text is too long", limit: kv.MaxOwner})
-		}
+		k.owner = s.Text().String()
+		s.FailWith(api.CheckOwner(k.owner))
 	case hasWait:
-		k.wait = s.wait()
+		k.wait = s.Wait()
 	case hasToken:
-		if k.token = s.uint(); s.err == nil && k.token == 0 {
-			s.fail("a token is a number from 1 on")
+		if k.token = s.Uint(); s.Err() == nil && k.token == 0 {
+			s.Fail("a token is a number from 1 on")
 		}
 	case hasForce:
-		if !s.bool() && s.err == nil {
-			s.fail("force is true or not there")
+		if !s.Bool() && s.Err() == nil {
+			s.Fail("force is true or not there")
 		}
 	}
 }
@@ -50,7 +50,7 @@ func (l *lane) callerName() string { return string(l.s.caller.appendTo(nil)) }
 
 func (l *lane) grant(c *socketCommand) error {
 	if c.ttl == kv.KeepTTL {
-		return refuse(CodeBadDuration, "a lease has a TTL of its own")
+		return api.Refuse(api.CodeBadDuration, "a lease has a TTL of its own")
 	}
 	c.cmd.Lease = &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: kv.NewLeaseID(), TTL: c.ttl, Caller: l.callerName()}
 	return l.write(c, 1, (*lane).didGrant)
@@ -58,17 +58,17 @@ func (l *lane) grant(c *socketCommand) error {
 
 func (l *lane) didGrant(id uint64, c *kv.Command, r *kv.Result) error {
 	b := r.Lease.ID.AppendTo(append(l.begin(id), `,"lease":"`...))
-	b = appendNumber(append(b, `",`...), "ttl_ms", uint64(r.Lease.TTL))
+	b = kvjson.AppendNumber(append(b, `",`...), "ttl_ms", uint64(r.Lease.TTL))
 	l.end(l.durability(b, r))
 	return nil
 }
 
 // leaseID reads the lease that a command is about.
 func (c *socketCommand) leaseID() (kv.LeaseID, error) {
-	text := c.lease.string()
+	text := c.lease.String()
 	id, err := kv.ParseLeaseID(text)
 	if err != nil {
-		return id, leaseNotFound(text)
+		return id, api.LeaseNotFound(text)
 	}
 	return id, nil
 }
@@ -87,7 +87,7 @@ func (l *lane) keep(c *socketCommand) error {
 		c.cmd.Lock = &kv.LockCommand{Kind: kv.LockKeep, Name: c.lock.name, Token: kv.Rev(c.lock.token)}
 		return l.write(c, 1, (*lane).didLock)
 	}
-	return refuse(CodeBadJSON, "keepalive wants lease, or lock and token")
+	return api.Refuse(api.CodeBadJSON, "keepalive wants lease, or lock and token")
 }
 
 func (l *lane) revoke(c *socketCommand) error {
@@ -100,16 +100,16 @@ func (l *lane) revoke(c *socketCommand) error {
 }
 
 func (l *lane) didLock(id uint64, c *kv.Command, r *kv.Result) error {
-	b := appendNumber(append(l.begin(id), ','), "token", uint64(r.Lease.Token))
+	b := kvjson.AppendNumber(append(l.begin(id), ','), "token", uint64(r.Lease.Token))
 	b = r.Lease.ID.AppendTo(append(b, `,"lease":"`...))
-	b = appendNumber(append(b, `",`...), "ttl_ms", uint64(r.Lease.Remaining(r.Time)))
+	b = kvjson.AppendNumber(append(b, `",`...), "ttl_ms", uint64(r.Lease.Remaining(r.Time)))
 	l.end(l.durability(b, r))
 	return nil
 }
 
 func (l *lane) unlock(c *socketCommand) error {
 	if c.has(hasToken) == c.has(hasForce) {
-		return refuse(CodeBadJSON, "unlock wants one of token and force")
+		return api.Refuse(api.CodeBadJSON, "unlock wants one of token and force")
 	}
 	k := &kv.LockCommand{Kind: kv.LockRelease, Name: c.lock.name, Token: kv.Rev(c.lock.token)}
 	if c.has(hasForce) {
@@ -127,7 +127,7 @@ func (l *lane) unlock(c *socketCommand) error {
 // given back, unless the command may be repeated.
 func (l *lane) lock(c *socketCommand) error {
 	if c.ttl == kv.KeepTTL {
-		return refuse(CodeBadDuration, "a lock has a TTL of its own")
+		return api.Refuse(api.CodeBadDuration, "a lock has a TTL of its own")
 	}
 	if err := l.identify(c); err != nil {
 		return err
@@ -138,13 +138,13 @@ func (l *lane) lock(c *socketCommand) error {
 	sockets := l.s.server.sockets
 	if sockets.lockWaits.Add(1) > maxSocketWaits {
 		sockets.lockWaits.Add(-1)
-		return &failure{code: CodeQueueFull, detail: "too many commands wait for locks", limit: maxSocketWaits}
+		return &api.Failure{Code: api.CodeQueueFull, Detail: "too many commands wait for locks", Limit: maxSocketWaits}
 	}
 	q := lock.Request{
 		Name: c.lock.name, TTL: c.ttl, Wait: c.lock.wait, Owner: c.lock.owner,
 		Caller: l.callerName(), Idem: c.cmd.Idem, Fences: c.cmd.Fences,
 	}
-	own := &lane{s: l.s, r: request{s: l.s.server}}
+	own := &lane{s: l.s}
 	ctx := l.s.waits()
 	sockets.lanes.Go(func() {
 		defer sockets.lockWaits.Add(-1)
@@ -171,8 +171,7 @@ func (l *lane) acquire(ctx context.Context, id uint64, q lock.Request) (granted 
 		return granted, err
 	}
 	c := kv.Command{Fences: q.Fences, Lock: &kv.LockCommand{Kind: kv.LockAcquire, Name: q.Name}}
-	l.r.route = routeLock
-	if err := l.r.outcome(&c, &result); err != nil {
+	if err := api.Outcome(&c, &result, l.s.server.opts.Store.State().Params, false); err != nil {
 		return granted, err
 	}
 	return result.Lease.ID, l.didLock(id, &c, &result)

@@ -4,14 +4,16 @@ import (
 	"strings"
 
 	"keywatch/kv"
+	"keywatch/kv/kvjson"
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 )
 
 // A socketOp is something that a command can ask for.
 type socketOp struct {
 	name string
 	// need and may are the fields that it must and may have, besides id and op.
-	need, may uint32
+	need, may api.FieldSet
 	// run answers the command, or begins it and has it answered later; if it
 	// fails the error is the answer.
 	run func(l *lane, c *socketCommand) error
@@ -39,15 +41,15 @@ var socketOps = [...]socketOp{
 
 func (l *lane) watch(c *socketCommand) error {
 	if c.keysFlag {
-		return refuse(CodeBadJSON, "keys of a watch is an array")
+		return api.Refuse(api.CodeBadJSON, "keys of a watch is an array")
 	}
-	if err := c.sub.finish(); err != nil {
+	if err := c.sub.Finish(); err != nil {
 		return err
 	}
 	if err := l.charge(ratelimit.Watch, 1); err != nil {
 		return err
 	}
-	if err := l.s.open(c.id, c.sub.req); err != nil {
+	if err := l.s.open(c.id, c.sub.Request); err != nil {
 		return err
 	}
 	l.answered++ // the watch says so itself, before its first event
@@ -63,7 +65,7 @@ func (l *lane) unwatch(c *socketCommand) error {
 }
 
 func (l *lane) ping(c *socketCommand) error {
-	l.end(appendPosition(append(l.begin(c.id), ','), l.s.server.opts.Store.State().Position()))
+	l.end(api.AppendPosition(append(l.begin(c.id), ','), l.s.server.opts.Store.State().Position()))
 	return nil
 }
 
@@ -79,9 +81,9 @@ func (l *lane) get(c *socketCommand) error {
 		return err
 	}
 	if e == nil {
-		return refuse(CodeKeyNotFound, "there is no key %.200q", c.key)
+		return api.Refuse(api.CodeKeyNotFound, "there is no key %.200q", c.key)
 	}
-	b := appendEntryFields(append(l.begin(c.id), ','), c.key, e, l.s.server.opts.Store.Now(), true)
+	b := api.AppendEntryFields(append(l.begin(c.id), ','), c.key, e, l.s.server.opts.Store.Now(), true)
 	l.end(appendAt(b, e.Mod, at))
 	return nil
 }
@@ -89,25 +91,25 @@ func (l *lane) get(c *socketCommand) error {
 // read returns the newest version of a key, nil if it is absent.
 func (l *lane) read(c *socketCommand) (*kv.Entry, kv.Position, error) {
 	store := l.s.server.opts.Store
-	if c.list.local {
+	if c.list.Local {
 		e, at, err := store.State().Read(l.patience(), c.key)
-		return e, at, coldError(err)
+		return e, at, api.ColdError(err)
 	}
 	e, at, err := store.Get(l.patience(), c.key)
-	return e, at, readError(err)
+	return e, at, api.ReadError(err)
 }
 
 func (l *lane) list(c *socketCommand) error {
 	o := &c.list
 	if c.has(hasKeys) && !c.keysFlag {
-		return refuse(CodeBadJSON, "keys of a list is true or false")
+		return api.Refuse(api.CodeBadJSON, "keys of a list is true or false")
 	}
-	if err := kv.CheckPrefix(o.prefix); err != nil {
+	if err := kv.CheckPrefix(o.Prefix); err != nil {
 		return err
 	}
 	if c.has(hasCursor) {
 		var err error
-		if o.after, err = parseCursor(c.cursor, o.prefix); err != nil {
+		if o.After, err = api.ParseCursor(c.cursor, o.Prefix); err != nil {
 			return err
 		}
 	}
@@ -116,22 +118,22 @@ func (l *lane) list(c *socketCommand) error {
 	}
 	store := l.s.server.opts.Store
 	open := func() (*kv.Snapshot, error) { return store.Snapshot(l.patience()) }
-	if o.local {
+	if o.Local {
 		open = store.State().Snapshot
 	}
 	snap, err := open()
 	if err != nil {
-		return readError(err)
+		return api.ReadError(err)
 	}
 	defer snap.Close()
 	b := l.begin(c.id)
 	at := len(b)
-	b, err = appendPage(l.patience(), b, o, snap, store.Now())
+	b, err = o.AppendPage(l.patience(), b, snap, store.Now())
 	if err == nil {
 		err = snap.Err()
 	}
 	if err != nil {
-		return coldError(err)
+		return api.ColdError(err)
 	}
 	b[at] = ',' // the members of the object go on from there
 	l.end(b[:len(b)-1])
@@ -139,7 +141,7 @@ func (l *lane) list(c *socketCommand) error {
 }
 
 func (l *lane) put(c *socketCommand) error {
-	value, err := c.value.value(c.coding, c.has(hasEncoding))
+	value, err := c.value.Value(c.coding)
 	if err != nil {
 		return err
 	}
@@ -148,7 +150,7 @@ func (l *lane) put(c *socketCommand) error {
 	}
 	op := kv.Op{Kind: kv.OpPut, Key: c.key, Value: value, TTL: c.ttl}
 	if c.has(hasLease) {
-		if op.Lease, err = namedLease(c.lease.string()); err != nil {
+		if op.Lease, err = api.NamedLease(c.lease.String()); err != nil {
 			return err
 		}
 	}
@@ -158,7 +160,7 @@ func (l *lane) put(c *socketCommand) error {
 
 func (l *lane) didPut(id uint64, c *kv.Command, r *kv.Result) error {
 	e := r.Ops[0].Entry
-	b := appendPutResult(append(l.begin(id), ','), e)
+	b := api.AppendPutResult(append(l.begin(id), ','), e)
 	l.end(l.durability(appendAt(b, e.Mod, r.At), r))
 	return nil
 }
@@ -168,7 +170,7 @@ func (l *lane) delete(c *socketCommand) (err error) {
 		return l.deletePrefix(c)
 	}
 	if !c.has(hasKey) {
-		return refuse(CodeBadJSON, "delete wants the field key, or prefix")
+		return api.Refuse(api.CodeBadJSON, "delete wants the field key, or prefix")
 	}
 	if c.cmd.Checks, err = l.checks(c); err != nil {
 		return err
@@ -179,7 +181,7 @@ func (l *lane) delete(c *socketCommand) (err error) {
 
 func (l *lane) didDelete(id uint64, c *kv.Command, r *kv.Result) error {
 	if r.Ops[0].Entry == nil {
-		return refuse(CodeKeyNotFound, "there is no key %.200q", c.Ops[0].Key)
+		return api.Refuse(api.CodeKeyNotFound, "there is no key %.200q", c.Ops[0].Key)
 	}
 	return l.didRemove(id, c, r)
 }
@@ -188,11 +190,11 @@ func (l *lane) didDelete(id uint64, c *kv.Command, r *kv.Result) error {
 func (l *lane) didRemove(id uint64, c *kv.Command, r *kv.Result) error {
 	b := append(l.begin(id), `,"deleted":`...)
 	if r.Ops[0].Entry != nil {
-		b = appendNumber(append(b, "true,"...), "rev", uint64(r.Rev))
+		b = kvjson.AppendNumber(append(b, "true,"...), "rev", uint64(r.Rev))
 	} else {
 		b = append(b, "false"...)
 	}
-	l.end(l.durability(appendPosition(append(b, ','), r.At), r))
+	l.end(l.durability(api.AppendPosition(append(b, ','), r.At), r))
 	return nil
 }
 
@@ -201,41 +203,33 @@ func (l *lane) didRemove(id uint64, c *kv.Command, r *kv.Result) error {
 func (l *lane) deletePrefix(c *socketCommand) error {
 	switch {
 	case c.has(hasKey):
-		return refuse(CodeBadJSON, "delete wants key or prefix, not both")
+		return api.Refuse(api.CodeBadJSON, "delete wants key or prefix, not both")
 	case c.has(hasIfMatch):
-		return refuse(CodeBadCondition, "if_match goes with a key")
-	case c.list.prefix == "":
-		return refuse(CodePrefixRequired, "the prefix may not be empty")
+		return api.Refuse(api.CodeBadCondition, "if_match goes with a key")
+	case c.list.Prefix == "":
+		return api.Refuse(api.CodePrefixRequired, "the prefix may not be empty")
 	}
-	if err := kv.CheckPrefix(c.list.prefix); err != nil {
+	if err := kv.CheckPrefix(c.list.Prefix); err != nil {
 		return err
 	}
-	c.cmd.Prefix = &c.list.prefix
+	c.cmd.Prefix = &c.list.Prefix
 	return l.write(c, 1, (*lane).didDeletePrefix)
 }
 
 func (l *lane) didDeletePrefix(id uint64, c *kv.Command, r *kv.Result) error {
-	b := appendNumber(append(l.begin(id), ','), "deleted", uint64(r.Deleted))
-	b = appendNumber(append(b, ','), "rev", uint64(r.Rev))
-	l.end(l.durability(appendPosition(append(b, ','), r.At), r))
+	b := kvjson.AppendNumber(append(l.begin(id), ','), "deleted", uint64(r.Deleted))
+	b = kvjson.AppendNumber(append(b, ','), "rev", uint64(r.Rev))
+	l.end(l.durability(api.AppendPosition(append(b, ','), r.At), r))
 	return nil
 }
 
 func (l *lane) cas(c *socketCommand) error {
 	d := &c.cas
-	d.ttl, d.lease, d.encoding = c.ttl, c.lease, c.coding
-	for i, bit := range [...]uint32{hasExpected, hasNew, hasEncoding, hasTTL, hasLease} {
-		if c.has(bit) {
-			d.seen |= 1 << i // as casFields has them
-		}
-	}
-	if d.remove && c.has(hasTTL|hasLease) {
-		return refuse(CodeBadJSON, "a ttl or lease goes with a new value")
-	}
-	if err := d.command(&c.cmd, c.key); err != nil {
+	d.TTL, d.Lease, d.Encoding = c.ttl, c.lease, c.coding
+	if err := d.Command(&c.cmd, c.key); err != nil {
 		return err
 	}
-	if d.remove {
+	if d.Remove {
 		return l.write(c, 1, (*lane).didRemove)
 	}
 	return l.write(c, 1, (*lane).didPut)
@@ -248,11 +242,11 @@ func (l *lane) batch(c *socketCommand) error {
 func (l *lane) didBatch(id uint64, c *kv.Command, r *kv.Result) error {
 	b := l.begin(id)
 	at := len(b)
-	b = l.r.appendResult(b, c, r)
+	b = api.AppendBatch(b, c, r, l.s.server.opts.Store.Now)
 	b[at] = ',' // the members of the object go on from there
 	b = b[:len(b)-1]
 	if r.At.Epoch != 0 || r.At.Rev != 0 {
-		b = appendPosition(append(b, ','), r.At)
+		b = api.AppendPosition(append(b, ','), r.At)
 	}
 	if !c.ReadOnly() {
 		b = l.durability(b, r)
@@ -264,26 +258,22 @@ func (l *lane) didBatch(id uint64, c *kv.Command, r *kv.Result) error {
 // checks returns the checks that if_match and if_absent stand for.
 func (l *lane) checks(c *socketCommand) (checks []kv.Check, err error) {
 	if c.has(hasIfAbsent) {
-		checks = append(checks, kv.Check{Kind: kv.CheckRev, Key: c.key})
+		checks = append(checks, api.CheckAbsent(c.key))
 	}
 	if !c.has(hasIfMatch) {
 		return checks, nil
 	}
 	if c.ifMatch == "*" {
-		return append(checks, kv.Check{Kind: kv.CheckExists, Key: c.key, N: 1}), nil
+		return append(checks, api.CheckPresent(c.key)), nil
 	}
-	tag, ok := parseETag(lend(c.ifMatch))
+	tag, ok := api.ParseETag(c.ifMatch)
 	if !ok && !strings.HasPrefix(c.ifMatch, `"`) {
 		tag, err = kv.ParsePosition(c.ifMatch)
 		ok = err == nil
 	}
 	if !ok {
-		return nil, refuse(CodeBadCondition, "if_match is one etag as the server sent it, or *")
+		return nil, api.Refuse(api.CodeBadCondition, "if_match is one etag as the server sent it, or *")
 	}
-	check := kv.Check{Kind: kv.CheckRev, Key: c.key, N: uint64(tag.Rev)}
-	// No version has revision 0, which to a check means that the key is absent.
-	if tag.Rev == 0 || tag.Epoch != l.s.server.opts.Store.State().Position().Epoch {
-		check.N = kv.NeverRev
-	}
-	return append(checks, check), nil
+	epoch := l.s.server.opts.Store.State().Position().Epoch
+	return append(checks, api.CheckVersion(c.key, tag, epoch)), nil
 }

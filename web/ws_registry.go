@@ -12,6 +12,7 @@ import (
 	"keywatch/kv"
 	"keywatch/kv/bind"
 	"keywatch/watch"
+	"keywatch/web/api"
 )
 
 // maxLanes bounds the goroutines that run the commands of all sockets; more
@@ -81,7 +82,7 @@ func (r *socketRegistry) count(op *socketOp) {
 
 func (r *socketRegistry) countClose(code int) { r.closes.count(code) }
 
-// enter takes a place for s. It fails with errTooManyStreams or kv.ErrStopping.
+// enter takes a place for s. It fails with api.ErrTooManyStreams or kv.ErrStopping.
 func (r *socketRegistry) enter(s *session) error {
 	full, streams := r.streams.opts.full(), r.streams.Len()
 	r.mu.Lock()
@@ -90,7 +91,7 @@ func (r *socketRegistry) enter(s *session) error {
 		return kv.ErrStopping
 	}
 	if full || r.mu.open+streams >= r.max {
-		return errTooManyStreams
+		return api.ErrTooManyStreams
 	}
 	r.mu.open++
 	if s.next = r.mu.first; s.next != nil {

@@ -7,6 +7,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/kv/wake"
+	"keywatch/web/api"
 	"keywatch/web/reactor"
 	"keywatch/web/wire"
 )
@@ -153,8 +154,6 @@ const keepAnswers = 32 << 10
 // many are under way and reads overtake them.
 type lane struct {
 	s *session
-	// r stands for the request where code for HTTP is used.
-	r request
 	// writes are those begun and not answered, in order.
 	writes []socketWrite
 	// out are frames to be handed over, which answer so many commands.
@@ -174,14 +173,12 @@ type socketWrite struct {
 	command *kv.Command
 	finish  func(l *lane, id uint64, c *kv.Command, r *kv.Result) error
 	batch   bool
-	// lease is how the command names a lease.
-	lease string
-	err   error
+	err     error
 }
 
 // runLane runs what is in the inbox, and what comes while that is under way.
 func (s *session) runLane() {
-	l := &lane{s: s, r: request{s: s.server}}
+	l := &lane{s: s}
 	for {
 		l.settle()
 		text, end := l.take()
@@ -277,16 +274,11 @@ func (l *lane) settleOne(w *socketWrite) error {
 		return kv.ErrOutcomeUnknown
 	}
 	result, err := w.pending.Result()
-	l.r.route, l.r.key = routeKey, w.lease
-	if w.batch {
-		l.r.route = routeBatch
-	}
-	if err == nil {
-		err = l.r.outcome(w.command, &result)
-	} else {
-		err = l.r.withLimit(err)
-	}
+	store := l.s.server.opts.Store
 	if err != nil {
+		return api.WithLimit(err, store.Limits())
+	}
+	if err := api.Outcome(w.command, &result, store.State().Params, w.batch); err != nil {
 		return err
 	}
 	return w.finish(l, w.id, w.command, &result)
@@ -306,4 +298,4 @@ func (l *lane) wait() {
 }
 
 // patience returns what a command waits for the log under.
-func (l *lane) patience() context.Context { return l.s.server.waits.context(time.Now()) }
+func (l *lane) patience() context.Context { return l.s.server.waits.Context(time.Now()) }

@@ -11,6 +11,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/watch"
+	"keywatch/web/api"
 	"keywatch/web/reactor"
 	"keywatch/web/wire"
 )
@@ -285,7 +286,7 @@ func (s *session) drain() {
 		s.stage = stageDraining
 	}
 	if s.stage == stageDraining && s.quiet() {
-		s.close(CodeStopping.WebSocketClose(), string(CodeStopping))
+		s.close(api.CodeStopping.WebSocketClose(), string(api.CodeStopping))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keywatch/watch"
+	"keywatch/web/api"
 	"keywatch/web/reactor"
 	"keywatch/web/wire"
 )
@@ -290,7 +291,7 @@ func (s *session) reserve(id uint64) (*socketWatch, error) {
 	defer s.mu.Unlock()
 	i, taken := s.placeLocked(id)
 	if taken {
-		return nil, refuse(CodeBadParameter, "there is a watch %d on this socket already", id)
+		return nil, api.Refuse(api.CodeBadParameter, "there is a watch %d on this socket already", id)
 	}
 	w := &socketWatch{session: s, id: id, fresh: id != 0}
 	s.mu.watches = slices.Insert(s.mu.watches, i, w)
@@ -325,7 +326,7 @@ func (s *session) open(id uint64, req watch.Request) error {
 func (s *session) unwatch(id uint64) error {
 	w := s.remove(id, nil)
 	if w == nil {
-		return refuse(CodeBadParameter, "there is no watch %d on this socket", id)
+		return api.Refuse(api.CodeBadParameter, "there is no watch %d on this socket", id)
 	}
 	w.watcher.Close()  // waits for a Poll, so that its events come before the answer
 	w.Wake(&w.watcher) // for the session to see that it has ended

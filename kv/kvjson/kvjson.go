@@ -15,9 +15,8 @@ import (
 
 // AppendEntry appends the members of an entry's object that are the same
 // everywhere: key, value and encoding if value is set, rev, create_rev, version,
-// and ttl_ms if the entry has a deadline. The key is UTF-8; now is the log time, in
-// milliseconds,
-// from which ttl_ms counts. There are no braces around them.
+// and ttl_ms if the entry has a deadline. There are no braces around them. The
+// key is UTF-8; now is the log time, in milliseconds, that ttl_ms counts from.
 func AppendEntry(b []byte, key string, e *kv.Entry, now int64, value bool) []byte {
 	b = appendText(append(b, `"key":`...), key)
 	if value {

@@ -1,6 +1,9 @@
-package web
+package api
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // Each byte of a word: its lowest and its highest bit.
 const (
@@ -26,25 +29,26 @@ func ordinary(b []byte) (n int) {
 // keyRoom is how many bytes of keys are allocated at once.
 const keyRoom = 1 << 10
 
-// key reads a string and returns it as a key. Many keys lie in one piece of
+// Key reads a string and returns it as a key. Many keys lie in one piece of
 // memory, which nothing else shares.
-func (s *scanner) key() string {
-	t := s.text()
+func (s *Scanner) Key() string {
+	t := s.Text()
 	if len(t.raw) > cap(s.keys)-len(s.keys) {
 		s.keys = make([]byte, 0, max(len(t.raw), min(keyRoom, len(s.b)-s.i)))
 	}
 	start := len(s.keys)
 	if t.escaped {
-		s.keys = t.decode(s.keys)
+		s.keys = t.Decode(s.keys)
 	} else {
 		s.keys = append(s.keys, t.raw...)
 	}
-	return borrow(s.keys[start:])
+	key := s.keys[start:]
+	return unsafe.String(unsafe.SliceData(key), len(key)) // never changed: only what follows is
 }
 
 // likely returns how many elements an array probably has, of which the first
 // began at start and was just read: if all are as long as that one, and at most
 // limit.
-func (s *scanner) likely(start, limit int) int {
+func (s *Scanner) likely(start, limit int) int {
 	return min(limit, 1+(len(s.b)-s.i)/max(1, s.i-start))
 }

@@ -1,4 +1,4 @@
-package web
+package api
 
 import (
 	"context"
@@ -7,6 +7,9 @@ import (
 	"keywatch/kv"
 	"keywatch/watch"
 )
+
+// ErrTooManyStreams is returned when as many streams are open as are allowed.
+var ErrTooManyStreams = errors.New("too many streams")
 
 // A Code is the stable name of a way in which a request can fail.
 type Code string
@@ -106,7 +109,7 @@ var codes = []codeRow{
 	{CodeIdempotencyMismatch, 422, 3522, nil},
 	{CodeRateLimited, 429, 3029, nil},
 	{CodeTooManyWatches, 429, 3029, []error{watch.ErrTooManyWatches}},
-	{CodeTooManyConnections, 429, 3029, []error{errTooManyStreams}},
+	{CodeTooManyConnections, 429, 3029, []error{ErrTooManyStreams}},
 	{CodeHeadTooLarge, 431, 3531, nil},
 	{CodeInternal, 500, 3100, nil},
 	{CodeDataDamaged, 500, 3100, []error{kv.ErrDamaged}},
@@ -130,12 +133,33 @@ func indexCodes() map[Code]*codeRow {
 	return rows
 }
 
+// Codes returns all codes, in the order of the table.
+func Codes() []Code {
+	all := make([]Code, len(codes))
+	for i := range codes {
+		all[i] = codes[i].code
+	}
+	return all
+}
+
 // Status returns the HTTP status of c, 500 if c is unknown.
 func (c Code) Status() int {
 	if row, ok := codeRows[c]; ok {
 		return row.status
 	}
 	return 500
+}
+
+// Title returns the name of c's HTTP status, as RFC 9110 has it.
+func (c Code) Title() string { return titles[c.Status()] }
+
+// titles has the names of all statuses in the table of codes.
+var titles = map[int]string{
+	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable",
+	408: "Request Timeout", 409: "Conflict", 412: "Precondition Failed", 413: "Request Entity Too Large",
+	415: "Unsupported Media Type", 421: "Misdirected Request", 422: "Unprocessable Entity",
+	429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
+	503: "Service Unavailable", 504: "Gateway Timeout",
 }
 
 // WebSocketClose returns the code that closes a WebSocket because of c.
@@ -150,8 +174,8 @@ func (c Code) WebSocketClose() int {
 // was refused for load or because the server is not ready, or it failed here.
 func (c Code) ComeBack() bool { return c.Status() == 429 || c.Status() >= 500 }
 
-// codeOf returns the code of err, CodeInternal if it is not known.
-func codeOf(err error) Code {
+// CodeOf returns the code of err, CodeInternal if it is not known.
+func CodeOf(err error) Code {
 	for i := range codes {
 		for _, target := range codes[i].errs {
 			if errors.Is(err, target) {

@@ -1,15 +1,16 @@
-package web_test
+package api_test
 
 import (
+	"net/http"
 	"testing"
 
-	"keywatch/web"
+	"keywatch/web/api"
 )
 
 // Codes are promised for ever: a client that was written today must find the
 // same status and the same advice in every later version.
 func TestCodesStay(t *testing.T) {
-	for code, want := range map[web.Code][2]int{
+	for code, want := range map[api.Code][2]int{
 		"bad_request": {400, 3500}, "bad_key": {400, 3500}, "bad_parameter": {400, 3500}, "bad_condition": {400, 3500},
 		"bad_json": {400, 3500}, "bad_value": {400, 3500}, "bad_duration": {400, 3500}, "bad_position": {400, 3500},
 		"duplicate_key": {400, 3500}, "prefix_required": {400, 3500}, "origin_not_allowed": {403, 3503},
@@ -29,7 +30,17 @@ func TestCodesStay(t *testing.T) {
 			t.Errorf("%s: ComeBack is %v", code, code.ComeBack())
 		}
 	}
-	if got := web.Code("nonsense").Status(); got != 500 {
+	if got := api.Code("nonsense").Status(); got != 500 {
 		t.Errorf("an unknown code has status %d", got)
+	}
+}
+
+// A status without its name, or under another one, would confuse whoever reads a
+// problem.
+func TestTitles(t *testing.T) {
+	for _, code := range api.Codes() {
+		if got, want := code.Title(), http.StatusText(code.Status()); got != want {
+			t.Errorf("%s: got %q, want %q", code, got, want)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package web_test
+package api_test
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"keywatch/kv"
-	"keywatch/web"
+	"keywatch/web/api"
 )
 
 // Every byte must be judged at every place of a string: strings are read eight
@@ -21,7 +21,7 @@ func TestJSONStringsAtEveryOffset(t *testing.T) {
 			doc := `{"v":"` + value + `"}`
 			ok := json.Unmarshal([]byte(doc), &want) == nil && c < 0x80
 			var got kv.Command
-			err := web.ParseBatch([]byte(`{"ops":[{"op":"put","key":"a","value":"`+value+`"}]}`), 10, &got)
+			err := api.ParseBatch([]byte(`{"ops":[{"op":"put","key":"a","value":"`+value+`"}]}`), 10, &got)
 			if (err == nil) != ok {
 				t.Fatalf("byte %#x after %d: %v, encoding/json says %v", c, before, err, ok)
 			}
@@ -44,7 +44,7 @@ func TestJSONKeysStayApart(t *testing.T) {
 	}
 	body := []byte(`{"ops":[` + strings.Join(ops, ",") + `]}`)
 	var c kv.Command
-	if err := web.ParseBatch(body, 1024, &c); err != nil {
+	if err := api.ParseBatch(body, 1024, &c); err != nil {
 		t.Fatal(err)
 	}
 	clear(body) // keys may not share memory with the request

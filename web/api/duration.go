@@ -1,4 +1,4 @@
-package web
+package api
 
 import (
 	"time"
@@ -6,10 +6,10 @@ import (
 	"keywatch/kv"
 )
 
-// parseDuration reads a duration such as 250ms, 30s, 24h or 1h30m, or plain
+// ParseDuration reads a duration such as 250ms, 30s, 24h or 1h30m, or plain
 // seconds. It reports false for anything else: signs, other units, or what
 // does not fit.
-func parseDuration(text string) (time.Duration, bool) {
+func ParseDuration(text string) (time.Duration, bool) {
 	if text == "" || len(text) > 32 || text[0] < '0' || text[0] > '9' {
 		return 0, false
 	}
@@ -30,18 +30,18 @@ func parseDuration(text string) (time.Duration, bool) {
 	return d, err == nil && d >= 0
 }
 
-// parseTTL reads a time to live: "keep", or a duration from kv.MinTTL to
+// ParseTTL reads a time to live: "keep", or a duration from kv.MinTTL to
 // kv.MaxTTL.
-func parseTTL(text string) (time.Duration, error) {
+func ParseTTL(text string) (time.Duration, error) {
 	if text == "keep" {
 		return kv.KeepTTL, nil
 	}
-	d, ok := parseDuration(text)
+	d, ok := ParseDuration(text)
 	if !ok {
-		return 0, refuse(CodeBadDuration, "a TTL is keep, or 1ms to 10 years such as 30s, not %.80q", text)
+		return 0, Refuse(CodeBadDuration, "a TTL is keep, or 1ms to 10 years such as 30s, not %.80q", text)
 	}
 	if d < kv.MinTTL || d > kv.MaxTTL {
-		return 0, refuse(CodeBadDuration, "a TTL is 1ms to 10 years, not %.80q", text)
+		return 0, Refuse(CodeBadDuration, "a TTL is 1ms to 10 years, not %.80q", text)
 	}
 	return d, nil
 }

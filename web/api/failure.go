@@ -1,0 +1,105 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/kv/kvjson"
+	"keywatch/ratelimit"
+)
+
+// A Failure is an error with its code and what the answer shows beside it.
+type Failure struct {
+	Code   Code
+	Detail string
+	// Limit, if not zero, is the bound that was exceeded.
+	Limit int
+	// Index, if HasIndex is set, is the check, fence or operation that failed.
+	Index    int
+	HasIndex bool
+	// Compared says that the answer shows what stood at Key: Current, nil if
+	// nothing, without its value if NoValue is set.
+	Compared bool
+	Key      string
+	Current  *kv.Entry
+	NoValue  bool
+	// Lock is the one that a fence named; Current is then its holder.
+	Lock string
+	// Retry is how long the client should wait before it tries again, if not zero.
+	Retry time.Duration
+	// Cause, if not nil, is for the log.
+	Cause error
+}
+
+func (f *Failure) Error() string { return string(f.Code) + ": " + f.Detail }
+func (f *Failure) Unwrap() error { return f.Cause }
+
+// Refuse returns a failure with a detail.
+func Refuse(code Code, format string, args ...any) *Failure {
+	return &Failure{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// FailureOf returns err as a failure.
+func FailureOf(err error) *Failure {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f
+	}
+	f := &Failure{Code: CodeOf(err), Cause: err}
+	if f.Code == CodeInternal {
+		f.Detail = "internal error"
+	} else {
+		f.Detail = err.Error()
+	}
+	return f
+}
+
+// RateLimited returns the failure of a request that its caller's rate does not
+// allow.
+func RateLimited(d ratelimit.Decision, class ratelimit.Class) *Failure {
+	return &Failure{Code: CodeRateLimited, Detail: "too many " + class.String(), Limit: d.Limit, Retry: d.RetryAfter}
+}
+
+// inlineMax is the largest entry whose value a failure shows, in bytes.
+const inlineMax = 64 << 10
+
+// AppendProblem appends f as a problem (RFC 9457). now is the log time, in
+// milliseconds, that a TTL counts from; it is asked only if there is one to show.
+func AppendProblem(b []byte, f *Failure, now func() int64) []byte {
+	status := f.Code.Status()
+	b = append(b, `{"type":"about:blank","title":`...)
+	b = kvjson.AppendString(b, f.Code.Title())
+	b = append(b, `,"status":`...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, `,"code":`...)
+	b = kvjson.AppendString(b, string(f.Code))
+	b = append(b, `,"detail":`...)
+	b = kvjson.AppendString(b, f.Detail)
+	if f.Limit != 0 {
+		b = append(b, `,"limit":`...)
+		b = strconv.AppendInt(b, int64(f.Limit), 10)
+	}
+	if f.HasIndex {
+		b = append(b, `,"index":`...)
+		b = strconv.AppendInt(b, int64(f.Index), 10)
+	}
+	if f.Lock != "" {
+		b = append(b, `,"lock":`...)
+		b = kvjson.AppendString(b, f.Lock)
+		b = appendCurrent(append(b, `,"holder":`...), f, now)
+	}
+	if f.Compared {
+		b = appendCurrent(append(b, `,"current":`...), f, now)
+	}
+	return append(b, '}')
+}
+
+// appendCurrent appends the entry that f found, or null.
+func appendCurrent(b []byte, f *Failure, now func() int64) []byte {
+	if f.Current == nil {
+		return append(b, "null"...)
+	}
+	return AppendEntry(b, f.Key, f.Current, now(), !f.NoValue && f.Current.Size() <= inlineMax)
+}

@@ -1,0 +1,110 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"keywatch/kv"
+)
+
+// idemRetry is what a caller is told to wait where only time helps.
+const idemRetry = 10 * time.Second
+
+// Outcome returns the failure that result, which c came to, is answered with; nil
+// if c ran. params are those of the state and are asked only if they are needed.
+// inBatch says that the caller wrote checks and operations as lists, so that
+// their index means something to it.
+func Outcome(c *kv.Command, result *kv.Result, params func() kv.Params, inBatch bool) error {
+	f := &Failure{Current: result.Current, NoValue: result.CurrentNoValue, Index: result.Failed, HasIndex: true}
+	switch result.Outcome {
+	case kv.Committed, kv.ElseRan:
+		return nil
+	case kv.CheckFailed:
+		f.Code, f.Detail, f.Compared = CodeCheckFailed, "a check failed, and nothing was changed", true
+		f.Key = c.Checks[result.Failed].Key
+		if !inBatch {
+			f.Code, f.Detail, f.HasIndex = CodeCompareFailed, "the key is not what the request expects", false
+		}
+	case kv.FenceLost:
+		f.Code, f.Lock = CodeFenceLost, c.Fences[result.Failed].Lock
+		f.Key = kv.ReservedPrefix + f.Lock
+		f.Detail = "the lock is not held under this token, and nothing was changed"
+	case kv.TooMany:
+		return &Failure{Code: CodeBatchTooLarge, Detail: "more keys begin with the prefix than one request may delete", Limit: params().DeleteMax}
+	case kv.IdemMismatch:
+		return Refuse(CodeIdempotencyMismatch, "the Idempotency-Key was used for another request")
+	case kv.IdemCallerFull:
+		return &Failure{Code: CodeRateLimited, Detail: "too many requests with an Idempotency-Key are remembered for this caller", Limit: params().IdemPerCaller, Retry: idemRetry}
+	case kv.IdemFull:
+		return &Failure{Code: CodeMemoryFull, Detail: "too many requests with an Idempotency-Key are remembered", Limit: params().IdemMax, Retry: idemRetry}
+	default:
+		return leaseOutcome(c, result, params, inBatch)
+	}
+	return f
+}
+
+// leaseOutcome is Outcome for what has to do with leases and locks.
+func leaseOutcome(c *kv.Command, result *kv.Result, params func() kv.Params, inBatch bool) error {
+	f := &Failure{Current: result.Current, NoValue: result.CurrentNoValue}
+	if c.Lock != nil {
+		f.Lock, f.Key = strings.Clone(c.Lock.Name), kv.LockKey(c.Lock.Name)
+	}
+	switch result.Outcome {
+	case kv.LeaseEnded:
+		if c.Lease != nil {
+			return LeaseNotFound(c.Lease.ID.String())
+		}
+		f.Code, f.Detail = CodeLeaseEnded, "a lease that is named has ended, or never was, and nothing was changed"
+		f.Index, f.HasIndex = result.Failed, inBatch
+	case kv.LeaseFull:
+		return &Failure{Code: CodeMemoryFull, Detail: "too many leases live", Limit: params().LeaseMax, Retry: idemRetry}
+	case kv.LeaseCallerFull:
+		return &Failure{Code: CodeRateLimited, Detail: "this caller has too many leases", Limit: params().LeasePerCaller, Retry: idemRetry}
+	case kv.LeaseKeysFull:
+		return &Failure{Code: CodeBatchTooLarge, Detail: "too many keys would hang on one lease", Limit: params().LeaseKeys, Index: result.Failed, HasIndex: inBatch}
+	case kv.LockHeld:
+		f.Code, f.Detail = CodeLockHeld, "the lock is held, and was not got in time"
+	case kv.LockLost:
+		f.Code, f.Detail = CodeLockLost, "the lock is not held any more under this token, or by this request"
+	case kv.LockFree:
+		return Refuse(CodeLockNotHeld, "nobody holds the lock %s", c.Lock.Name)
+	default:
+		return nil
+	}
+	return f
+}
+
+// WithLimit adds to err the bound, one of limits, that err says was exceeded.
+func WithLimit(err error, limits kv.Limits) error {
+	f := FailureOf(err)
+	switch f.Code {
+	case CodeValueTooLarge:
+		f.Limit = limits.Value
+	case CodeBatchTooLarge:
+		f.Limit = limits.Command
+	}
+	return f
+}
+
+// ReadError tells a read that was given up from a write whose fate is unknown.
+func ReadError(err error) error {
+	if timedOut(err) {
+		return &Failure{Code: CodeNoLeader, Detail: "the read could not be confirmed in time", Cause: err}
+	}
+	return err
+}
+
+// ColdError tells a local read that was given up from any other failure.
+func ColdError(err error) error {
+	if timedOut(err) {
+		return fmt.Errorf("%w: %w", kv.ErrTierUnavailable, err)
+	}
+	return err
+}
+
+func timedOut(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
