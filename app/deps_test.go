@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"keywatch/examples/workers":   {"keywatch/client"},
 	"keywatch/test/browser":       {},
 	"keywatch/test/e2e":           {},
+	"keywatch/test/golden":        {},
 	"keywatch/test/readme":        {},
 
 	"keywatch/app/keywatch/fanout": {},
