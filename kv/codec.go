@@ -117,7 +117,7 @@ func appendCommand(b []byte, c *Command) []byte {
 	}
 	b = append(b, kindOf(c), commandFlags(c))
 	if c.Idem.Key != "" {
-		b = appendText(b, c.Idem.Caller)
+		b = appendIdemCaller(b, c.Idem.Scope, c.Idem.Caller)
 		b = appendText(b, c.Idem.Key)
 		b = append(b, c.Idem.Fingerprint[:]...)
 	}
@@ -311,7 +311,8 @@ func (d *decoder) command(kind byte, c *Command, prefix *string) {
 	flags := d.byte()
 	*c = Command{Fences: c.Fences[:0], Checks: c.Checks[:0], Ops: c.Ops[:0], Else: c.Else[:0]}
 	if flags&flagIdem != 0 {
-		c.Idem.Caller, c.Idem.Key = d.text(), d.text()
+		c.Idem.Scope, c.Idem.Caller = d.idemCaller()
+		c.Idem.Key = d.text()
 		copy(c.Idem.Fingerprint[:], d.bytes(uint64(len(c.Idem.Fingerprint))))
 	}
 	if flags&flagFences != 0 {

@@ -75,8 +75,14 @@ type Fence struct {
 
 // Idem identifies a request for idempotent retries. The zero Idem is none.
 type Idem struct {
-	// Caller and Key scope the record; Key is up to 128 visible ASCII bytes.
-	Caller, Key string
+	// Scope is whose the key is: the caller that a credential proves, which is then equal
+	// to Caller, or "" for all without one. An address is no scope: a client that repeats a
+	// request may have another one by then.
+	Scope string
+	// Caller is for whom the record counts, see Params.IdemPerCaller.
+	Caller string
+	// Key is up to 128 visible ASCII bytes; it is unique within the scope.
+	Key string
 	// Fingerprint identifies what was asked; the same Key with another
 	// Fingerprint is refused.
 	Fingerprint [16]byte
@@ -135,6 +141,9 @@ func (l Limits) WithDefaults() Limits {
 // ErrDuplicateKey, ErrBadTTL or ErrBadCommand.
 func (c *Command) Validate(l Limits) error {
 	l = l.WithDefaults()
+	if c.Idem.Scope != "" && c.Idem.Scope != c.Idem.Caller {
+		return fmt.Errorf("%w: the scope of an idempotency key must be empty or the caller", ErrBadCommand)
+	}
 	if c.Refer != nil {
 		return c.validateRefer()
 	}

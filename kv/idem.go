@@ -34,10 +34,12 @@ type idemCaller struct {
 	bytes   int64
 }
 
-type idemKey struct{ caller, key string }
+// An idemKey is what a record is found by.
+type idemKey struct{ scope, key string }
 
 type idemRecord struct {
 	id          idemKey
+	caller      string
 	fingerprint [16]byte
 	expires     int64
 	outcome     []byte
@@ -58,9 +60,9 @@ func newIdemTable() idemTable {
 // be given a record. It returns false if the command is to run.
 func (s *State) replayLocked(c *Command, r *Result) bool {
 	m := &s.mu.machine
-	known, ok := m.idem.byKey[idemKey{c.Idem.Caller, c.Idem.Key}]
+	known := m.idem.find(&c.Idem)
 	switch {
-	case !ok:
+	case known == nil:
 		r.Outcome = m.idem.full(c.Idem.Caller, &m.params)
 		return r.Outcome != 0
 	case known.fingerprint != c.Idem.Fingerprint:
@@ -76,6 +78,15 @@ func (s *State) replayLocked(c *Command, r *Result) bool {
 		r.Replayed = true
 	}
 	return true
+}
+
+// find returns the record of a request, nil if there is none. Records of an earlier
+// release have the caller's address as their scope.
+func (t *idemTable) find(id *Idem) *idemRecord {
+	if known := t.byKey[idemKey{id.Scope, id.Key}]; known != nil || id.Scope != "" {
+		return known
+	}
+	return t.byKey[idemKey{id.Caller, id.Key}]
 }
 
 // full returns why caller cannot have another record, 0 if it can.
@@ -126,7 +137,8 @@ func (t *idemTable) keep(id Idem, r *Result, m *machine) {
 	at := *r
 	at.At.Rev = m.rev
 	rec := &idemRecord{
-		id:          idemKey{id.Caller, strings.Clone(id.Key)},
+		id:          idemKey{id.Scope, strings.Clone(id.Key)},
+		caller:      id.Caller,
 		fingerprint: id.Fingerprint,
 		expires:     m.time + m.params.IdemAge.Milliseconds(),
 		outcome:     slices.Clone(t.encode(&at)),
@@ -147,12 +159,15 @@ func (t *idemTable) encode(r *Result) []byte {
 // add takes a record over. Its caller's name is replaced by the one that its other
 // records have.
 func (t *idemTable) add(rec *idemRecord) {
-	its := t.callers[rec.id.caller]
+	its := t.callers[rec.caller]
 	if its == nil {
-		its = &idemCaller{name: strings.Clone(rec.id.caller)}
+		its = &idemCaller{name: strings.Clone(rec.caller)}
 		t.callers[its.name] = its
 	}
-	rec.id.caller = its.name
+	rec.caller = its.name
+	if rec.id.scope != "" {
+		rec.id.scope = its.name
+	}
 	its.records++
 	its.bytes += rec.cost()
 	t.bytes += rec.cost()
@@ -177,10 +192,10 @@ func (t *idemTable) expire(now int64) {
 func (t *idemTable) remove(rec *idemRecord) {
 	delete(t.byKey, rec.id)
 	t.bytes -= rec.cost()
-	its := t.callers[rec.id.caller]
+	its := t.callers[rec.caller]
 	its.bytes -= rec.cost()
 	if its.records--; its.records == 0 {
-		delete(t.callers, rec.id.caller)
+		delete(t.callers, rec.caller)
 	}
 }
 
@@ -196,7 +211,7 @@ func (t *idemTable) unsaved() (uint64, []*idemRecord) {
 func (rec *idemRecord) appendTo(b []byte, seq uint64) []byte {
 	start := len(b)
 	b = binary.AppendUvarint(b, uint64(rec.expires))
-	b = appendText(b, rec.id.caller)
+	b = appendIdemCaller(b, rec.id.scope, rec.caller)
 	b = appendText(b, rec.id.key)
 	b = append(b, rec.fingerprint[:]...)
 	b = appendText(b, rec.outcome)
@@ -216,10 +231,32 @@ func parseIdemRecord(seq uint64, b []byte) (*idemRecord, bool) {
 	}
 	d := decoder{b: slices.Clone(b[:end])}
 	rec := &idemRecord{expires: int64(d.uvarint())}
-	rec.id = idemKey{d.text(), d.text()}
+	rec.id.scope, rec.caller = d.idemCaller()
+	rec.id.key = d.text()
 	copy(rec.fingerprint[:], d.bytes(uint64(len(rec.fingerprint))))
 	rec.outcome = d.blob()
 	check := decoder{b: rec.outcome}
 	check.outcome(new(Result))
 	return rec, !d.bad && len(d.b) == 0 && !check.bad && len(check.b) == 0
+}
+
+// appendIdemCaller appends the scope and the caller of an idempotency key as one text: the
+// caller alone where it is the scope too, as the first format had it, and behind a NUL where
+// the scope is empty.
+func appendIdemCaller(b []byte, scope, caller string) []byte {
+	if scope != "" {
+		return appendText(b, caller)
+	}
+	b = binary.AppendUvarint(b, uint64(len(caller)+1))
+	b = append(b, 0)
+	return append(b, caller...)
+}
+
+// idemCaller reads what appendIdemCaller wrote.
+func (d *decoder) idemCaller() (scope, caller string) {
+	text := d.text()
+	if caller, shared := strings.CutPrefix(text, "\x00"); shared {
+		return "", caller
+	}
+	return text, text
 }

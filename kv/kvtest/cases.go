@@ -226,6 +226,9 @@ func repeatedRequestRunsOnce(s *suite) {
 	s.same("another request under the same key", s.do(c).Outcome, kv.IdemMismatch)
 	s.value("a", "1")
 
+	c.Idem.Fingerprint, c.Ops[0], c.Idem.Caller = [16]byte{1}, Put("a", "1"), "me from elsewhere"
+	s.same("the same request from another address", s.do(c), want)
+
 	failed := &kv.Command{
 		Checks: []kv.Check{Revision("a", 0)}, Ops: []kv.Op{Put("a", "3")},
 		Idem: kv.Idem{Caller: "me", Key: "k-2", Fingerprint: [16]byte{3}},

@@ -90,6 +90,9 @@ func (g *Generator) identify(t *rapid.T, c *kv.Command) {
 		Caller: rapid.SampledFrom([]string{"", "ann", "bob"}).Draw(t, "caller"),
 		Key:    rapid.StringMatching(`[a-z0-9]{2}`).Draw(t, "idem key"),
 	}
+	if rapid.Bool().Draw(t, "own scope") {
+		c.Idem.Scope = c.Idem.Caller
+	}
 	copy(c.Idem.Fingerprint[:], sum[:])
 	g.asked = append(g.asked, c)
 }

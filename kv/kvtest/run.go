@@ -151,14 +151,7 @@ func (m *Model) expireUnder(prefix string) {
 
 // replay answers a command from the outcomes kept, or refuses to keep another.
 func (m *Model) replay(c *kv.Command) (Result, bool) {
-	callers := 0
-	for _, rec := range m.idem {
-		if rec.id.Caller == c.Idem.Caller {
-			callers++
-		}
-		if rec.id.Caller != c.Idem.Caller || rec.id.Key != c.Idem.Key {
-			continue
-		}
+	if rec := m.outcomeOf(&c.Idem); rec != nil {
 		if rec.id.Fingerprint != c.Idem.Fingerprint {
 			return Result{Outcome: kv.IdemMismatch}, true
 		}
@@ -167,6 +160,12 @@ func (m *Model) replay(c *kv.Command) (Result, bool) {
 		}
 		return m.again(rec.result), true
 	}
+	callers := 0
+	for _, rec := range m.idem {
+		if rec.id.Caller == c.Idem.Caller {
+			callers++
+		}
+	}
 	switch {
 	case len(m.idem) >= m.Params.IdemMax:
 		return Result{Outcome: kv.IdemFull}, true
@@ -174,6 +173,23 @@ func (m *Model) replay(c *kv.Command) (Result, bool) {
 		return Result{Outcome: kv.IdemCallerFull}, true
 	}
 	return Result{}, false
+}
+
+// outcomeOf returns the record of a request, nil if there is none. A record whose scope is an
+// address was made by an earlier release, for a caller that asks without a scope now.
+func (m *Model) outcomeOf(id *kv.Idem) *idemRecord {
+	scopes := []string{id.Scope}
+	if id.Scope == "" {
+		scopes = append(scopes, id.Caller)
+	}
+	for _, scope := range scopes {
+		for i := range m.idem {
+			if known := &m.idem[i]; known.id.Key == id.Key && known.id.Scope == scope {
+				return known
+			}
+		}
+	}
+	return nil
 }
 
 // again returns a kept result without the values that are no longer there.
