@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"keywatch/test/gate"
 )
 
 // setSize is how many keys every batch of a set writes.
@@ -203,10 +205,17 @@ func writeSets(ctx context.Context, cl *client, name int) error {
 // TestBatchesAreSeenWhole: while several clients write batches to the same keys,
 // every list, every batch of gets and every watcher, whatever part it watches and
 // wherever it resumes, sees each batch whole or not at all.
-func TestBatchesAreSeenWhole(t *testing.T) {
+func TestBatchesAreSeenWhole(t *testing.T) { batchesAreSeenWhole(t, 500*time.Millisecond) }
+
+func TestProofBatchesAreSeenWhole(t *testing.T) {
+	gate.Long(t)
+	batchesAreSeenWhole(t, 2*time.Second)
+}
+
+func batchesAreSeenWhole(t *testing.T, d time.Duration) {
 	t.Parallel()
 	s := serve(t, "--data", t.TempDir())
-	ctx, cancel := context.WithCancel(within(t, time.Minute))
+	ctx, cancel := context.WithCancel(gate.Context(t))
 	var running sync.WaitGroup
 	for i := range 3 {
 		running.Go(func() {
@@ -233,7 +242,7 @@ func TestBatchesAreSeenWhole(t *testing.T) {
 		rng := rand.New(rand.NewPCG(*seed, uint64(100+i)))
 		read(w.path, func(revs *atomic.Int64) error { return w.loop(ctx, newClient(t, s), rng, revs) })
 	}
-	lasts(t, time.Duration(rounds(8))*250*time.Millisecond)
+	lasts(t, d)
 	for _, revs := range counts {
 		for revs.Load() < 20 && ctx.Err() == nil {
 			waitABit(ctx)

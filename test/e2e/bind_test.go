@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keywatch/test/gate"
 )
 
 // ask sends one command and returns its answer, which must be a good one.
@@ -58,7 +60,7 @@ func TestLeaseLivesWithItsSocket(t *testing.T) {
 	id := first.ask(t, fmt.Sprintf(`{"id":1,"op":"lease","ttl":"%v"}`, ttl))
 	first.ask(t, fmt.Sprintf(`{"id":2,"op":"bind","lease":%q}`, id))
 	first.ask(t, fmt.Sprintf(`{"id":3,"op":"put","key":"k","value":"v","lease":%q}`, id))
-	for over := within(t, time.Minute); renewals(t, cl) < 6; time.Sleep(10 * time.Millisecond) { // two TTLs
+	for over := gate.Context(t); renewals(t, cl) < 6; time.Sleep(10 * time.Millisecond) { // two TTLs
 		if over.Err() != nil {
 			t.Fatal("the server does not renew the lease")
 		}
@@ -73,14 +75,14 @@ func TestLeaseLivesWithItsSocket(t *testing.T) {
 	var left struct {
 		MS int64 `json:"remaining_ms"`
 	}
-	for over := within(t, time.Minute); left.MS == 0 || left.MS > ttl.Milliseconds()-300; time.Sleep(time.Millisecond) { // a renewal is due soon
+	for over := gate.Context(t); left.MS == 0 || left.MS > ttl.Milliseconds()-300; time.Sleep(time.Millisecond) { // a renewal is due soon
 		if err := cl.must(t, call{method: "GET", path: "/v1/leases/" + id}, 200).decode(&left); err != nil || over.Err() != nil {
 			t.Fatalf("%d ms are left, %v", left.MS, err)
 		}
 	}
 	closed := time.Now()
 	second.conn.Close()
-	for over := within(t, time.Minute); cl.must(t, getCall("k"), 200, 404).status == 200; time.Sleep(5 * time.Millisecond) {
+	for over := gate.Context(t); cl.must(t, getCall("k"), 200, 404).status == 200; time.Sleep(5 * time.Millisecond) {
 		if over.Err() != nil {
 			t.Fatal("the key is still there")
 		}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"keywatch/test/gate"
 )
 
 // A client sends requests to one server over connections of its own.
@@ -74,7 +76,7 @@ func (cl *client) do(ctx context.Context, c call) (*answer, error) {
 // must sends c and fails the test unless the status is one of want.
 func (cl *client) must(t testing.TB, c call, want ...int) *answer {
 	t.Helper()
-	a, err := cl.do(within(t, startTime), c)
+	a, err := cl.do(gate.Context(t), c)
 	if err != nil {
 		t.Fatalf("%s %s: %v", c.method, c.path, err)
 	}

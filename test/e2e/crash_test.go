@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"keywatch/test/gate"
 )
 
 // A load is writers at work, and everything that housekeeping does meanwhile.
@@ -23,7 +25,7 @@ func startLoad(t *testing.T, keep *restarter) *load {
 	l.writers = newWriters(t, keep, l.top)
 	ctx, cancel := context.WithCancel(t.Context())
 	l.end = cancel
-	hard := within(t, 2*time.Minute)
+	hard := gate.Context(t)
 	for _, w := range l.writers {
 		l.running.Go(func() { w.run(ctx, hard) })
 	}
@@ -99,15 +101,22 @@ func holds(t *testing.T, entries map[string]entry, before, after map[*ledger]bou
 	}
 }
 
-// TestKillsLoseNothing: ten kills under load, in the middle of checkpoints,
+// TestKillsLoseNothing: kills under load, in the middle of checkpoints,
 // segment changes and sweeps, lose no acknowledged write, bring none back, and
 // never let a revision or a version go backwards.
-func TestKillsLoseNothing(t *testing.T) {
+func TestKillsLoseNothing(t *testing.T) { killsLoseNothing(t, 2) }
+
+func TestProofKillsLoseNothing(t *testing.T) {
+	gate.Long(t)
+	killsLoseNothing(t, 10)
+}
+
+func killsLoseNothing(t *testing.T, kills int) {
 	t.Parallel()
 	dir := t.TempDir()
 	keep := keep(t, dir, "--checkpoint-bytes", "256KiB")
 	l := startLoad(t, keep)
-	for range rounds(10) {
+	for range kills {
 		lasts(t, 500*time.Millisecond)
 		keep.server().kill()
 		atLeast := l.bounds()
@@ -196,7 +205,7 @@ func otherHistory(t *testing.T, cl *client, old *answer, last, now string) {
 	}
 	cl.must(t, putCall("first", "2").with("If-Match", old.etag()), 412)
 	cl.must(t, getCall("first").with("If-None-Match", old.etag()), 200)
-	ctx := within(t, startTime)
+	ctx := gate.Context(t)
 	s, err := cl.watch(ctx, "/v1/watch?key=first", last)
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +219,7 @@ func otherHistory(t *testing.T, cl *client, old *answer, last, now string) {
 // command runs a client command that must succeed.
 func command(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(within(t, startTime), binary, args...)
+	cmd := exec.CommandContext(gate.Context(t), binary, args...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("keywatch %q: %v\n%s", args, err, out)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"keywatch/test/gate"
 	"keywatch/watch/watchtest"
 )
 
@@ -31,12 +32,10 @@ var planted = []struct {
 
 var tinyHistory = []string{"--history", "16KiB", "--tombstone-max", "20"}
 
-// TestFaultyServersAreFound: the tests above would notice a server whose hub
+// TestProofFaultyServersAreFound: the tests above would notice a server whose hub
 // lies: each rule is broken on purpose by a real server, over real connections.
-func TestFaultyServersAreFound(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the command a second time")
-	}
+func TestProofFaultyServersAreFound(t *testing.T) {
+	gate.Long(t)
 	faulty := buildFaulty(t)
 	for _, p := range planted {
 		t.Run(p.fault, func(t *testing.T) {
@@ -70,12 +69,10 @@ func buildFaulty(t *testing.T) string {
 	return path
 }
 
-// TestCrowdsFindFaults: the crowds of the tests above would notice that one of
+// TestProofCrowdsFindFaults: the crowds of the tests above would notice that one of
 // them gets what is another's, gets something twice, or is told again what it knew when it came back.
-func TestCrowdsFindFaults(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the command a second time")
-	}
+func TestProofCrowdsFindFaults(t *testing.T) {
+	gate.Long(t)
 	faulty := buildFaulty(t)
 	for fault, count := range map[string]func(l *crowdResult) uint64{
 		"an event goes to another watcher":   func(l *crowdResult) uint64 { return l.Counts.Misdelivered },
@@ -84,7 +81,7 @@ func TestCrowdsFindFaults(t *testing.T) {
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			s, err := launchOf(within(t, startTime), faulty, fault, "--memory-only")
+			s, err := launchOf(gate.Context(t), faulty, fault, "--memory-only")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +98,7 @@ func TestCrowdsFindFaults(t *testing.T) {
 // broken returns the rules that a server of the build breaks in a second.
 func broken(t *testing.T, build, fault string, args []string) (rules []watchtest.Rule) {
 	t.Helper()
-	s, err := launchOf(within(t, startTime), build, fault, append([]string{"--memory-only", "--heartbeat", "50ms"}, args...)...)
+	s, err := launchOf(gate.Context(t), build, fault, append([]string{"--memory-only", "--heartbeat", "50ms"}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

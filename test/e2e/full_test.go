@@ -6,7 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"keywatch/test/gate"
 )
 
 // smallDisk makes a file system in memory of so many MiB and returns its folder
@@ -15,7 +16,7 @@ func smallDisk(t *testing.T, mib int) (dir string, resize func(mib int)) {
 	t.Helper()
 	dir = t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib)); err != nil {
-		t.Skipf("SKIPPED: a disk that is really full needs the right to mount one: %v", err)
+		gate.Missing(t, "a disk that is really full needs the right to mount one: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
@@ -44,7 +45,7 @@ func TestSmallDiskLastsForSmallState(t *testing.T) {
 	for i := range 2500 {
 		key := fmt.Sprintf("again/%d", i%50)
 		values[key] = strings.Repeat(fmt.Sprintf("%9d|", i), 10_000)
-		for ctx := within(t, startTime); cl.must(t, putCall(key, values[key]), 200, 201, 503).status == 503; waitABit(ctx) {
+		for ctx := gate.Context(t); cl.must(t, putCall(key, values[key]), 200, 201, 503).status == 503; waitABit(ctx) {
 			if refused++; ctx.Err() != nil {
 				t.Fatalf("the disk is full of what was written %d times over", i/50)
 			}
@@ -61,7 +62,7 @@ func checkFull(t *testing.T, s *server, values map[string]string) {
 	t.Helper()
 	cl := newClient(t, s)
 	a := cl.must(t, putCall("more", "x"), 200, 201, 503)
-	for ctx := within(t, startTime); a.status != 503 && ctx.Err() == nil; waitABit(ctx) {
+	for ctx := gate.Context(t); a.status != 503 && ctx.Err() == nil; waitABit(ctx) {
 		a = cl.must(t, putCall("more", "x"), 200, 201, 503) // after a start it takes a second to see
 	}
 	if p := a.problem(); p.Code != "disk_full" || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "bytes are free") {
@@ -72,7 +73,7 @@ func checkFull(t *testing.T, s *server, values map[string]string) {
 		t.Errorf("status does not say that the disk is full: %s", status)
 	}
 	checkValues(t, s, values)
-	stream, err := cl.watch(within(t, startTime), "/v1/watch?prefix=full/", "")
+	stream, err := cl.watch(gate.Context(t), "/v1/watch?prefix=full/", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +135,7 @@ func TestFullDisk(t *testing.T) {
 	s.signal(t)
 	select { // its last checkpoint had no room: the code does not matter
 	case <-s.exited:
-	case <-time.After(stopTime):
+	case <-gate.Context(t).Done():
 		t.Fatal("the server does not stop on a full disk")
 	}
 	s = serve(t, "--data", dir)
@@ -142,7 +143,7 @@ func TestFullDisk(t *testing.T) {
 
 	resize(256)
 	cl = newClient(t, s)
-	for ctx := within(t, startTime); cl.must(t, putCall("more", "x"), 200, 201, 503).status == 503; waitABit(ctx) {
+	for ctx := gate.Context(t); cl.must(t, putCall("more", "x"), 200, 201, 503).status == 503; waitABit(ctx) {
 		if ctx.Err() != nil {
 			t.Fatal("there is room, but writes are refused")
 		}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"keywatch/test/gate"
 )
 
 // A recorder collects the history of many clients; safe for concurrent use.
@@ -197,7 +199,7 @@ func (h historyRun) record(t *testing.T) *recorder {
 	keep := keep(t, t.TempDir(), h.args...)
 	rec := newRecorder()
 	ctx, cancel := context.WithCancel(t.Context())
-	hard := within(t, 2*time.Minute)
+	hard := gate.Context(t)
 	var running sync.WaitGroup
 	for id := range h.clients {
 		w := &worker{

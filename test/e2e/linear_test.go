@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"keywatch/test/gate"
 )
 
 // checkTime is the longest that one history may take to be checked.
@@ -21,10 +23,17 @@ func linearizable(t *testing.T, name string, history []porcupine.Operation) {
 // TestKeysAreLinearizable: puts, conditional puts, deletes, swaps, gets and
 // batches of many clients act on each key as if one after the other, and once
 // only, although the server is killed again and again while they run.
-func TestKeysAreLinearizable(t *testing.T) {
+func TestKeysAreLinearizable(t *testing.T) { keysAreLinearizable(t, 2) }
+
+func TestProofKeysAreLinearizable(t *testing.T) {
+	gate.Long(t)
+	keysAreLinearizable(t, 6)
+}
+
+func keysAreLinearizable(t *testing.T, kills int) {
 	t.Parallel()
 	rec := historyRun{
-		clients: 8, keys: modelKeys, kills: rounds(6), one: true,
+		clients: 8, keys: modelKeys, kills: kills, one: true,
 		pause: 4 * time.Millisecond, between: 700 * time.Millisecond,
 	}.record(t)
 	for _, part := range byKey(rec.mu.ops) {
@@ -37,10 +46,17 @@ func TestKeysAreLinearizable(t *testing.T) {
 
 // TestBatchesAreLinearizable: the same for whole batches with checks on any key,
 // over all keys at once.
-func TestBatchesAreLinearizable(t *testing.T) {
+func TestBatchesAreLinearizable(t *testing.T) { batchesAreLinearizable(t, 2) }
+
+func TestProofBatchesAreLinearizable(t *testing.T) {
+	gate.Long(t)
+	batchesAreLinearizable(t, 4)
+}
+
+func batchesAreLinearizable(t *testing.T, kills int) {
 	t.Parallel()
 	rec := historyRun{
-		clients: 4, keys: 3, kills: rounds(4),
+		clients: 4, keys: 3, kills: kills,
 		pause: 6 * time.Millisecond, between: 500 * time.Millisecond,
 	}.record(t)
 	linearizable(t, "all keys", rec.mu.ops)

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"keywatch/test/gate"
 )
 
 // What a holder, a process of its own, is told in its environment: where the
@@ -194,12 +196,19 @@ func TestStoppedHolder(t *testing.T) {
 	}
 }
 
-// burst is how often holders increment between two of them being stopped.
-const burst = 500
-
 // If this failed, holders that are stopped at random while they increment a
 // counter under a fenced lock, thousands of times, would lose increments.
-func TestStoppedHoldersLoseNothing(t *testing.T) {
+func TestStoppedHoldersLoseNothing(t *testing.T) { stoppedHoldersLoseNothing(t, 1, 100) }
+
+func TestProofStoppedHoldersLoseNothing(t *testing.T) {
+	gate.Long(t)
+	stoppedHoldersLoseNothing(t, 4, 500)
+}
+
+// stoppedHoldersLoseNothing stops a holder so many times, after each burst of
+// increments.
+func stoppedHoldersLoseNothing(t *testing.T, stops, burst int) {
+	t.Parallel()
 	s := serve(t, "--data", t.TempDir(), "--fsync", "interval")
 	cl := newClient(t, s)
 	cl.put(t, "counter", "0")
@@ -215,9 +224,8 @@ func TestStoppedHoldersLoseNothing(t *testing.T) {
 		all = append(all, startHolder(t, s, holderFenced+"=1", holderLoops+"=1"))
 	}
 	rng := rand.New(rand.NewPCG(*seed, 11))
-	stops := rounds(4)
 	for range stops {
-		for target, over := counter()+burst, within(t, 2*time.Minute); counter() < target; time.Sleep(time.Millisecond) {
+		for target, over := counter()+burst, gate.Context(t); counter() < target; time.Sleep(time.Millisecond) {
 			if over.Err() != nil {
 				t.Fatalf("the counter stands at %d, want %d by now", counter(), target)
 			}

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -51,21 +50,4 @@ func buildAndRun(m *testing.M) (code int, err error) {
 		fmt.Printf("to repeat the random choices: -seed=%d\n", *seed)
 	}
 	return code, nil
-}
-
-// within returns a context that ends with the test or after d, the time in which
-// what the test waits for must have come.
-func within(t testing.TB, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// rounds returns n, or less where the tests are asked to be short.
-func rounds(n int) int {
-	if testing.Short() {
-		return max(2, n/4)
-	}
-	return n
 }

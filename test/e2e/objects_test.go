@@ -5,12 +5,21 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"keywatch/test/gate"
 )
 
 // TestKillsWhileMovingLoseNothing: kills at any moment of packing, uploading,
 // referring to, rewriting and deleting segments, under load and with values in all
 // tiers, lose no acknowledged write and bring none back.
-func TestKillsWhileMovingLoseNothing(t *testing.T) {
+func TestKillsWhileMovingLoseNothing(t *testing.T) { killsWhileMovingLoseNothing(t, 2) }
+
+func TestProofKillsWhileMovingLoseNothing(t *testing.T) {
+	gate.Long(t)
+	killsWhileMovingLoseNothing(t, 6)
+}
+
+func killsWhileMovingLoseNothing(t *testing.T, kills int) {
 	t.Parallel()
 	dir, objects := t.TempDir(), t.TempDir()
 	keep := keep(t, dir, "--checkpoint-bytes", "256KiB", "--memory-max", "4MiB", "--history", "1MiB",
@@ -19,7 +28,7 @@ func TestKillsWhileMovingLoseNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	l.running.Go(func() { migrate(ctx, t, keep) })
-	for range rounds(6) {
+	for range kills {
 		lasts(t, 500*time.Millisecond)
 		keep.server().kill()
 		atLeast := l.bounds()

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"keywatch/watch"
 	"keywatch/watch/watchtest"
@@ -181,6 +180,3 @@ func (s *streamer) record() watchtest.Record {
 	r.Steps = s.wire.Steps()
 	return r
 }
-
-// streamTime is the longest that a run of streamers may take.
-const streamTime = 4 * time.Minute

@@ -7,12 +7,21 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"keywatch/test/gate"
 )
 
 // TestDamagedBackupIsRefused: a backup that was damaged on its way is not
 // restored as if it were whole: either restore, or the start after it, refuses
 // it, or the store holds everything.
-func TestDamagedBackupIsRefused(t *testing.T) {
+func TestDamagedBackupIsRefused(t *testing.T) { damagedBackupIsRefused(t, 4) }
+
+func TestProofDamagedBackupIsRefused(t *testing.T) {
+	gate.Long(t)
+	damagedBackupIsRefused(t, 16)
+}
+
+func damagedBackupIsRefused(t *testing.T, trials int) {
 	t.Parallel()
 	s := serve(t, "--data", t.TempDir())
 	cl := newClient(t, s)
@@ -26,8 +35,8 @@ func TestDamagedBackupIsRefused(t *testing.T) {
 	s.kill()
 	st.folder = readFolder(t, filepath.Dir(whole))
 	rng := rand.New(rand.NewPCG(*seed, 7))
-	reported, trials := 0, rounds(16)
-	for range trials {
+	reported := 0
+	for i := 0; i < trials || i < 10*trials && reported == 0; i++ {
 		f, what := st.damaged(rng)
 		dir := t.TempDir()
 		f.write(t, dir)
@@ -45,7 +54,7 @@ func TestDamagedBackupIsRefused(t *testing.T) {
 // damage was reported.
 func (st damagedStore) tryRestore(t *testing.T, file, dir, what string) (reported bool) {
 	t.Helper()
-	out, refused := exec.CommandContext(within(t, startTime), binary, "restore", file, "--data", dir).CombinedOutput()
+	out, refused := exec.CommandContext(gate.Context(t), binary, "restore", file, "--data", dir).CombinedOutput()
 	if refused != nil && (len(out) == 0 || strings.Contains(string(out), "goroutine ")) {
 		t.Errorf("%s: restore failed with %v and printed %q", what, refused, out)
 	}
@@ -53,7 +62,7 @@ func (st damagedStore) tryRestore(t *testing.T, file, dir, what string) (reporte
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); refused != nil && strings.Join(left, "") == filepath.Join(dir, "lock") {
 		return true
 	}
-	s, err := launch(within(t, startTime), "--data", dir)
+	s, err := launch(gate.Context(t), "--data", dir)
 	switch {
 	case err != nil && refused == nil && !explains(err, dir):
 		t.Errorf("%s: %v\nwant file, byte and remedy", what, err)

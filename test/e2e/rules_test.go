@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/test/gate"
 	"keywatch/watch"
 	"keywatch/watch/watchtest"
 )
@@ -16,7 +17,7 @@ import (
 // observe has writers and streamers meet while during goes on.
 func observe(t *testing.T, keep *restarter, during func(list []*streamer)) (*watchtest.History, []*streamer) {
 	t.Helper()
-	hard := within(t, streamTime)
+	hard := gate.Context(t)
 	ctx, cancel := context.WithCancel(hard)
 	defer cancel()
 	var tr truth
@@ -75,10 +76,17 @@ func check(t *testing.T, h *watchtest.History, list []*streamer, ample bool) (re
 
 // TestRulesWithAmpleHistory: streams that are cut at random bytes go on without
 // a gap, a repetition or a new start, while history lasts.
-func TestRulesWithAmpleHistory(t *testing.T) {
+func TestRulesWithAmpleHistory(t *testing.T) { rulesWithAmpleHistory(t, 300*time.Millisecond) }
+
+func TestProofRulesWithAmpleHistory(t *testing.T) {
+	gate.Long(t)
+	rulesWithAmpleHistory(t, 3*time.Second)
+}
+
+func rulesWithAmpleHistory(t *testing.T, d time.Duration) {
 	t.Parallel()
 	keep := keep(t, t.TempDir(), "--heartbeat", "100ms", "--fsync", "interval")
-	h, list := observe(t, keep, func([]*streamer) { lasts(t, time.Duration(rounds(3000))*time.Millisecond) })
+	h, list := observe(t, keep, func([]*streamer) { lasts(t, d) })
 	_, _, changes := check(t, h, list, true)
 	if changes < 1000 {
 		t.Errorf("only %d changes were told", changes)
@@ -90,14 +98,21 @@ func TestRulesWithAmpleHistory(t *testing.T) {
 // and servers that are killed, streams say that they start over, and what they
 // hold is right again after it: by a resync where deletions are remembered, by a
 // reset where they are not.
-func TestRulesWithTinyHistory(t *testing.T) {
+func TestRulesWithTinyHistory(t *testing.T) { rulesWithTinyHistory(t, 2) }
+
+func TestProofRulesWithTinyHistory(t *testing.T) {
+	gate.Long(t)
+	rulesWithTinyHistory(t, 8)
+}
+
+func rulesWithTinyHistory(t *testing.T, kills int) {
 	for _, tombstones := range []string{"1000", "2"} {
 		t.Run("tombstones="+tombstones, func(t *testing.T) {
 			t.Parallel()
 			keep := keep(t, t.TempDir(), "--heartbeat", "100ms", "--history", "16KiB", "--tombstone-max", tombstones)
 			h, list := observe(t, keep, func(list []*streamer) {
-				for i := 0; i < rounds(8) || i < 40 && startedOver(list) < 5; i++ {
-					list[0].wait(within(t, streamTime), 100)
+				for i := 0; i < kills || i < 40 && startedOver(list) < 5; i++ {
+					list[0].wait(gate.Context(t), 100)
 					keep.server().kill()
 					keep.restart(t)
 				}

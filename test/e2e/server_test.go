@@ -14,14 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-const (
-	// startTime is the longest that a server may take until it answers, on a
-	// machine that other tests keep busy.
-	startTime = 30 * time.Second
-	// stopTime is the longest that an ordered stop may take.
-	stopTime = 20 * time.Second
+	"keywatch/test/gate"
 )
 
 // A server is one run of "keywatch serve" on a port of its own.
@@ -62,7 +56,7 @@ func (o *output) String() string {
 // takes any free port. The test fails if it does not start.
 func serve(t testing.TB, args ...string) *server {
 	t.Helper()
-	s, err := launch(within(t, startTime), args...)
+	s, err := launch(gate.Context(t), args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,10 +181,10 @@ func (s *server) awaitStop(t testing.TB) {
 	t.Helper()
 	select {
 	case <-s.exited:
-	case <-within(t, stopTime).Done():
+	case <-gate.Context(t).Done():
 		_ = s.cmd.Process.Signal(syscall.SIGQUIT) // for its goroutines
 		<-s.exited
-		t.Fatalf("the server did not stop within %v; it printed:\n%s", stopTime, s.out.String())
+		t.Fatalf("the server did not stop; it printed:\n%s", s.out.String())
 	}
 	if s.code != 0 {
 		t.Fatalf("stop: exit code %d, want 0; it printed:\n%s", s.code, s.out.String())
@@ -201,7 +195,7 @@ func (s *server) awaitStop(t testing.TB) {
 // returns its exit code and what it printed.
 func refused(t testing.TB, args ...string) (code int, printed string) {
 	t.Helper()
-	s, err := launch(within(t, startTime), args...)
+	s, err := launch(gate.Context(t), args...)
 	if err == nil {
 		s.kill()
 		t.Fatalf("serve %q started, want it refused", args)

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"keywatch/test/gate"
 )
 
 // The soak's size: the task "soak" runs it larger and for ten minutes.
@@ -137,15 +139,13 @@ func (s *soak) watch(ctx context.Context, t *testing.T) {
 	}
 }
 
-// TestMemoryStaysBelowItsLimit: however long values four times --memory-max are
+// TestProofMemoryStaysBelowItsLimit: however long values four times --memory-max are
 // read and written by popularity, the process's own memory stays below 1.5 times
 // --memory-max and 64 MiB, and what it has mapped of files below 96 MiB, as README
 // says; and every request is answered rightly. The task "soak" runs it for ten
 // minutes.
-func TestMemoryStaysBelowItsLimit(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes some seconds")
-	}
+func TestProofMemoryStaysBelowItsLimit(t *testing.T) {
+	gate.Long(t)
 	memory := int64(*soakMemory) << 20
 	s := &soak{memory: memory, keys: make([]soaked, 4*memory/soakValue)}
 	s.server = serve(t, "--data", t.TempDir(), "--memory-max", fmt.Sprint(memory), "--history", fmt.Sprint(memory/8), "--fsync", "interval")

@@ -11,23 +11,23 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
+
+	"keywatch/test/gate"
 )
 
 // serverFDs is how many descriptors a server needs beside those of watchers.
 const serverFDs = 600
 
 // crowd returns how many watchers each of two clients is to have: as many as
-// fit, up to 19,000 in all.
-func crowd(t *testing.T) int {
+// fit, up to most in all.
+func crowd(t *testing.T, most int) int {
 	t.Helper()
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	n := min(19_000, int(min(limit.Max, 1<<20))-serverFDs)
-	if testing.Short() || raceEnabled {
-		n = min(n, 2_000)
-	}
+	n := min(most, int(min(limit.Max, 1<<20))-serverFDs)
 	return n / 2
 }
 
@@ -118,7 +118,7 @@ func (s *server) figures(t *testing.T, cl *client) (f figures) {
 // settled waits until the server has let go of every watcher.
 func (s *server) settled(t *testing.T, cl *client, before figures) figures {
 	t.Helper()
-	ctx := within(t, startTime)
+	ctx := gate.Context(t)
 	for {
 		f := s.figures(t, cl)
 		if f.streams == 0 && f.sockets == 0 && f.watchers == 0 && f.fds <= before.fds+8 && f.goroutines <= before.goroutines+20 {
@@ -138,7 +138,7 @@ const calmGrowth = 80 << 20
 // shrinks waits until the server takes no more memory than limit, in bytes.
 func (s *server) shrinks(t *testing.T, cl *client, limit int) {
 	t.Helper()
-	ctx := within(t, startTime)
+	ctx := gate.Context(t)
 	for {
 		got := s.figures(t, cl).rss
 		if got <= limit {
@@ -153,15 +153,24 @@ func (s *server) shrinks(t *testing.T, cl *client, limit int) {
 // TestReconnectStorm: thousands of watchers, each of a key of its own, that are
 // cut off and come back all at once, miss nothing, get nothing twice and nothing
 // of others, and leave neither descriptor nor goroutine nor memory behind.
-func TestReconnectStorm(t *testing.T) {
+func TestReconnectStorm(t *testing.T) { reconnectStorm(t, 400, 2, time.Second) }
+
+func TestProofReconnectStorm(t *testing.T) {
+	gate.Long(t)
+	reconnectStorm(t, 19_000, 3, 4*time.Second)
+}
+
+// reconnectStorm has up to watchers cut off two times in each of some rounds, which
+// write for the time d.
+func reconnectStorm(t *testing.T, watchers, rounds int, d time.Duration) {
 	s := serve(t, "--memory-only", "--max-connections", "20000") // all come at once
 	cl := newClient(t, s)
 	cl.put(t, "warm", "up")
-	n := crowd(t) / 100 * 100
+	n := crowd(t, watchers) / 100 * 100
 	before := s.figures(t, cl)
 	var first figures
-	for round := range 3 {
-		for _, l := range s.both(t, n, "--batch=100", "--rate=1000", "--conns=2", "--duration=4s", "--drops=2", "--patience=4m") {
+	for round := range rounds {
+		for _, l := range s.both(t, n, "--batch=100", "--rate=1000", "--conns=2", "--duration="+d.String(), "--drops=2", "--patience=4m") {
 			if bad := l.whole(); bad != "" {
 				t.Errorf("round %d: %s", round, bad)
 			}
@@ -177,12 +186,21 @@ func TestReconnectStorm(t *testing.T) {
 
 // TestChurnNeverMisdelivers: while connections come and go all the time, so that
 // descriptors are used again and again, nobody gets what is another's.
-func TestChurnNeverMisdelivers(t *testing.T) {
+func TestChurnNeverMisdelivers(t *testing.T) { churnNeverMisdelivers(t, 100, time.Second) }
+
+func TestProofChurnNeverMisdelivers(t *testing.T) {
+	gate.Long(t)
+	churnNeverMisdelivers(t, 500, 4*time.Second)
+}
+
+// churnNeverMisdelivers has twice as many watchers as given, which come and go for
+// the time d.
+func churnNeverMisdelivers(t *testing.T, watchers int, d time.Duration) {
 	s := serve(t, "--memory-only")
 	cl := newClient(t, s)
 	cl.put(t, "warm", "up")
 	before := s.figures(t, cl)
-	for _, l := range s.both(t, 500, "--batch=50", "--rate=5000", "--conns=2", "--duration=4s", "--churn=1000", "--patience=4m") {
+	for _, l := range s.both(t, watchers, "--batch=50", "--rate=5000", "--conns=2", "--duration="+d.String(), "--churn=1000", "--patience=4m") {
 		if bad := l.whole(); bad != "" {
 			t.Error(bad)
 		}

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"keywatch/test/gate"
 )
 
 // tiersMemory is the memory of TestStoreLargerThanItsTiers in MiB.
@@ -20,8 +22,6 @@ const (
 	hoardValue = 16 << 10
 	// hoardClients is how many write and read at once.
 	hoardClients = 4
-	// hoardSettle is the longest that the disk may take to come below its limit.
-	hoardSettle = 2 * time.Minute
 )
 
 // A hoard is a store that is larger than its memory and its disk, and what it must
@@ -63,7 +63,7 @@ func (h *hoard) each(f func(i int)) {
 // write sends c until there is room for it, again to the next server if one was
 // killed. It reports whether it was acknowledged.
 func (h *hoard) write(t *testing.T, c call) bool {
-	ctx := within(t, hoardSettle)
+	ctx := gate.Context(t)
 	for again := false; ; {
 		from := h.server()
 		a, err := h.cl.do(ctx, c)
@@ -86,28 +86,21 @@ func (h *hoard) write(t *testing.T, c call) bool {
 func (h *hoard) fillAndKill(t *testing.T) {
 	filled := make(chan struct{})
 	go func() { defer close(filled); h.fill(t) }()
-	h.until(t, func() bool { return h.taken.Load() >= int64(len(h.writes)/2) })
+	full := func(full func() bool) {
+		gate.Until(t, func() bool { return t.Failed() || full() }, "the store does not get full")
+	}
+	full(func() bool { return h.taken.Load() >= int64(len(h.writes)/2) })
 	moving := make(chan struct{})
 	go func() {
 		defer close(moving)
-		_, _ = h.cl.do(within(t, hoardSettle), call{method: "POST", path: "/v1/admin/migrate"}) // the kill ends it
+		_, _ = h.cl.do(gate.Context(t), call{method: "POST", path: "/v1/admin/migrate"}) // the kill ends it
 	}()
-	h.until(t, func() bool { return h.status(t).Detail.Objects.Segments > 0 })
+	full(func() bool { return h.status(t).Detail.Objects.Segments > 0 })
 	h.server().kill()
 	t.Logf("killed after %d writes", h.taken.Load())
 	<-moving
 	h.restart(t)
 	<-filled
-}
-
-// until waits for what must come in time.
-func (h *hoard) until(t *testing.T, come func() bool) {
-	t.Helper()
-	for end := time.Now().Add(5 * hoardSettle); !come(); time.Sleep(5 * time.Millisecond) {
-		if t.Failed() || time.Now().After(end) {
-			t.Fatal("the store does not get full")
-		}
-	}
 }
 
 // fill writes every key, then changes or deletes some.
@@ -127,7 +120,7 @@ func (h *hoard) fill(t *testing.T) {
 func (h *hoard) readAll(t *testing.T) (tiers map[string]int) {
 	var mu sync.Mutex
 	tiers = make(map[string]int)
-	ctx := within(t, 5*time.Minute)
+	ctx := gate.Context(t)
 	h.each(func(i int) {
 		a, err := h.cl.do(ctx, getCall(hoardKey(i)))
 		switch n := h.writes[i]; {
@@ -171,27 +164,21 @@ func (h *hoard) status(t *testing.T) (s hoardStatus) {
 }
 
 // settle waits until the disk is below its limit.
-func (h *hoard) settle(t *testing.T, most int64) hoardStatus {
+func (h *hoard) settle(t *testing.T, most int64) (s hoardStatus) {
 	t.Helper()
-	for end := time.Now().Add(hoardSettle); ; time.Sleep(200 * time.Millisecond) {
-		s := h.status(t)
-		if s.Detail.Checkpoint.LiveBytes <= most {
-			return s
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d bytes on disk after %v, the limit is %d: %+v", s.Detail.Checkpoint.LiveBytes, hoardSettle, most, s.Detail.Objects)
-		}
-	}
+	gate.Until(t, func() bool {
+		s = h.status(t)
+		return s.Detail.Checkpoint.LiveBytes <= most
+	}, "the disk does not get below its limit of %d bytes: %s", most, func() string { return fmt.Sprintf("%+v", s) })
+	return s
 }
 
-// TestStoreLargerThanItsTiers: a store of ten times its memory and twice its disk
+// TestProofStoreLargerThanItsTiers: a store of ten times its memory and twice its disk
 // limit takes every write, keeps both limits, and gives every value back, although
 // it was killed while it was filled, and once more after. The task "tiers" runs it
 // larger.
-func TestStoreLargerThanItsTiers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes half a minute")
-	}
+func TestProofStoreLargerThanItsTiers(t *testing.T) {
+	gate.Long(t)
 	t.Parallel()
 	memory := int64(*tiersMemory) << 20
 	disk := 5 * memory

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"keywatch/test/gate"
 )
 
 // A follower keeps a watch open through every restart.
@@ -123,7 +125,7 @@ func scribble(ctx, hard context.Context, keep *restarter, cl *client, name int) 
 // allFollow waits until every follower follows s.
 func allFollow(t *testing.T, list []*follower, s *server) {
 	t.Helper()
-	ctx := within(t, startTime)
+	ctx := gate.Context(t)
 	for _, f := range list {
 		for f.live.Load() != s {
 			if ctx.Err() != nil {
@@ -137,10 +139,17 @@ func allFollow(t *testing.T, list []*follower, s *server) {
 // TestWatchThroughRestarts: watchers that reconnect with the last id they were
 // given, through servers that stop and servers that are killed, see no version
 // twice, miss none while history lasts, and hold in the end what the store holds.
-func TestWatchThroughRestarts(t *testing.T) {
+func TestWatchThroughRestarts(t *testing.T) { watchThroughRestarts(t, 2) }
+
+func TestProofWatchThroughRestarts(t *testing.T) {
+	gate.Long(t)
+	watchThroughRestarts(t, 8)
+}
+
+func watchThroughRestarts(t *testing.T, restarts int) {
 	t.Parallel()
 	keep := keep(t, t.TempDir(), "--heartbeat", "200ms")
-	hard := within(t, time.Minute)
+	hard := gate.Context(t)
 	ctx, cancel := context.WithCancel(hard)
 	defer cancel()
 	var writing, watching sync.WaitGroup
@@ -157,7 +166,7 @@ func TestWatchThroughRestarts(t *testing.T) {
 		cl := keep.client(t)
 		writing.Go(func() { scribble(ctx, hard, keep, cl, i) })
 	}
-	for i := range rounds(8) {
+	for i := range restarts {
 		lasts(t, 200*time.Millisecond)
 		allFollow(t, list, keep.server())
 		if i%2 == 0 {

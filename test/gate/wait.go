@@ -1,0 +1,57 @@
+package gate
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+const (
+	// margin is the time before the deadline of a test run in which a test that
+	// waits in vain says so. After the deadline it could not.
+	margin = 10 * time.Second
+	// poll is the time between two looks of Until.
+	poll = 2 * time.Millisecond
+)
+
+// Context returns a context that ends with t, and some seconds before the deadline
+// of the test run: the time in which what t waits for must happen. A shorter time
+// would fail on a machine that is slow. It must not be called in a synctest bubble.
+func Context(t testing.TB) context.Context {
+	t.Helper()
+	limited, ok := t.(interface{ Deadline() (time.Time, bool) })
+	if !ok {
+		return t.Context()
+	}
+	deadline, ok := limited.Deadline()
+	if !ok {
+		return t.Context()
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), deadline.Add(-margin))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Until waits until done reports true. If it has not some seconds before the
+// deadline of the test run, t fails with the rest of the arguments; those that are
+// functions without parameters that return a string are called first.
+func Until(t testing.TB, done func() bool, format string, args ...any) {
+	t.Helper()
+	for ctx := Context(t); !done(); {
+		select {
+		case <-time.After(poll):
+		case <-ctx.Done():
+			t.Fatalf(format, called(args)...)
+		}
+	}
+}
+
+// called returns args with functions replaced by what they return.
+func called(args []any) []any {
+	for i, a := range args {
+		if f, ok := a.(func() string); ok {
+			args[i] = f()
+		}
+	}
+	return args
+}
