@@ -26,7 +26,8 @@ var allowed = map[string][]string{
 	"keywatch/app/hugepages": {},
 	"keywatch/web/ui":        {},
 	"keywatch/web/api":       {"keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
-	"keywatch/web":           {"keywatch/web/ui", "keywatch/web/api", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv/kvjson", "keywatch/kv", "keywatch/kv/wake"},
+	"keywatch/web/ws":        {"keywatch/web/api", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv/kvjson", "keywatch/kv/wake", "keywatch/kv"},
+	"keywatch/web":           {"keywatch/web/ui", "keywatch/web/api", "keywatch/web/ws", "keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
 	"keywatch/web/reactor":   {"keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/web/wire":      {},
 	"keywatch/app":           {"keywatch/app/hugepages", "keywatch/web", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/persist", "keywatch/persist/wal", "keywatch/persist/disk", "keywatch/persist/object", "keywatch/kv/wake"},
@@ -114,13 +115,22 @@ func TestStateMachineIsPure(t *testing.T) {
 	}
 }
 
-// If what every protocol needs reached one of the servers, a protocol that is
-// added later would bring that server with it.
-func TestAPIHasNoServer(t *testing.T) {
-	for _, p := range list(t, "keywatch/web/api") {
-		for _, bad := range []string{"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp", "net/http", "net"} {
-			if slices.Contains(p.Deps, bad) {
-				t.Errorf("%s depends on %s", p.ImportPath, bad)
+// servers are what a package below web may not reach: a protocol that is added
+// later would bring the server with it.
+var servers = map[string][]string{
+	"keywatch/web/api": {"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp", "net/http", "net"},
+	"keywatch/web/ws":  {"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp"},
+}
+
+// If what every protocol needs reached a server of HTTP, it could not be used
+// without one.
+func TestProtocolsHaveNoServer(t *testing.T) {
+	for path, bad := range servers {
+		for _, p := range list(t, path) {
+			for _, dep := range bad {
+				if slices.Contains(p.Deps, dep) {
+					t.Errorf("%s depends on %s", p.ImportPath, dep)
+				}
 			}
 		}
 	}

@@ -123,10 +123,10 @@ func (o *getOptions) unchanged(e *kv.Entry, at kv.Position) bool {
 // read returns the newest version of the key, nil if it is absent.
 func (r *request) read(local bool) (*kv.Entry, kv.Position, error) {
 	if local {
-		e, at, err := r.s.opts.Store.State().Read(r.patience(), r.key)
+		e, at, err := r.s.opts.Store.State().Read(r.deadline(), r.key)
 		return e, at, api.ColdError(err)
 	}
-	e, at, err := r.s.opts.Store.Get(r.patience(), r.key)
+	e, at, err := r.s.opts.Store.Get(r.deadline(), r.key)
 	return e, at, api.ReadError(err)
 }
 

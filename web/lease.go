@@ -160,7 +160,7 @@ func (r *request) showLease(id kv.LeaseID) error {
 		return err
 	}
 	store := r.s.opts.Store
-	info, ok, err := store.Lease(r.patience(), id)
+	info, ok, err := store.Lease(r.deadline(), id)
 	if err != nil {
 		return api.ReadError(err)
 	}

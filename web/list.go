@@ -40,7 +40,7 @@ func (r *request) list() error {
 		return nil
 	}
 	defer snap.Close()
-	r.out, err = opts.AppendPage(r.patience(), r.out[:0], snap, r.s.opts.Store.Now())
+	r.out, err = opts.AppendPage(r.deadline(), r.out[:0], snap, r.s.opts.Store.Now())
 	if err := cmp.Or(snap.Err(), api.ColdError(err)); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (r *request) snapshot(local bool) (*kv.Snapshot, error) {
 	if local {
 		return r.s.opts.Store.State().Snapshot()
 	}
-	snap, err := r.s.opts.Store.Snapshot(r.patience())
+	snap, err := r.s.opts.Store.Snapshot(r.deadline())
 	return snap, api.ReadError(err)
 }
 

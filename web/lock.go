@@ -145,7 +145,7 @@ func (r *request) showLock() error {
 		return err
 	}
 	store := r.s.opts.Store
-	if err := store.Barrier(r.patience()); err != nil {
+	if err := store.Barrier(r.deadline()); err != nil {
 		return api.ReadError(err)
 	}
 	info := store.State().Lock(r.key, queueShown)

@@ -36,7 +36,7 @@ func (r *request) await(o *getOptions, at kv.Position) (*kv.Entry, kv.Position, 
 		if e, now := state.Get(r.key); o.unchanged(e, now) && ctx.Err() == nil {
 			continue
 		}
-		e, now, err := state.Read(r.patience(), r.key)
+		e, now, err := state.Read(r.deadline(), r.key)
 		if err != nil || !o.unchanged(e, now) || ctx.Err() != nil {
 			return e, now, api.ColdError(err)
 		}

@@ -137,7 +137,7 @@ func (r *request) do(c *kv.Command, cost int) (kv.Result, error) {
 	if err := r.charge(class, cost); err != nil {
 		return kv.Result{}, err
 	}
-	result, err := r.s.opts.Store.Do(r.patience(), c)
+	result, err := r.s.opts.Store.Do(r.deadline(), c)
 	if err != nil {
 		if class == ratelimit.Read {
 			err = api.ReadError(err)

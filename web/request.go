@@ -242,8 +242,8 @@ func (r *request) run() error {
 	return r.operate()
 }
 
-// patience returns the context that the request waits for the log under.
-func (r *request) patience() context.Context {
+// deadline returns the context that the request waits for the log under.
+func (r *request) deadline() context.Context {
 	began := r.f.Time()
 	if began.IsZero() {
 		began = time.Now() // the handler was called without a server

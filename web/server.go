@@ -12,9 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"keywatch/kv/bind"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
+	"keywatch/web/ws"
 )
 
 // ErrServerClosed is returned by Serve after Shutdown was called.
@@ -28,7 +28,7 @@ type Server struct {
 	conns   connections
 	streams *streamRegistry
 	// sockets are the WebSockets, upgrader shakes hands with them.
-	sockets  *socketRegistry
+	sockets  *ws.Server
 	upgrader fiber.Handler
 	// reactor owns the connections of streams.
 	reactor *reactor.Reactor
@@ -40,8 +40,6 @@ type Server struct {
 	gather     fasthttp.RequestHandler
 	waits      *api.Deadlines
 	places     places
-	// bound keeps the leases alive that live with sockets.
-	bound *bind.Keeper
 	// requests holds idle *request values.
 	requests sync.Pool
 	// plains holds idle *plain values.
@@ -93,9 +91,10 @@ func New(opts Options) (*Server, error) {
 		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
 		full: func() bool { return s.conns.all() > opts.MaxFiles },
 	})
-	s.bound = bind.New(opts.Store)
-	s.sockets = newSocketRegistry(opts.MaxStreams, s.streams)
-	s.sockets.bound = s.bound
+	if s.sockets, err = s.newSockets(); err != nil {
+		s.kill()
+		return nil, fmt.Errorf("web: %w", err)
+	}
 	s.upgrader = s.newUpgrader()
 	s.conns.streams = func() int { return s.streams.Len() + s.sockets.Len() }
 	if s.opts.Registry == nil {
@@ -104,7 +103,7 @@ func New(opts Options) (*Server, error) {
 	}
 	if s.metrics, err = newMetrics(s); err != nil {
 		s.kill()
-		s.bound.Close(s.life)
+		_ = s.sockets.Close(s.life)
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	s.gather = gatherHandler(s.opts.Registry)
@@ -203,8 +202,6 @@ func (s *Server) shutdown(ctx context.Context) error {
 		err = nil // the listeners were closed above
 	}
 	err = errors.Join(err, <-streams, <-streams)
-	// Leases live for their TTL after the sockets that they were bound to.
-	s.bound.Close(ctx)
 	// What is left now is cut off, so that no goroutine outlives the server.
 	s.kill()
 	s.conns.closeAll()

@@ -1,4 +1,4 @@
-package web
+package ws
 
 import (
 	"crypto/sha256"
@@ -64,11 +64,11 @@ const (
 	anyWrite = hasFence | hasIdemKey
 )
 
-// A socketCommand is a command as it was written. Its texts share memory with
+// A command is a command as it was written. Its texts share memory with
 // the frame.
-type socketCommand struct {
+type command struct {
 	id   uint64
-	op   *socketOp
+	op   *op
 	seen api.FieldSet
 	// spans are where the fields' values stand in text.
 	text  []byte
@@ -93,12 +93,12 @@ type socketCommand struct {
 	lock lockCommand
 }
 
-func (c *socketCommand) has(bits api.FieldSet) bool { return c.seen&bits != 0 }
+func (c *command) has(bits api.FieldSet) bool { return c.seen&bits != 0 }
 
 // parseCommand reads a command. limit bounds the operations of a batch. After an
 // error id is set if it came before what is wrong.
-func parseCommand(text []byte, limit int) (c *socketCommand, err error) {
-	c = &socketCommand{text: text}
+func parseCommand(text []byte, limit int) (c *command, err error) {
+	c = &command{text: text}
 	c.list.Limit = api.PageDefault
 	s := api.NewScanner(text)
 	s.Open('{')
@@ -118,7 +118,7 @@ func parseCommand(text []byte, limit int) (c *socketCommand, err error) {
 }
 
 // read reads the value of one field.
-func (c *socketCommand) read(s *api.Scanner, field api.FieldSet, limit int) {
+func (c *command) read(s *api.Scanner, field api.FieldSet, limit int) {
 	switch field {
 	case hasID:
 		c.readID(s)
@@ -147,7 +147,7 @@ func (c *socketCommand) read(s *api.Scanner, field api.FieldSet, limit int) {
 	}
 }
 
-func (c *socketCommand) readID(s *api.Scanner) {
+func (c *command) readID(s *api.Scanner) {
 	id := s.Uint()
 	if s.Err() == nil && (id == 0 || id > maxID) {
 		s.Fail("an id is a number from 1 to 2^53-1")
@@ -157,21 +157,21 @@ func (c *socketCommand) readID(s *api.Scanner) {
 	}
 }
 
-func (c *socketCommand) readOp(s *api.Scanner) {
+func (c *command) readOp(s *api.Scanner) {
 	name := s.Text().Decode(nil)
 	if s.Err() != nil {
 		return
 	}
-	for i := range socketOps {
-		if string(name) == socketOps[i].name {
-			c.op = &socketOps[i]
+	for i := range ops {
+		if string(name) == ops[i].name {
+			c.op = &ops[i]
 		}
 	}
 }
 
 // readWatch reads a field of a watch; a list has one called keys too, which says
 // that values are not wanted.
-func (c *socketCommand) readWatch(s *api.Scanner, field api.FieldSet) {
+func (c *command) readWatch(s *api.Scanner, field api.FieldSet) {
 	sub := &c.sub
 	switch field {
 	case hasKeys:
@@ -193,7 +193,7 @@ func (c *socketCommand) readWatch(s *api.Scanner, field api.FieldSet) {
 	}
 }
 
-func (c *socketCommand) readList(s *api.Scanner, field api.FieldSet) {
+func (c *command) readList(s *api.Scanner, field api.FieldSet) {
 	switch field {
 	case hasPrefix:
 		c.list.Prefix = s.Text().String()
@@ -213,7 +213,7 @@ func (c *socketCommand) readList(s *api.Scanner, field api.FieldSet) {
 	}
 }
 
-func (c *socketCommand) readWrite(s *api.Scanner, field api.FieldSet, limit int) {
+func (c *command) readWrite(s *api.Scanner, field api.FieldSet, limit int) {
 	switch field {
 	case hasKey:
 		c.key = s.Text().String()
@@ -240,7 +240,7 @@ func (c *socketCommand) readWrite(s *api.Scanner, field api.FieldSet, limit int)
 }
 
 // readFences reads an object of locks and their tokens.
-func (c *socketCommand) readFences(s *api.Scanner) {
+func (c *command) readFences(s *api.Scanner) {
 	s.Open('{')
 	for n := 0; s.More('}', n); n++ {
 		lock := s.Text().String()
@@ -264,7 +264,7 @@ func (c *socketCommand) readFences(s *api.Scanner) {
 }
 
 // check checks that the command has what its operation takes, and nothing else.
-func (c *socketCommand) check(limit int) error {
+func (c *command) check(limit int) error {
 	switch {
 	case c.id == 0:
 		return api.Refuse(api.CodeBadJSON, "a command has an id")
@@ -300,7 +300,7 @@ func fieldOfBit(bits api.FieldSet) string {
 }
 
 // fingerprint identifies what is asked, whatever the id and the order of fields.
-func (c *socketCommand) fingerprint() (sum [16]byte) {
+func (c *command) fingerprint() (sum [16]byte) {
 	h := sha256.New()
 	var size [8]byte
 	for i := range commandFields {

@@ -1,4 +1,4 @@
-package web
+package ws
 
 import (
 	"strconv"
@@ -12,18 +12,18 @@ import (
 // closeSilent closes a socket whose client does not answer pings.
 const closeSilent = 3008
 
-// A socketClose is a code that a socket is closed with for another reason than a
+// A closeReason is a code that a socket is closed with for another reason than a
 // api.Code, which has its own in the table of codes.
-type socketClose struct {
+type closeReason struct {
 	code int
 	// comeBack says that the client should try again after a while.
 	comeBack bool
 	meaning  string
 }
 
-// socketCloses is the one table of those codes, by the rule of all close codes:
+// closeReasons is the one table of those codes, by the rule of all close codes:
 // 1012 and 3000 to 3499 come back, all others do not.
-var socketCloses = []socketClose{
+var closeReasons = []closeReason{
 	{wire.CloseNormal, false, "the client closed"},
 	{wire.CloseGoingAway, false, "the client went away"},
 	{wire.CloseNoStatus, false, "the client closed and did not say why"},
@@ -40,8 +40,8 @@ var socketCloses = []socketClose{
 type closeCounts struct{ n [16]atomic.Int64 }
 
 func (c *closeCounts) count(code int) {
-	for i := range socketCloses {
-		if socketCloses[i].code == code {
+	for i := range closeReasons {
+		if closeReasons[i].code == code {
 			c.n[i].Add(1)
 			return
 		}
@@ -52,8 +52,8 @@ func (c *closeCounts) count(code int) {
 var descCloses = prometheus.NewDesc("keywatch_sockets_closed_total", "WebSockets closed, by the code in the first close frame.", []string{"code"}, nil)
 
 func (c *closeCounts) collect(ch chan<- prometheus.Metric) {
-	for i := range socketCloses {
-		ch <- prometheus.MustNewConstMetric(descCloses, counter, float64(c.n[i].Load()), strconv.Itoa(socketCloses[i].code))
+	for i := range closeReasons {
+		ch <- prometheus.MustNewConstMetric(descCloses, counter, float64(c.n[i].Load()), strconv.Itoa(closeReasons[i].code))
 	}
 	ch <- prometheus.MustNewConstMetric(descCloses, counter, float64(c.n[len(c.n)-1].Load()), "other")
 }

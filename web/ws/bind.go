@@ -1,4 +1,4 @@
-package web
+package ws
 
 import (
 	"time"
@@ -12,36 +12,36 @@ import (
 
 // bind renews a lease and has it live as long as the socket does, and for its TTL
 // after. On another socket the same command takes it up again.
-func (l *lane) bind(c *socketCommand) error { return l.rebind(c, (*lane).didBind) }
+func (r *runner) bind(c *command) error { return r.rebind(c, (*runner).didBind) }
 
 // unbind renews a lease a last time and leaves it to its TTL.
-func (l *lane) unbind(c *socketCommand) error { return l.rebind(c, (*lane).didUnbind) }
+func (r *runner) unbind(c *command) error { return r.rebind(c, (*runner).didUnbind) }
 
-func (l *lane) rebind(c *socketCommand, did func(*lane, uint64, *kv.Command, *kv.Result) error) error {
+func (r *runner) rebind(c *command, did func(*runner, uint64, *kv.Command, *kv.Result) error) error {
 	id, err := c.leaseID()
 	if err != nil {
 		return err
 	}
 	c.cmd.Lease = &kv.LeaseCommand{Kind: kv.LeaseKeep, ID: id}
-	return l.write(c, 1, did)
+	return r.write(c, 1, did)
 }
 
-func (l *lane) didBind(id uint64, c *kv.Command, r *kv.Result) error {
-	ttl := time.Duration(r.Lease.TTL) * time.Millisecond
+func (r *runner) didBind(id uint64, c *kv.Command, result *kv.Result) error {
+	ttl := time.Duration(result.Lease.TTL) * time.Millisecond
 	if ttl < bind.MinTTL {
 		return api.Refuse(api.CodeBadDuration, "a lease that is bound has a TTL of %v or more", bind.MinTTL)
 	}
-	keeper := l.s.server.bound
-	keeper.Bind(l.s, r.Lease.ID, ttl)
-	if l.s.gone.Load() {
-		keeper.Release(l.s) // it may have gone before
+	keeper := r.s.server.bound
+	keeper.Bind(r.s, result.Lease.ID, ttl)
+	if r.s.gone.Load() {
+		keeper.Release(r.s) // it may have gone before
 	}
-	return l.didGrant(id, c, r)
+	return r.didGrant(id, c, result)
 }
 
-func (l *lane) didUnbind(id uint64, c *kv.Command, r *kv.Result) error {
-	l.s.server.bound.Unbind(l.s, r.Lease.ID)
-	return l.didGrant(id, c, r)
+func (r *runner) didUnbind(id uint64, c *kv.Command, result *kv.Result) error {
+	r.s.server.bound.Unbind(r.s, result.Lease.ID)
+	return r.didGrant(id, c, result)
 }
 
 var (
@@ -50,8 +50,8 @@ var (
 )
 
 // collectBound tells of the leases that live with sockets.
-func (r *socketRegistry) collectBound(ch chan<- prometheus.Metric) {
-	leases, renewed := r.bound.Stats()
+func (v *Server) collectBound(ch chan<- prometheus.Metric) {
+	leases, renewed := v.bound.Stats()
 	ch <- prometheus.MustNewConstMetric(descBound, gauge, float64(leases))
 	ch <- prometheus.MustNewConstMetric(descRenewals, counter, float64(renewed))
 }

@@ -13,28 +13,33 @@ import (
 
 	"keywatch/ratelimit"
 	"keywatch/web/api"
-)
-
-// The subprotocols of WebSockets. In SubprotocolLines one text message of the
-// server may hold many objects, a line each; else each has a message of its own.
-const (
-	Subprotocol      = "keywatch.v1.json"
-	SubprotocolLines = "keywatch.v1.ndjson"
+	"keywatch/web/ws"
 )
 
 const (
 	headerProtocol = "Sec-WebSocket-Protocol"
 	headerVersion  = "Sec-WebSocket-Version"
 	headerKey      = "Sec-WebSocket-Key"
-	// sessionLocal is the name under which contrib passes a session on.
-	sessionLocal = "keywatch.session"
+	// handshakeLocal is the name under which contrib passes a ws.Handshake on.
+	handshakeLocal = "keywatch.handshake"
 )
+
+// newSockets returns what serves WebSockets, which count with the streams.
+func (s *Server) newSockets() (*ws.Server, error) {
+	o := &s.opts
+	return ws.New(ws.Options{
+		Store: o.Store, Hub: o.Hub, Limiter: o.Limiter, Reactor: s.reactor, Deadlines: s.waits,
+		Max: o.MaxStreams, Others: s.streams.Len, Full: s.streams.opts.full,
+		MaxBody: o.MaxBody, Heartbeat: o.Heartbeat, Durability: string(s.durability),
+		Refused: func(code api.Code) { s.metrics.refuse(code) }, Logger: o.Logger,
+	})
+}
 
 // newUpgrader returns what shakes hands, and then hands the connection over.
 // Origins were looked at before, see guard.
 func (s *Server) newUpgrader() fiber.Handler {
 	return websocket.New(s.upgraded, websocket.Config{
-		Subprotocols: []string{Subprotocol, SubprotocolLines}, ReadBufferSize: 128, WriteBufferSize: 128,
+		Subprotocols: []string{ws.Subprotocol, ws.SubprotocolLines}, ReadBufferSize: 128, WriteBufferSize: 128,
 		RecoverHandler: func(*websocket.Conn) {
 			if p := recover(); p != nil {
 				s.opts.Logger.Error("upgrade panicked", "panic", p)
@@ -55,17 +60,25 @@ func (r *request) socket() error {
 	if err := r.charge(ratelimit.Watch, 1); err != nil {
 		return err
 	}
-	s := r.s.newSession(r)
-	if err := r.s.sockets.enter(s); err != nil {
+	lines := string(r.f.Request.Header.Peek(headerProtocol)) == ws.SubprotocolLines
+	h, err := r.s.sockets.Begin(r.socketCaller(), lines)
+	if err != nil {
 		return err
 	}
 	if sub != nil {
-		if err := s.open(0, sub.Request); err != nil {
-			r.s.sockets.abandon(s)
+		if err := h.Watch(sub.Request); err != nil {
+			h.Abandon()
 			return err
 		}
 	}
-	return r.upgrade(s)
+	return r.upgrade(h)
+}
+
+// socketCaller returns for whom the commands of a socket count.
+func (r *request) socketCaller() ws.Caller {
+	r.findCaller()
+	addr, _ := netip.ParseAddr(borrow(r.caller))
+	return ws.Caller{Addr: addr, Exempt: r.exempt}
 }
 
 // handshake checks what contrib does not, or would answer in its own way.
@@ -101,13 +114,13 @@ func (r *request) subprotocol() error {
 	}
 	for _, line := range offers {
 		for offer := range bytes.SplitSeq(line, []byte{','}) {
-			if offer = bytes.Trim(offer, " \t"); string(offer) == Subprotocol || string(offer) == SubprotocolLines {
+			if offer = bytes.Trim(offer, " \t"); string(offer) == ws.Subprotocol || string(offer) == ws.SubprotocolLines {
 				h.SetBytesV(headerProtocol, bytes.Clone(offer))
 				return nil
 			}
 		}
 	}
-	return api.Refuse(api.CodeBadRequest, "the subprotocols are %s and %s", Subprotocol, SubprotocolLines)
+	return api.Refuse(api.CodeBadRequest, "the subprotocols are %s and %s", ws.Subprotocol, ws.SubprotocolLines)
 }
 
 // socketWatch reads the watch that the URL asks for, nil if it asks for none.
@@ -126,34 +139,15 @@ func (r *request) socketWatch() (*api.Watch, error) {
 	return sub, sub.Finish()
 }
 
-// A callerAddr is the address that a session's commands count for, in the
-// smallest form.
-type callerAddr [16]byte
-
-// appendTo appends the address as HTTP requests from it are named.
-func (a callerAddr) appendTo(b []byte) []byte { return netip.AddrFrom16(a).Unmap().AppendTo(b) }
-
-func (s *Server) newSession(r *request) *session {
-	n := &session{server: s, lines: string(r.f.Request.Header.Peek(headerProtocol)) == SubprotocolLines}
-	r.findCaller()
-	n.exempt = r.exempt
-	if ip, err := netip.ParseAddr(string(r.caller)); err == nil {
-		n.caller = ip.As16()
-	}
-	return n
-}
-
 // upgrade has contrib shake hands. If the connection breaks before it is handed
-// over, the session ends by itself.
-func (r *request) upgrade(s *session) error {
-	r.c.Locals(sessionLocal, s)
-	abandon := func() { s.server.sockets.abandon(s) }
-	s.rarely().claim = time.AfterFunc(claimTimeout, abandon)
+// over, the socket is given up.
+func (r *request) upgrade(h ws.Handshake) error {
+	r.c.Locals(handshakeLocal, h)
 	if own, ok := r.f.Conn().(*conn); ok {
-		own.broken = abandon
+		own.broken = h.Abandon
 	}
-	if err := s.server.upgrader(r.c); err != nil || r.f.Response.StatusCode() != fiber.StatusSwitchingProtocols {
-		abandon()
+	if err := r.s.upgrader(r.c); err != nil || r.f.Response.StatusCode() != fiber.StatusSwitchingProtocols {
+		h.Abandon()
 		return api.Refuse(api.CodeBadRequest, "the handshake is not that of a WebSocket")
 	}
 	r.f.Response.Header.SetNoDefaultContentType(true)
@@ -163,18 +157,14 @@ func (r *request) upgrade(s *session) error {
 
 // upgraded hands a connection over, and lets go of all that contrib made.
 func (s *Server) upgraded(c *websocket.Conn) {
-	n, ok := c.Locals(sessionLocal).(*session)
-	if !ok || !n.taken.CompareAndSwap(false, true) {
+	h, ok := c.Locals(handshakeLocal).(ws.Handshake)
+	if !ok {
 		_ = c.Close()
 		return
 	}
-	n.rare.claim.Stop()
-	n.rare = nil
 	conn := c.NetConn()
-	early := earlyBytes(conn)
-	if err := s.reactor.Adopt(conn, early, n.attach); err != nil {
+	if err := h.Adopt(conn, earlyBytes(conn)); err != nil {
 		s.opts.Logger.Warn("take over a connection", "err", err)
-		s.sockets.end(n)
 	}
 }
 

@@ -1,4 +1,4 @@
-package web
+package ws
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"keywatch/web/wire"
 )
 
-// A socketWork is what a session has under way. It is guarded by the session's
+// A work is what a session has under way. It is guarded by the session's
 // lock.
-type socketWork struct {
+type work struct {
 	// inbox are the commands that were read, oldest first, size bytes in all;
 	// inFlight counts those that are not answered yet.
 	inbox    [][]byte
@@ -24,42 +24,42 @@ type socketWork struct {
 	// bytes are gone. Only out is kept short by maxAnswers.
 	out, sending []byte
 	sent         int
-	// running says that a lane is at work, or that the session waits for one.
+	// running says that a runner is at work, or that the session waits for one.
 	running bool
 	// waits ends when the session does; it is nil until a command waits for
 	// something. stop ends it.
 	waits context.Context
 	stop  context.CancelFunc
-	// more says that the inbox has grown while a lane is at work.
+	// more says that the inbox has grown while a runner is at work.
 	more wake.Chan
 }
 
-func newSocketWork() *socketWork { return &socketWork{more: wake.New()} }
+func newWork() *work { return &work{more: wake.New()} }
 
 // idle reports whether nothing is under way.
-func (k *socketWork) idle() bool { return k.inFlight == 0 && !k.running && k.unsent() == 0 }
+func (k *work) idle() bool { return k.inFlight == 0 && !k.running && k.unsent() == 0 }
 
 // unsent returns how many bytes wait to be sent.
-func (k *socketWork) unsent() int { return len(k.out) + len(k.sending) - k.sent }
+func (k *work) unsent() int { return len(k.out) + len(k.sending) - k.sent }
 
 // forget drops what cannot be sent any more, and ends waits. Commands that were
 // read still run.
-func (k *socketWork) forget() {
+func (k *work) forget() {
 	k.out, k.sending, k.sent = nil, nil, 0
 	k.end()
 }
 
 // end ends what waits.
-func (k *socketWork) end() {
+func (k *work) end() {
 	if k.stop != nil {
 		k.stop()
 	}
 }
 
 // workLocked returns the session's work, which may be new; mu is held.
-func (s *session) workLocked() *socketWork {
+func (s *session) workLocked() *work {
 	if s.mu.work == nil {
-		s.mu.work = newSocketWork()
+		s.mu.work = newWork()
 	}
 	return s.mu.work
 }
@@ -81,7 +81,7 @@ func (s *session) quiet() bool {
 	return s.mu.work == nil || s.mu.work.idle()
 }
 
-// enqueue hands a command to the lane.
+// enqueue hands a command to the runner.
 func (s *session) enqueue(m *wire.Message) {
 	text := m.Payload
 	if !m.Owned {
@@ -93,17 +93,17 @@ func (s *session) enqueue(m *wire.Message) {
 	k.inbox = append(k.inbox, text)
 	k.size += len(text)
 	k.inFlight++
-	s.kickLocked(k)
+	s.wakeRunnerLocked(k)
 }
 
-// kickLocked sees to it that a lane looks at the inbox; mu is held.
-func (s *session) kickLocked(k *socketWork) {
+// wakeRunnerLocked sees to it that a runner looks at the inbox; mu is held.
+func (s *session) wakeRunnerLocked(k *work) {
 	if k.running {
 		k.more.Wake()
 		return
 	}
 	k.running = true
-	s.server.sockets.run(s)
+	s.server.run(s)
 }
 
 // control sends a control frame among the answers.
@@ -112,7 +112,7 @@ func (s *session) control(op wire.Op, payload []byte) {
 	defer s.mu.Unlock()
 	k := s.workLocked()
 	k.out = wire.Append(k.out, op, payload)
-	s.server.sockets.framesOut.Inc()
+	s.server.framesOut.Inc()
 	s.sock.Wake()
 }
 
@@ -137,7 +137,7 @@ func (s *session) takeAnswers(b []byte) (_ []byte, whole, waiting bool) {
 		k.sending, k.sent = k.sending[:0], 0
 	}
 	if len(k.inbox) > 0 && !k.running && k.unsent() < maxAnswers {
-		s.kickLocked(k) // the lane had stopped for want of room
+		s.wakeRunnerLocked(k) // the runner had stopped for want of room
 	}
 	if k.idle() {
 		k.end()
@@ -149,13 +149,13 @@ func (s *session) takeAnswers(b []byte) (_ []byte, whole, waiting bool) {
 // keepAnswers is the largest buffer that a session with commands keeps.
 const keepAnswers = 32 << 10
 
-// A lane runs the commands of one session in their order: reads at once, writes
+// A runner runs the commands of one session in their order: reads at once, writes
 // by giving each its place in the log and answering when it is applied, so that
 // many are under way and reads overtake them.
-type lane struct {
+type runner struct {
 	s *session
 	// writes are those begun and not answered, in order.
-	writes []socketWrite
+	writes []write
 	// out are frames to be handed over, which answer so many commands.
 	out      []byte
 	answered int
@@ -163,50 +163,50 @@ type lane struct {
 	start int
 }
 
-// A socketWrite is a write under way. It is answered by finish, after those
+// A write is a write under way. It is answered by finish, after those
 // before it.
-type socketWrite struct {
+type write struct {
 	id      uint64
 	pending kv.Pending
 	ctx     context.Context
 	// command and finish are for the result; err is what it failed with at once.
 	command *kv.Command
-	finish  func(l *lane, id uint64, c *kv.Command, r *kv.Result) error
+	finish  func(r *runner, id uint64, c *kv.Command, result *kv.Result) error
 	batch   bool
 	err     error
 }
 
-// runLane runs what is in the inbox, and what comes while that is under way.
-func (s *session) runLane() {
-	l := &lane{s: s}
+// runCommands runs what is in the inbox, and what comes while that is under way.
+func (s *session) runCommands() {
+	r := &runner{s: s}
 	for {
-		l.settle()
-		text, end := l.take()
+		r.settle()
+		text, end := r.take()
 		switch {
 		case text != nil:
-			l.run(text)
+			r.run(text)
 		case end:
 			return
 		default:
-			l.wait()
+			r.wait()
 		}
 	}
 }
 
-// flushAt is how many bytes of frames a lane hands over at once, at least,
+// flushAt is how many bytes of frames a runner hands over at once, at least,
 // while there are commands to run.
 const flushAt = 16 << 10
 
 // take returns the next command, if there is one and room for its answer. If
-// there is neither that nor a write under way, the lane has ended.
-func (l *lane) take() (text []byte, end bool) {
-	s := l.s
+// there is neither that nor a write under way, the runner has ended.
+func (r *runner) take() (text []byte, end bool) {
+	s := r.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.workLocked()
-	next := len(k.inbox) > 0 && (k.unsent()+len(l.out) < maxAnswers || s.gone.Load())
-	if !next || len(l.out) >= flushAt {
-		l.flushLocked(k)
+	next := len(k.inbox) > 0 && (k.unsent()+len(r.out) < maxAnswers || s.gone.Load())
+	if !next || len(r.out) >= flushAt {
+		r.flushLocked(k)
 	}
 	switch {
 	case next:
@@ -219,42 +219,42 @@ func (l *lane) take() (text []byte, end bool) {
 		if text == nil {
 			text = []byte{}
 		}
-	case len(l.writes) == 0:
+	case len(r.writes) == 0:
 		k.running, end = false, true
 		s.wake() // there may be room to read on, or nothing left to keep
 	}
 	return text, end
 }
 
-// flushLocked hands over what the lane has to say; the session's lock is held.
-func (l *lane) flushLocked(k *socketWork) {
-	if l.answered == 0 {
+// flushLocked hands over what the runner has to say; the session's lock is held.
+func (r *runner) flushLocked(k *work) {
+	if r.answered == 0 {
 		return
 	}
-	k.inFlight -= l.answered
-	if !l.s.gone.Load() {
-		k.out = append(k.out, l.out...)
+	k.inFlight -= r.answered
+	if !r.s.gone.Load() {
+		k.out = append(k.out, r.out...)
 	}
-	l.s.server.sockets.framesOut.Add(int64(l.answered))
-	l.answered = 0
-	if l.out = l.out[:0]; cap(l.out) > keepAnswers {
-		l.out = nil
+	r.s.server.framesOut.Add(int64(r.answered))
+	r.answered = 0
+	if r.out = r.out[:0]; cap(r.out) > keepAnswers {
+		r.out = nil
 	}
-	l.s.wake()
+	r.s.wake()
 }
 
 // settle answers the writes at the head of the queue that are applied.
-func (l *lane) settle() {
+func (r *runner) settle() {
 	done := 0
-	for i := range l.writes {
-		w := &l.writes[i]
+	for i := range r.writes {
+		w := &r.writes[i]
 		if w.pending != nil && !isClosed(w.pending.Done()) && w.ctx.Err() == nil {
 			break
 		}
-		l.guard(&w.id, func() error { return l.settleOne(w) })
+		r.guard(&w.id, func() error { return r.settleOne(w) })
 		done++
 	}
-	l.writes = slices.Delete(l.writes, 0, done)
+	r.writes = slices.Delete(r.writes, 0, done)
 }
 
 func isClosed(c <-chan struct{}) bool {
@@ -266,7 +266,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-func (l *lane) settleOne(w *socketWrite) error {
+func (r *runner) settleOne(w *write) error {
 	switch {
 	case w.err != nil:
 		return w.err
@@ -274,22 +274,22 @@ func (l *lane) settleOne(w *socketWrite) error {
 		return kv.ErrOutcomeUnknown
 	}
 	result, err := w.pending.Result()
-	store := l.s.server.opts.Store
+	store := r.s.server.opts.Store
 	if err != nil {
 		return api.WithLimit(err, store.Limits())
 	}
 	if err := api.Outcome(w.command, &result, store.State().Params, w.batch); err != nil {
 		return err
 	}
-	return w.finish(l, w.id, w.command, &result)
+	return w.finish(r, w.id, w.command, &result)
 }
 
-// wait waits for the first write, for another command, or until patience ends.
-func (l *lane) wait() {
-	w := &l.writes[0]
-	l.s.mu.Lock()
-	more := l.s.workLocked().more
-	l.s.mu.Unlock()
+// wait waits for the first write, for another command, or until its deadline.
+func (r *runner) wait() {
+	w := &r.writes[0]
+	r.s.mu.Lock()
+	more := r.s.workLocked().more
+	r.s.mu.Unlock()
 	select {
 	case <-w.pending.Done():
 	case <-more:
@@ -297,5 +297,5 @@ func (l *lane) wait() {
 	}
 }
 
-// patience returns what a command waits for the log under.
-func (l *lane) patience() context.Context { return l.s.server.waits.Context(time.Now()) }
+// deadline returns what a command waits for the log under.
+func (r *runner) deadline() context.Context { return r.s.server.opts.Deadlines.Context(time.Now()) }

@@ -1,4 +1,4 @@
-package web
+package ws
 
 import (
 	"context"
@@ -11,8 +11,12 @@ import (
 	"keywatch/web/api"
 )
 
-// maxSocketWaits bounds the commands of all sockets that wait for locks.
-const maxSocketWaits = 10_000
+const (
+	// maxLockWaits bounds the commands of all sockets that wait for locks.
+	maxLockWaits = 10_000
+	// revokeTimeout bounds giving back a lock that nobody was told of.
+	revokeTimeout = 10 * time.Second
+)
 
 // A lockCommand is what a command about a lock says.
 type lockCommand struct {
@@ -21,7 +25,7 @@ type lockCommand struct {
 	token       uint64
 }
 
-func (c *socketCommand) readLock(s *api.Scanner, field api.FieldSet) {
+func (c *command) readLock(s *api.Scanner, field api.FieldSet) {
 	k := &c.lock
 	switch field {
 	case hasLock:
@@ -46,25 +50,25 @@ func (c *socketCommand) readLock(s *api.Scanner, field api.FieldSet) {
 }
 
 // callerName returns for whom commands count.
-func (l *lane) callerName() string { return string(l.s.caller.appendTo(nil)) }
+func (r *runner) callerName() string { return string(r.s.caller.appendTo(nil)) }
 
-func (l *lane) grant(c *socketCommand) error {
+func (r *runner) grant(c *command) error {
 	if c.ttl == kv.KeepTTL {
 		return api.Refuse(api.CodeBadDuration, "a lease has a TTL of its own")
 	}
-	c.cmd.Lease = &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: kv.NewLeaseID(), TTL: c.ttl, Caller: l.callerName()}
-	return l.write(c, 1, (*lane).didGrant)
+	c.cmd.Lease = &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: kv.NewLeaseID(), TTL: c.ttl, Caller: r.callerName()}
+	return r.write(c, 1, (*runner).didGrant)
 }
 
-func (l *lane) didGrant(id uint64, c *kv.Command, r *kv.Result) error {
-	b := r.Lease.ID.AppendTo(append(l.begin(id), `,"lease":"`...))
-	b = kvjson.AppendNumber(append(b, `",`...), "ttl_ms", uint64(r.Lease.TTL))
-	l.end(l.durability(b, r))
+func (r *runner) didGrant(id uint64, c *kv.Command, result *kv.Result) error {
+	b := result.Lease.ID.AppendTo(append(r.begin(id), `,"lease":"`...))
+	b = kvjson.AppendNumber(append(b, `",`...), "ttl_ms", uint64(result.Lease.TTL))
+	r.end(r.durability(b, result))
 	return nil
 }
 
 // leaseID reads the lease that a command is about.
-func (c *socketCommand) leaseID() (kv.LeaseID, error) {
+func (c *command) leaseID() (kv.LeaseID, error) {
 	text := c.lease.String()
 	id, err := kv.ParseLeaseID(text)
 	if err != nil {
@@ -74,7 +78,7 @@ func (c *socketCommand) leaseID() (kv.LeaseID, error) {
 }
 
 // keep renews a lease, or that of a lock.
-func (l *lane) keep(c *socketCommand) error {
+func (r *runner) keep(c *command) error {
 	switch {
 	case c.has(hasLease) && !c.has(hasLock|hasToken):
 		id, err := c.leaseID()
@@ -82,32 +86,32 @@ func (l *lane) keep(c *socketCommand) error {
 			return err
 		}
 		c.cmd.Lease = &kv.LeaseCommand{Kind: kv.LeaseKeep, ID: id}
-		return l.write(c, 1, (*lane).didGrant)
+		return r.write(c, 1, (*runner).didGrant)
 	case c.has(hasLock) && c.has(hasToken) && !c.has(hasLease):
 		c.cmd.Lock = &kv.LockCommand{Kind: kv.LockKeep, Name: c.lock.name, Token: kv.Rev(c.lock.token)}
-		return l.write(c, 1, (*lane).didLock)
+		return r.write(c, 1, (*runner).didLock)
 	}
 	return api.Refuse(api.CodeBadJSON, "keepalive wants lease, or lock and token")
 }
 
-func (l *lane) revoke(c *socketCommand) error {
+func (r *runner) revoke(c *command) error {
 	id, err := c.leaseID()
 	if err != nil {
 		return err
 	}
 	c.cmd.Lease = &kv.LeaseCommand{Kind: kv.LeaseRevoke, ID: id}
-	return l.write(c, 1, (*lane).didDeletePrefix)
+	return r.write(c, 1, (*runner).didDeletePrefix)
 }
 
-func (l *lane) didLock(id uint64, c *kv.Command, r *kv.Result) error {
-	b := kvjson.AppendNumber(append(l.begin(id), ','), "token", uint64(r.Lease.Token))
-	b = r.Lease.ID.AppendTo(append(b, `,"lease":"`...))
-	b = kvjson.AppendNumber(append(b, `",`...), "ttl_ms", uint64(r.Lease.Remaining(r.Time)))
-	l.end(l.durability(b, r))
+func (r *runner) didLock(id uint64, c *kv.Command, result *kv.Result) error {
+	b := kvjson.AppendNumber(append(r.begin(id), ','), "token", uint64(result.Lease.Token))
+	b = result.Lease.ID.AppendTo(append(b, `,"lease":"`...))
+	b = kvjson.AppendNumber(append(b, `",`...), "ttl_ms", uint64(result.Lease.Remaining(result.Time)))
+	r.end(r.durability(b, result))
 	return nil
 }
 
-func (l *lane) unlock(c *socketCommand) error {
+func (r *runner) unlock(c *command) error {
 	if c.has(hasToken) == c.has(hasForce) {
 		return api.Refuse(api.CodeBadJSON, "unlock wants one of token and force")
 	}
@@ -116,8 +120,8 @@ func (l *lane) unlock(c *socketCommand) error {
 		k.Kind = kv.LockBreak
 	}
 	c.cmd.Lock = k
-	return l.write(c, 1, func(l *lane, id uint64, _ *kv.Command, r *kv.Result) error {
-		l.end(l.durability(l.begin(id), r))
+	return r.write(c, 1, func(r *runner, id uint64, _ *kv.Command, result *kv.Result) error {
+		r.end(r.durability(r.begin(id), result))
 		return nil
 	})
 }
@@ -125,28 +129,28 @@ func (l *lane) unlock(c *socketCommand) error {
 // lock asks for a lock on a goroutine of its own, because that may take long. A
 // socket that closes loses its places; a lock that it is granted too late is
 // given back, unless the command may be repeated.
-func (l *lane) lock(c *socketCommand) error {
+func (r *runner) lock(c *command) error {
 	if c.ttl == kv.KeepTTL {
 		return api.Refuse(api.CodeBadDuration, "a lock has a TTL of its own")
 	}
-	if err := l.identify(c); err != nil {
+	if err := r.identify(c); err != nil {
 		return err
 	}
-	if err := l.charge(ratelimit.Write, 1); err != nil {
+	if err := r.charge(ratelimit.Write, 1); err != nil {
 		return err
 	}
-	sockets := l.s.server.sockets
-	if sockets.lockWaits.Add(1) > maxSocketWaits {
+	sockets := r.s.server
+	if sockets.lockWaits.Add(1) > maxLockWaits {
 		sockets.lockWaits.Add(-1)
-		return &api.Failure{Code: api.CodeQueueFull, Detail: "too many commands wait for locks", Limit: maxSocketWaits}
+		return &api.Failure{Code: api.CodeQueueFull, Detail: "too many commands wait for locks", Limit: maxLockWaits}
 	}
 	q := lock.Request{
 		Name: c.lock.name, TTL: c.ttl, Wait: c.lock.wait, Owner: c.lock.owner,
-		Caller: l.callerName(), Idem: c.cmd.Idem, Fences: c.cmd.Fences,
+		Caller: r.callerName(), Idem: c.cmd.Idem, Fences: c.cmd.Fences,
 	}
-	own := &lane{s: l.s}
-	ctx := l.s.waits()
-	sockets.lanes.Go(func() {
+	own := &runner{s: r.s}
+	ctx := r.s.waits()
+	sockets.running.Go(func() {
 		defer sockets.lockWaits.Add(-1)
 		var granted kv.LeaseID
 		own.guard(&c.id, func() (err error) {
@@ -162,8 +166,8 @@ func (l *lane) lock(c *socketCommand) error {
 
 // acquire waits for a lock and answers. It returns the lease of the lock that it
 // got.
-func (l *lane) acquire(ctx context.Context, id uint64, q lock.Request) (granted kv.LeaseID, err error) {
-	result, err := lock.Acquire(ctx, l.s.server.opts.Store, q)
+func (r *runner) acquire(ctx context.Context, id uint64, q lock.Request) (granted kv.LeaseID, err error) {
+	result, err := lock.Acquire(ctx, r.s.server.opts.Store, q)
 	if err != nil {
 		if ctx.Err() != nil && q.Idem.Key == "" {
 			err = kv.ErrStopping // its place was given up
@@ -171,17 +175,17 @@ func (l *lane) acquire(ctx context.Context, id uint64, q lock.Request) (granted 
 		return granted, err
 	}
 	c := kv.Command{Fences: q.Fences, Lock: &kv.LockCommand{Kind: kv.LockAcquire, Name: q.Name}}
-	if err := api.Outcome(&c, &result, l.s.server.opts.Store.State().Params, false); err != nil {
+	if err := api.Outcome(&c, &result, r.s.server.opts.Store.State().Params, false); err != nil {
 		return granted, err
 	}
-	return result.Lease.ID, l.didLock(id, &c, &result)
+	return result.Lease.ID, r.didLock(id, &c, &result)
 }
 
 // giveBack ends the lease of a lock whose holder does not know that it has it. If
 // that fails it runs out.
-func (l *lane) giveBack(id kv.LeaseID) {
-	server := l.s.server
-	ctx, cancel := context.WithTimeout(server.life, placeTimeout)
+func (r *runner) giveBack(id kv.LeaseID) {
+	server := r.s.server
+	ctx, cancel := context.WithTimeout(server.life, revokeTimeout)
 	defer cancel()
 	_, _ = server.opts.Store.Revoke(ctx, id, kv.Idem{})
 }
@@ -200,11 +204,11 @@ func (s *session) waits() context.Context {
 	return k.waits
 }
 
-// handOver hands over what a lane of its own has to say. It returns false if
+// handOver hands over what a runner of its own has to say. It returns false if
 // nobody will be told.
-func (l *lane) handOver() bool {
-	l.s.mu.Lock()
-	defer l.s.mu.Unlock()
-	l.flushLocked(l.s.workLocked())
-	return !l.s.gone.Load()
+func (r *runner) handOver() bool {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.flushLocked(r.s.workLocked())
+	return !r.s.gone.Load()
 }

@@ -1,4 +1,4 @@
-package web
+package ws
 
 import (
 	"slices"
@@ -11,9 +11,9 @@ import (
 	"keywatch/web/wire"
 )
 
-// A socketWatch is one watch of a session, and what its watcher wakes: waking
+// A subscription is one watch of a session, and what its watcher wakes: waking
 // one of 10,000 costs as little as waking one of one.
-type socketWatch struct {
+type subscription struct {
 	session *session
 	// watcher may be asked for something once ready is set, under the session's
 	// lock.
@@ -25,17 +25,17 @@ type socketWatch struct {
 	// fresh, synced and resting (in held) belong to the reactor's calls. A fresh
 	// watch is told that it is open before anything else.
 	ready, fresh, synced, resting bool
-	next                          *socketWatch
+	next                          *subscription
 }
 
 // A heldWatch is a watch that is looked at when it is due.
 type heldWatch struct {
-	*socketWatch
+	*subscription
 	due time.Duration
 }
 
 // Wake implements watch.Waker. It takes no lock.
-func (w *socketWatch) Wake(*watch.Watcher) {
+func (w *subscription) Wake(*watch.Watcher) {
 	if !w.queued.CompareAndSwap(false, true) {
 		return
 	}
@@ -51,9 +51,9 @@ func (w *socketWatch) Wake(*watch.Watcher) {
 }
 
 // A watchQueue is a queue of watches.
-type watchQueue struct{ head, tail *socketWatch }
+type watchQueue struct{ head, tail *subscription }
 
-func (q *watchQueue) push(w *socketWatch) {
+func (q *watchQueue) push(w *subscription) {
 	w.next = nil
 	if q.tail == nil {
 		q.head = w
@@ -63,7 +63,7 @@ func (q *watchQueue) push(w *socketWatch) {
 	q.tail = w
 }
 
-func (q *watchQueue) pop() *socketWatch {
+func (q *watchQueue) pop() *subscription {
 	w := q.head
 	if q.head = w.next; q.head == nil {
 		q.tail = nil
@@ -75,13 +75,13 @@ func (q *watchQueue) pop() *socketWatch {
 // collect moves the watches that were woken, or whose time has come, to the
 // queue.
 func (s *session) collect(at time.Duration) {
-	if r := s.rare; r != nil {
-		r.held = slices.DeleteFunc(r.held, func(w heldWatch) bool {
+	if a := s.active; a != nil {
+		a.held = slices.DeleteFunc(a.held, func(w heldWatch) bool {
 			if w.due > at {
 				return false
 			}
 			w.resting = false
-			s.requeue(w.socketWatch)
+			s.requeue(w.subscription)
 			return true
 		})
 	}
@@ -103,7 +103,7 @@ func (s *session) collect(at time.Duration) {
 }
 
 // requeue has w looked at again, unless that will happen anyway.
-func (s *session) requeue(w *socketWatch) {
+func (s *session) requeue(w *subscription) {
 	if w.queued.CompareAndSwap(false, true) {
 		s.queue.push(w)
 	}
@@ -112,13 +112,13 @@ func (s *session) requeue(w *socketWatch) {
 // events appends what the watches have to tell. more is true if there is more
 // at once. What takes long is left for a call that may do so.
 func (s *session) events(b []byte, now time.Time, heavy bool) (_ []byte, more bool) {
-	at := s.server.sockets.clock(now)
+	at := s.server.clock(now)
 	s.collect(at)
 	if s.queue.head == nil {
 		return b, false
 	}
-	scratch := s.server.sockets.scratches.Get().(*watch.Scratch)
-	defer s.server.sockets.scratches.Put(scratch)
+	scratch := s.server.scratches.Get().(*watch.Scratch)
+	defer s.server.scratches.Put(scratch)
 	for n := 0; s.queue.head != nil && len(b) < reactor.Piece && n < maxPolls; n++ {
 		if !heavy && s.queue.head.watcher.Heavy() {
 			s.heavy = true
@@ -130,7 +130,7 @@ func (s *session) events(b []byte, now time.Time, heavy bool) (_ []byte, more bo
 }
 
 // poll appends what w has to tell.
-func (s *session) poll(b []byte, w *socketWatch, scratch *watch.Scratch, now time.Time) []byte {
+func (s *session) poll(b []byte, w *subscription, scratch *watch.Scratch, now time.Time) []byte {
 	w.queued.Store(false) // from here on it may be woken anew
 	if w.fresh {
 		w.fresh = false
@@ -141,7 +141,7 @@ func (s *session) poll(b []byte, w *socketWatch, scratch *watch.Scratch, now tim
 		s.forget(w)
 		return b
 	}
-	at := s.server.sockets.clock(now)
+	at := s.server.clock(now)
 	if len(messages) == 0 {
 		s.leave(w, at, again.Sub(now))
 		return b
@@ -174,24 +174,24 @@ func (s *session) appendEvents(b []byte, id uint64, messages []watch.Message) []
 		b = wire.Finish(b, start, wire.Text)
 		frames++
 	}
-	s.server.sockets.framesOut.Add(int64(frames))
+	s.server.framesOut.Add(int64(frames))
 	return b
 }
 
 // leave leaves w alone until it is woken or wait is over.
-func (s *session) leave(w *socketWatch, at, wait time.Duration) {
+func (s *session) leave(w *subscription, at, wait time.Duration) {
 	switch {
 	case wait <= 0:
 		s.requeue(w)
 	case wait < watch.Never/2 && !w.resting: // else it is looked at before that
 		w.resting = true
-		r := s.rarely()
-		r.held = append(r.held, heldWatch{w, at + wait})
+		a := s.activate()
+		a.held = append(a.held, heldWatch{w, at + wait})
 	}
 }
 
 // note keeps in mind what a message says about w.
-func (s *session) note(w *socketWatch, m *watch.Message, at time.Duration) {
+func (s *session) note(w *subscription, m *watch.Message, at time.Duration) {
 	switch m.Kind {
 	case watch.Reset, watch.Resync:
 		s.setSynced(w, false)
@@ -209,7 +209,7 @@ func (s *session) note(w *socketWatch, m *watch.Message, at time.Duration) {
 	}
 }
 
-func (s *session) setSynced(w *socketWatch, synced bool) {
+func (s *session) setSynced(w *subscription, synced bool) {
 	if w.synced == synced {
 		return
 	}
@@ -239,7 +239,7 @@ func (s *session) progress(b []byte, at time.Duration) []byte {
 	start := len(b)
 	m := watch.Bookmark(pos)
 	b = watch.AppendProgress(append(b, make([]byte, wire.Reserve)...), &m)
-	s.server.sockets.framesOut.Inc()
+	s.server.framesOut.Inc()
 	return wire.Finish(b, start, wire.Text)
 }
 
@@ -260,11 +260,11 @@ func (s *session) busy() bool {
 
 // forget drops a watch that has ended. What waits in held or in the queue is
 // found to have ended there.
-func (s *session) forget(w *socketWatch) {
+func (s *session) forget(w *subscription) {
 	s.setSynced(w, false)
 	if w.resting {
-		r := s.rarely()
-		r.held = slices.DeleteFunc(r.held, func(h heldWatch) bool { return h.socketWatch == w })
+		a := s.activate()
+		a.held = slices.DeleteFunc(a.held, func(h heldWatch) bool { return h.subscription == w })
 		w.resting = false
 	}
 	s.remove(w.id, w)
@@ -273,7 +273,7 @@ func (s *session) forget(w *socketWatch) {
 
 // placeLocked returns where a watch with this id is, or would be; mu is held.
 func (s *session) placeLocked(id uint64) (int, bool) {
-	return slices.BinarySearchFunc(s.mu.watches, id, func(w *socketWatch, id uint64) int {
+	return slices.BinarySearchFunc(s.mu.watches, id, func(w *subscription, id uint64) int {
 		switch {
 		case w.id < id:
 			return -1
@@ -286,14 +286,14 @@ func (s *session) placeLocked(id uint64) (int, bool) {
 
 // reserve takes the id for a watch that is about to be opened. It fails if
 // there is such a watch.
-func (s *session) reserve(id uint64) (*socketWatch, error) {
+func (s *session) reserve(id uint64) (*subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, taken := s.placeLocked(id)
 	if taken {
 		return nil, api.Refuse(api.CodeBadParameter, "there is a watch %d on this socket already", id)
 	}
-	w := &socketWatch{session: s, id: id, fresh: id != 0}
+	w := &subscription{session: s, id: id, fresh: id != 0}
 	s.mu.watches = slices.Insert(s.mu.watches, i, w)
 	return w, nil
 }
@@ -335,7 +335,7 @@ func (s *session) unwatch(id uint64) error {
 
 // remove takes the watch out of the session's list, if it is w, or any with
 // that id if w is nil, and returns it.
-func (s *session) remove(id uint64, w *socketWatch) *socketWatch {
+func (s *session) remove(id uint64, w *subscription) *subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, found := s.placeLocked(id)

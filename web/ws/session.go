@@ -1,4 +1,4 @@
-package web
+package ws
 
 import (
 	"errors"
@@ -54,13 +54,13 @@ const (
 
 // A session is one WebSocket. It is what the reactor asks for bytes: the fields
 // up to mu belong to its calls, of which there is one at a time. Commands run on a
-// lane, see ws_runner.go. An idle session owns no goroutine and no buffer.
+// runner. An idle session owns no goroutine and no buffer.
 type session struct {
 	server *Server
 	sock   reactor.Socket
 	in     wire.Reader
-	// rare is nil while nothing of it is needed.
-	rare *sessionRare
+	// active is nil while nothing of it is needed.
+	active *active
 	// queue holds the watches that may have something to tell.
 	queue watchQueue
 	// synced counts the watches that are synced.
@@ -74,13 +74,13 @@ type session struct {
 	// peerClosed says that the client has sent its close frame, or cannot be
 	// understood any more.
 	peerClosed bool
-	// exempt says that the caller is not limited, lines that SubprotocolLines is
-	// spoken.
+	// exempt says that the caller is not limited, lines that the client speaks
+	// SubprotocolLines.
 	exempt, lines bool
 	// epoch and rev are the newest position that a synced watch was given.
 	epoch kv.Epoch
 	rev   kv.Rev
-	// nextPing and nextProgress are times on the registry's clock.
+	// nextPing and nextProgress are times on the server's clock.
 	nextPing, nextProgress time.Duration
 
 	// caller is for whom commands count.
@@ -91,16 +91,16 @@ type session struct {
 	// lock, when the session has ended.
 	taken, attached, stopping, gone atomic.Bool
 	// woken is a stack of the watches that were woken.
-	woken atomic.Pointer[socketWatch]
+	woken atomic.Pointer[subscription]
 
 	mu struct {
 		sync.Mutex
 		// watches are ordered by id.
-		watches []*socketWatch
+		watches []*subscription
 		// work is what is known of commands under way; nil while there are none.
-		work *socketWork
+		work *work
 	}
-	// The registry's list of sessions is linked through these.
+	// The server's list of sessions is linked through these.
 	prev, next *session
 }
 
@@ -108,7 +108,7 @@ var _ reactor.Handler = (*session)(nil)
 
 // attach gives the session its socket.
 func (s *session) attach(sock reactor.Socket) reactor.Handler {
-	now := s.server.sockets.clock(time.Now())
+	now := s.server.clock(time.Now())
 	s.sock = sock
 	s.nextPing = now + jittered(pingEvery)
 	s.nextProgress = now + jittered(s.server.opts.Heartbeat)
@@ -142,12 +142,12 @@ func (s *session) Receive(p []byte) {
 	if s.stage == stageOver {
 		return
 	}
-	if rest := s.rest(); len(rest) > 0 {
-		s.keepRest(append(rest, p...))
+	if unread := s.unread(); len(unread) > 0 {
+		s.keepUnread(append(unread, p...))
 		return
 	}
 	if n := s.parse(p); n < len(p) {
-		s.keepRest(slices.Clone(p[n:]))
+		s.keepUnread(slices.Clone(p[n:]))
 	}
 }
 
@@ -162,7 +162,7 @@ func (s *session) parse(p []byte) (n int) {
 			return len(p)
 		}
 		if m.Op != 0 {
-			s.server.sockets.framesIn.Inc()
+			s.server.framesIn.Inc()
 			s.handle(&m)
 		}
 	}
@@ -229,21 +229,21 @@ func (s *session) close(code int, reason string) {
 		return
 	}
 	s.stage = stageClosing
-	s.rarely().ending = ending{code: code, reason: reason}
-	s.server.sockets.countClose(code)
+	s.activate().ending = ending{code: code, reason: reason}
+	s.server.countClose(code)
 	s.sock.Wake()
 }
 
 // finish ends the connection once everything is written.
 func (s *session) finish() {
 	s.stage = stageOver
-	s.keepRest(nil)
+	s.keepUnread(nil)
 	s.sock.Finish()
 }
 
 // Fill implements reactor.Handler.
 func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
-	at, heavy := s.server.sockets.clock(now), s.heavy
+	at, heavy := s.server.clock(now), s.heavy
 	s.heavy = false
 	s.readOn()
 	b, whole, waiting := s.takeAnswers(b)
@@ -255,7 +255,7 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 	}
 	if s.stage >= stageClosing {
 		b = s.fillClose(b, at)
-		return b, s.time(s.rare.ending.until)
+		return b, s.time(s.active.ending.until)
 	}
 	b, more := s.events(b, now, heavy)
 	b = s.progress(b, at)
@@ -269,12 +269,12 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 
 // readOn goes on with what was received, where that had to wait.
 func (s *session) readOn() {
-	if rest := s.rest(); len(rest) > 0 {
-		s.keepRest(nil)
-		s.keepRest(rest[s.parse(rest):])
+	if unread := s.unread(); len(unread) > 0 {
+		s.keepUnread(nil)
+		s.keepUnread(unread[s.parse(unread):])
 	}
 	open := s.stage == stageOpen && !s.stopping.Load() && s.hasRoom(maxInFlight/2, maxAnswers/2)
-	if s.paused && len(s.rest()) == 0 && (open || s.stage == stageClosed) {
+	if s.paused && len(s.unread()) == 0 && (open || s.stage == stageClosed) {
 		s.paused = false
 		s.sock.Pause(false)
 	}
@@ -294,16 +294,16 @@ func (s *session) drain() {
 func (s *session) fillClose(b []byte, at time.Duration) []byte {
 	switch {
 	case s.stage == stageClosing:
-		end := &s.rare.ending
+		end := &s.active.ending
 		b = wire.AppendClose(b, end.code, end.reason)
-		s.server.sockets.framesOut.Inc()
+		s.server.framesOut.Inc()
 		s.stage, end.until = stageClosed, at+closeWait
 		if s.peerClosed {
 			s.finish()
 		} else {
 			s.readOn()
 		}
-	case s.stage == stageClosed && at >= s.rare.ending.until:
+	case s.stage == stageClosed && at >= s.active.ending.until:
 		s.finish()
 	}
 	return b
@@ -323,18 +323,18 @@ func (s *session) ping(b []byte, at time.Duration) []byte {
 		s.close(closeSilent, "no answer to a ping")
 	default:
 		s.pinged = true
-		s.server.sockets.framesOut.Inc()
+		s.server.framesOut.Inc()
 		return wire.Append(b, wire.Ping, nil)
 	}
 	return b
 }
 
-// time returns what a time of the registry's clock is, zero for never.
+// time returns what a time of the server's clock is, zero for never.
 func (s *session) time(at time.Duration) time.Time {
 	if at == 0 || s.stage == stageOver {
 		return time.Time{}
 	}
-	return s.server.sockets.born.Add(at)
+	return s.server.born.Add(at)
 }
 
 // again returns when there is something to do although nobody wakes the session.
@@ -355,9 +355,9 @@ func (s *session) Closed(err error) {
 		s.server.opts.Logger.Debug("socket ended", "err", err)
 	}
 	s.stage = stageOver
-	s.keepRest(nil)
+	s.keepUnread(nil)
 	s.in.Drop()
-	s.server.sockets.end(s)
+	s.server.end(s)
 }
 
 // cut ends the connection at once.
@@ -366,7 +366,7 @@ func (s *session) cut() {
 		s.sock.Abort(kv.ErrStopping)
 		return
 	}
-	s.server.sockets.abandon(s)
+	s.server.abandon(s)
 }
 
 // giveUp ends a session before it got its socket, or after.
@@ -382,7 +382,7 @@ func (s *session) giveUp() (watches []*watch.Watcher) {
 	s.mu.watches = nil
 	if k := s.mu.work; k != nil {
 		if k.forget(); len(k.inbox) > 0 && !k.running {
-			s.kickLocked(k)
+			s.wakeRunnerLocked(k)
 		}
 	}
 	return watches

@@ -1,0 +1,65 @@
+package ws
+
+import "time"
+
+// An active is what a session needs now and then: an idle one has none. It
+// belongs to the reactor's calls, and before them to the handshake.
+type active struct {
+	// unread is what was received and not looked at yet.
+	unread []byte
+	// held are the watches that wait for their interval.
+	held []heldWatch
+	// ending is how the session closes, from stageClosing on.
+	ending ending
+	// claim gives the session up if it gets no socket.
+	claim *time.Timer
+}
+
+// An ending is how a session closes: with a close frame, and a wait for the
+// client's until then.
+type ending struct {
+	code   int
+	reason string
+	until  time.Duration
+}
+
+// activate returns what the session has now and then, which may be new.
+func (s *session) activate() *active {
+	if s.active == nil {
+		s.active = new(active)
+	}
+	return s.active
+}
+
+// tidy drops what is not needed any more.
+func (s *session) tidy() {
+	if a := s.active; a != nil && a.unread == nil && len(a.held) == 0 && s.stage < stageClosing {
+		s.active = nil
+	}
+}
+
+// unread returns what was received and not looked at yet.
+func (s *session) unread() []byte {
+	if s.active == nil {
+		return nil
+	}
+	return s.active.unread
+}
+
+// keepUnread keeps b, or nothing if that is empty, to be looked at later.
+func (s *session) keepUnread(b []byte) {
+	switch {
+	case len(b) > 0:
+		s.activate().unread = b
+	case s.active != nil:
+		s.active.unread = nil
+	}
+}
+
+// held returns the watches that wait for their interval.
+func (s *session) held() []heldWatch {
+	if s.active == nil {
+		return nil
+	}
+	return s.active.held
+}

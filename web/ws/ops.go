@@ -1,0 +1,279 @@
+package ws
+
+import (
+	"strings"
+
+	"keywatch/kv"
+	"keywatch/kv/kvjson"
+	"keywatch/ratelimit"
+	"keywatch/web/api"
+)
+
+// A op is something that a command can ask for.
+type op struct {
+	name string
+	// need and may are the fields that it must and may have, besides id and op.
+	need, may api.FieldSet
+	// run answers the command, or begins it and has it answered later; if it
+	// fails the error is the answer.
+	run func(r *runner, c *command) error
+}
+
+// ops is the one table of operations.
+var ops = [...]op{
+	{"watch", 0, hasKeys | hasPrefixes | hasSince | hasState | hasMode | hasInterval, (*runner).watch},
+	{"unwatch", hasWatch, 0, (*runner).unwatch},
+	{"get", hasKey, hasConsistency, (*runner).get},
+	{"put", hasKey | hasValue, hasEncoding | hasTTL | hasLease | hasIfMatch | hasIfAbsent | anyWrite, (*runner).put},
+	{"delete", 0, hasKey | hasPrefix | hasIfMatch | anyWrite, (*runner).delete},
+	{"cas", hasKey | hasExpected | hasNew, hasEncoding | hasTTL | hasLease | anyWrite, (*runner).cas},
+	{"batch", hasOps, hasChecks | hasElse | anyWrite, (*runner).batch},
+	{"list", 0, hasPrefix | hasLimit | hasCursor | hasKeys | hasConsistency, (*runner).list},
+	{"ping", 0, 0, (*runner).ping},
+	{"lease", hasTTL, anyWrite, (*runner).grant},
+	{"keepalive", 0, hasLease | hasLock | hasToken | anyWrite, (*runner).keep},
+	{"revoke", hasLease, anyWrite, (*runner).revoke},
+	{"lock", hasLock | hasTTL, hasWait | hasOwner | anyWrite, (*runner).lock},
+	{"bind", hasLease, anyWrite, (*runner).bind},
+	{"unbind", hasLease, anyWrite, (*runner).unbind},
+	{"unlock", hasLock, hasToken | hasForce | anyWrite, (*runner).unlock},
+}
+
+func (r *runner) watch(c *command) error {
+	if c.keysFlag {
+		return api.Refuse(api.CodeBadJSON, "keys of a watch is an array")
+	}
+	if err := c.sub.Finish(); err != nil {
+		return err
+	}
+	if err := r.charge(ratelimit.Watch, 1); err != nil {
+		return err
+	}
+	if err := r.s.open(c.id, c.sub.Request); err != nil {
+		return err
+	}
+	r.answered++ // the watch says so itself, before its first event
+	return nil
+}
+
+func (r *runner) unwatch(c *command) error {
+	if err := r.s.unwatch(c.watch); err != nil {
+		return err
+	}
+	r.end(r.begin(c.id))
+	return nil
+}
+
+func (r *runner) ping(c *command) error {
+	r.end(api.AppendPosition(append(r.begin(c.id), ','), r.s.server.opts.Store.State().Position()))
+	return nil
+}
+
+func (r *runner) get(c *command) error {
+	if err := kv.CheckKey(c.key); err != nil {
+		return err
+	}
+	if err := r.charge(ratelimit.Read, 1); err != nil {
+		return err
+	}
+	e, at, err := r.read(c)
+	if err != nil {
+		return err
+	}
+	if e == nil {
+		return api.Refuse(api.CodeKeyNotFound, "there is no key %.200q", c.key)
+	}
+	b := api.AppendEntryFields(append(r.begin(c.id), ','), c.key, e, r.s.server.opts.Store.Now(), true)
+	r.end(appendAt(b, e.Mod, at))
+	return nil
+}
+
+// read returns the newest version of a key, nil if it is absent.
+func (r *runner) read(c *command) (*kv.Entry, kv.Position, error) {
+	store := r.s.server.opts.Store
+	if c.list.Local {
+		e, at, err := store.State().Read(r.deadline(), c.key)
+		return e, at, api.ColdError(err)
+	}
+	e, at, err := store.Get(r.deadline(), c.key)
+	return e, at, api.ReadError(err)
+}
+
+func (r *runner) list(c *command) error {
+	o := &c.list
+	if c.has(hasKeys) && !c.keysFlag {
+		return api.Refuse(api.CodeBadJSON, "keys of a list is true or false")
+	}
+	if err := kv.CheckPrefix(o.Prefix); err != nil {
+		return err
+	}
+	if c.has(hasCursor) {
+		var err error
+		if o.After, err = api.ParseCursor(c.cursor, o.Prefix); err != nil {
+			return err
+		}
+	}
+	if err := r.charge(ratelimit.Read, 1); err != nil {
+		return err
+	}
+	store := r.s.server.opts.Store
+	open := func() (*kv.Snapshot, error) { return store.Snapshot(r.deadline()) }
+	if o.Local {
+		open = store.State().Snapshot
+	}
+	snap, err := open()
+	if err != nil {
+		return api.ReadError(err)
+	}
+	defer snap.Close()
+	b := r.begin(c.id)
+	at := len(b)
+	b, err = o.AppendPage(r.deadline(), b, snap, store.Now())
+	if err == nil {
+		err = snap.Err()
+	}
+	if err != nil {
+		return api.ColdError(err)
+	}
+	b[at] = ',' // the members of the object go on from there
+	r.end(b[:len(b)-1])
+	return nil
+}
+
+func (r *runner) put(c *command) error {
+	value, err := c.value.Value(c.coding)
+	if err != nil {
+		return err
+	}
+	if c.cmd.Checks, err = r.checks(c); err != nil {
+		return err
+	}
+	op := kv.Op{Kind: kv.OpPut, Key: c.key, Value: value, TTL: c.ttl}
+	if c.has(hasLease) {
+		if op.Lease, err = api.NamedLease(c.lease.String()); err != nil {
+			return err
+		}
+	}
+	c.cmd.Ops = []kv.Op{op}
+	return r.write(c, 1, (*runner).didPut)
+}
+
+func (r *runner) didPut(id uint64, c *kv.Command, result *kv.Result) error {
+	e := result.Ops[0].Entry
+	b := api.AppendPutResult(append(r.begin(id), ','), e)
+	r.end(r.durability(appendAt(b, e.Mod, result.At), result))
+	return nil
+}
+
+func (r *runner) delete(c *command) (err error) {
+	if c.has(hasPrefix) {
+		return r.deletePrefix(c)
+	}
+	if !c.has(hasKey) {
+		return api.Refuse(api.CodeBadJSON, "delete wants the field key, or prefix")
+	}
+	if c.cmd.Checks, err = r.checks(c); err != nil {
+		return err
+	}
+	c.cmd.Ops = []kv.Op{{Kind: kv.OpDelete, Key: c.key}}
+	return r.write(c, 1, (*runner).didDelete)
+}
+
+func (r *runner) didDelete(id uint64, c *kv.Command, result *kv.Result) error {
+	if result.Ops[0].Entry == nil {
+		return api.Refuse(api.CodeKeyNotFound, "there is no key %.200q", c.Ops[0].Key)
+	}
+	return r.didRemove(id, c, result)
+}
+
+// didRemove answers for a deletion that is asked for as a result.
+func (r *runner) didRemove(id uint64, c *kv.Command, result *kv.Result) error {
+	b := append(r.begin(id), `,"deleted":`...)
+	if result.Ops[0].Entry != nil {
+		b = kvjson.AppendNumber(append(b, "true,"...), "rev", uint64(result.Rev))
+	} else {
+		b = append(b, "false"...)
+	}
+	r.end(r.durability(api.AppendPosition(append(b, ','), result.At), result))
+	return nil
+}
+
+// deletePrefix deletes every key with a prefix, which is not empty: on a socket
+// nothing deletes all there is.
+func (r *runner) deletePrefix(c *command) error {
+	switch {
+	case c.has(hasKey):
+		return api.Refuse(api.CodeBadJSON, "delete wants key or prefix, not both")
+	case c.has(hasIfMatch):
+		return api.Refuse(api.CodeBadCondition, "if_match goes with a key")
+	case c.list.Prefix == "":
+		return api.Refuse(api.CodePrefixRequired, "the prefix may not be empty")
+	}
+	if err := kv.CheckPrefix(c.list.Prefix); err != nil {
+		return err
+	}
+	c.cmd.Prefix = &c.list.Prefix
+	return r.write(c, 1, (*runner).didDeletePrefix)
+}
+
+func (r *runner) didDeletePrefix(id uint64, c *kv.Command, result *kv.Result) error {
+	b := kvjson.AppendNumber(append(r.begin(id), ','), "deleted", uint64(result.Deleted))
+	b = kvjson.AppendNumber(append(b, ','), "rev", uint64(result.Rev))
+	r.end(r.durability(api.AppendPosition(append(b, ','), result.At), result))
+	return nil
+}
+
+func (r *runner) cas(c *command) error {
+	d := &c.cas
+	d.TTL, d.Lease, d.Encoding = c.ttl, c.lease, c.coding
+	if err := d.Command(&c.cmd, c.key); err != nil {
+		return err
+	}
+	if d.Remove {
+		return r.write(c, 1, (*runner).didRemove)
+	}
+	return r.write(c, 1, (*runner).didPut)
+}
+
+func (r *runner) batch(c *command) error {
+	return r.write(c, max(1, len(c.cmd.Ops)+len(c.cmd.Else)), (*runner).didBatch)
+}
+
+func (r *runner) didBatch(id uint64, c *kv.Command, result *kv.Result) error {
+	b := r.begin(id)
+	at := len(b)
+	b = api.AppendBatch(b, c, result, r.s.server.opts.Store.Now)
+	b[at] = ',' // the members of the object go on from there
+	b = b[:len(b)-1]
+	if result.At.Epoch != 0 || result.At.Rev != 0 {
+		b = api.AppendPosition(append(b, ','), result.At)
+	}
+	if !c.ReadOnly() {
+		b = r.durability(b, result)
+	}
+	r.end(b)
+	return nil
+}
+
+// checks returns the checks that if_match and if_absent stand for.
+func (r *runner) checks(c *command) (checks []kv.Check, err error) {
+	if c.has(hasIfAbsent) {
+		checks = append(checks, api.CheckAbsent(c.key))
+	}
+	if !c.has(hasIfMatch) {
+		return checks, nil
+	}
+	if c.ifMatch == "*" {
+		return append(checks, api.CheckPresent(c.key)), nil
+	}
+	tag, ok := api.ParseETag(c.ifMatch)
+	if !ok && !strings.HasPrefix(c.ifMatch, `"`) {
+		tag, err = kv.ParsePosition(c.ifMatch)
+		ok = err == nil
+	}
+	if !ok {
+		return nil, api.Refuse(api.CodeBadCondition, "if_match is one etag as the server sent it, or *")
+	}
+	epoch := r.s.server.opts.Store.State().Position().Epoch
+	return append(checks, api.CheckVersion(c.key, tag, epoch)), nil
+}

@@ -1,0 +1,232 @@
+package ws
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v3"
+
+	"keywatch/kv"
+	"keywatch/kv/bind"
+	"keywatch/watch"
+	"keywatch/web/api"
+)
+
+// maxRunners bounds the goroutines that run the commands of all sockets; more
+// sockets with commands take turns.
+const maxRunners = 1024
+
+// A Server serves WebSockets: it knows those that are open and runs their
+// commands. It is safe for concurrent use.
+type Server struct {
+	opts Options
+	born time.Time
+	// draining ends when Close begins, life when it ends.
+	draining, life context.Context
+	drain, kill    context.CancelFunc
+	// scratches holds *watch.Scratch.
+	scratches sync.Pool
+	// bound keeps the leases alive that live with sockets.
+	bound *bind.Keeper
+	// running counts the goroutines that run commands or clean up.
+	running sync.WaitGroup
+
+	// lockWaits counts the commands that wait for locks.
+	lockWaits           atomic.Int64
+	framesIn, framesOut *xsync.Counter
+	closes              closeCounts
+	// commands counts by operation; the last place is for those that are not known.
+	commands []*xsync.Counter
+
+	mu struct {
+		sync.Mutex
+		first   *session
+		open    int
+		running int
+		// waiting are sessions whose commands wait for a runner.
+		waiting []*session
+		closing bool
+	}
+	// idle is closed when no socket is open and none will be let in.
+	idle chan struct{}
+}
+
+// New returns a server, which must be ended with Close. It fails if the options
+// cannot be used.
+func New(opts Options) (*Server, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	v := &Server{
+		opts: opts.withDefaults(), born: time.Now(), bound: bind.New(opts.Store), idle: make(chan struct{}),
+		framesIn: xsync.NewCounter(), framesOut: xsync.NewCounter(),
+	}
+	v.life, v.kill = context.WithCancel(context.Background())
+	v.draining, v.drain = context.WithCancel(v.life)
+	v.scratches.New = func() any { return new(watch.Scratch) }
+	for range len(ops) + 1 {
+		v.commands = append(v.commands, xsync.NewCounter())
+	}
+	return v, nil
+}
+
+// clock returns now on the server's clock, which no change of the time of day
+// moves.
+func (v *Server) clock(now time.Time) time.Duration { return now.Sub(v.born) }
+
+// count counts a command; op is nil if it is not known.
+func (v *Server) count(op *op) {
+	for i := range ops {
+		if op == &ops[i] {
+			v.commands[i].Inc()
+			return
+		}
+	}
+	v.commands[len(ops)].Inc()
+}
+
+func (v *Server) countClose(code int) { v.closes.count(code) }
+
+// enter takes a place for s. It fails with api.ErrTooManyStreams or kv.ErrStopping.
+func (v *Server) enter(s *session) error {
+	full, others := v.opts.Full(), v.opts.Others()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.mu.closing {
+		return kv.ErrStopping
+	}
+	if full || v.mu.open+others >= v.opts.Max {
+		return api.ErrTooManyStreams
+	}
+	v.mu.open++
+	if s.next = v.mu.first; s.next != nil {
+		s.next.prev = s
+	}
+	v.mu.first = s
+	return nil
+}
+
+// end closes what s has open, and gives its place back.
+func (v *Server) end(s *session) {
+	watches := s.giveUp()
+	v.bound.Release(s)
+	if len(watches) <= 1 {
+		for _, w := range watches {
+			w.Close()
+		}
+		v.leave(s)
+		return
+	}
+	v.running.Go(func() {
+		for _, w := range watches {
+			w.Close()
+		}
+		v.leave(s)
+	})
+}
+
+func (v *Server) leave(s *session) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s.prev == nil {
+		v.mu.first = s.next
+	} else {
+		s.prev.next = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	v.mu.open--
+	v.idleLocked()
+}
+
+func (v *Server) idleLocked() {
+	if v.mu.closing && v.mu.open == 0 {
+		close(v.idle)
+	}
+}
+
+// abandon ends a session that will get no socket.
+func (v *Server) abandon(s *session) {
+	if s.taken.CompareAndSwap(false, true) {
+		s.active.claim.Stop()
+		v.end(s)
+	}
+}
+
+// Len returns how many sockets are open.
+func (v *Server) Len() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.mu.open
+}
+
+// run has the commands of s run on a runner.
+func (v *Server) run(s *session) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.mu.running >= maxRunners {
+		v.mu.waiting = append(v.mu.waiting, s)
+		return
+	}
+	v.mu.running++
+	v.running.Go(func() {
+		for s := s; s != nil; s = v.next() {
+			s.runCommands()
+		}
+	})
+}
+
+// next returns the session whose turn it is; nil ends the runner.
+func (v *Server) next() *session {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.mu.waiting) == 0 {
+		v.mu.running--
+		return nil
+	}
+	s := v.mu.waiting[0]
+	v.mu.waiting[0] = nil
+	v.mu.waiting = v.mu.waiting[1:]
+	return s
+}
+
+// Close lets no more sockets in, closes each with 1012 once its commands are
+// answered, and waits until all have ended. When ctx ends first the rest are cut
+// off, and Close returns ctx's error. Leases live for their TTL after the sockets
+// that they were bound to. It may be called once.
+func (v *Server) Close(ctx context.Context) error {
+	v.drain()
+	v.each(true, (*session).stop)
+	var err error
+	select {
+	case <-v.idle:
+	case <-ctx.Done():
+		v.each(false, (*session).cut)
+		<-v.idle
+		err = ctx.Err()
+	}
+	v.running.Wait()
+	v.bound.Close(ctx)
+	v.kill()
+	return err
+}
+
+// each calls do for every session. With begin set no more are let in.
+func (v *Server) each(begin bool, do func(*session)) {
+	v.mu.Lock()
+	var all []*session
+	for s := v.mu.first; s != nil; s = s.next {
+		all = append(all, s)
+	}
+	if begin {
+		v.mu.closing = true
+		v.idleLocked()
+	}
+	v.mu.Unlock()
+	for _, s := range all {
+		do(s)
+	}
+}
