@@ -189,6 +189,9 @@ func (s *stream) Receive([]byte) {}
 // Heavy implements reactor.Handler. The head goes out at once.
 func (s *stream) Heavy() bool { return s.head == nil && s.watcher.Heavy() }
 
+// Unsent implements reactor.Handler.
+func (s *stream) Unsent(int) error { return nil }
+
 // Closed implements reactor.Handler.
 func (s *stream) Closed(err error) {
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -27,3 +27,7 @@ func (*loop) close()         {}
 func (r *Reactor) adoptLocked(net.Conn, *net.TCPConn, []byte, func(Socket) Handler) error {
 	return errors.ErrUnsupported
 }
+
+// peerLeft would tell whether the peer has left, which cannot be known here without
+// reading what it has sent before.
+func peerLeft(net.Conn) bool { return false }

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -16,6 +17,8 @@ type pair struct {
 	handler Handler
 	// wake says that Fill is to be called.
 	wake wake.Chan
+	// resumed says that reading may go on.
+	resumed wake.Chan
 	// gone is closed when the connection is.
 	gone chan struct{}
 
@@ -27,15 +30,13 @@ type pair struct {
 		// left either.
 		finished, written, paused, closed bool
 		failed                            error
-		resumed                           *sync.Cond
 	}
 }
 
 var _ Socket = (*pair)(nil)
 
 func (r *Reactor) adoptPairLocked(conn net.Conn, early []byte, handler func(Socket) Handler) {
-	p := &pair{reactor: r, conn: conn, wake: wake.New(), gone: make(chan struct{})}
-	p.mu.resumed = sync.NewCond(&p.mu)
+	p := &pair{reactor: r, conn: conn, wake: wake.New(), resumed: wake.New(), gone: make(chan struct{})}
 	p.handler = handler(p)
 	r.mu.pairs[p] = struct{}{}
 	r.open.Add(1)
@@ -61,14 +62,13 @@ func (p *pair) Abort(err error) {
 	p.mu.closed, p.mu.failed = true, err
 	close(p.gone)
 	_ = p.conn.Close()
-	p.mu.resumed.Broadcast()
 }
 
 func (p *pair) Pause(stop bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.paused = stop
-	p.mu.resumed.Broadcast()
+	p.resumed.Wake()
 }
 
 // run writes until the end, and then tells the Handler.
@@ -129,14 +129,32 @@ func (p *pair) receive(b []byte) {
 	p.handler.Receive(b)
 }
 
+// lookEvery is how often it is looked whether a peer has left that is not read from.
+const lookEvery = time.Second
+
 // mayRead waits while reading is paused, and returns false at the end.
 func (p *pair) mayRead() bool {
+	for p.isPaused() {
+		look := time.NewTimer(lookEvery)
+		select {
+		case <-p.resumed:
+		case <-p.gone:
+		case <-look.C:
+			if peerLeft(p.conn) {
+				p.Abort(io.EOF)
+			}
+		}
+		look.Stop()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.mu.paused && !p.mu.closed {
-		p.mu.resumed.Wait()
-	}
 	return !p.mu.closed
+}
+
+func (p *pair) isPaused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.paused && !p.mu.closed
 }
 
 // write sends what the Handler has until it has finished or sending fails.
@@ -145,12 +163,14 @@ func (p *pair) write() error {
 	defer timer.Stop()
 	for {
 		now := time.Now()
-		p.turn.Lock()
-		b, again := p.handler.Fill(nil, now)
-		p.turn.Unlock()
-		if err := p.send(b); err != nil {
+		b, again, err := p.fill(now)
+		if err == nil {
+			err = p.send(b)
+		}
+		if err != nil {
 			return err
 		}
+		_ = p.unsent(0)
 		if p.over() {
 			return p.lastRead()
 		}
@@ -164,6 +184,20 @@ func (p *pair) write() error {
 		case <-timer.C:
 		}
 	}
+}
+
+// fill asks the Handler for more. What it returns is kept until it is written.
+func (p *pair) fill(now time.Time) (b []byte, again time.Time, err error) {
+	p.turn.Lock()
+	b, again = p.handler.Fill(nil, now)
+	p.turn.Unlock()
+	return b, again, p.unsent(len(b))
+}
+
+func (p *pair) unsent(n int) error {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	return p.handler.Unsent(n)
 }
 
 func (p *pair) over() bool {
@@ -194,7 +228,8 @@ func (p *pair) lastRead() error {
 func (p *pair) send(b []byte) error {
 	for len(b) > 0 {
 		piece := b[:min(len(b), Piece)]
-		if err := p.conn.SetWriteDeadline(time.Now().Add(p.reactor.opts.WriteTimeout)); err != nil {
+		patience, _ := p.reactor.opts.patience()
+		if err := p.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 			return err
 		}
 		n, err := p.conn.Write(piece)

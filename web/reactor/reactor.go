@@ -42,6 +42,10 @@ type Handler interface {
 	// Heavy reports whether the next Fill may take long, such as to read much of
 	// the state: then it is called elsewhere, and the loop goes on meanwhile.
 	Heavy() bool
+	// Unsent is told how many bytes of what Fill returned are kept because the peer
+	// does not read, whenever that changes. If it fails the connection is closed at
+	// once, with that error.
+	Unsent(n int) error
 	// Closed is told that the connection is closed: err is nil if Finish was
 	// called and everything was written, io.EOF if the peer left.
 	Closed(err error)
@@ -58,7 +62,8 @@ type Socket interface {
 	Finish()
 	// Abort closes the connection at once; Handler.Closed is given err.
 	Abort(err error)
-	// Pause stops, or resumes, reading from the peer.
+	// Pause stops, or resumes, reading from the peer. One that leaves meanwhile is
+	// noticed: what it has sent before is not read any more then.
 	Pause(stop bool)
 }
 
@@ -70,6 +75,10 @@ type Options struct {
 	// WriteTimeout is how long a peer may read nothing while something is to be
 	// written; 30 seconds.
 	WriteTimeout time.Duration
+	// Short reports whether memory is short: then a peer may read nothing for
+	// ShortTimeout only; 5 seconds. It is called often; nil is never.
+	Short        func() bool
+	ShortTimeout time.Duration
 	// SendBuffer is what the kernel may hold for a peer that does not read, in
 	// bytes; 128 KiB.
 	SendBuffer int
@@ -84,10 +93,26 @@ func (o Options) withDefaults() Options {
 	if o.WriteTimeout == 0 {
 		o.WriteTimeout = 30 * time.Second
 	}
+	if o.Short == nil {
+		o.Short = func() bool { return false }
+	}
+	if o.ShortTimeout == 0 {
+		o.ShortTimeout = 5 * time.Second
+	}
 	if o.SendBuffer == 0 {
 		o.SendBuffer = 128 << 10
 	}
 	return o
+}
+
+// patience returns how long a peer may read nothing now, and how often that is looked
+// at.
+func (o *Options) patience() (now, poll time.Duration) {
+	poll = min(o.WriteTimeout, o.ShortTimeout)
+	if o.Short() {
+		return poll, poll
+	}
+	return o.WriteTimeout, poll
 }
 
 // A Reactor owns adopted connections. It is safe for concurrent use.

@@ -16,10 +16,14 @@ import (
 
 const patience = 20 * time.Second
 
+var errTooMuch = errors.New("too much is unsent")
+
 // A speaker is a Handler that sends what it is told to, and notes the rest.
 type speaker struct {
 	socket reactor.Socket
 	heavy  bool
+	// most, if not 0, is how many bytes may be unsent.
+	most   int
 	closed chan error // sent once
 
 	mu struct {
@@ -27,6 +31,7 @@ type speaker struct {
 		queue    []byte
 		received []byte
 		finish   bool
+		unsent   int
 		// inside counts the methods that run, overlaps how often two did.
 		inside, overlaps int
 	}
@@ -69,6 +74,17 @@ func (s *speaker) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 }
 
 func (s *speaker) Heavy() bool { return s.heavy }
+
+func (s *speaker) Unsent(n int) error {
+	defer s.enter()()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.unsent = n
+	if s.most > 0 && n > s.most {
+		return errTooMuch
+	}
+	return nil
+}
 
 func (s *speaker) Closed(err error) {
 	defer s.enter()()
@@ -305,6 +321,7 @@ type ticking struct {
 
 func (c *ticking) Receive([]byte) {}
 func (c *ticking) Heavy() bool    { return false }
+func (*ticking) Unsent(int) error { return nil }
 func (c *ticking) Closed(error)   {}
 
 func (c *ticking) Fill(b []byte, now time.Time) ([]byte, time.Time) {

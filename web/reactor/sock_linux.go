@@ -174,7 +174,10 @@ func (s *sock) failure() error {
 
 // serve reads and writes what can be.
 func (s *sock) serve(bits uint32, now time.Time) {
-	if bits&readable != 0 && bits&paused == 0 {
+	switch {
+	case bits&paused != 0 && bits&leaving != 0:
+		s.left()
+	case bits&readable != 0 && bits&paused == 0:
 		s.state.And(^readable)
 		s.read()
 	}
@@ -231,6 +234,17 @@ func (s *sock) read() {
 			s.post(readable)
 		}
 	}
+}
+
+// left closes a connection whose peer has left while nothing is read from it. What it
+// has sent before is of no use: nobody is there for the answers.
+func (s *sock) left() {
+	code, err := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && code != 0 {
+		s.close(fmt.Errorf("read: %w", unix.Errno(code)))
+		return
+	}
+	s.close(io.EOF)
 }
 
 // fill asks the Handler for more, and sends it.
@@ -297,8 +311,22 @@ func (s *sock) send(b []byte, now time.Time) {
 	if s.closed || n == len(b) {
 		return
 	}
+	if !s.keep(len(b) - n) {
+		return
+	}
 	s.rest = &rest{slices.Clone(b[n:]), s.loop.since(now)}
-	s.loop.schedule(s, s.rest.moved+int64(s.loop.reactor.opts.WriteTimeout))
+	_, poll := s.loop.reactor.opts.patience()
+	s.loop.schedule(s, s.rest.moved+int64(poll))
+}
+
+// keep tells the Handler how much is to be kept. It returns false if that is too much,
+// and the connection is closed.
+func (s *sock) keep(n int) bool {
+	if err := s.handler.Unsent(n); err != nil {
+		s.close(err)
+		return false
+	}
+	return true
 }
 
 // flush writes what is left, and gives a peer up that has read nothing for too
@@ -307,18 +335,20 @@ func (s *sock) flush(now time.Time, retry bool) {
 	if retry {
 		if n := s.write(s.rest.b); n > 0 && !s.closed {
 			s.rest.b, s.rest.moved = s.rest.b[n:], s.loop.since(now)
+			s.keep(len(s.rest.b))
 		}
 	}
-	switch patience := int64(s.loop.reactor.opts.WriteTimeout); {
+	patience, poll := s.loop.reactor.opts.patience()
+	switch {
 	case s.closed:
 	case len(s.rest.b) == 0:
 		s.rest = nil
 		s.post(woken)
-	case s.loop.since(now)-s.rest.moved >= patience:
+	case s.loop.since(now)-s.rest.moved >= int64(patience):
 		s.loop.reactor.stalled.Add(1)
 		s.close(ErrStalled)
 	default:
-		s.loop.schedule(s, s.rest.moved+patience)
+		s.loop.schedule(s, s.loop.since(now)+int64(poll))
 	}
 }
 

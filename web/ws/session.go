@@ -349,6 +349,9 @@ func (s *session) again() time.Time {
 	return s.time(at)
 }
 
+// Unsent implements reactor.Handler.
+func (s *session) Unsent(int) error { return nil }
+
 // Closed implements reactor.Handler.
 func (s *session) Closed(err error) {
 	if err != nil && !errors.Is(err, io.EOF) {

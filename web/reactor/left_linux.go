@@ -1,0 +1,34 @@
+package reactor
+
+import (
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// peerLeft reports whether the peer has closed the connection, or its sending side,
+// whatever it has sent before.
+func peerLeft(conn net.Conn) (left bool) {
+	for {
+		inner, ok := conn.(interface{ NetConn() net.Conn }) // TLS
+		if !ok {
+			break
+		}
+		conn = inner.NetConn()
+	}
+	own, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := own.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Control(func(fd uintptr) {
+		events := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(events, 0)
+		left = err == nil && n > 0
+	})
+	return left && err == nil
+}
