@@ -2,13 +2,35 @@ package cluster
 
 import "time"
 
-// A clock tells log time while this node leads: the log time when it began to
-// lead plus the monotonic time since.
+const (
+	// beatEvery is how often the clock is told that the node works.
+	beatEvery = 100 * time.Millisecond
+	// stepMax is the most that log time moves after a beat. It leaves room for beats
+	// that are late on a busy machine.
+	stepMax = 300 * time.Millisecond
+)
+
+// A clock tells log time while this node leads: the log time of the last beat and the
+// monotonic time since, up to stepMax. So time in which the process does not run
+// (stopped, swapped out, a machine that is suspended or moved) or in which the log
+// makes no progress counts for next to nothing: nobody could have kept a lease alive
+// then, and what ends by time waits for those who could not.
 type clock struct {
-	base  int64 // milliseconds
+	base  time.Duration // log time
 	began time.Time
 	still bool // the log has no room: it is base
 }
+
+// at returns the log time at now.
+func (c *clock) at(now time.Time) time.Duration {
+	if c.still {
+		return c.base
+	}
+	return c.base + min(max(0, now.Sub(c.began)), stepMax)
+}
+
+// beat returns the clock that goes on from c at now.
+func (c *clock) beat(now time.Time) *clock { return &clock{base: c.at(now), began: now} }
 
 // Now returns the present log time in milliseconds. A node that does not lead
 // returns the time of the last entry.
@@ -17,8 +39,18 @@ func (n *Node) Now() int64 {
 	if c == nil {
 		return n.state.Time()
 	}
-	if c.still {
-		return max(n.state.Time(), c.base)
+	return max(n.state.Time(), c.at(time.Now()).Milliseconds())
+}
+
+// startClock has log time run from that of the last entry.
+func (n *Node) startClock() {
+	n.clock.Store(&clock{base: time.Duration(n.state.Time()) * time.Millisecond, began: time.Now()})
+}
+
+// beat has the clock run on, unless the log is stuck.
+func (n *Node) beat() {
+	now, c := time.Now(), n.clock.Load()
+	if !c.still && !n.committing.stuck(now) {
+		n.clock.CompareAndSwap(c, c.beat(now)) // or it was stopped meanwhile
 	}
-	return max(n.state.Time(), c.base+time.Since(c.began).Milliseconds())
 }

@@ -3,6 +3,8 @@ package cluster
 import (
 	"errors"
 	"runtime"
+	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -24,7 +26,9 @@ func (n *Node) commitLoop() {
 			if b == nil {
 				break
 			}
+			n.committing.begin(time.Now())
 			n.commit(b)
+			n.committing.end()
 		}
 	}
 }
@@ -56,4 +60,18 @@ func commitError(err error) error {
 		return kv.ErrQueueFull
 	}
 	return kv.ErrOutcomeUnknown
+}
+
+// since is when something under way began, if anything is. It is safe for concurrent
+// use.
+type since struct{ at atomic.Pointer[time.Time] }
+
+func (s *since) begin(now time.Time) { s.at.Store(&now) }
+
+func (s *since) end() { s.at.Store(nil) }
+
+// stuck reports whether it is under way for longer than from one beat to the next.
+func (s *since) stuck(now time.Time) bool {
+	at := s.at.Load()
+	return at != nil && now.Sub(*at) > beatEvery
 }

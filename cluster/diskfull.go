@@ -26,7 +26,9 @@ func (n *Node) room() error {
 // turn replaces clock c, unless somebody else has: by one that stands still, because
 // of err, or by one that goes on from where it stood.
 func (n *Node) turn(c *clock, err error) {
-	if !n.clock.CompareAndSwap(c, &clock{base: n.Now(), began: time.Now(), still: err != nil}) {
+	next := c.beat(time.Now())
+	next.still = err != nil
+	if !n.clock.CompareAndSwap(c, next) {
 		return
 	}
 	if err != nil {

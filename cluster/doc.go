@@ -8,10 +8,10 @@
 // leader, and keeps the timeouts that it needs when it grows.
 //
 // Time is part of the order. Each entry carries the log time of its leader: the
-// time of the last entry plus the monotonic time since, so that neither a step
-// of the wall clock nor the time a server was down ends a TTL early. While
-// deadlines exist an entry is logged at least each second, and whenever one is
-// due.
+// time of the last entry plus the monotonic time since in which the leader worked, so
+// that no step of the wall clock ends a TTL early, nor the time in which a server was
+// down, its process stopped, or its log stuck. While deadlines exist an entry is logged
+// at least each second, and whenever one is due.
 //
 // The package imports kv only: it takes the log, the stable store and the
 // snapshot store from whoever opens it.

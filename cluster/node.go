@@ -95,6 +95,8 @@ type Node struct {
 	clock  atomic.Pointer[clock]
 	queue  queue
 	ticker ticker
+	// committing is when the commit under way began.
+	committing since
 
 	stop    chan struct{} // closed by Close
 	closing sync.Once
@@ -188,7 +190,7 @@ func (n *Node) lead(ctx context.Context) error {
 		return err // the log could not be applied
 	}
 	n.ticker.note(n.state.NextDeadline()) // of the checkpoint, if the log was empty
-	n.clock.Store(&clock{base: n.state.Time(), began: time.Now()})
+	n.startClock()
 	if err := n.agree(); err != nil {
 		return fmt.Errorf("agree on settings: %w", err)
 	}

@@ -36,16 +36,19 @@ func (t *ticker) note(at int64, any bool) {
 	t.earlier.Wake()
 }
 
-// tick logs the time when the earliest deadline is due, and each second while
-// there is one.
+// tick has the clock beat, and logs the time when the earliest deadline is due, and
+// each second while there is one.
 func (n *Node) tick() {
-	timer := time.NewTimer(tickEvery)
+	timer := time.NewTimer(beatEvery)
 	defer timer.Stop()
+	logged := time.Now()
 	for {
 		timer.Reset(n.untilTick())
 		select {
 		case <-timer.C:
-			if n.ticker.next.Load() != math.MaxInt64 && n.room() == nil {
+			n.beat()
+			if now := time.Now(); n.tickDue(now.Sub(logged)) {
+				logged = now
 				n.queue.addTick()
 			}
 		case <-n.ticker.earlier:
@@ -55,16 +58,22 @@ func (n *Node) tick() {
 	}
 }
 
-// untilTick returns how long to wait for the next tick; at least a millisecond,
-// so that a tick on its way is not sent again and again.
+// tickDue reports whether the time is to be logged, which was done last so long ago.
+func (n *Node) tickDue(ago time.Duration) bool {
+	next := n.ticker.next.Load()
+	if next == math.MaxInt64 || ago < tickEvery && n.Now() < next {
+		return false
+	}
+	return n.room() == nil
+}
+
+// untilTick returns how long to wait for the next beat or tick; at least a
+// millisecond, so that a tick on its way is not sent again and again.
 func (n *Node) untilTick() time.Duration {
 	next := n.ticker.next.Load()
-	if next == math.MaxInt64 {
-		return tickEvery
-	}
-	if n.clock.Load().still {
-		return tickEvery
+	if next == math.MaxInt64 || n.clock.Load().still {
+		return beatEvery
 	}
 	wait := time.Duration(next-n.Now()) * time.Millisecond
-	return min(tickEvery, max(wait, time.Millisecond))
+	return min(beatEvery, max(wait, time.Millisecond))
 }
