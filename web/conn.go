@@ -1,46 +1,11 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"net"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"keywatch/web/api"
-
-	"github.com/valyala/fasthttp"
 )
-
-// connections knows the connections with ordinary requests, so that their
-// number and their patience can be bounded and none is forgotten at the end. A
-// connection that became a stream is known to the streamRegistry instead.
-type connections struct {
-	// max is the cap. Connections above it are still accepted, up to hard, so
-	// that their first request is refused with an answer.
-	max, hard int
-	// files bounds the connections of all kinds, of which streams returns how many
-	// are streams.
-	files   int
-	streams func() int
-	// answer answers what is read where a request begins, if it is plain.
-	answer func(*conn, []byte) (bool, error)
-	// limits are how long a connection may be in each phase.
-	limits  [phases]time.Duration
-	open    atomic.Int64
-	refused atomic.Int64
-	// clock is moved on by interval in each sweep, in nanoseconds. It stands
-	// still while the process does, so that a pause costs nobody a connection.
-	clock atomic.Int64
-
-	mu struct {
-		sync.Mutex
-		closed bool
-		all    map[*conn]struct{}
-	}
-}
 
 // A phase is what a connection is at.
 type phase int32
@@ -68,8 +33,8 @@ type conn struct {
 	// early is what watchGone has read; written is told of the next write.
 	early   []byte
 	written atomic.Pointer[func(error)]
-	// plain is whether a plain request is being answered.
-	plain atomic.Int32
+	// fast is whether a request of the fast path is being answered.
+	fast atomic.Int32
 }
 
 func (c *conn) enter(p phase) {
@@ -97,221 +62,73 @@ func (c *conn) CloseWrite() error {
 // UnsafeConn returns the connection itself.
 func (c *conn) UnsafeConn() net.Conn { return c.Conn }
 
-func (c *connections) init(o *Options) {
-	c.files = o.MaxFiles
-	c.max, c.hard = o.MaxConnections, o.MaxConnections+max(16, min(1024, o.MaxConnections/4))
-	c.limits = [phases]time.Duration{phaseIdle: o.IdleTimeout, phaseReading: o.ReadTimeout, phaseWriting: o.WriteTimeout}
-	c.mu.all = make(map[*conn]struct{})
-}
-
-// over reports whether there are more connections than the cap.
-func (c *connections) over() bool { return c.open.Load() > int64(c.max) || c.all() > c.files }
-
-// all returns the number of connections, streams included.
-func (c *connections) all() int { return int(c.open.Load()) + c.streams() }
-
-// working counts the connections whose request is being answered.
-func (c *connections) working() (n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for own := range c.mu.all {
-		if p := phase(own.at.Load()); p == phaseWorking || p == phaseWriting {
-			n++
-		}
-	}
-	return n
-}
-
-// changed is fasthttp's ConnState hook.
-func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
-	own, ok := nc.(*conn)
-	if !ok {
-		return
-	}
-	switch state {
-	case fasthttp.StateNew:
-		// The first byte counts as part of the first request.
-		own.enter(phaseReading)
-		c.add(own)
-	case fasthttp.StateActive:
-		own.enter(phaseReading)
-	case fasthttp.StateIdle:
-		own.enter(phaseIdle)
-	case fasthttp.StateClosed, fasthttp.StateHijacked:
-		c.remove(own)
-		if state == fasthttp.StateClosed && own.broken != nil {
-			own.broken()
-		}
-	}
-}
-
-func (c *connections) add(own *conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.mu.closed {
-		_ = own.Close()
-		return
-	}
-	c.mu.all[own] = struct{}{}
-	c.open.Store(int64(len(c.mu.all)))
-}
-
-func (c *connections) remove(own *conn) {
-	c.forget(own)
-	own.wrote(net.ErrClosed) // nothing will be
-}
-
-func (c *connections) forget(own *conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.mu.all, own)
-	c.open.Store(int64(len(c.mu.all)))
-}
-
-// closeAll closes every connection there is and every one to come.
-func (c *connections) closeAll() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.mu.closed = true
-	for own := range c.mu.all {
-		_ = own.Close()
-		_ = own.Conn.Close() // whatever is being answered on it
-	}
-}
-
-// interval is how often to sweep: a quarter of the shortest limit, at most a
-// second.
-func (c *connections) interval() time.Duration {
-	shortest := 4 * time.Second
-	for _, limit := range c.limits {
-		if limit > 0 {
-			shortest = min(shortest, limit)
-		}
-	}
-	return max(shortest/4, time.Millisecond)
-}
-
-// watchOver sweeps until ctx ends.
-func (c *connections) watchOver(ctx context.Context) {
-	tick := time.NewTicker(c.interval())
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			c.sweep()
-		}
-	}
-}
-
-// sweep ends what has taken too long. The connection's own goroutine sees a
-// timeout, and does the rest.
-func (c *connections) sweep() {
-	now := time.Duration(c.clock.Add(int64(c.interval())))
-	past := time.Unix(1, 0)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for own := range c.mu.all {
-		p := phase(own.at.Load())
-		if limit := c.limits[p]; limit == 0 || now-time.Duration(own.since.Load()) <= limit {
-			continue
-		}
-		if p == phaseWriting {
-			_ = own.SetWriteDeadline(past)
-		} else {
-			_ = own.SetReadDeadline(past)
-		}
-	}
-}
-
-// pokeAfter is how long connections that are silent at shutdown are left to
-// finish sending a request.
-const pokeAfter = 500 * time.Millisecond
-
-// pokeIdle ends the wait for a request on all connections, pokeAfter from now
-// and then again, because fasthttp itself leaves fresh ones alone for seconds.
-// A handler at work does not notice. The function returned ends it.
-func (c *connections) pokeIdle(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
+// watchGone calls gone once the peer has closed the connection, or its sending
+// side, while a handler is at work and so nobody else reads. The function
+// returned ends that, and says whether the peer has left. A peer that goes on
+// sending, as in a pipeline, is not watched any more.
+func (c *conn) watchGone(gone func()) (stop func() bool) {
+	left := make(chan bool, 1)
 	go func() {
-		defer close(done)
-		tick := time.NewTicker(pokeAfter)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				c.poke()
-			}
+		var b [1]byte
+		n, err := c.Conn.Read(b[:])
+		c.early = append(c.early, b[:n]...)
+		var timeout net.Error
+		over := n == 0 && err != nil && !(errors.As(err, &timeout) && timeout.Timeout())
+		if over {
+			gone()
 		}
+		left <- over
 	}()
-	return func() { cancel(); <-done }
-}
-
-func (c *connections) poke() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for own := range c.mu.all {
-		_ = own.SetReadDeadline(time.Unix(1, 0))
+	return func() bool {
+		_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
+		over := <-left
+		_ = c.Conn.SetReadDeadline(time.Time{})
+		return over
 	}
 }
 
-// acceptPause is how long to wait for a descriptor where there is none.
-const acceptPause = 20 * time.Millisecond
-
-// spareFiles is how many connections above Options.MaxFiles are accepted, so that
-// they are refused with an answer.
-const spareFiles = 64
-
-// A capped listener refuses connections above the hard cap with a fixed
-// answer, unread.
-type capped struct {
-	net.Listener
-	conns *connections
-	// parting counts the refused connections that are not closed yet.
-	parting atomic.Int64
-}
-
-// Accept returns the next connection within the cap. That there is no descriptor
-// for one passes; to the server it would be the end.
-func (l *capped) Accept() (net.Conn, error) {
+// Read implements net.Conn: first what watchGone has read, and never a
+// request of the fast path, which is answered here.
+func (c *conn) Read(b []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
 	for {
-		nc, err := l.Listener.Accept()
-		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED) {
-			time.Sleep(acceptPause)
-			continue
+		n, err := c.Conn.Read(b)
+		if err != nil || c.conns.answer == nil || phase(c.at.Load()) != phaseIdle {
+			return n, err
+		}
+		done, err := c.conns.answer(c, b[:n])
+		if !done {
+			return n, nil
 		}
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		if l.conns.open.Load() < int64(l.conns.hard) && l.conns.all() < l.conns.files+spareFiles {
-			return &conn{Conn: nc, conns: l.conns}, nil
-		}
-		l.conns.refused.Add(1)
-		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = nc.Write(refusal)
-		l.part(nc)
 	}
 }
 
-// part closes nc, whose request was not read. Done at once that would take the
-// answer back, so a few have a moment to read it.
-func (l *capped) part(nc net.Conn) {
-	half, ok := nc.(interface{ CloseWrite() error })
-	if !ok || l.parting.Load() >= spareFiles || half.CloseWrite() != nil {
-		_ = nc.Close()
+// onWrite has f called with the outcome of the next write, or with an error if
+// the connection is closed before.
+func (c *conn) onWrite(f func(error)) { c.written.Store(&f) }
+
+// wrote tells whoever waits how a write went.
+func (c *conn) wrote(err error) {
+	if c.written.Load() == nil {
 		return
 	}
-	l.parting.Add(1)
-	time.AfterFunc(time.Second, func() {
-		l.parting.Add(-1)
-		_ = nc.Close()
-	})
+	if f := c.written.Swap(nil); f != nil {
+		(*f)(err)
+	}
 }
 
-// refusal is the answer above the hard cap. Its buffer space is that of a new
-// socket, so writing it does not wait.
-var refusal = fixedAnswer(api.CodeTooManyConnections, "too many connections")
+// Close implements net.Conn. While a request of the fast path is being answered the
+// connection is closed behind it: to fasthttp it seems idle.
+func (c *conn) Close() error {
+	if c.fast.Swap(fastClosed) == fastBusy {
+		return nil
+	}
+	return c.Conn.Close()
+}

@@ -1,7 +1,7 @@
 package web
 
-// PlainAnswered returns how many requests were read as plain.
-func (s *Server) PlainAnswered() int64 { return s.metrics.plain.Value() }
+// FastAnswered returns how many requests were answered on the fast path.
+func (s *Server) FastAnswered() int64 { return s.metrics.fast.Value() }
 
 // Reading returns how many connections have sent a part of a request.
 func (s *Server) Reading() (n int) {
@@ -15,35 +15,35 @@ func (s *Server) Reading() (n int) {
 	return n
 }
 
-// PlainClosing reports whether a connection was closed while a plain request is
+// FastClosing reports whether a connection was closed while a request of the fast path is
 // being answered on it.
-func (s *Server) PlainClosing() bool {
+func (s *Server) FastClosing() bool {
 	s.conns.mu.Lock()
 	defer s.conns.mu.Unlock()
 	for own := range s.conns.mu.all {
-		if own.plain.Load() == plainClosed {
+		if own.fast.Load() == fastClosed {
 			return true
 		}
 	}
 	return false
 }
 
-// A PlainRequest is what was read of a plain request.
-type PlainRequest struct {
+// A FastRequest is a request that the fast path has read.
+type FastRequest struct {
 	Method, Target, Host, Body []byte
 	Kept                       map[string][]byte
 }
 
-// ReadPlain reads a plain request.
-func ReadPlain(b []byte) (PlainRequest, bool) {
-	var h plainHead
+// ReadFast reads a request as the fast path does.
+func ReadFast(b []byte) (FastRequest, bool) {
+	var h fastHead
 	if !h.read(b) {
-		return PlainRequest{}, false
+		return FastRequest{}, false
 	}
-	r := PlainRequest{h.method, h.target, h.values[plainHost], h.body, make(map[string][]byte)}
-	for i := plainKept; i < len(plainFields); i++ {
+	r := FastRequest{h.method, h.target, h.values[fastHost], h.body, make(map[string][]byte)}
+	for i := fastKept; i < len(fastFields); i++ {
 		if h.has(i) {
-			r.Kept[plainFields[i]] = h.values[i]
+			r.Kept[fastFields[i]] = h.values[i]
 		}
 	}
 	return r, true

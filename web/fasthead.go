@@ -2,37 +2,38 @@ package web
 
 import "bytes"
 
-// plainFields are the headers that a plain request may have, as they are written.
-// Those from plainKept on are handed on; the others change nothing here.
-var plainFields = [...]string{
-	plainHost: "Host", plainAgent: "User-Agent", plainAccept: "Accept", plainEncoding: "Accept-Encoding",
-	plainLength: "Content-Length", plainType: "Content-Type", plainConnection: "Connection",
-	plainKept: "If-Match", "If-None-Match", "If-Fence", "Idempotency-Key",
+// fastFields are the headers that a request of the fast path may have, as they are
+// written.
+// Those from fastKept on are handed on; the others change nothing here.
+var fastFields = [...]string{
+	fastHost: "Host", fastAgent: "User-Agent", fastAccept: "Accept", fastEncoding: "Accept-Encoding",
+	fastLength: "Content-Length", fastType: "Content-Type", fastConnection: "Connection",
+	fastKept: "If-Match", "If-None-Match", "If-Fence", "Idempotency-Key",
 }
 
 const (
-	plainHost = iota
-	plainAgent
-	plainAccept
-	plainEncoding
-	plainLength
-	plainType
-	plainConnection
-	plainKept
+	fastHost = iota
+	fastAgent
+	fastAccept
+	fastEncoding
+	fastLength
+	fastType
+	fastConnection
+	fastKept
 )
 
-// A plainHead is a request of a form so common that it is worth reading apart.
+// A fastHead is a request of a form so common that it is worth reading apart.
 // Its slices share memory with what was read.
-type plainHead struct {
+type fastHead struct {
 	method, target, body []byte
-	values               [len(plainFields)][]byte
+	values               [len(fastFields)][]byte
 	present              uint32
 }
 
-// read reports whether b is one whole request that is plain, and reads it. What
-// is doubtful is not plain: the server under this one judges it. So nothing is
-// read here that it would read in another way or refuse.
-func (h *plainHead) read(b []byte) bool {
+// read reports whether b is one whole request for the fast path, and reads it. What
+// is doubtful is not: the server under this one judges it. So nothing is read here
+// that it would read in another way or refuse.
+func (h *fastHead) read(b []byte) bool {
 	h.present = 0
 	line, rest, ok := cutLine(b)
 	if !ok || !h.readLine(line) {
@@ -50,7 +51,7 @@ func (h *plainHead) read(b []byte) bool {
 		}
 	}
 	h.body = rest
-	return h.has(plainHost) && h.consistent()
+	return h.has(fastHost) && h.consistent()
 }
 
 var (
@@ -68,10 +69,10 @@ func cutLine(b []byte) (line, rest []byte, ok bool) {
 	return b[:i-1], b[i+1:], true
 }
 
-func (h *plainHead) has(i int) bool { return h.present&(1<<i) != 0 }
+func (h *fastHead) has(i int) bool { return h.present&(1<<i) != 0 }
 
 // readLine reads the first line: a method, a path of the API, the version.
-func (h *plainHead) readLine(line []byte) (ok bool) {
+func (h *fastHead) readLine(line []byte) (ok bool) {
 	if line, ok = bytes.CutSuffix(line, http11); !ok {
 		return false
 	}
@@ -79,7 +80,7 @@ func (h *plainHead) readLine(line []byte) (ok bool) {
 		return false
 	}
 	for _, c := range h.target {
-		if !plainByte[c] || c == ' ' {
+		if !fastByte[c] || c == ' ' {
 			return false
 		}
 	}
@@ -103,9 +104,9 @@ func isKeyPath(path []byte) bool {
 	return len(path) > len(prefixKey) && string(path[:len(prefixKey)]) == prefixKey
 }
 
-// plainByte has the characters of targets and values: visible ASCII and the
+// fastByte has the characters of targets and values: visible ASCII and the
 // space, without those that a URI does not have.
-var plainByte = func() (ok [256]bool) {
+var fastByte = func() (ok [256]bool) {
 	for c := ' '; c <= '~'; c++ {
 		ok[c] = true
 	}
@@ -114,17 +115,17 @@ var plainByte = func() (ok [256]bool) {
 }()
 
 // readField reads one header, which must be one of those known, once.
-func (h *plainHead) readField(line []byte) bool {
+func (h *fastHead) readField(line []byte) bool {
 	colon := bytes.IndexByte(line, ':')
 	if colon < 0 || len(line) < colon+3 || line[colon+1] != ' ' || line[colon+2] == ' ' || line[len(line)-1] == ' ' {
 		return false
 	}
 	value := line[colon+2:]
-	for i := range plainFields {
-		if string(line[:colon]) != plainFields[i] {
+	for i := range fastFields {
+		if string(line[:colon]) != fastFields[i] {
 			continue
 		}
-		if h.has(i) || !isPlain(value) {
+		if h.has(i) || !isFast(value) {
 			return false
 		}
 		h.present |= 1 << i
@@ -134,9 +135,9 @@ func (h *plainHead) readField(line []byte) bool {
 	return false
 }
 
-func isPlain(value []byte) bool {
+func isFast(value []byte) bool {
 	for _, c := range value {
-		if !plainByte[c] {
+		if !fastByte[c] {
 			return false
 		}
 	}
@@ -145,22 +146,22 @@ func isPlain(value []byte) bool {
 
 // consistent reports whether the headers say nothing unusual, and the body is
 // what they say.
-func (h *plainHead) consistent() bool {
-	if h.has(plainAccept) && string(h.values[plainAccept]) != "*/*" {
+func (h *fastHead) consistent() bool {
+	if h.has(fastAccept) && string(h.values[fastAccept]) != "*/*" {
 		return false
 	}
-	if h.has(plainConnection) && string(h.values[plainConnection]) != keepAlive {
+	if h.has(fastConnection) && string(h.values[fastConnection]) != keepAlive {
 		return false
 	}
-	if h.has(plainType) && bytes.HasPrefix(h.values[plainType], []byte("multipart/")) {
+	if h.has(fastType) && bytes.HasPrefix(h.values[fastType], []byte("multipart/")) {
 		return false
 	}
-	return plainHostName(h.values[plainHost]) && h.lengthHolds()
+	return fastHostName(h.values[fastHost]) && h.lengthHolds()
 }
 
-// plainHostName reports whether host is a name or an IPv4 address, perhaps with
+// fastHostName reports whether host is a name or an IPv4 address, perhaps with
 // a port.
-func plainHostName(host []byte) bool {
+func fastHostName(host []byte) bool {
 	name, port, _ := bytes.Cut(host, []byte{':'})
 	for _, c := range name {
 		if c != '.' && c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
@@ -178,12 +179,12 @@ func plainHostName(host []byte) bool {
 // lengthHolds reports whether the body is as long as the head says: neither less
 // of it has arrived, nor the beginning of another request. Without a length there
 // is none, which only methods without a body may leave out.
-func (h *plainHead) lengthHolds() bool {
+func (h *fastHead) lengthHolds() bool {
 	sends := h.method[0] == 'P'
-	if !h.has(plainLength) {
+	if !h.has(fastLength) {
 		return !sends && len(h.body) == 0
 	}
-	digits := h.values[plainLength]
+	digits := h.values[fastLength]
 	n := 0
 	for _, c := range digits {
 		if c < '0' || c > '9' {

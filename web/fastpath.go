@@ -6,19 +6,19 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// A plain answers plain requests: those that arrive whole in one read, on a
-// connection that waits for a request, and carry nothing unusual. They are most,
-// and reading and writing them here saves half of the work that is not the
-// kernel's. What they mean is decided where all requests are: it gets the same
-// RequestCtx, and the answer is the same to the byte but for its order. Whatever
-// is not plain goes on to fasthttp unread.
-type plain struct {
-	head plainHead
+// A fastPath answers the most common requests: those that arrive whole in one read,
+// on a connection that waits for a request, and carry nothing unusual. To read and
+// write them here saves half of the work that is not the kernel's. What they mean
+// is decided where all requests are: it gets the same RequestCtx, and the answer is
+// the same to the byte but for its order. Every other request goes on to fasthttp
+// unread.
+type fastPath struct {
+	head fastHead
 	// ctx has a connection of its own, through which it sees the one that the
-	// request came from: setting that anew is dear.
+	// request came from: to set that again is expensive.
 	ctx  fasthttp.RequestCtx
 	conn lent
-	// lines are the headers of the answer that fasthttp does not write by itself,
+	// lines are the headers of the answer that fasthttp does not write,
 	// out is all of it. Both are kept from request to request.
 	lines, out []byte
 }
@@ -26,38 +26,38 @@ type plain struct {
 // A lent is a connection that is another one at each request.
 type lent struct{ *conn }
 
-func newPlain() any {
-	p := new(plain)
+func newFastPath() any {
+	p := new(fastPath)
 	p.ctx.Init2(&p.conn, nil, false)
 	return p
 }
 
 // States of a connection that is being closed by one goroutine while another
-// answers a plain request on it.
+// answers a request of the fast path on it.
 const (
-	plainNone int32 = iota
-	plainBusy
-	plainClosed
+	fastNone int32 = iota
+	fastBusy
+	fastClosed
 )
 
-// answerPlain answers request, which is all that was read from own, if it is
-// plain. It returns an error if the connection is over then.
-func (s *Server) answerPlain(own *conn, request []byte) (done bool, err error) {
+// answerFast answers request, which is all that was read from own, if the fast
+// path takes it. It returns an error if the connection is over then.
+func (s *Server) answerFast(own *conn, request []byte) (done bool, err error) {
 	// A pool, rather than one for each connection, because what the last request
 	// used is in the processor's cache.
-	p := s.plains.Get().(*plain)
-	defer s.plains.Put(p)
-	if !p.head.read(request) || len(p.head.body) > s.opts.MaxBody || !own.plain.CompareAndSwap(plainNone, plainBusy) {
+	p := s.fastPaths.Get().(*fastPath)
+	defer s.fastPaths.Put(p)
+	if !p.head.read(request) || len(p.head.body) > s.opts.MaxBody || !own.fast.CompareAndSwap(fastNone, fastBusy) {
 		return false, nil
 	}
-	s.metrics.plain.Inc()
+	s.metrics.fast.Inc()
 	p.conn.conn = own
 	p.fill()
 	s.serve(&p.ctx, nil, p)
 	over := p.ctx.Response.ConnectionClose()
 	err = p.send(own)
 	p.clear()
-	if !own.plain.CompareAndSwap(plainBusy, plainNone) || over && err == nil {
+	if !own.fast.CompareAndSwap(fastBusy, fastNone) || over && err == nil {
 		_ = own.Conn.Close()
 		err = net.ErrClosed
 	}
@@ -66,28 +66,28 @@ func (s *Server) answerPlain(own *conn, request []byte) (done bool, err error) {
 }
 
 // fill gives the context what fasthttp would have read.
-func (p *plain) fill() {
+func (p *fastPath) fill() {
 	header := &p.ctx.Request.Header
 	header.SetMethodBytes(p.head.method)
 	header.SetRequestURIBytes(p.head.target)
-	header.SetHostBytes(p.head.values[plainHost])
-	for i := plainKept; i < len(plainFields); i++ {
+	header.SetHostBytes(p.head.values[fastHost])
+	for i := fastKept; i < len(fastFields); i++ {
 		if p.head.has(i) {
-			header.SetCanonical(lend(plainFields[i]), p.head.values[i])
+			header.SetCanonical(lend(fastFields[i]), p.head.values[i])
 		}
 	}
 	p.ctx.Request.SetBodyRaw(p.head.body)
 }
 
 // common begins the lines with what every answer says.
-func (p *plain) common() {
+func (p *fastPath) common() {
 	p.lines = append(p.lines[:0], commonLines...)
 	p.ctx.Response.Header.SetContentTypeBytes(typeProblem)
 }
 
 // header adds a line. Unlike fasthttp it does not look for one of that name: no
-// handler of a plain request sets a header twice.
-func (p *plain) header(name, value []byte) {
+// handler of the fast path sets a header twice.
+func (p *fastPath) header(name, value []byte) {
 	p.lines = append(p.lines, name...)
 	p.lines = append(p.lines, ": "...)
 	p.lines = append(p.lines, value...)
@@ -98,7 +98,7 @@ func (p *plain) header(name, value []byte) {
 const copyMax = 32 << 10
 
 // send writes the answer.
-func (p *plain) send(own *conn) error {
+func (p *fastPath) send(own *conn) error {
 	resp := &p.ctx.Response
 	body := resp.Body()
 	if status := resp.StatusCode(); status == 204 || status == 304 {
@@ -124,19 +124,10 @@ func (p *plain) send(own *conn) error {
 var commonLines = "Cache-Control: no-store\r\nVary: Accept, Origin\r\nX-Content-Type-Options: nosniff\r\n"
 
 // clear lets go of everything that belongs to the request.
-func (p *plain) clear() {
+func (p *fastPath) clear() {
 	p.ctx.Request.Header.Reset()
 	p.ctx.Request.ResetBody()
 	p.ctx.Response.ReleaseBody(keepOut)
 	p.ctx.Response.Reset()
-	p.head, p.conn.conn = plainHead{}, nil
-}
-
-// Close implements net.Conn. While a plain request is being answered the
-// connection is closed behind it: to fasthttp it seems idle.
-func (c *conn) Close() error {
-	if c.plain.Swap(plainClosed) == plainBusy {
-		return nil
-	}
-	return c.Conn.Close()
+	p.head, p.conn.conn = fastHead{}, nil
 }

@@ -72,9 +72,9 @@ func (c *wire) warm() {
 	c.answer("GET")
 }
 
-// plainSession is a history of plain requests.
+// fastSession is a history of requests for the fast path.
 
-var plainSession = []string{
+var fastSession = []string{
 	"GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	"PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\none",
 	"GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl/8\r\nAccept: */*\r\n\r\n",
@@ -108,12 +108,12 @@ var plainSession = []string{
 
 // A request must be answered alike whichever way it is read: a client must not
 // see whether its request was the first on a connection.
-func TestPlainAnswersAreTheSame(t *testing.T) {
+func TestFastAnswersAreTheSame(t *testing.T) {
 	long, short := newWorld(t), newWorld(t)
 	warm := short.wire(t)
 	warm.warm()
-	before := short.server.PlainAnswered()
-	for i, request := range plainSession {
+	before := short.server.FastAnswered()
+	for i, request := range fastSession {
 		method, _, _ := strings.Cut(request, " ")
 		first := long.wire(t)
 		first.send(request)
@@ -121,18 +121,18 @@ func TestPlainAnswersAreTheSame(t *testing.T) {
 		if want, got := first.answer(method), warm.answer(method); got != want {
 			t.Errorf("%q:\ngot  %s\nwant %s", request, got, want)
 		}
-		if got := short.server.PlainAnswered() - before; got != int64(i+1) {
-			t.Fatalf("%q: %d of %d requests were read as plain", request, got, i+1)
+		if got := short.server.FastAnswered() - before; got != int64(i+1) {
+			t.Fatalf("%q: %d of %d requests took the fast path", request, got, i+1)
 		}
 	}
-	if n := long.server.PlainAnswered(); n != 0 {
-		t.Errorf("%d first requests were read as plain: nothing was compared", n)
+	if n := long.server.FastAnswered(); n != 0 {
+		t.Errorf("%d first requests took the fast path: nothing was compared", n)
 	}
 }
 
-// What is not plain must reach the server under it whole, and leave a connection
+// What is not for the fast path must reach the server under it whole, and leave a connection
 // that still works: a piece of a request, two at once, what is malformed.
-func TestPlainLeavesTheRest(t *testing.T) {
+func TestFastPathLeavesTheRest(t *testing.T) {
 	w := newWorld(t)
 	w.want(201, "PUT", "/v1/kv/a", "v")
 	get := "GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -150,7 +150,7 @@ func TestPlainLeavesTheRest(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			conn := w.wire(t)
 			conn.warm()
-			before := w.server.PlainAnswered()
+			before := w.server.FastAnswered()
 			conn.send(c.first)
 			if c.second != "" {
 				// The rest follows once the first piece was read, which nothing tells.
@@ -164,12 +164,12 @@ func TestPlainLeavesTheRest(t *testing.T) {
 			if got := conn.answer("GET"); !strings.Contains(got, "HTTP/1.1 200 OK") {
 				t.Errorf("second: got %s", got)
 			}
-			if n := w.server.PlainAnswered() - before; n != 0 {
-				t.Errorf("%d were read as plain", n)
+			if n := w.server.FastAnswered() - before; n != 0 {
+				t.Errorf("%d took the fast path", n)
 			}
 			conn.send(get)
-			if got := conn.answer("GET"); !strings.Contains(got, "HTTP/1.1 200 OK") || w.server.PlainAnswered()-before != 1 {
-				t.Errorf("afterwards: got %s, %d plain", got, w.server.PlainAnswered()-before)
+			if got := conn.answer("GET"); !strings.Contains(got, "HTTP/1.1 200 OK") || w.server.FastAnswered()-before != 1 {
+				t.Errorf("afterwards: got %s, %d on the fast path", got, w.server.FastAnswered()-before)
 			}
 		})
 	}
@@ -177,29 +177,29 @@ func TestPlainLeavesTheRest(t *testing.T) {
 
 // A value that is too large to be copied must go out whole behind its head, and a
 // connection must be usable afterwards.
-func TestPlainLargeValue(t *testing.T) {
+func TestFastPathLargeValue(t *testing.T) {
 	w := newWorld(t)
 	for _, size := range []int{0, 1, 32 << 10, 32<<10 + 1, 300_000} {
 		value := strings.Repeat("0123456789", size/10+1)[:size]
 		w.do("PUT", "/v1/kv/a", value)
 		conn := w.wire(t)
 		conn.warm()
-		before := w.server.PlainAnswered()
+		before := w.server.FastAnswered()
 		for range 2 {
 			conn.send("GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			if _, body, _ := strings.Cut(conn.answer("GET"), "\n\n"); body != value {
 				t.Errorf("%d bytes: got %d others", size, len(body))
 			}
 		}
-		if n := w.server.PlainAnswered() - before; n != 2 {
-			t.Errorf("%d of 2 were read as plain", n)
+		if n := w.server.FastAnswered() - before; n != 2 {
+			t.Errorf("%d of 2 took the fast path", n)
 		}
 	}
 }
 
-// A server that stops must finish a plain request that it has begun, although to
+// A server that stops must finish a request of the fast path that it has begun, although to
 // the library below the connection seems idle; and then close the connection.
-func TestShutdownFinishesPlainRequests(t *testing.T) {
+func TestShutdownFinishesFastRequests(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	log, hub := newStore(t, kv.Params{})
 	server, err := web.New(web.Options{
@@ -226,7 +226,7 @@ func TestShutdownFinishesPlainRequests(t *testing.T) {
 	<-entered
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Shutdown(t.Context()) }()
-	w.eventually("the connection is closed for fasthttp", server.PlainClosing)
+	w.eventually("the connection is closed for fasthttp", server.FastClosing)
 	close(leave)
 	if got := conn.answer("PUT"); !strings.Contains(got, "HTTP/1.1 201 Created") {
 		t.Errorf("got %s", got)
@@ -242,24 +242,24 @@ func TestShutdownFinishesPlainRequests(t *testing.T) {
 	}
 }
 
-// FuzzPlainHead looks for requests that are read in another way than by fasthttp,
+// FuzzFastHead looks for requests that are read in another way than by fasthttp,
 // or that fasthttp would refuse: two readers that disagree on where a request
 // ends let one smuggle another.
-func FuzzPlainHead(f *testing.F) {
-	for _, request := range plainSession {
+func FuzzFastHead(f *testing.F) {
+	for _, request := range fastSession {
 		f.Add([]byte(request))
 	}
 	f.Add([]byte("GET /v1/kv/a HTTP/1.1\r\nHost: a:b\r\nContent-Length: 0\r\n\r\n"))
 	f.Add([]byte("POST /v1/batch HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, ok := web.ReadPlain(bytes.Clone(b))
+		got, ok := web.ReadFast(bytes.Clone(b))
 		if !ok {
 			return
 		}
 		var want fasthttp.Request
 		r := bufio.NewReaderSize(bytes.NewReader(b), 1<<20)
 		if err := want.Read(r); err != nil || r.Buffered() != 0 {
-			t.Fatalf("%q is plain, but fasthttp says %v and leaves %d bytes", b, err, r.Buffered())
+			t.Fatalf("%q is for the fast path, but fasthttp says %v and leaves %d bytes", b, err, r.Buffered())
 		}
 		for _, part := range [][2][]byte{
 			{got.Method, want.Header.Method()}, {got.Target, want.Header.RequestURI()},
@@ -275,7 +275,7 @@ func FuzzPlainHead(f *testing.F) {
 			}
 		}
 		if want.URI() == nil || want.Header.ConnectionClose() || len(want.Header.Peek("Expect")) > 0 {
-			t.Errorf("%q is not plain to fasthttp", b)
+			t.Errorf("%q is not common to fasthttp", b)
 		}
 	})
 }

@@ -39,9 +39,9 @@ func (r *request) takeLock() error {
 	if err := r.charge(ratelimit.Write, 1); err != nil {
 		return err
 	}
-	stay := r.s.places.stay(r, &q)
-	result, err := lock.Acquire(stay.ctx, r.s.opts.Store, q)
-	if err := stay.end(&result, err); err != nil {
+	wait := r.s.lockWaits.begin(r, &q)
+	result, err := lock.Acquire(wait.ctx, r.s.opts.Store, q)
+	if err := wait.end(&result, err); err != nil {
 		return err
 	}
 	c := kv.Command{Fences: q.Fences, Lock: &kv.LockCommand{Kind: kv.LockAcquire, Name: q.Name}}

@@ -27,19 +27,19 @@ const maxStatus = 600
 type metrics struct {
 	cells   [routes][len(methodLabels)]atomic.Pointer[[maxStatus]atomic.Pointer[xsync.Counter]]
 	refused map[api.Code]*xsync.Counter
-	// plain counts the requests that were read as plain.
-	plain *xsync.Counter
+	// fast counts the requests on the fast path.
+	fast *xsync.Counter
 }
 
 func newMetrics(s *Server) (*metrics, error) {
-	m := &metrics{refused: make(map[api.Code]*xsync.Counter), plain: xsync.NewCounter()}
+	m := &metrics{refused: make(map[api.Code]*xsync.Counter), fast: xsync.NewCounter()}
 	for _, code := range api.Codes() {
 		m.refused[code] = xsync.NewCounter()
 	}
 	if err := s.opts.Registry.Register(s.sockets); err != nil {
 		return m, err
 	}
-	return m, s.opts.Registry.Register(newFigures(s, m))
+	return m, s.opts.Registry.Register(newCollector(s, m))
 }
 
 // registerProcess adds the metrics of the Go runtime and of the process.

@@ -56,8 +56,8 @@ type request struct {
 	f *fasthttp.RequestCtx
 	// c is nil where fiber was not asked, because it does not know the method.
 	c *fiber.Ctx
-	// plain, if not nil, takes the headers of the answer.
-	plain  *plain
+	// fast, if not nil, takes the headers of the answer.
+	fast   *fastPath
 	route  route
 	method methods
 	head   head
@@ -91,7 +91,7 @@ func (s *Server) release(r *request) {
 	if cap(r.out) > keepOut {
 		r.out = nil
 	}
-	r.f, r.c, r.plain = nil, nil, nil
+	r.f, r.c, r.fast = nil, nil, nil
 	r.route, r.method, r.key = routeNone, 0, ""
 	r.path, r.query = nil, nil
 	r.head.present, r.head.repeated = 0, 0
@@ -103,10 +103,10 @@ func (s *Server) release(r *request) {
 }
 
 // serve answers one request. c is nil if fiber does not know the method, or was
-// not asked because the request is plain; p is nil if it is not.
-func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx, p *plain) {
+// not asked because the request is on the fast path; p is nil if it is not.
+func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx, p *fastPath) {
 	r := s.acquire(f, c)
-	r.plain = p
+	r.fast = p
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked(p)
@@ -256,8 +256,8 @@ func (r *request) body() []byte { return r.f.Request.Body() }
 
 // header sets a header, whose name must be in its final form.
 func (r *request) header(name, value []byte) {
-	if r.plain != nil {
-		r.plain.header(name, value)
+	if r.fast != nil {
+		r.fast.header(name, value)
 		return
 	}
 	r.f.Response.Header.SetCanonical(name, value)
@@ -270,8 +270,8 @@ func (r *request) number(name []byte, n uint64) {
 
 // common sets what every answer says.
 func (r *request) common() {
-	if r.plain != nil {
-		r.plain.common()
+	if r.fast != nil {
+		r.fast.common()
 		return
 	}
 	r.s.common.CopyTo(&r.f.Response.Header)

@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// surgeStreams is how many new streams, or watches, leave enough garbage behind
+	// scavengeStreams is how many new streams, or watches, leave enough garbage behind
 	// to collect it at once: to open them took far more memory than they keep.
-	surgeStreams = 1000
-	// surgeHeap is the largest heap that is collected for it, in bytes. In a
+	scavengeStreams = 1000
+	// scavengeHeap is the largest heap that is collected for it, in bytes. In a
 	// larger one what streams leave hardly counts.
-	surgeHeap = 1 << 30
-	// surgeQuiet is how long no stream may have come.
-	surgeQuiet = time.Second
+	scavengeHeap = 1 << 30
+	// scavengeQuiet is how long no stream may have come.
+	scavengeQuiet = time.Second
 )
 
-// tidyUp returns what surges of new streams and watches have left to the system,
+// scavenge returns what surges of new streams and watches have left to the system,
 // once they are over, until ctx ends.
-func tidyUp(ctx context.Context, r *reactor.Reactor, h *watch.Hub) {
-	tick := time.NewTicker(surgeQuiet)
+func scavenge(ctx context.Context, r *reactor.Reactor, h *watch.Hub) {
+	tick := time.NewTicker(scavengeQuiet)
 	defer tick.Stop()
-	var seen, tidied uint64
+	var seen, done uint64
 	for {
 		select {
 		case <-ctx.Done():
@@ -34,8 +34,8 @@ func tidyUp(ctx context.Context, r *reactor.Reactor, h *watch.Hub) {
 		case <-tick.C:
 		}
 		opened := r.Adopted() + h.Opened()
-		if quiet := opened == seen; quiet && opened-tidied >= surgeStreams {
-			tidied = opened
+		if quiet := opened == seen; quiet && opened-done >= scavengeStreams {
+			done = opened
 			collect()
 		}
 		seen = opened
@@ -44,7 +44,7 @@ func tidyUp(ctx context.Context, r *reactor.Reactor, h *watch.Hub) {
 
 func collect() {
 	var m runtime.MemStats
-	if runtime.ReadMemStats(&m); m.HeapAlloc <= surgeHeap {
+	if runtime.ReadMemStats(&m); m.HeapAlloc <= scavengeHeap {
 		runtime.GC() // what pools hold goes in the second round
 		debug.FreeOSMemory()
 	}

@@ -39,11 +39,11 @@ type Server struct {
 	metrics    *metrics
 	gather     fasthttp.RequestHandler
 	waits      *api.Deadlines
-	places     places
+	lockWaits  lockWaits
 	// requests holds idle *request values.
 	requests sync.Pool
-	// plains holds idle *plain values.
-	plains sync.Pool
+	// fastPaths holds idle *fastPath values.
+	fastPaths sync.Pool
 	// background counts the goroutines that produce backups, and those that look
 	// after connections and memory, which the first Serve starts.
 	background sync.WaitGroup
@@ -80,12 +80,12 @@ func New(opts Options) (*Server, error) {
 	s := &Server{opts: opts, guard: guard, common: commonHeader(), durability: []byte(opts.Durability + "; copies=1/1")}
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)
-	s.places.init(s)
+	s.lockWaits.init(s)
 	s.waits = api.NewDeadlines(s.life, opts.RequestTimeout)
 	s.requests.New = func() any { return &request{s: s} }
-	s.plains.New = newPlain
+	s.fastPaths.New = newFastPath
 	s.conns.init(&opts)
-	s.conns.answer = s.answerPlain
+	s.conns.answer = s.answerFast
 	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout})
 	s.streams = newStreamRegistry(streamOptions{
 		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
@@ -143,7 +143,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 	server.ConnState = s.conns.changed
 	server.CloseOnShutdown = true
 	// Those who shook hands for streams go before their memory is collected.
-	server.MaxIdleWorkerDuration = surgeQuiet / 2
+	server.MaxIdleWorkerDuration = scavengeQuiet / 2
 	// The reactor closes the connections that it took over.
 	server.KeepHijackedConns = true
 	return server
@@ -165,7 +165,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.listeners = append(s.mu.listeners, ln)
 	s.watchOver.Do(func() {
 		s.background.Go(func() { s.conns.watchOver(s.life) })
-		s.background.Go(func() { tidyUp(s.life, s.reactor, s.opts.Hub) })
+		s.background.Go(func() { scavenge(s.life, s.reactor, s.opts.Hub) })
 	})
 	s.mu.Unlock()
 	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns})
@@ -195,9 +195,9 @@ func (s *Server) shutdown(ctx context.Context) error {
 	streams := make(chan error, 2)
 	go func() { streams <- s.streams.Close(ctx) }()
 	go func() { streams <- s.sockets.Close(ctx) }()
-	stopPoking := s.conns.pokeIdle(ctx)
+	stopWaking := s.conns.wakeIdle(ctx)
 	err := s.http.ShutdownWithContext(ctx)
-	stopPoking()
+	stopWaking()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil // the listeners were closed above
 	}
@@ -207,7 +207,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.conns.closeAll()
 	s.reactor.Close()
 	s.background.Wait()
-	s.places.close()
+	s.lockWaits.close()
 	s.waits.Close()
 	return err
 }

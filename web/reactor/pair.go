@@ -228,8 +228,8 @@ func (p *pair) lastRead() error {
 func (p *pair) send(b []byte) error {
 	for len(b) > 0 {
 		piece := b[:min(len(b), Piece)]
-		patience, _ := p.reactor.opts.patience()
-		if err := p.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		limit, _ := p.reactor.opts.writeLimit()
+		if err := p.conn.SetWriteDeadline(time.Now().Add(limit)); err != nil {
 			return err
 		}
 		n, err := p.conn.Write(piece)

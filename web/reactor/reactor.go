@@ -105,9 +105,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// patience returns how long a peer may read nothing now, and how often that is looked
+// writeLimit returns how long a peer may read nothing now, and how often that is looked
 // at.
-func (o *Options) patience() (now, poll time.Duration) {
+func (o *Options) writeLimit() (now, poll time.Duration) {
 	poll = min(o.WriteTimeout, o.ShortTimeout)
 	if o.Short() {
 		return poll, poll

@@ -14,7 +14,7 @@ import (
 	"keywatch/web/reactor"
 )
 
-const patience = 20 * time.Second
+const testTimeout = 20 * time.Second
 
 var errTooMuch = errors.New("too much is unsent")
 
@@ -116,7 +116,7 @@ func (s *speaker) ended(t *testing.T) error {
 			t.Errorf("%d methods ran while another did", s.mu.overlaps)
 		}
 		return err
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("the handler was not told of the end")
 		return nil
 	}
@@ -137,7 +137,7 @@ func connect(t *testing.T) (client, server net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	client.SetDeadline(time.Now().Add(patience))
+	client.SetDeadline(time.Now().Add(testTimeout))
 	return client, server
 }
 
@@ -170,7 +170,7 @@ func both(t *testing.T, opts reactor.Options, test func(t *testing.T, r *reactor
 			if got := r.Len(); got != 0 {
 				t.Errorf("got %d connections after Close, want 0", got)
 			}
-			for end := time.Now().Add(patience); runtime.NumGoroutine() > before && time.Now().Before(end); {
+			for end := time.Now().Add(testTimeout); runtime.NumGoroutine() > before && time.Now().Before(end); {
 				runtime.Gosched()
 			}
 			if got := runtime.NumGoroutine(); got > before {
@@ -182,7 +182,7 @@ func both(t *testing.T, opts reactor.Options, test func(t *testing.T, r *reactor
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); runtime.Gosched() {
+	for end := time.Now().Add(testTimeout); !ok(); runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}

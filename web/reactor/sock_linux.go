@@ -32,9 +32,9 @@ const (
 type sock struct {
 	loop    *loop
 	handler Handler
-	rare    atomic.Pointer[rare]
-	// rest is what is still to be written; nil if nothing is.
-	rest *rest
+	extra   atomic.Pointer[extra]
+	// unsent is what is still to be written; nil if nothing is.
+	unsent *unsent
 	// due is when the socket will be looked at; 0 if not at all.
 	due     int64
 	fd      int32
@@ -45,15 +45,15 @@ type sock struct {
 	lingers bool
 }
 
-// A rest is what the kernel did not take.
-type rest struct {
+// An unsent is what the kernel did not take.
+type unsent struct {
 	b []byte
 	// moved is when it last took some.
 	moved int64
 }
 
-// rare is what few sockets need, and for a short time.
-type rare struct {
+// An extra is what few sockets need, and for a short time.
+type extra struct {
 	early  []byte
 	failed error
 	// filled and again are what a heavy Fill returned.
@@ -83,7 +83,7 @@ func (r *Reactor) adoptLocked(conn net.Conn, tcp *net.TCPConn, early []byte, han
 	s.state.Store(queued) // so that nobody who wakes it before it has a handler does queue it
 	s.handler = handler(s)
 	if len(early) > 0 {
-		s.rare.Store(&rare{early: slices.Clone(early)})
+		s.extra.Store(&extra{early: slices.Clone(early)})
 	}
 	r.open.Add(1)
 	s.state.Or(adopted | woken | readable)
@@ -113,7 +113,7 @@ func (s *sock) Wake()   { s.post(woken) }
 func (s *sock) Finish() { s.post(finished) }
 
 func (s *sock) Abort(err error) {
-	s.rare.CompareAndSwap(nil, &rare{failed: err})
+	s.extra.CompareAndSwap(nil, &extra{failed: err})
 	s.post(aborted)
 }
 
@@ -166,7 +166,7 @@ func (s *sock) enter() bool {
 }
 
 func (s *sock) failure() error {
-	if r := s.rare.Load(); r != nil && r.failed != nil {
+	if r := s.extra.Load(); r != nil && r.failed != nil {
 		return r.failed
 	}
 	return ErrClosed
@@ -184,10 +184,10 @@ func (s *sock) serve(bits uint32, now time.Time) {
 	if s.closed {
 		return
 	}
-	if s.rest != nil {
+	if s.unsent != nil {
 		s.flush(now, bits&writable != 0)
 	}
-	if s.closed || s.lingers || s.rest != nil {
+	if s.closed || s.lingers || s.unsent != nil {
 		return
 	}
 	if s.state.Load()&finished != 0 {
@@ -202,10 +202,10 @@ func (s *sock) serve(bits uint32, now time.Time) {
 // read gives the Handler what the peer has sent. What is left is read in the
 // next turn.
 func (s *sock) read() {
-	if r := s.rare.Load(); r != nil && len(r.early) > 0 {
+	if r := s.extra.Load(); r != nil && len(r.early) > 0 {
 		early := r.early
 		r.early = nil
-		s.dropRare(r)
+		s.dropExtra(r)
 		s.handler.Receive(early)
 	}
 	l := s.loop
@@ -265,10 +265,10 @@ func (s *sock) fill(now time.Time) {
 // fillHeavy is fill in another goroutine.
 func (s *sock) fillHeavy() {
 	b, again := s.handler.Fill(nil, time.Now())
-	r := s.rare.Load()
+	r := s.extra.Load()
 	if r == nil {
-		s.rare.CompareAndSwap(nil, new(rare))
-		r = s.rare.Load()
+		s.extra.CompareAndSwap(nil, new(extra))
+		r = s.extra.Load()
 	}
 	r.filled, r.again = b, again
 	s.post(filled)
@@ -276,25 +276,25 @@ func (s *sock) fillHeavy() {
 
 // takeFilled goes on after a heavy Fill.
 func (s *sock) takeFilled(now time.Time) {
-	r := s.rare.Load()
+	r := s.extra.Load()
 	b, again := r.filled, r.again
 	r.filled, s.busy = nil, false
-	s.dropRare(r)
+	s.dropExtra(r)
 	s.send(b, now)
 	s.filledUp(again, now)
 }
 
-// dropRare lets go of r, unless it is still needed.
-func (s *sock) dropRare(r *rare) {
+// dropExtra lets go of r, unless it is still needed.
+func (s *sock) dropExtra(r *extra) {
 	if r.failed == nil && len(r.early) == 0 {
-		s.rare.CompareAndSwap(r, nil)
+		s.extra.CompareAndSwap(r, nil)
 	}
 }
 
 // filledUp sees to what comes after a Fill.
 func (s *sock) filledUp(again, now time.Time) {
 	switch {
-	case s.closed || s.rest != nil:
+	case s.closed || s.unsent != nil:
 	case s.state.Load()&finished != 0:
 		s.finish(now)
 	case again.IsZero():
@@ -314,9 +314,9 @@ func (s *sock) send(b []byte, now time.Time) {
 	if !s.keep(len(b) - n) {
 		return
 	}
-	s.rest = &rest{slices.Clone(b[n:]), s.loop.since(now)}
-	_, poll := s.loop.reactor.opts.patience()
-	s.loop.schedule(s, s.rest.moved+int64(poll))
+	s.unsent = &unsent{slices.Clone(b[n:]), s.loop.since(now)}
+	_, poll := s.loop.reactor.opts.writeLimit()
+	s.loop.schedule(s, s.unsent.moved+int64(poll))
 }
 
 // keep tells the Handler how much is to be kept. It returns false if that is too much,
@@ -333,18 +333,18 @@ func (s *sock) keep(n int) bool {
 // long.
 func (s *sock) flush(now time.Time, retry bool) {
 	if retry {
-		if n := s.write(s.rest.b); n > 0 && !s.closed {
-			s.rest.b, s.rest.moved = s.rest.b[n:], s.loop.since(now)
-			s.keep(len(s.rest.b))
+		if n := s.write(s.unsent.b); n > 0 && !s.closed {
+			s.unsent.b, s.unsent.moved = s.unsent.b[n:], s.loop.since(now)
+			s.keep(len(s.unsent.b))
 		}
 	}
-	patience, poll := s.loop.reactor.opts.patience()
+	limit, poll := s.loop.reactor.opts.writeLimit()
 	switch {
 	case s.closed:
-	case len(s.rest.b) == 0:
-		s.rest = nil
+	case len(s.unsent.b) == 0:
+		s.unsent = nil
 		s.post(woken)
-	case s.loop.since(now)-s.rest.moved >= int64(patience):
+	case s.loop.since(now)-s.unsent.moved >= int64(limit):
 		s.loop.reactor.stalled.Add(1)
 		s.close(ErrStalled)
 	default:
@@ -396,7 +396,7 @@ func (s *sock) close(err error) {
 		return
 	}
 	s.closed = true
-	s.rest = nil
+	s.unsent = nil
 	s.loop.open--
 	s.loop.reactor.poller.remove(s)
 	_ = unix.Close(int(s.fd))

@@ -8,7 +8,7 @@ import (
 	"keywatch/watch"
 )
 
-// A sample is what figures are read from, taken once per scrape.
+// A sample is what scraped metrics are read from, taken once per scrape.
 type sample struct {
 	s      *Server
 	state  kv.Stats
@@ -17,16 +17,15 @@ type sample struct {
 	rate   ratelimit.Stats
 }
 
-// A figure is a metric that is read when it is asked for.
-type figure struct {
+// A scrapedMetric is read when the metrics are asked for.
+type scrapedMetric struct {
 	name, help string
 	kind       prometheus.ValueType
 	read       func(*sample) float64
 }
 
-// figures is a collector of what the server, the state, the hub and the limiter
-// know.
-type figures struct {
+// A collector shows what the server, the state, the hub and the limiter count.
+type collector struct {
 	s     *Server
 	m     *metrics
 	descs []*prometheus.Desc
@@ -37,9 +36,10 @@ const (
 	counter = prometheus.CounterValue
 )
 
-var figureList = []figure{
+// scraped is the one table of those.
+var scraped = []scrapedMetric{
 	{"keywatch_http_in_flight", "Requests being answered.", gauge, func(x *sample) float64 { return float64(x.s.conns.working()) }},
-	{"keywatch_http_plain_total", "Requests that were read and answered on the short way.", counter, func(x *sample) float64 { return float64(x.s.metrics.plain.Value()) }},
+	{"keywatch_http_fastpath_total", "Requests read and answered on the fast path.", counter, func(x *sample) float64 { return float64(x.s.metrics.fast.Value()) }},
 	{"keywatch_http_connections", "Connections with ordinary requests.", gauge, func(x *sample) float64 { return float64(x.s.conns.open.Load()) }},
 	{"keywatch_http_connections_max", "Bound on connections.", gauge, func(x *sample) float64 { return float64(x.s.conns.max) }},
 	{"keywatch_http_connections_refused_total", "Connections refused above the bound.", counter, func(x *sample) float64 { return float64(x.s.conns.refused.Load()) }},
@@ -69,8 +69,8 @@ var figureList = []figure{
 	{"keywatch_lock_waiters", "Places in the queues for locks.", gauge, func(x *sample) float64 { return float64(x.state.LockWaiters) }},
 	{"keywatch_lock_grants_total", "Locks got, at once or after a wait.", counter, func(x *sample) float64 { return float64(x.state.LockGrants) }},
 	{"keywatch_lock_wakes_total", "Requests woken from a wait for a lock because they had got it.", counter, func(x *sample) float64 { return float64(x.state.LockWakes) }},
-	{"keywatch_lock_parked", "Requests that wait for a lock.", gauge, func(x *sample) float64 { return float64(x.s.places.parked()) }},
-	{"keywatch_lock_abandoned_total", "Places and locks given up because the caller had left.", counter, func(x *sample) float64 { return float64(x.s.places.abandoned.Load()) }},
+	{"keywatch_lock_parked", "Requests that wait for a lock.", gauge, func(x *sample) float64 { return float64(x.s.lockWaits.parked()) }},
+	{"keywatch_lock_abandoned_total", "Places and locks given up because the caller had left.", counter, func(x *sample) float64 { return float64(x.s.lockWaits.abandoned.Load()) }},
 	{"keywatch_snapshots", "Snapshots open.", gauge, func(x *sample) float64 { return float64(x.state.Snapshots) }},
 	{"keywatch_snapshot_bytes", "Memory of versions kept for snapshots only.", gauge, func(x *sample) float64 { return float64(x.state.SnapshotBytes) }},
 	{"keywatch_snapshots_ended_total", "Snapshots that were ended early.", counter, func(x *sample) float64 { return float64(x.state.SnapshotsEnded) }},
@@ -82,32 +82,32 @@ var figureList = []figure{
 	{"keywatch_ratelimit_overflow_total", "Requests counted against the shared overflow caller.", counter, func(x *sample) float64 { return float64(x.rate.Overflow) }},
 }
 
-func newFigures(s *Server, m *metrics) *figures {
-	f := &figures{s: s, m: m}
-	for _, g := range figureList {
-		f.descs = append(f.descs, prometheus.NewDesc(g.name, g.help, nil, nil))
+func newCollector(s *Server, m *metrics) *collector {
+	c := &collector{s: s, m: m}
+	for _, g := range scraped {
+		c.descs = append(c.descs, prometheus.NewDesc(g.name, g.help, nil, nil))
 	}
-	return f
+	return c
 }
 
 // Describe implements prometheus.Collector.
-func (f *figures) Describe(ch chan<- *prometheus.Desc) {
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descRequests
 	ch <- descRefused
-	for _, d := range f.descs {
+	for _, d := range c.descs {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (f *figures) Collect(ch chan<- prometheus.Metric) {
-	state := f.s.opts.Store.State()
-	x := &sample{s: f.s, state: state.Stats(), params: state.Params(), hub: f.s.opts.Hub.Stats()}
-	if f.s.opts.Limiter != nil {
-		x.rate = f.s.opts.Limiter.Stats()
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	state := c.s.opts.Store.State()
+	x := &sample{s: c.s, state: state.Stats(), params: state.Params(), hub: c.s.opts.Hub.Stats()}
+	if c.s.opts.Limiter != nil {
+		x.rate = c.s.opts.Limiter.Stats()
 	}
-	f.m.collect(ch)
-	for i, g := range figureList {
-		ch <- prometheus.MustNewConstMetric(f.descs[i], g.kind, g.read(x))
+	c.m.collect(ch)
+	for i, g := range scraped {
+		ch <- prometheus.MustNewConstMetric(c.descs[i], g.kind, g.read(x))
 	}
 }

@@ -1,0 +1,201 @@
+package web
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// connections knows the connections with ordinary requests, so that their
+// number and their deadlines can be bounded and none is forgotten at the end. A
+// connection that became a stream is known to the streamRegistry instead.
+type connections struct {
+	// max is the cap. Connections above it are still accepted, up to hard, so
+	// that their first request is refused with an answer.
+	max, hard int
+	// files bounds the connections of all kinds, of which streams returns how many
+	// are streams.
+	files   int
+	streams func() int
+	// answer answers what is read where a request begins, if the fast path takes it.
+	answer func(*conn, []byte) (bool, error)
+	// limits are how long a connection may be in each phase.
+	limits  [phases]time.Duration
+	open    atomic.Int64
+	refused atomic.Int64
+	// clock is moved on by interval in each sweep, in nanoseconds. It stands
+	// still while the process does, so that a pause costs nobody a connection.
+	clock atomic.Int64
+
+	mu struct {
+		sync.Mutex
+		closed bool
+		all    map[*conn]struct{}
+	}
+}
+
+func (c *connections) init(o *Options) {
+	c.files = o.MaxFiles
+	c.max, c.hard = o.MaxConnections, o.MaxConnections+max(16, min(1024, o.MaxConnections/4))
+	c.limits = [phases]time.Duration{phaseIdle: o.IdleTimeout, phaseReading: o.ReadTimeout, phaseWriting: o.WriteTimeout}
+	c.mu.all = make(map[*conn]struct{})
+}
+
+// over reports whether there are more connections than the cap.
+func (c *connections) over() bool { return c.open.Load() > int64(c.max) || c.all() > c.files }
+
+// all returns the number of connections, streams included.
+func (c *connections) all() int { return int(c.open.Load()) + c.streams() }
+
+// working counts the connections whose request is being answered.
+func (c *connections) working() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for own := range c.mu.all {
+		if p := phase(own.at.Load()); p == phaseWorking || p == phaseWriting {
+			n++
+		}
+	}
+	return n
+}
+
+// changed is fasthttp's ConnState hook.
+func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
+	own, ok := nc.(*conn)
+	if !ok {
+		return
+	}
+	switch state {
+	case fasthttp.StateNew:
+		// The first byte counts as part of the first request.
+		own.enter(phaseReading)
+		c.add(own)
+	case fasthttp.StateActive:
+		own.enter(phaseReading)
+	case fasthttp.StateIdle:
+		own.enter(phaseIdle)
+	case fasthttp.StateClosed, fasthttp.StateHijacked:
+		c.remove(own)
+		if state == fasthttp.StateClosed && own.broken != nil {
+			own.broken()
+		}
+	}
+}
+
+func (c *connections) add(own *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.closed {
+		_ = own.Close()
+		return
+	}
+	c.mu.all[own] = struct{}{}
+	c.open.Store(int64(len(c.mu.all)))
+}
+
+func (c *connections) remove(own *conn) {
+	c.forget(own)
+	own.wrote(net.ErrClosed) // nothing will be
+}
+
+func (c *connections) forget(own *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.mu.all, own)
+	c.open.Store(int64(len(c.mu.all)))
+}
+
+// closeAll closes every connection there is and every one to come.
+func (c *connections) closeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.closed = true
+	for own := range c.mu.all {
+		_ = own.Close()
+		_ = own.Conn.Close() // whatever is being answered on it
+	}
+}
+
+// interval is how often to sweep: a quarter of the shortest limit, at most a
+// second.
+func (c *connections) interval() time.Duration {
+	shortest := 4 * time.Second
+	for _, limit := range c.limits {
+		if limit > 0 {
+			shortest = min(shortest, limit)
+		}
+	}
+	return max(shortest/4, time.Millisecond)
+}
+
+// watchOver sweeps until ctx ends.
+func (c *connections) watchOver(ctx context.Context) {
+	tick := time.NewTicker(c.interval())
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			c.sweep()
+		}
+	}
+}
+
+// sweep ends what has taken too long. The connection's own goroutine sees a
+// timeout, and does the rest.
+func (c *connections) sweep() {
+	now := time.Duration(c.clock.Add(int64(c.interval())))
+	past := time.Unix(1, 0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for own := range c.mu.all {
+		p := phase(own.at.Load())
+		if limit := c.limits[p]; limit == 0 || now-time.Duration(own.since.Load()) <= limit {
+			continue
+		}
+		if p == phaseWriting {
+			_ = own.SetWriteDeadline(past)
+		} else {
+			_ = own.SetReadDeadline(past)
+		}
+	}
+}
+
+// wakeAfter is how long connections that are silent at shutdown are left to
+// finish sending a request.
+const wakeAfter = 500 * time.Millisecond
+
+// wakeIdle ends the wait for a request on all connections, wakeAfter from now
+// and then again, because fasthttp itself leaves fresh ones alone for seconds.
+// A handler at work does not notice. The function returned ends it.
+func (c *connections) wakeIdle(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(wakeAfter)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				c.wakeAll()
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+func (c *connections) wakeAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for own := range c.mu.all {
+		_ = own.SetReadDeadline(time.Unix(1, 0))
+	}
+}

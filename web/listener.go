@@ -1,0 +1,68 @@
+package web
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"keywatch/web/api"
+)
+
+// acceptPause is how long to wait for a descriptor where there is none.
+const acceptPause = 20 * time.Millisecond
+
+// spareFiles is how many connections above Options.MaxFiles are accepted, so that
+// they are refused with an answer.
+const spareFiles = 64
+
+// A capped listener refuses connections above the hard cap with a fixed
+// answer, unread.
+type capped struct {
+	net.Listener
+	conns *connections
+	// parting counts the refused connections that are not closed yet.
+	parting atomic.Int64
+}
+
+// Accept returns the next connection within the cap. That there is no descriptor
+// for one passes; to the server it would be the end.
+func (l *capped) Accept() (net.Conn, error) {
+	for {
+		nc, err := l.Listener.Accept()
+		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED) {
+			time.Sleep(acceptPause)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if l.conns.open.Load() < int64(l.conns.hard) && l.conns.all() < l.conns.files+spareFiles {
+			return &conn{Conn: nc, conns: l.conns}, nil
+		}
+		l.conns.refused.Add(1)
+		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = nc.Write(refusal)
+		l.part(nc)
+	}
+}
+
+// part closes nc, whose request was not read. Done at once that would take the
+// answer back, so a few have a moment to read it.
+func (l *capped) part(nc net.Conn) {
+	half, ok := nc.(interface{ CloseWrite() error })
+	if !ok || l.parting.Load() >= spareFiles || half.CloseWrite() != nil {
+		_ = nc.Close()
+		return
+	}
+	l.parting.Add(1)
+	time.AfterFunc(time.Second, func() {
+		l.parting.Add(-1)
+		_ = nc.Close()
+	})
+}
+
+// refusal is the answer above the hard cap. Its buffer space is that of a new
+// socket, so writing it does not wait.
+var refusal = fixedAnswer(api.CodeTooManyConnections, "too many connections")
