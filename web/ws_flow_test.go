@@ -202,6 +202,29 @@ func TestSocketThatNeverReads(t *testing.T) {
 	w.eventually("no lane is at work", func() bool { return w.metric("keywatch_socket_lanes") == 0 })
 }
 
+// If this failed, what a client has asked to read would all be read after it has left,
+// for nobody, and the server could not stop before.
+func TestSocketReadsNothingForThoseWhoLeft(t *testing.T) {
+	w := newWorld(t)
+	w.write("big", strings.Repeat("x", 1<<20))
+	before := w.state.Tiers().Tier[kv.TierMemory].Reads
+	r := w.rawSocket("", "")
+	r.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	for i := range 64 {
+		r.send(masked(textFrame, fmt.Sprintf(`{"id":%d,"op":"get","key":"big"}`, i+1)))
+	}
+	r.send(masked(textFrame, `{"id":65,"op":"put","key":"last","value":"1"}`)) // is not read any more
+	reads := func() uint64 { return w.state.Tiers().Tier[kv.TierMemory].Reads - before }
+	w.eventually("the first answer is on its way", func() bool { return reads() > 0 })
+	r.conn.Close()
+	w.eventually("all that was read is done with", func() bool {
+		return w.metric("keywatch_sockets") == 0 && w.metric("keywatch_socket_lanes") == 0
+	})
+	if got := reads(); got > 32 {
+		t.Errorf("%d of 64 values of 1 MiB were read, most of them for nobody", got)
+	}
+}
+
 // Without it a client that asks too much through a socket would not be stopped.
 func TestSocketRateLimit(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) {

@@ -22,6 +22,10 @@ func (r *runner) run(text []byte) {
 		if err != nil {
 			return err
 		}
+		if r.s.gone.Load() && !c.outlives() {
+			r.answered++ // nobody is there for the answer
+			return nil
+		}
 		return c.op.run(r, c)
 	})
 }

@@ -93,6 +93,19 @@ type command struct {
 	lock lockCommand
 }
 
+// outlives reports whether the command is to run even if its client has left: it
+// changes something that others may see, or that the client may ask for again. Anything
+// else is of use to nobody then.
+func (c *command) outlives() bool {
+	switch c.op.name {
+	case "batch":
+		return !c.cmd.ReadOnly()
+	case "lease", "lock", "bind":
+		return c.has(hasIdemKey)
+	}
+	return c.op.may.Has(anyWrite)
+}
+
 func (c *command) has(bits api.FieldSet) bool { return c.seen&bits != 0 }
 
 // parseCommand reads a command. limit bounds the operations of a batch. After an

@@ -43,7 +43,7 @@ func (k *work) idle() bool { return k.inFlight == 0 && !k.running && k.unsent() 
 func (k *work) unsent() int { return len(k.out) + len(k.sending) - k.sent }
 
 // forget drops what cannot be sent any more, and ends waits. Commands that were
-// read still run.
+// read and may change something still run.
 func (k *work) forget() {
 	k.out, k.sending, k.sent = nil, nil, 0
 	k.end()

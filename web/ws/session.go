@@ -24,9 +24,10 @@ const (
 	// maxAnswers is how many bytes of answers may wait for a client that does
 	// not read; with more no command is begun, and nothing is read.
 	maxAnswers = 256 << 10
-	// pingEvery is how long a socket may be silent before it is asked whether
-	// anybody is there; up to a fifth less, at random.
-	pingEvery = 25 * time.Second
+	// pingEvery is how often a socket is looked at; up to a fifth less, at random. One
+	// that was silent since the last look is asked whether its client is there, and
+	// closed at the next: a client that vanishes is noticed within a minute.
+	pingEvery = 18 * time.Second
 	// closeWait is how long a client may take to agree to a close.
 	closeWait = 5 * time.Second
 	// maxPolls bounds the watches that one Fill looks at.
@@ -310,23 +311,27 @@ func (s *session) fillClose(b []byte, at time.Duration) []byte {
 }
 
 // ping asks a silent client whether it is there, and closes if it was asked
-// before and has not answered.
+// before and has not answered. A socket that is not read from cannot be heard: its
+// client is asked, and the kernel ends the connection if it does not take that.
 func (s *session) ping(b []byte, at time.Duration) []byte {
 	if at < s.nextPing {
 		return b
 	}
+	// Late by this much, the process stood still, and answers may be unread.
+	late := at-s.nextPing > pingEvery
 	s.nextPing = at + jittered(pingEvery)
 	switch {
-	case s.heard || s.paused:
+	case s.heard || late:
 		s.heard, s.pinged = false, false
-	case s.pinged:
+		return b
+	case s.pinged && !s.paused:
+		s.peerClosed = true // so that its answer is not waited for
 		s.close(closeSilent, "no answer to a ping")
-	default:
-		s.pinged = true
-		s.server.framesOut.Inc()
-		return wire.Append(b, wire.Ping, nil)
+		return b
 	}
-	return b
+	s.pinged = !s.paused
+	s.server.framesOut.Inc()
+	return wire.Append(b, wire.Ping, nil)
 }
 
 // time returns what a time of the server's clock is, zero for never.
