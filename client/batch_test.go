@@ -6,12 +6,13 @@ import (
 
 	"keywatch/app"
 	"keywatch/client"
+	"keywatch/test/gate"
 )
 
 // If the results of a batch were mixed up, a program would act on what it has
 // not read.
 func TestBatch(t *testing.T) {
-	ctx, c := within(t), connect(t, serve(t, app.ServeConfig{}).url)
+	ctx, c := gate.Context(t), connect(t, serve(t, app.ServeConfig{}).url)
 	seed, err := c.Put(ctx, "a", []byte("1"))
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +42,7 @@ func TestBatch(t *testing.T) {
 // If a failed check were not told from success, a program would believe in a
 // change that was not made.
 func TestBatchFails(t *testing.T) {
-	ctx, c := within(t), connect(t, serve(t, app.ServeConfig{}).url)
+	ctx, c := gate.Context(t), connect(t, serve(t, app.ServeConfig{}).url)
 	b := client.Batch{
 		Checks: []client.Check{client.CheckAbsent("x"), client.CheckValue("x", []byte("y"))},
 		Ops:    []client.Op{client.OpPut("x", nil)},

@@ -11,12 +11,13 @@ import (
 
 	"keywatch/app"
 	"keywatch/client"
+	"keywatch/test/gate"
 )
 
 // If the client and the server did not mean the same by a lock, no program could
 // rely on either.
 func TestLockWithServer(t *testing.T) {
-	ctx, c := within(t), connect(t, serve(t, app.ServeConfig{}).url)
+	ctx, c := gate.Context(t), connect(t, serve(t, app.ServeConfig{}).url)
 	held, err := c.TryLock(ctx, "deploy", client.LockOptions{Owner: "me"})
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func TestLockWithServer(t *testing.T) {
 // be right.
 func TestLockExcludes(t *testing.T) {
 	s := serve(t, app.ServeConfig{})
-	ctx := within(t)
+	ctx := gate.Context(t)
 	const workers, rounds = 8, 6
 	var wg sync.WaitGroup
 	for range workers {
@@ -109,7 +110,7 @@ func TestLockSurvivesRestart(t *testing.T) {
 	config := app.ServeConfig{Config: app.Config{Data: t.TempDir()}}
 	s := serve(t, config)
 	c := connect(t, s.url)
-	held, err := c.TryLock(within(t), "l", client.LockOptions{TTL: 20 * time.Second})
+	held, err := c.TryLock(gate.Context(t), "l", client.LockOptions{TTL: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,14 +118,14 @@ func TestLockSurvivesRestart(t *testing.T) {
 	s.stop()
 	config.Listen = s.url[len("http://"):]
 	serve(t, config)
-	if _, err := held.Put(within(t), "k", nil); err != nil {
+	if _, err := held.Put(gate.Context(t), "k", nil); err != nil {
 		t.Errorf("a write through the lock after a restart: %v", err)
 	}
 }
 
 // If a key outlived its lease, services would be found that are gone.
 func TestLeaseWithServer(t *testing.T) {
-	ctx, c := within(t), connect(t, serve(t, app.ServeConfig{}).url)
+	ctx, c := gate.Context(t), connect(t, serve(t, app.ServeConfig{}).url)
 	lease, err := c.Grant(ctx, 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +171,7 @@ func TestLeaseWithServer(t *testing.T) {
 // If observers did not see who leads, an election would be for nothing.
 func TestElection(t *testing.T) {
 	s := serve(t, app.ServeConfig{})
-	ctx, c := within(t), connect(t, s.url)
+	ctx, c := gate.Context(t), connect(t, s.url)
 	election := c.Election("boss", 0)
 	if _, err := election.Leader(ctx); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("a leader before the first: %v", err)

@@ -5,23 +5,11 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"keywatch/app"
 	"keywatch/client"
+	"keywatch/test/gate"
 )
-
-// patience is the longest that anything in these tests may take, on a machine
-// that is busy with others.
-const patience = 30 * time.Second
-
-// within returns a context for one test.
-func within(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 // A server is a keywatch server in this process.
 type server struct {
@@ -82,9 +70,5 @@ func connectWith(t testing.TB, opts client.Options) *client.Client {
 // eventually polls until ok, and fails the test if that never comes.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
+	gate.Until(t, ok, "never: %s", what)
 }

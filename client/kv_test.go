@@ -9,11 +9,12 @@ import (
 
 	"keywatch/app"
 	"keywatch/client"
+	"keywatch/test/gate"
 )
 
 // If this failed, the simplest program with keywatch would not work.
 func TestKeys(t *testing.T) {
-	ctx, c := within(t), connect(t, serve(t, app.ServeConfig{}).url)
+	ctx, c := gate.Context(t), connect(t, serve(t, app.ServeConfig{}).url)
 	for _, key := range []string{"a", "dir/ключ with ?#%+ &", "z%2Fz"} {
 		value := []byte("v\x00\xff" + key)
 		did, err := c.Put(ctx, key, value, client.TTL(time.Hour))
@@ -43,7 +44,7 @@ func TestKeys(t *testing.T) {
 // If a condition that does not hold changed something, or one that holds were
 // refused, no program could share a key with another.
 func TestConditions(t *testing.T) {
-	ctx, c := within(t), connect(t, serve(t, app.ServeConfig{}).url)
+	ctx, c := gate.Context(t), connect(t, serve(t, app.ServeConfig{}).url)
 	first, err := c.CompareAndSwap(ctx, "k", client.IfAbsent(), []byte("1"))
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +79,7 @@ func TestConditions(t *testing.T) {
 
 // If a list lost or doubled keys at the end of a page, no copy could be right.
 func TestList(t *testing.T) {
-	ctx, c := within(t), connect(t, serve(t, app.ServeConfig{}).url)
+	ctx, c := gate.Context(t), connect(t, serve(t, app.ServeConfig{}).url)
 	var b client.Batch
 	for i := range 25 {
 		b.Ops = append(b.Ops, client.OpPut(fmt.Sprintf("l/%02d", i), []byte{byte(i), 0xff}))

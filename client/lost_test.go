@@ -10,10 +10,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"keywatch/app"
 	"keywatch/client"
+	"keywatch/test/gate"
 )
 
 // A cutter is a TCP proxy that breaks the first connection it is armed for,
@@ -25,6 +25,8 @@ type cutter struct {
 	// request and answer are the bytes that the next connection lets through,
 	// below 0 for all.
 	request, answer atomic.Int64
+	// last makes the connection that is cut the last one.
+	last bool
 	// broken counts the connections that were cut.
 	broken atomic.Int64
 	// asked and answered count the bytes that passed.
@@ -74,6 +76,9 @@ func (c *cutter) carry(in net.Conn, request, answer int64) {
 	defer out.Close()
 	cut := func() {
 		c.broken.Add(1)
+		if c.last {
+			c.ln.Close()
+		}
 		in.(*net.TCPConn).SetLinger(0) // a reset, which also drops what the client has not read
 		in.Close()
 		out.Close()
@@ -87,6 +92,9 @@ func (c *cutter) carry(in net.Conn, request, answer int64) {
 	if pass(in, out, answer, &c.answered) {
 		// The answer's bytes up to here must arrive: an ordered end, not a reset.
 		c.broken.Add(1)
+		if c.last {
+			c.ln.Close()
+		}
 	}
 }
 
@@ -145,7 +153,15 @@ func wantVersion(did client.Written, err error) error {
 
 // If an answer that is lost at any byte made a write be applied twice, or be
 // reported as failed when it was not, no counter could be trusted.
-func TestLostAnswers(t *testing.T) {
+func TestLostAnswers(t *testing.T) { lostAnswers(t, 23) }
+
+func TestProofLostAnswers(t *testing.T) {
+	gate.Long(t)
+	lostAnswers(t, 1)
+}
+
+// lostAnswers cuts connections at one byte in so many.
+func lostAnswers(t *testing.T, oneIn int64) {
 	s := serve(t, app.ServeConfig{})
 	for _, write := range lossyWrites {
 		t.Run(write.name, func(t *testing.T) {
@@ -155,19 +171,16 @@ func TestLostAnswers(t *testing.T) {
 			if asked < 100 || answered < 100 {
 				t.Fatalf("%d bytes there and %d back: the proxy saw nothing", asked, answered)
 			}
-			const workers = 4
-			step := int64(workers)
-			if testing.Short() {
-				step *= 7
-			}
-			for worker := range int64(workers) {
+			const workers int64 = 4
+			step := workers * oneIn
+			for worker := range workers {
 				t.Run(fmt.Sprint("worker ", worker), func(t *testing.T) {
 					t.Parallel()
 					l := newLossy(t, s.url, write.run)
-					for at := worker; at < answered; at += step {
+					for at := worker * oneIn; at < answered; at += step {
 						l.try(t, fmt.Sprintf("%s/answer/%d", write.name, at), -1, at)
 					}
-					for at := worker; at < asked; at += step {
+					for at := worker * oneIn; at < asked; at += step {
 						l.try(t, fmt.Sprintf("%s/request/%d", write.name, at), at, -1)
 					}
 				})
@@ -198,13 +211,13 @@ func (l *lossy) try(t *testing.T, key string, request, answer int64) (asked, ans
 	defer c.Close()
 	before := l.proxy.broken.Load()
 	l.proxy.arm(request, answer)
-	if err := l.run(within(t), c, key); err != nil {
+	if err := l.run(gate.Context(t), c, key); err != nil {
 		t.Fatalf("%s: %v", key, err)
 	}
 	if (request >= 0 || answer >= 0) && l.proxy.broken.Load() == before {
 		t.Fatalf("%s: nothing was cut", key)
 	}
-	e, err := l.direct.Get(within(t), key)
+	e, err := l.direct.Get(gate.Context(t), key)
 	if err != nil || e.Version != 1 || string(e.Value) != "value" {
 		t.Fatalf("%s: %+v, %v; want version 1", key, e, err)
 	}
@@ -218,24 +231,20 @@ func TestOutcomeUnknown(t *testing.T) {
 	proxy := newCutter(t, s.url)
 	c := connect(t, proxy.url)
 	proxy.arm(-1, 1)
-	go func() { // the server takes the write and the proxy is gone for good
-		for proxy.broken.Load() == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		proxy.ln.Close()
-	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	proxy.last = true
+	ctx, cancel := context.WithCancel(gate.Context(t))
 	defer cancel()
+	go func() { // the server takes the write and the proxy is gone for good
+		proxy.wg.Wait()
+		cancel()
+	}()
 	_, err := c.Put(ctx, "k", nil)
 	var unknown *client.UnknownError
-	if err == nil {
-		t.Skip("the second attempt was faster than the end of the proxy")
-	}
 	if !errors.Is(err, client.ErrOutcomeUnknown) || !errors.As(err, &unknown) || unknown.Key == "" {
 		t.Fatalf("%v, want ErrOutcomeUnknown with its key", err)
 	}
 	// With the key it can be found out what became of it.
-	did, err := connect(t, s.url).Put(within(t), "k", nil, client.IdempotencyKey(unknown.Key))
+	did, err := connect(t, s.url).Put(gate.Context(t), "k", nil, client.IdempotencyKey(unknown.Key))
 	if err != nil || did.Version != 1 {
 		t.Errorf("the same again: %+v, %v; want version 1", did, err)
 	}

@@ -12,13 +12,14 @@ import (
 
 	"keywatch/app"
 	"keywatch/client"
+	"keywatch/test/gate"
 )
 
 // entries returns what the server has under prefix.
 func entries(t testing.TB, c *client.Client, prefix string) map[string]string {
 	t.Helper()
 	got := map[string]string{}
-	for e, err := range c.List(within(t), prefix) {
+	for e, err := range c.List(gate.Context(t), prefix) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func (n *counter) has(k client.EventType) (int, string) {
 // two keys that always have the same value, and deletions by prefix.
 func scribble(t testing.TB, c *client.Client, r *rand.Rand, rounds int) {
 	t.Helper()
-	ctx := within(t)
+	ctx := gate.Context(t)
 	for i := range rounds {
 		key, value := fmt.Sprintf("m/%d", r.IntN(40)), fmt.Appendf(nil, "%d-%d", i, r.Uint32())
 		var err error
@@ -147,13 +148,13 @@ func churn(t testing.TB, c *client.Client, n int, remove bool) {
 	t.Helper()
 	for i := range n {
 		key := fmt.Sprintf("m/churn/%d", i)
-		if _, err := c.Put(within(t), key, make([]byte, 100)); err != nil {
+		if _, err := c.Put(gate.Context(t), key, make([]byte, 100)); err != nil {
 			t.Fatal(err)
 		}
 		if !remove {
 			continue
 		}
-		if _, err := c.Delete(within(t), key); err != nil {
+		if _, err := c.Delete(gate.Context(t), key); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -162,7 +163,7 @@ func churn(t testing.TB, c *client.Client, n int, remove bool) {
 // caughtUp waits until m shows what the server has.
 func caughtUp(t testing.TB, m *client.Mirror, c *client.Client, when string) {
 	t.Helper()
-	mark, err := c.Put(within(t), "m/mark", []byte(when))
+	mark, err := c.Put(gate.Context(t), "m/mark", []byte(when))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +190,7 @@ func TestMirrorIsExact(t *testing.T) {
 	writer := func() *client.Client { return connect(t, s.url) }
 	var f follower
 	m := mirror(t, connect(t, door.url), client.MirrorOptions{Prefixes: []string{"m/"}, OnChange: f.onChange})
-	if err := m.Synced(within(t)); err != nil {
+	if err := m.Synced(gate.Context(t)); err != nil {
 		t.Fatal(err)
 	}
 	caughtUp(t, m, writer(), "at first")
@@ -242,7 +243,7 @@ func TestMirrorShowsWholeRevisions(t *testing.T) {
 	c := connect(t, s.url)
 	scribble(t, c, rand.New(rand.NewPCG(1, 2)), 50)
 	m := mirror(t, connect(t, door.url), client.MirrorOptions{Prefixes: []string{"m/twin/"}})
-	if err := m.Synced(within(t)); err != nil {
+	if err := m.Synced(gate.Context(t)); err != nil {
 		t.Fatal(err)
 	}
 	stop, torn := make(chan struct{}), make(chan string, 1)
@@ -266,7 +267,7 @@ func TestMirrorShowsWholeRevisions(t *testing.T) {
 	})
 	for i := range 400 {
 		value := fmt.Appendf(nil, "value %d", i)
-		if _, err := c.Batch(within(t), client.Batch{Ops: []client.Op{client.OpPut("m/twin/a", value), client.OpPut("m/twin/b", value)}}); err != nil {
+		if _, err := c.Batch(gate.Context(t), client.Batch{Ops: []client.Op{client.OpPut("m/twin/a", value), client.OpPut("m/twin/b", value)}}); err != nil {
 			t.Fatal(err)
 		}
 		if i%100 == 50 {
@@ -292,7 +293,7 @@ func TestMirrorShowsWholeRevisions(t *testing.T) {
 func TestMirrorEnds(t *testing.T) {
 	c := connect(t, serve(t, app.ServeConfig{}).url)
 	m := c.Mirror(client.MirrorOptions{}) // names nothing: refused for good
-	if err := m.Synced(within(t)); err == nil || m.Err() == nil {
+	if err := m.Synced(gate.Context(t)); err == nil || m.Err() == nil {
 		t.Errorf("a mirror of nothing is synced: %v, %v", err, m.Err())
 	}
 	m.Close()
@@ -304,7 +305,7 @@ func TestMirrorEnds(t *testing.T) {
 	}
 	away.Close()
 	away.Close()
-	if err := away.Synced(within(t)); err != client.ErrClosed {
+	if err := away.Synced(gate.Context(t)); err != client.ErrClosed {
 		t.Errorf("synced after close: %v, want ErrClosed", err)
 	}
 }

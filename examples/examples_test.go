@@ -16,16 +16,13 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
 	"keywatch/app"
 	"keywatch/client"
+	"keywatch/test/gate"
 )
-
-// patience is the longest that anything may take, on a machine that is busy.
-const patience = 60 * time.Second
 
 // bin is the folder with the programs of this repository that the tests run.
 var bin string
@@ -120,11 +117,7 @@ func (p *program) kill() {
 // eventually polls until ok.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
+	gate.Until(t, ok, "never: %s", what)
 }
 
 // value returns the value of a key, "" if there is none.
@@ -142,8 +135,9 @@ func value(t *testing.T, c *client.Client, key string) string {
 func TestDeploy(t *testing.T) {
 	for _, script := range []string{"deploy.sh", "deploy-curl.sh"} {
 		t.Run(script, func(t *testing.T) {
-			if _, err := exec.LookPath("curl"); err != nil && script == "deploy-curl.sh" {
-				t.Skip("curl is not installed")
+			t.Parallel()
+			if script == "deploy-curl.sh" {
+				gate.Program(t, "curl")
 			}
 			url, c := serve(t)
 			deploy := func(version string) *exec.Cmd {
@@ -193,6 +187,7 @@ func TestDeploy(t *testing.T) {
 // If a job were lost with a worker that dies, or done twice, or nobody led any
 // more, the pool would be none.
 func TestWorkers(t *testing.T) {
+	t.Parallel()
 	url, c := serve(t)
 	const jobs = 60
 	flags := []string{"-server", url, "-ttl", "1s", "-work", "30ms", "-id"}
@@ -233,6 +228,7 @@ func TestWorkers(t *testing.T) {
 // If a change were missed, or a bad one taken, the program would not run with
 // what it was told.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	url, c := serve(t)
 	p := run(t, "reload", "-server", url)
 	eventually(t, "the defaults", func() bool { return p.says("level=info workers=1\n") })
@@ -260,6 +256,7 @@ func TestReload(t *testing.T) {
 // If the page were not thirty lines, or did not show what changes, nobody would
 // start from it.
 func TestDashboard(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("dashboard/index.html")
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +281,7 @@ func TestDashboard(t *testing.T) {
 		t.Errorf("through the page's server the value is %q", got)
 	}
 	if !strings.Contains(fetch(t, here+"/keywatch.js"), "Keywatch") {
-		t.Skip("this server has no keywatch.js")
+		t.Error("this server has no keywatch.js")
 	}
 	ctx := chromium(t)
 	if err := chromedp.Do(ctx, chromedp.Navigate(here+"/")); err != nil {
@@ -311,10 +308,7 @@ func TestDashboard(t *testing.T) {
 // chromium returns the context of a page in a Chromium that ends with the test.
 func chromium(t *testing.T) context.Context {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("chromium is not installed, so the page was not looked at")
-	}
+	path := gate.Program(t, "chromium", "chromium-browser", "google-chrome")
 	alloc, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU)...)
 	t.Cleanup(stop)

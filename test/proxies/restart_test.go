@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"keywatch/test/gate"
 )
 
 // A viewer is a tab that follows a key in one way.
@@ -45,11 +47,9 @@ func viewers(t *testing.T, s *server, pages string) (all []*viewer) {
 
 // If one restart in many left a page behind, without an event or with one twice,
 // dashboards would go stale after a night of deployments.
-func TestEveryRestartIsOutlived(t *testing.T) {
-	restarts := 20
-	if testing.Short() {
-		restarts = 3
-	}
+func TestProofEveryRestartIsOutlived(t *testing.T) {
+	gate.Long(t)
+	const restarts = 20
 	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, page)

@@ -12,25 +12,8 @@ import (
 	"time"
 
 	"keywatch/app"
+	"keywatch/test/gate"
 )
-
-// patience is the longest that anything may take, on a machine that is busy.
-const patience = time.Minute
-
-// need returns the path of a program, or ends the test without it.
-func need(t *testing.T, names ...string) string {
-	t.Helper()
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("KEYWATCH_REQUIRE_PEERS") == "1" {
-		t.Fatalf("%v: not installed, but KEYWATCH_REQUIRE_PEERS=1", names)
-	}
-	t.Skipf("SKIPPED, NOT TESTED: %v is not installed", names)
-	return ""
-}
 
 // A server is keywatch on an address that it keeps when it is restarted.
 type server struct {
@@ -85,9 +68,7 @@ func (s *server) restart() {
 // put writes a key at the server itself, not through a proxy.
 func (s *server) put(key, value string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "PUT", "http://"+s.addr+"/v1/kv/"+key, strings.NewReader(value))
+	req, err := http.NewRequestWithContext(gate.Context(s.t), "PUT", "http://"+s.addr+"/v1/kv/"+key, strings.NewReader(value))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -99,16 +80,6 @@ func (s *server) put(key, value string) {
 	if resp.StatusCode/100 != 2 {
 		s.t.Fatalf("put %s: status %d", key, resp.StatusCode)
 	}
-}
-
-// speaksWebSocket reports whether the server has /v1/ws.
-func (s *server) speaksWebSocket() bool {
-	resp, err := http.Get("http://" + s.addr + "/v1/ws")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	resp.Body.Close()
-	return resp.StatusCode != http.StatusNotFound
 }
 
 // A way is how clients reach a server.
@@ -150,7 +121,7 @@ http {
 // nginx starts an nginx before addr with more in its http and location parts.
 func nginx(t *testing.T, addr, http, location string) string {
 	t.Helper()
-	path := need(t, "nginx", "/usr/sbin/nginx")
+	path := gate.Program(t, "nginx", "/usr/sbin/nginx")
 	dir, own := t.TempDir(), freeAddr(t)
 	runProxy(t, own, path, dir, fmt.Sprintf(nginxConf, dir, own, addr, http, location), "-p", dir, "-e", "stderr", "-c")
 	return own
@@ -173,7 +144,7 @@ backend back
 
 func haproxy(t *testing.T, addr, option string) string {
 	t.Helper()
-	path := need(t, "haproxy", "/usr/sbin/haproxy")
+	path := gate.Program(t, "haproxy", "/usr/sbin/haproxy")
 	own := freeAddr(t)
 	runProxy(t, own, path, t.TempDir(), fmt.Sprintf(haproxyConf, option, own, addr), "-db", "-f")
 	return own
@@ -225,18 +196,8 @@ func freeAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// eventually waits until done, and fails the test if that takes too long.
+// eventually waits until done.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
+	gate.Until(t, done, "never: %s", what)
 }

@@ -5,10 +5,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"keywatch/test/gate"
 )
 
 // events opens a stream, which ends with ctx, and returns its lines and how it
@@ -59,9 +60,16 @@ func await(ctx context.Context, lines <-chan string, want string) bool {
 	}
 }
 
-// heldBack is what half of the events must take less than. Proxies that hold
-// back for more to come do so for 200 ms, each time.
-const heldBack = 190 * time.Millisecond
+const (
+	// heldBack is more time than events take that come at once. Proxies that hold
+	// back for more to come do so for 200 ms, each time.
+	heldBack = 190 * time.Millisecond
+	// prompt is how many events must come sooner than that. On a busy machine it may
+	// take many events until so many have; where they are held back none do.
+	prompt = 10
+	// sent is how many events are sent at least.
+	sent = 20
+)
 
 // If an event waited in a proxy for the next one, a dashboard behind that proxy
 // would always be one change late: each must come through before another is
@@ -71,26 +79,24 @@ func TestEventsComeAtOnce(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithCancel(gate.Context(t))
 			defer cancel()
 			lines, _ := events(ctx, t, w.open(t, s.addr))
 			if !await(ctx, lines, "event: synced") {
 				t.Fatal("the stream did not begin")
 			}
-			var took []time.Duration
-			for i := range 20 {
+			i, quick := 0, 0
+			for ; i < sent || quick < prompt; i++ {
 				began := time.Now()
 				s.put("k", fmt.Sprint(i))
 				if !await(ctx, lines, fmt.Sprintf(`data: {"type":"put","key":"k","value":"%d"`, i)) {
-					t.Fatalf("event %d did not come by itself", i)
+					t.Fatalf("event %d did not come by itself; %d came within %v", i, quick, heldBack)
 				}
-				took = append(took, time.Since(began))
+				if time.Since(began) < heldBack {
+					quick++
+				}
 			}
-			slices.Sort(took)
-			t.Logf("20 of 20, half within %v of the put, all within %v", took[9], took[19])
-			if took[9] > heldBack {
-				t.Errorf("half of the events took more than %v: they are held back", heldBack)
-			}
+			t.Logf("%d events, %d of them within %v", i, quick, heldBack)
 			cancel()
 		})
 	}
@@ -98,7 +104,8 @@ func TestEventsComeAtOnce(t *testing.T) {
 
 // If this passed at once, the test above could not tell a proxy that keeps events
 // from one that does not: told to ignore the server, nginx keeps them.
-func TestAProxyThatKeepsEventsIsFound(t *testing.T) {
+func TestProofAProxyThatKeepsEventsIsFound(t *testing.T) {
+	gate.Long(t)
 	t.Parallel()
 	s := newServer(t)
 	ctx, cancel := context.WithCancel(t.Context())
