@@ -16,18 +16,23 @@ const (
 
 // Context returns a context that ends with t, and some seconds before the deadline
 // of the test run: the time in which what t waits for must happen. A shorter time
-// would fail on a machine that is slow. It must not be called in a synctest bubble.
+// would fail on a machine that is slow. In a cleanup only the deadline ends it. It
+// must not be called in a synctest bubble.
 func Context(t testing.TB) context.Context {
 	t.Helper()
+	parent := t.Context()
+	if parent.Err() != nil {
+		parent = context.WithoutCancel(parent)
+	}
 	limited, ok := t.(interface{ Deadline() (time.Time, bool) })
 	if !ok {
-		return t.Context()
+		return parent
 	}
 	deadline, ok := limited.Deadline()
 	if !ok {
-		return t.Context()
+		return parent
 	}
-	ctx, cancel := context.WithDeadline(t.Context(), deadline.Add(-margin))
+	ctx, cancel := context.WithDeadline(parent, deadline.Add(-margin))
 	t.Cleanup(cancel)
 	return ctx
 }

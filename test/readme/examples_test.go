@@ -4,6 +4,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"keywatch/test/gate"
 )
 
 // exampleSteps are what becomes of each block of examples/README.md.
@@ -41,8 +43,9 @@ func inCheckout(r *reader, b block, pattern string) *program {
 
 // If this failed, someone who pastes what the examples' README shows would get
 // something else than it says.
-func TestExamples(t *testing.T) {
-	needsCurl(t)
+func TestProofExamples(t *testing.T) {
+	gate.Long(t)
+	gate.Program(t, "curl")
 	r := newReader(t)
 	r.run(r.root, "go install ./app/keywatch", "")
 	r.start(r.home, "exec keywatch serve --memory-only").shows("^keywatch: http://127.0.0.1:7070 memory-only\n")

@@ -2,13 +2,11 @@ package readme_test
 
 import (
 	"context"
-	"net"
-	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 
 	"github.com/chromedp/chromedp"
+
+	"keywatch/test/gate"
 )
 
 // A tab is a page in Chromium.
@@ -17,39 +15,10 @@ type tab struct {
 	ctx context.Context
 }
 
-// chromium returns the path of a Chromium, "" if there is none, which is said
-// loudly or, where KEYWATCH_REQUIRE_BROWSER is 1, is an error.
-func (r *reader) chromium() string {
-	r.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	const what = "no Chromium found, so THE PAGES OF THE README WERE NOT LOOKED AT"
-	if os.Getenv("KEYWATCH_REQUIRE_BROWSER") == "1" {
-		r.Fatal(what)
-	}
-	r.Log("NOT RUN: " + what)
-	return ""
-}
-
-// servesHome stands in for the web server of the text.
-func (r *reader) servesHome() {
-	r.Helper()
-	ln, err := net.Listen("tcp", r.page)
-	if err != nil {
-		r.Fatal(err)
-	}
-	s := &http.Server{Handler: http.FileServer(http.Dir(r.home))}
-	go s.Serve(ln)
-	r.Cleanup(func() { s.Close() })
-}
-
 // open returns a tab that shows a page and ends with the test.
 func (r *reader) open(url string) *tab {
 	r.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(r.chromium()), chromedp.NoSandbox, chromedp.DisableGPU)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(gate.Program(r, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")), chromedp.NoSandbox, chromedp.DisableGPU)
 	alloc, stop := chromedp.NewExecAllocator(r.Context(), options...)
 	r.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(alloc)

@@ -14,11 +14,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
-)
 
-// patience is the longest that anything may take, on a machine that is busy.
-const patience = 3 * time.Minute
+	"keywatch/test/gate"
+)
 
 // A reader follows a text in a home of its own, with addresses of its own in the
 // place of those in the text.
@@ -190,7 +188,7 @@ func (p *program) stop(sig syscall.Signal) {
 	_ = syscall.Kill(-p.cmd.Process.Pid, sig)
 	select {
 	case <-p.done:
-	case <-time.After(patience):
+	case <-gate.Context(p.r).Done():
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		p.r.Errorf("%s\ndid not stop at %v, and printed\n%s", p.text, sig, p.output())
 		<-p.done
@@ -215,11 +213,7 @@ func (r *reader) stopAll() {
 // eventually polls until ok.
 func (r *reader) eventually(ok func() bool, otherwise func() string) {
 	r.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			r.Fatal(otherwise())
-		}
-	}
+	gate.Until(r, ok, "%s", otherwise)
 }
 
 // run runs a script to its end, which must be a good one, and all that it prints
@@ -229,7 +223,7 @@ func (r *reader) run(dir, text, pattern string) {
 	p := r.start(dir, text)
 	select {
 	case <-p.done:
-	case <-time.After(patience):
+	case <-gate.Context(r).Done():
 		r.Fatalf("%s\ndoes not end", text)
 	}
 	if want := regexp.MustCompile("^(?:" + r.rewrite.Replace(pattern) + ")$"); p.err != nil || !want.MatchString(p.output()) {

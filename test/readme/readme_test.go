@@ -2,12 +2,13 @@ package readme_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+
+	"keywatch/test/gate"
 )
 
 // What commands print of a write.
@@ -50,26 +51,23 @@ var steps = []step{
 
 // If this failed, someone who pastes what the README shows would get something
 // else than it says.
-func TestReadme(t *testing.T) {
-	needsCurl(t)
+func TestProofReadme(t *testing.T) {
+	gate.Long(t)
+	gate.Program(t, "curl")
 	r := newReader(t)
 	r.follow("README.md", steps)
-	if r.chromium() != "" {
-		for _, look := range r.later {
-			look()
-		}
+	for _, look := range r.later {
+		look()
 	}
 }
 
-// needsCurl skips the test, loudly, where there is no curl
-// or no time.
-func needsCurl(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("SKIPPED: not in short mode")
-	}
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("SKIPPED: curl is not installed, so NOTHING OF THE TEXT WAS TRIED")
+// If this failed, a block of a text would be one that no proof tries.
+func TestBlocksAreKnown(t *testing.T) {
+	for text, steps := range map[string][]step{"README.md": steps, "examples/README.md": exampleSteps} {
+		all := readBlocks(t, filepath.Join("../..", text))
+		if wrong := pair(all, steps); len(all) == 0 || len(wrong) > 0 {
+			t.Errorf("%s: %d blocks: %s", text, len(all), strings.Join(wrong, "\n"))
+		}
 	}
 }
 
@@ -127,13 +125,8 @@ func firstStart(r *reader, b block) {
 
 // servePage runs the server, and another for the page, until the test ends.
 func servePage(r *reader, b block) {
-	text := b.text
-	if _, err := exec.LookPath("python3"); err != nil {
-		r.Log("NOT RUN: python3 is not installed, so another server has the page")
-		text, _, _ = strings.Cut(text, "\n")
-		r.servesHome()
-	}
-	r.start(r.home, text).shows(`(?m)^keywatch: http://127.0.0.1:7070 data=\./keywatch-data fsync=always$`)
+	gate.Program(r, "python3")
+	r.start(r.home, b.text).shows(`(?m)^keywatch: http://127.0.0.1:7070 data=\./keywatch-data fsync=always$`)
 	r.later = append(r.later, r.lookAtPage)
 }
 
