@@ -12,6 +12,8 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"keywatch/test/gate"
 )
 
 //go:embed testdata/audit.js
@@ -97,7 +99,8 @@ func (p *tab) round(what string) (names []string) {
 
 // If the audit found nothing wrong with a page on which all is wrong, it would
 // be worth nothing.
-func TestAuditFindsWhatIsWrong(t *testing.T) {
+func TestProofAuditFindsWhatIsWrong(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	p := open(t, s)
 	p.audit("as it is", false)

@@ -13,6 +13,8 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"keywatch/test/gate"
 )
 
 // client opens a tab on an empty page of the server, with keywatch.js as kw.
@@ -46,11 +48,10 @@ func (p *tab) copied() map[string]string {
 func (p *tab) equals(s *server) {
 	p.t.Helper()
 	want := s.state("")
-	for deadline := time.Now().Add(patience); !maps.Equal(p.copied(), want); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			p.t.Fatalf("the copy is\n%v\nand the server has\n%v\nstate %s", p.copied(), want, value[string](p, `JSON.stringify(kw.state)`))
-		}
-	}
+	gate.Until(p.t, func() bool { return maps.Equal(p.copied(), want) }, "the copy is not what the server has, %v: %s",
+		want, func() string {
+			return fmt.Sprintf("%v\nstate %s", p.copied(), value[string](p, `JSON.stringify(kw.state)`))
+		})
 	if torn := value[int](p, "torn"); torn > 0 {
 		p.t.Errorf("%d times a batch was seen in part", torn)
 	}
@@ -88,7 +89,8 @@ func (p *tab) consecutive(last int) {
 func (p *tab) role() string { return value[string](p, `kw.state.role ?? 'alone'`) }
 
 // If every tab had a socket of its own, ten tabs would cost ten.
-func TestTabsShareOneSocket(t *testing.T) {
+func TestProofTabsShareOneSocket(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.put("n", "1")
 	one := client(t, s, nil, "")
@@ -118,7 +120,8 @@ func TestTabsShareOneSocket(t *testing.T) {
 }
 
 // If the death of the tab that leads lost anything, no tab could rely on another.
-func TestLeadingTabDies(t *testing.T) {
+func TestProofLeadingTabDies(t *testing.T) {
+	gate.Long(t)
 	for _, way := range []string{"crash", "close"} {
 		t.Run(way, func(t *testing.T) {
 			s := newServer(t)
@@ -171,7 +174,8 @@ func (p *tab) kill(way string) {
 }
 
 // If a restart lost something, or told something twice, it would show here.
-func TestRestartResumes(t *testing.T) {
+func TestProofRestartResumes(t *testing.T) {
+	gate.Long(t)
 	for _, transport := range []string{"websocket", "sse"} {
 		t.Run(transport, func(t *testing.T) {
 			s := newServer(t)
@@ -199,7 +203,8 @@ func TestRestartResumes(t *testing.T) {
 
 // If a copy were not what the server has, everything drawn from it would be
 // wrong; if half a batch showed in it, sometimes.
-func TestMirrorEqualsServer(t *testing.T) {
+func TestProofMirrorEqualsServer(t *testing.T) {
+	gate.Long(t)
 	for _, transport := range []string{"websocket", "sse"} {
 		t.Run(transport, func(t *testing.T) {
 			s := newServer(t)
@@ -329,7 +334,8 @@ func TestCommands(t *testing.T) {
 }
 
 // If a leader that hangs kept the lead, every tab would hang with it.
-func TestLeaderThatHangs(t *testing.T) {
+func TestProofLeaderThatHangs(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.put("n", "1")
 	leader := client(t, s, nil, "")

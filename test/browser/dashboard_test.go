@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"keywatch/test/gate"
 )
 
 // open opens the dashboard of s in a profile of its own and waits for it to be
@@ -30,15 +31,12 @@ func (p *tab) click(selector string) {
 	p.t.Helper()
 	found := fmt.Sprintf(`document.querySelector(%q)`, selector)
 	p.until(found)
-	for was, deadline := "", time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		now := value[string](p, "JSON.stringify("+found+"?.getBoundingClientRect() ?? null)")
-		if now == was {
-			break
-		}
-		if was = now; time.Now().After(deadline) {
-			p.t.Fatalf("%s never rests, and what moves cannot be hit", selector)
-		}
-	}
+	was := ""
+	gate.Until(p.t, func() bool {
+		before := was
+		was = p.drawn("JSON.stringify(" + found + "?.getBoundingClientRect() ?? null)")
+		return was == before
+	}, "%s never rests, and what moves cannot be hit", selector)
 	p.run(chromedp.Click(chromedp.CSS(selector)))
 }
 
@@ -284,7 +282,8 @@ func TestKeyboard(t *testing.T) {
 }
 
 // If the server's figures stood still, nobody would see a server in trouble.
-func TestFigures(t *testing.T) {
+func TestProofFigures(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	p := open(t, s)
 	tile := func(name string) string {

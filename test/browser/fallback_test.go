@@ -10,11 +10,12 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"keywatch/test/gate"
 )
 
 // proxied puts a proxy before s that lets everything through but WebSockets,
@@ -60,7 +61,8 @@ func hangUp(w http.ResponseWriter, r *http.Request) {
 
 // If pages behind a proxy that blocks WebSockets saw nothing, they would be
 // blind in many offices; if they missed something, wrong.
-func TestWithoutWebSockets(t *testing.T) {
+func TestProofWithoutWebSockets(t *testing.T) {
+	gate.Long(t)
 	for _, way := range []struct {
 		name   string
 		block  http.HandlerFunc
@@ -103,7 +105,8 @@ func TestWithoutWebSockets(t *testing.T) {
 
 // If a page slept on when the network is back or somebody looks, it would show
 // old values for up to twenty seconds.
-func TestWakes(t *testing.T) {
+func TestProofWakes(t *testing.T) {
+	gate.Long(t)
 	for _, way := range []struct {
 		name string
 		wake func(p *tab)
@@ -150,9 +153,5 @@ func (p *tab) online(there bool) {
 		_, err := cdp.Call(ctx, target, network.OverrideNetworkState, state)
 		return err
 	}))
-	for deadline := time.Now().Add(patience); value[bool](p, "navigator.onLine") != there; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			p.t.Fatalf("navigator.onLine is not %t", there)
-		}
-	}
+	p.until(fmt.Sprintf("navigator.onLine === %t", there))
 }

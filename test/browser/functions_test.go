@@ -8,6 +8,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"keywatch/test/gate"
 )
 
 // point clicks in the middle of the element that an expression means, with the
@@ -260,7 +262,8 @@ var functions = []struct {
 
 // If something that the dashboard offers did not work when a person points at
 // it, it would be better not to offer it.
-func TestEveryFunction(t *testing.T) {
+func TestProofEveryFunction(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	p := open(t, s)
 	for _, f := range functions {

@@ -9,6 +9,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"keywatch/test/gate"
 )
 
 // A look is a screen that the page must be good on.
@@ -68,7 +70,8 @@ func (s *server) swing(key string, n int) {
 
 // If the page were hard to read, cut off or out of reach on some screen in some
 // state, somebody could not use it there.
-func TestEveryStateOnEveryScreen(t *testing.T) {
+func TestProofEveryStateOnEveryScreen(t *testing.T) {
+	gate.Long(t)
 	s, empty, many := newServer(t), newServer(t), newServer(t)
 	s.furnish()
 	many.fill(10_000, func(i int) string { return fmt.Sprintf("load/shelf-%02d/item-%05d", i%40, i) }, func(i int) string { return fmt.Sprint(i * 37 % 1000) })

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,10 +23,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"keywatch/app"
+	"keywatch/test/gate"
 )
-
-// patience bounds everything that is waited for.
-const patience = 30 * time.Second
 
 // browser is the one Chromium of all tests, which TestMain ends.
 var browser struct {
@@ -49,13 +46,7 @@ func TestMain(m *testing.M) {
 // where there is none.
 func chromium(t *testing.T) context.Context {
 	t.Helper()
-	path := chromiumPath()
-	if path == "" {
-		if os.Getenv("KEYWATCH_REQUIRE_BROWSER") == "1" {
-			t.Fatal("no Chromium found, and KEYWATCH_REQUIRE_BROWSER is 1")
-		}
-		t.Skip("SKIPPED: no Chromium found, so NOTHING OF THE DASHBOARD WAS TESTED; install chromium")
-	}
+	path := gate.Program(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 	browser.Lock()
 	defer browser.Unlock()
 	if browser.ctx == nil {
@@ -65,15 +56,6 @@ func chromium(t *testing.T) context.Context {
 		t.Fatalf("start %s: %v", path, browser.err)
 	}
 	return browser.ctx
-}
-
-func chromiumPath() string {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return ""
 }
 
 // launch starts Chromium with an empty profile and without any traffic of its
@@ -113,8 +95,11 @@ func newTab(t *testing.T, of *tab) *tab {
 	p := &tab{t: t, ctx: ctx, cancel: cancel}
 	t.Cleanup(p.cancel)
 	p.run() // opens the tab; what follows may be limited in time
-	ctx, stop := context.WithTimeout(ctx, 4*patience)
-	t.Cleanup(stop)
+	if end, limited := gate.Context(t).Deadline(); limited {
+		var stop context.CancelFunc
+		ctx, stop = context.WithDeadline(ctx, end.Add(5*time.Second)) // what waits in vain can still say what the page shows
+		t.Cleanup(stop)
+	}
 	p.ctx = ctx
 	if err := chromedp.Listen(ctx, p.heard); err != nil {
 		t.Fatalf("browser: %v", err)
@@ -197,14 +182,17 @@ func value[T any](p *tab, expression string) T {
 	return v
 }
 
+// drawn returns what an expression for a text is once the page was drawn again.
+func (p *tab) drawn(expression string) string {
+	p.t.Helper()
+	return value[string](p, `new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(() => resolve(`+expression+`))))`)
+}
+
 // until waits for an expression to be true.
 func (p *tab) until(expression string) {
 	p.t.Helper()
-	for deadline := time.Now().Add(patience); !value[bool](p, "Boolean("+expression+")"); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			p.t.Fatalf("never true: %s\nthe page shows:\n%s", expression, value[string](p, "document.body.innerText"))
-		}
-	}
+	gate.Until(p.t, func() bool { return value[bool](p, "Boolean("+expression+")") },
+		"never true: %s\nthe page shows:\n%s", expression, func() string { return value[string](p, "document.body.innerText") })
 }
 
 // A server is keywatch, whole, on one address for as long as the test lives.
@@ -330,9 +318,5 @@ func (s *server) metric(name string) int {
 // wait waits until the metric is n.
 func (s *server) wait(name string, n int) {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); s.metric(name) != n; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%s is %d, want %d", name, s.metric(name), n)
-		}
-	}
+	gate.Until(s.t, func() bool { return s.metric(name) == n }, "%s never is %d", name, n)
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"keywatch/test/gate"
 )
 
 // press presses keys, in whatever has the focus.
@@ -42,7 +44,8 @@ func (p *tab) keys(keys string, held int64) {
 
 // If Tab did not reach every control, in the order in which they stand and with
 // a ring around it, who has no mouse could not use the page.
-func TestTabReachesEverything(t *testing.T) {
+func TestProofTabReachesEverything(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.put("a/one", "1")
 	for _, theme := range []string{"light", "dark"} {

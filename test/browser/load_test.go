@@ -7,12 +7,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"keywatch/test/gate"
 )
 
 // If the page built elements for what nobody sees, or drew each change by
 // itself, a busy store would freeze it. How smooth it is depends on the machine
 // and is only logged; what it is made of is not.
-func TestManyKeysManyChanges(t *testing.T) {
+func TestProofManyKeysManyChanges(t *testing.T) {
+	gate.Long(t)
 	const keys, perSecond, batch = 10_000, 1000, 20
 	s := newServer(t)
 	key := func(i int) string { return fmt.Sprintf("load/%05d", i) }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"keywatch/test/gate"
 )
 
 // tap touches the middle of the element that an expression means.
@@ -16,7 +18,8 @@ func (p *tab) tap(expression string) {
 
 // If a key on a phone could not be opened, read, changed and left with a thumb,
 // the page would be of no use there.
-func TestPhone(t *testing.T) {
+func TestProofPhone(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.furnish()
 	p := newTab(t, nil)

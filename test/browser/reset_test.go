@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"keywatch/test/gate"
 )
 
 // If a copy kept anything of a history that has ended, such as that of a store
 // which was restored or replaced, it would show keys that nobody has.
-func TestMirrorThroughResets(t *testing.T) {
+func TestProofMirrorThroughResets(t *testing.T) {
+	gate.Long(t)
 	for _, transport := range []string{"websocket", "sse"} {
 		t.Run(transport, func(t *testing.T) {
 			s := newServer(t)

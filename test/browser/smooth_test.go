@@ -12,6 +12,8 @@ import (
 	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
+
+	"keywatch/test/gate"
 )
 
 // A budget is what one page spent: CPU seconds of its main thread, by kind, and
@@ -66,7 +68,8 @@ func (p *tab) collect() {
 // frame together, pages would stutter on small machines; if what is no longer
 // shown were kept, a page left open would end. What it costs is only logged.
 // KEYWATCH_SMOOTH names the seconds to look.
-func TestBusyStoreIsCheapToShow(t *testing.T) {
+func TestProofBusyStoreIsCheapToShow(t *testing.T) {
+	gate.Long(t)
 	const perSecond, batch, most, mostNodes = 1000, 20, 1.5, 200
 	seconds := 5
 	if text := os.Getenv("KEYWATCH_SMOOTH"); text != "" {

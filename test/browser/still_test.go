@@ -3,6 +3,8 @@ package browser_test
 import (
 	"fmt"
 	"testing"
+
+	"keywatch/test/gate"
 )
 
 // placesScript says where everything stands that is to stay there.
@@ -17,7 +19,8 @@ const placesScript = `(() => {
 })()`
 
 // If what changes pushed aside what does not, nobody could read or hit it.
-func TestNothingMovesWhileValuesChange(t *testing.T) {
+func TestProofNothingMovesWhileValuesChange(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.furnish()
 	p := open(t, s)
