@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
-	"strings"
 
 	"keywatch/web/api"
 )
@@ -14,59 +12,46 @@ import (
 // A guard decides who may come in: by the Host that a request names, so that a
 // name that an attacker controls cannot lead a browser here (DNS rebinding),
 // and by the Origin of the page that sent it.
-type guard struct {
-	// hosts are the names allowed, in lower case and without a port.
-	hosts map[string]bool
-	// anyLocal allows the address at which a connection arrived.
-	anyLocal bool
-	origins  map[string]bool
-}
+type guard struct{ hosts, origins allowList }
 
 func newGuard(opts Options) (guard, error) {
-	g := guard{hosts: map[string]bool{"localhost": true, "127.0.0.1": true}, origins: map[string]bool{}}
+	g := guard{
+		hosts:   allowList{exact: map[string]bool{"localhost": true}},
+		origins: allowList{exact: map[string]bool{}},
+	}
 	for _, address := range opts.Listen {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
 			return g, fmt.Errorf("listen address: %w", err)
 		}
-		ip, err := netip.ParseAddr(host)
-		if host == "" || err == nil && ip.IsUnspecified() {
-			g.anyLocal = true
-			continue
-		}
-		g.hosts[strings.ToLower(host)] = true
+		g.hosts.add("", host)
 	}
 	for _, host := range opts.AllowHost {
-		if host == "" || strings.ContainsAny(host, "/@ ") {
-			return g, fmt.Errorf("allowed host %q is not a host name", host)
+		if !g.hosts.addHost(host) {
+			return g, fmt.Errorf("allowed host %q: expected a host name without port, *.DOMAIN or *", host)
 		}
-		g.hosts[strings.ToLower(strings.Trim(host, "[]"))] = true
 	}
 	for _, origin := range opts.AllowOrigin {
-		u, err := url.Parse(origin)
-		if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin {
-			return g, fmt.Errorf("allowed origin %q is not scheme://host[:port]", origin)
+		if !g.origins.addOrigin(origin) {
+			return g, fmt.Errorf("allowed origin %q: expected SCHEME://HOST[:PORT], SCHEME://*.DOMAIN[:PORT] or *", origin)
 		}
-		g.origins[strings.ToLower(origin)] = true
 	}
 	return g, nil
 }
 
-// allowsHost reports whether host, which may have a port, may be named by a
-// connection that arrived at local.
-func (g *guard) allowsHost(host []byte, local interface{ LocalAddr() net.Addr }) bool {
+// allowsHost reports whether a request may name host, which may have a port. Every address may
+// be named: a browser sends one only to a page that was loaded from it, so that no name of an
+// attacker is behind it. The unspecified address is none.
+func (g *guard) allowsHost(host []byte) bool {
 	name, ok := hostName(host)
 	if !ok {
 		return false
 	}
-	if g.hosts[borrow(name)] {
+	if g.hosts.allows(name) {
 		return true
 	}
-	if ip, err := netip.ParseAddr(borrow(name)); err == nil {
-		ip = ip.Unmap()
-		return ip.IsLoopback() || g.anyLocal && sameIP(ip, local.LocalAddr())
-	}
-	return g.hosts[strings.ToLower(borrow(name))]
+	ip, err := netip.ParseAddr(borrow(name))
+	return err == nil && !ip.Unmap().IsUnspecified()
 }
 
 // hostName returns a Host without its port and brackets.
@@ -87,11 +72,6 @@ func hostName(host []byte) ([]byte, bool) {
 	return name, len(name) > 0 && bytes.IndexByte(name, ':') < 0
 }
 
-func sameIP(ip netip.Addr, local net.Addr) bool {
-	tcp, ok := local.(*net.TCPAddr)
-	return ok && tcp.AddrPort().Addr().Unmap() == ip
-}
-
 // allowsOrigin reports whether a page of origin may use the server that it
 // reached as host.
 func (g *guard) allowsOrigin(origin, host []byte) bool {
@@ -101,7 +81,7 @@ func (g *guard) allowsOrigin(origin, host []byte) bool {
 			return true
 		}
 	}
-	return g.origins[borrow(origin)] || g.origins[strings.ToLower(borrow(origin))]
+	return g.origins.allows(origin)
 }
 
 // Values of the headers of cross-origin sharing.
@@ -121,7 +101,7 @@ var (
 // admit refuses what must not come in, whatever it asks for.
 func (r *request) admit() error {
 	host := r.f.Request.Header.Host()
-	if !r.s.guard.allowsHost(host, r.f) {
+	if !r.probes() && !r.s.guard.allowsHost(host) {
 		return api.Refuse(api.CodeHostNotAllowed, "the host %.80q is not one of this server's; allow it with --allow-host", host)
 	}
 	if r.f.Request.Header.RequestURI()[0] != '/' && !bytes.EqualFold(r.f.URI().Host(), host) {
@@ -135,6 +115,13 @@ func (r *request) admit() error {
 		return api.Refuse(api.CodeOriginNotAllowed, "pages of another site may not embed what is here")
 	}
 	return nil
+}
+
+// probes reports whether the request asks for what a load balancer, kubelet or Prometheus asks
+// for: by HTTP/1.0 without a Host, by an address, or by the name of a service. Nothing there
+// changes anything or shows a key.
+func (r *request) probes() bool {
+	return r.route == routeHealth || r.route == routeReady || r.route == routeMetrics
 }
 
 // admitOrigin refuses requests of pages that may not use the server. The files
@@ -180,7 +167,7 @@ func (r *request) serving() error {
 		r.s.conns.refused.Add(1)
 		return &api.Failure{Code: api.CodeTooManyConnections, Detail: "too many connections", Limit: r.s.conns.max}
 	}
-	if r.route == routeHealth || r.route == routeReady || r.route == routeMetrics {
+	if r.probes() {
 		return nil
 	}
 	if r.s.stopping.Load() {

@@ -25,19 +25,23 @@ func TestHost(t *testing.T) {
 	})
 	for _, host := range []string{
 		"localhost", "localhost:7070", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:7070", "127.3.2.1", "[::1]:7070", "[::1]",
-		"kv.example", "kv.example:9", "also.example", "ALSO.example:80", "[::ffff:127.0.0.1]:80",
+		"10.0.0.1", "192.168.1.5:7070", "[::2]", "kv.example", "kv.example:9", "also.example", "ALSO.example:80", "[::ffff:127.0.0.1]:80",
 	} {
 		w.want(201, "PUT", "/v1/kv/h/"+strings.Map(keyRune, host), "1", "Host", host)
 	}
 	for _, host := range []string{
-		"evil.example", "evil.example:7070", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "192.168.1.5:7070",
-		"[::2]", "kv.example.", "2130706433", "0.0.0.0", "0x7f.1",
+		"evil.example", "evil.example:7070", "localhost.evil.example", "127.0.0.1.evil.example",
+		"kv.example.", "2130706433", "0.0.0.0", "[::]", "0x7f.1", "127.1", "10.0.0.1.evil.example:80",
 	} {
 		r := w.refused(421, "host_not_allowed", "PUT", "/v1/kv/evil", "1", "Host", host, "Origin", "http://"+host)
 		if r.header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s: the answer can be read across origins", host)
 		}
-		w.refused(421, "host_not_allowed", "GET", "/healthz", "", "Host", host)
+		w.refused(421, "host_not_allowed", "GET", "/v1/status", "", "Host", host)
+		for _, probe := range []string{"/healthz", "/readyz", "/metrics"} {
+			w.want(200, "GET", probe, "", "Host", host)
+			w.refused(403, "origin_not_allowed", "GET", probe, "", "Host", host, "Origin", "http://other.example")
+		}
 	}
 }
 
@@ -48,13 +52,42 @@ func keyRune(r rune) rune {
 	return r
 }
 
-// Who listens on all addresses is reached under one of them, which a Host may
-// then name; nobody else's.
-func TestHostOfAnyAddress(t *testing.T) {
-	w := newWorld(t, func(o *web.Options) { o.Listen = []string{":7070"} })
-	w.want(200, "GET", "/healthz", "", "Host", "127.0.0.1:7070")
-	w.refused(421, "host_not_allowed", "GET", "/healthz", "", "Host", "192.0.2.1:7070")
-	w.refused(421, "host_not_allowed", "GET", "/healthz", "", "Host", "evil.example:7070")
+// Load balancers ask by HTTP/1.0 and name no host; of HTTP/1.1 that is an error.
+func TestProbesWithoutHost(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		if got := w.raw("GET " + path + " HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+			t.Errorf("%s by HTTP/1.0 without Host: got %.60q, want 200", path, got)
+		}
+		if got := w.raw("GET " + path + " HTTP/1.1\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+			t.Errorf("%s by HTTP/1.1 without Host: got %.60q, want 400", path, got)
+		}
+	}
+	if got := w.raw("GET /v1/status HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 421 ") {
+		t.Errorf("/v1/status without Host: got %.60q, want 421", got)
+	}
+}
+
+// Operators write patterns as other servers know them. One that is accepted must match.
+func TestAllowPatterns(t *testing.T) {
+	w := newWorld(t, func(o *web.Options) {
+		o.AllowHost = []string{"*.example.com", ".svc.Cluster.local"}
+		o.AllowOrigin = []string{"http://*.Example.com", "https://*.example.com:8443"}
+	})
+	for _, host := range []string{"kw.example.com", "A.B.example.com:7070", "kw.ns.svc.cluster.local"} {
+		w.want(200, "GET", "/v1/status", "", "Host", host)
+	}
+	for _, host := range []string{"example.com", ".example.com", "example.com.evil", "kwexample.com", "svc.cluster.local"} {
+		w.refused(421, "host_not_allowed", "GET", "/v1/status", "", "Host", host)
+	}
+	for _, origin := range []string{"http://kw.example.com", "HTTP://a.b.EXAMPLE.com", "https://kw.example.com:8443"} {
+		w.want(200, "GET", "/v1/status", "", "Origin", origin)
+	}
+	for _, origin := range []string{"http://example.com", "https://kw.example.com", "http://kw.example.com:8443", "http://evil/.example.com.evil", "http://.example.com"} {
+		w.refused(403, "origin_not_allowed", "GET", "/v1/status", "", "Origin", origin)
+	}
+	all := newWorld(t, func(o *web.Options) { o.AllowHost, o.AllowOrigin = []string{"*"}, []string{"*"} })
+	all.want(200, "GET", "/v1/status", "", "Host", "any.example", "Origin", "https://other.example")
 }
 
 // A page on the web can send requests to a local server; unless its origin is
@@ -144,7 +177,15 @@ func TestBadOptions(t *testing.T) {
 		func(o *web.Options) { o.Hub = nil },
 		func(o *web.Options) { o.AllowOrigin = []string{"app.example"} },
 		func(o *web.Options) { o.AllowOrigin = []string{"https://app.example/"} },
+		func(o *web.Options) { o.AllowOrigin = []string{"*.example.com"} },
+		func(o *web.Options) { o.AllowOrigin = []string{"https://a*.example.com"} },
+		func(o *web.Options) { o.AllowOrigin = []string{"https://*"} },
 		func(o *web.Options) { o.AllowHost = []string{"http://a"} },
+		func(o *web.Options) { o.AllowHost = []string{""} },
+		func(o *web.Options) { o.AllowHost = []string{"a.*"} },
+		func(o *web.Options) { o.AllowHost = []string{"a*.example.com"} },
+		func(o *web.Options) { o.AllowHost = []string{"*example.com"} },
+		func(o *web.Options) { o.AllowHost = []string{"a.example:7070"} },
 		func(o *web.Options) { o.Listen = []string{"localhost"} },
 		func(o *web.Options) { o.Durability = "paper" },
 		func(o *web.Options) { o.MaxBody = -1 },
