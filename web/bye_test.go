@@ -67,7 +67,7 @@ func (w *world) wantByes(code string) {
 		} else if !json.Valid([]byte(m[2])) {
 			w.t.Errorf("%s: %s is no JSON", path, m[2])
 		}
-		if got := r.header.Get("Content-Type"); got != "text/event-stream" || r.header.Get("Cache-Control") != "no-store" {
+		if got := r.header.Get("Content-Type"); got != "text/event-stream" || r.header.Get("Cache-Control") != "no-store, no-transform" {
 			w.t.Errorf("%s: got %v", path, r.header)
 		}
 	}

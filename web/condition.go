@@ -11,7 +11,9 @@ import (
 )
 
 // unconditional fails if the request has one of the conditions named: those
-// that its route does not take.
+// that its route does not take. Conditions on dates, which keys do not have, are ignored
+// (RFC 9110, 13.1), except that nothing is written under If-Unmodified-Since: whoever sends
+// it does not want a write without a condition.
 func (r *request) unconditional(conditions ...field) error {
 	for _, f := range conditions {
 		if r.head.has(f) {
@@ -23,12 +25,8 @@ func (r *request) unconditional(conditions ...field) error {
 
 var fieldNames = map[field]string{
 	fieldIfMatch: "If-Match", fieldIfNoneMatch: "If-None-Match", fieldIfFence: "If-Fence",
-	fieldIfModifiedSince: "If-Modified-Since", fieldIfUnmodifiedSince: "If-Unmodified-Since",
-	fieldIfRange: "If-Range",
+	fieldIfUnmodifiedSince: "If-Unmodified-Since",
 }
-
-// dated are the conditions on dates, which keys do not have.
-var dated = []field{fieldIfModifiedSince, fieldIfUnmodifiedSince, fieldIfRange}
 
 // checks appends the checks that If-Match and If-None-Match: * stand for.
 func (r *request) checks(to []kv.Check) ([]kv.Check, error) {

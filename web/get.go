@@ -65,9 +65,6 @@ func (r *request) getOptions(o *getOptions) error {
 	if err := r.unconditional(fieldIfMatch, fieldIfFence); err != nil {
 		return err
 	}
-	if err := r.unconditional(dated...); err != nil {
-		return err
-	}
 	if r.head.has(fieldIfNoneMatch) {
 		o.held, o.hasHeld = api.ParseETag(borrow(r.head.get(fieldIfNoneMatch)))
 		if !o.hasHeld {

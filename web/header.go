@@ -9,9 +9,7 @@ const (
 	fieldAccept field = iota
 	fieldIfMatch
 	fieldIfNoneMatch
-	fieldIfModifiedSince
 	fieldIfUnmodifiedSince
-	fieldIfRange
 	fieldIfFence
 	fieldIdemKey
 	fieldOrigin
@@ -72,12 +70,8 @@ func fieldOf(key []byte) (field, bool) {
 		return fieldIfMatch, true
 	case "If-None-Match":
 		return fieldIfNoneMatch, true
-	case "If-Modified-Since":
-		return fieldIfModifiedSince, true
 	case "If-Unmodified-Since":
 		return fieldIfUnmodifiedSince, true
-	case "If-Range":
-		return fieldIfRange, true
 	case "If-Fence":
 		return fieldIfFence, true
 	case "Idempotency-Key":

@@ -16,9 +16,6 @@ func (r *request) list() error {
 	if err := r.unconditional(fieldIfMatch, fieldIfNoneMatch, fieldIfFence); err != nil {
 		return err
 	}
-	if err := r.unconditional(dated...); err != nil {
-		return err
-	}
 	form, err := r.negotiate(mediaJSON, mediaNDJSON)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ func (r *request) write() (c kv.Command, err error) {
 	if err := r.encoding(); err != nil {
 		return c, err
 	}
-	if err := r.unconditional(dated...); err != nil {
+	if err := r.unconditional(fieldIfUnmodifiedSince); err != nil {
 		return c, err
 	}
 	if c.Fences, err = r.fences(); err != nil {

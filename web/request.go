@@ -135,6 +135,9 @@ func (r *request) panicked(p any) {
 func (r *request) answer() error {
 	r.head.read(&r.f.Request.Header)
 	r.method = methodOf(r.f.Method())
+	if err := r.framed(); err != nil {
+		return err
+	}
 	target, err := r.split()
 	if err != nil {
 		return err

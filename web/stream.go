@@ -21,11 +21,20 @@ import (
 // claimTimeout is how long a connection may take to be handed over.
 const claimTimeout = 30 * time.Second
 
+// streamCacheControl keeps caches away, and compressing proxies, which would hold back events
+// until a block is full.
+const streamCacheControl = "no-store, no-transform"
+
 // streamForm says how a stream is written.
 type streamForm struct {
 	// ndjson asks for JSON lines instead of server-sent events, named for event
 	// lines.
 	ndjson, named bool
+	// browser is set where a browser asks. Its events are sent without chunks until the
+	// connection ends, because haproxy holds back for 200 ms what it passes on of a chunked
+	// body that goes on, unless it is told otherwise. Other clients get chunks: many read
+	// what has none in pieces of a fixed size, and see an event only once a piece is full.
+	browser bool
 	// eventSource is set where the client shows neither status nor headers to
 	// its user and gives up on anything but 200.
 	eventSource bool
@@ -60,7 +69,7 @@ func (s *Server) serveStream(c *fiber.Ctx, req watch.Request, form streamForm) e
 // with a stream that ends at once and says when to come back.
 func writeBye(c *fiber.Ctx, code api.Code, retry time.Duration, form watch.Form) error {
 	c.Set(fiber.HeaderContentType, streamForm{}.contentType())
-	c.Set(fiber.HeaderCacheControl, "no-store")
+	c.Set(fiber.HeaderCacheControl, streamCacheControl)
 	bye := watch.Message{Kind: watch.Bye, Code: string(code), Retry: retry}
 	return c.Status(fiber.StatusOK).Send(form.Append(nil, &bye))
 }
@@ -84,7 +93,7 @@ func (r *streamRegistry) serve(c *fiber.Ctx, req watch.Request, form streamForm)
 func (r *streamRegistry) setHead(c *fiber.Ctx, form streamForm) {
 	c.Status(fiber.StatusOK)
 	c.Set(fiber.HeaderContentType, form.contentType())
-	c.Set(fiber.HeaderCacheControl, "no-store")
+	c.Set(fiber.HeaderCacheControl, streamCacheControl)
 	c.Set(fiber.HeaderVary, "Accept, Origin")
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	c.Set("X-Accel-Buffering", "no")
@@ -97,9 +106,7 @@ type stream struct {
 	registry *streamRegistry
 	watcher  watch.Watcher
 	form     streamForm
-	// chunked says that the body is sent in chunks, as HTTP/1.1 can. Events are
-	// not: they end with the connection, because haproxy holds back for 200 ms what
-	// it passes on of a chunked body that goes on.
+	// chunked says that the body is sent in chunks, as HTTP/1.1 can.
 	chunked bool
 	// attached is set once the connection is handed over and socket is set.
 	ended, attached atomic.Bool
@@ -117,7 +124,7 @@ var (
 // returned. If that never happens, because the connection broke, the stream ends
 // by itself.
 func (s *stream) takeOver(ctx *fasthttp.RequestCtx) {
-	s.chunked = s.form.ndjson && ctx.Request.Header.IsHTTP11()
+	s.chunked = ctx.Request.Header.IsHTTP11() && !(s.form.browser && !s.form.ndjson)
 	claim := time.AfterFunc(claimTimeout, s.end)
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(conn net.Conn) {

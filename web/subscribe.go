@@ -116,11 +116,7 @@ func (r *request) lastEventID(sub *api.Watch) error {
 
 // subscribe turns the answer into a stream.
 func (r *request) subscribe(sub *api.Watch) error {
-	err := r.unconditional(fieldIfMatch, fieldIfNoneMatch, fieldIfFence)
-	if err == nil {
-		err = r.unconditional(dated...)
-	}
-	if err != nil {
+	if err := r.unconditional(fieldIfMatch, fieldIfNoneMatch, fieldIfFence); err != nil {
 		return err
 	}
 	if err := sub.Finish(); err != nil {
@@ -134,6 +130,6 @@ func (r *request) subscribe(sub *api.Watch) error {
 		return err
 	}
 	return r.s.serveStream(r.c, sub.Request, streamForm{
-		ndjson: form == 1, named: !sub.Unnamed, eventSource: r.eventSourceOnly(),
+		ndjson: form == 1, named: !sub.Unnamed, eventSource: r.eventSourceOnly(), browser: r.head.has(fieldFetchMode),
 	})
 }

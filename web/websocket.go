@@ -86,9 +86,6 @@ func (r *request) handshake() error {
 	if err := r.unconditional(fieldIfMatch, fieldIfNoneMatch, fieldIfFence, fieldIdemKey); err != nil {
 		return err
 	}
-	if err := r.unconditional(dated...); err != nil {
-		return err
-	}
 	h := &r.f.Request.Header
 	if r.c == nil || !h.IsHTTP11() || !websocket.IsWebSocketUpgrade(r.c) {
 		r.f.Response.Header.Set("Upgrade", "websocket")

@@ -87,16 +87,18 @@ type way struct {
 	name string
 	// open returns the address at which to reach a server at addr.
 	open func(t *testing.T, addr string) string
+	// browser is set where only browsers' events come at once.
+	browser bool
 }
 
 var ways = []way{
-	{"nothing", func(_ *testing.T, addr string) string { return addr }},
-	{"nginx", func(t *testing.T, addr string) string { return nginx(t, addr, "gzip off;", "") }},
-	{"nginx with gzip", func(t *testing.T, addr string) string { return nginx(t, addr, gzipOn, "") }},
-	// Without http-no-delay haproxy would hold back what it thinks is not all of a
-	// chunked body, 200 ms each time.
-	{"haproxy", func(t *testing.T, addr string) string { return haproxy(t, addr, "") }},
-	{"haproxy without delay", func(t *testing.T, addr string) string { return haproxy(t, addr, "option http-no-delay") }},
+	{"nothing", func(_ *testing.T, addr string) string { return addr }, false},
+	{"nginx", func(t *testing.T, addr string) string { return nginx(t, addr, "gzip off;", "") }, false},
+	{"nginx with gzip", func(t *testing.T, addr string) string { return nginx(t, addr, gzipOn, "") }, false},
+	// Without http-no-delay haproxy holds back what it thinks is not all of a chunked
+	// body, 200 ms each time. Browsers get no chunks.
+	{"haproxy", func(t *testing.T, addr string) string { return haproxy(t, addr, "") }, true},
+	{"haproxy without delay", func(t *testing.T, addr string) string { return haproxy(t, addr, "option http-no-delay") }, false},
 }
 
 const gzipOn = "gzip on; gzip_types *; gzip_min_length 0; gzip_proxied any; gzip_http_version 1.0;"

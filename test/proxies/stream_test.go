@@ -14,13 +14,16 @@ import (
 
 // events opens a stream, which ends with ctx, and returns its lines and how it
 // was encoded.
-func events(ctx context.Context, t *testing.T, addr string) (lines <-chan string, encoding string) {
+func events(ctx context.Context, t *testing.T, addr string, browser bool) (lines <-chan string, encoding string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+addr+"/v1/watch?key=k&state=0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Accept", "text/event-stream")
+	if browser {
+		req.Header.Set("Sec-Fetch-Mode", "cors")
+	}
 	resp, err := http.DefaultClient.Do(req) // takes gzip, and undoes it
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +84,7 @@ func TestEventsComeAtOnce(t *testing.T) {
 			s := newServer(t)
 			ctx, cancel := context.WithCancel(gate.Context(t))
 			defer cancel()
-			lines, _ := events(ctx, t, w.open(t, s.addr))
+			lines, _ := events(ctx, t, w.open(t, s.addr), w.browser)
 			if !await(ctx, lines, "event: synced") {
 				t.Fatal("the stream did not begin")
 			}
