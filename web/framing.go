@@ -12,7 +12,7 @@ import (
 // chunked. The connection ends with it. fasthttp reads all of these, and refuses two lengths
 // itself. Requests on the fast path have none of them.
 func (r *request) framed() error {
-	if r.plain != nil || wellFramed(r.f.Request.Header.RawHeaders()) {
+	if r.fast != nil || wellFramed(r.f.Request.Header.RawHeaders()) {
 		return nil
 	}
 	r.f.SetConnectionClose()
