@@ -14,7 +14,7 @@ var allowed = map[string][]string{
 	"keywatch/kv":            {"keywatch/kv/heap"},
 	"keywatch/ratelimit":     {},
 	"keywatch/kv/kvjson":     {"keywatch/kv"},
-	"keywatch/watch":         {"keywatch/kv", "keywatch/kv/kvjson", "keywatch/kv/wake"},
+	"keywatch/watch":         {"keywatch/kv", "keywatch/kv/kvjson", "keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/persist":       {"keywatch/kv", "keywatch/persist/wal", "keywatch/persist/disk"},
 	"keywatch/persist/wal":   {"keywatch/persist/disk", "keywatch/kv/wake"},
 	"keywatch/persist/disk":  {"keywatch/kv"},

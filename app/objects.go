@@ -293,13 +293,11 @@ type ObjectStatus struct {
 }
 
 func (t *objectTier) status() *ObjectStatus {
-	s, live := t.mover.Stats(), t.engine.state.Segments()
+	s := t.mover.Stats()
+	segments, live := t.engine.state.SegmentSums()
 	o := &ObjectStatus{
-		Store: t.url, Segments: len(live), StoredBytes: s.Sweep.Bytes, Dead: s.Sweep.Waiting, Missing: s.Sweep.Missing,
+		Store: t.url, Segments: segments, LiveBytes: live.Bytes, StoredBytes: s.Sweep.Bytes, Dead: s.Sweep.Waiting, Missing: s.Sweep.Missing,
 		Moves: s.Moves, WaitingValues: s.Waiting.Values, WaitingBytes: s.Waiting.Bytes, Moved: s.Values, MovedBytes: s.Bytes, Uploads: s.Uploads, Deleted: s.Deleted, Errors: s.Errors, Waiting: s.Problem,
-	}
-	for _, l := range live {
-		o.LiveBytes += l.Bytes
 	}
 	o.LiveShare = min(1, float64(o.LiveBytes)/float64(max(1, o.StoredBytes)))
 	return o

@@ -74,7 +74,7 @@ func (s *State) replaceLocked(sl *slot, e *Entry) {
 func (s *State) countMemoryLocked() {
 	m := &s.mu.machine
 	s.memory.table.Store(m.table)
-	s.memory.kept.Store(m.snaps.heldBytes())
+	s.memory.kept.Store(m.snaps.kept)
 	s.memory.idem.Store(m.idem.bytes)
 }
 

@@ -58,10 +58,7 @@ func (s *State) loadKeptLocked(values map[*Entry]string) {
 			grown := -k.size()
 			k.load(value)
 			grown += k.size()
-			v.bytes += grown
-			if !v.pinned {
-				m.snaps.bytes += grown
-			}
+			m.snaps.grow(v, grown)
 		}
 	}
 	s.boundSnapshotsLocked()

@@ -273,6 +273,13 @@ func (w *mover) check() {
 			w.t.Fatalf("segment %v: counted %v, found %v", id, have, l)
 		}
 	}
+	var sum kv.Live
+	for _, l := range w.state.Segments() {
+		sum = kv.Live{Values: sum.Values + l.Values, Bytes: sum.Bytes + l.Bytes}
+	}
+	if n, all := w.state.SegmentSums(); n != len(w.state.Segments()) || all != sum {
+		w.t.Fatalf("sums of segments: %d and %v, want %d and %v", n, all, len(w.state.Segments()), sum)
+	}
 }
 
 // If moving a value could lose it, serve an older one, or count segments wrongly,

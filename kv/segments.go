@@ -16,6 +16,8 @@ type segments struct {
 	mu struct {
 		sync.Mutex
 		live map[SegmentID]Live
+		// all is the sum of what is alive.
+		all Live
 	}
 }
 
@@ -32,9 +34,9 @@ func (g *segments) add(e *Entry, sign int64) {
 	if g.mu.live == nil {
 		g.mu.live = make(map[SegmentID]Live)
 	}
-	l := g.mu.live[id]
-	l.Values += sign
-	l.Bytes += sign * int64(e.Size())
+	l, size := g.mu.live[id], sign*int64(e.Size())
+	l.Values, l.Bytes = l.Values+sign, l.Bytes+size
+	g.mu.all.Values, g.mu.all.Bytes = g.mu.all.Values+sign, g.mu.all.Bytes+size
 	if l.Values == 0 {
 		delete(g.mu.live, id)
 		return
@@ -48,6 +50,15 @@ func (s *State) Segments() map[SegmentID]Live {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return maps.Clone(g.mu.live)
+}
+
+// SegmentSums returns how many segments keys refer to, and what is alive in them in
+// all. It costs the same however many there are.
+func (s *State) SegmentSums() (n int, all Live) {
+	g := &s.memory.segments
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.mu.live), g.mu.all
 }
 
 // KeptSegments returns the segments that only versions refer to which open

@@ -44,9 +44,9 @@ type keptVersion struct {
 // snapshots are the views held open, oldest first.
 type snapshots struct {
 	open []*view
-	// bytes is what views keep that can be ended.
-	bytes int64
-	ended uint64
+	// kept is what all views keep, bytes what those keep that can be ended.
+	kept, bytes int64
+	ended       uint64
 }
 
 // Snapshot opens the newest published revision.
@@ -174,9 +174,7 @@ func (s *State) dropViewLocked(i int) {
 	n := &s.mu.snaps
 	v := n.open[i]
 	n.open = slices.Delete(n.open, i, i+1)
-	if !v.pinned {
-		n.bytes -= v.bytes
-	}
+	n.grow(v, -v.bytes)
 	var older *view
 	if i > 0 {
 		older = n.open[i-1]
@@ -239,18 +237,16 @@ func (s *State) unlinkLocked() {
 // keep has v keep a version.
 func (n *snapshots) keep(v *view, k keptVersion) {
 	v.kept = append(v.kept, k)
-	v.bytes += k.size()
-	if !v.pinned {
-		n.bytes += k.size()
-	}
+	n.grow(v, k.size())
 }
 
-// heldBytes returns what versions take that are linked for views only.
-func (n *snapshots) heldBytes() (sum int64) {
-	for _, v := range n.open {
-		sum += v.bytes
+// grow counts what v keeps in addition.
+func (n *snapshots) grow(v *view, bytes int64) {
+	v.bytes += bytes
+	n.kept += bytes
+	if !v.pinned {
+		n.bytes += bytes
 	}
-	return sum
 }
 
 // size returns what the version takes, in bytes.

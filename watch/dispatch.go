@@ -119,7 +119,7 @@ func (h *Hub) handOverLocked() {
 	for i := range d.touched {
 		t := &d.touched[i]
 		t.l.refs = faultRefs(t.l.refs)
-		if t.w.mail.deliver(t.l, h.opts.Mailbox) {
+		if t.w.mail.deliver(&h.lagging, t.l, h.opts.Mailbox) {
 			t.w.wake()
 		}
 		t.l = nil
@@ -137,7 +137,7 @@ func (h *Hub) passOverLocked(m *mark) {
 	d.forget()
 	from := cursor{d.next, d.at.Rev}
 	h.eachLocked(func(w *Watcher) {
-		w.mail.passOver(from, m.next)
+		w.mail.passOver(&h.lagging, from, m.next)
 		w.wake()
 	})
 	h.skipLocked(m)

@@ -64,7 +64,7 @@ func (w *Watcher) readRing(s *Scratch) {
 		return
 	}
 	w.move(at)
-	if len(refs) == 0 && !r.syncing && at.seq == m.next && w.mail.catchUp(at) {
+	if len(refs) == 0 && !r.syncing && at.seq == m.next && w.mail.catchUp(&w.hub.lagging, at) {
 		w.phase, w.progress = following, nil
 		return
 	}
@@ -188,7 +188,7 @@ func (w *Watcher) lose(s *Scratch, r ref) {
 	for n := len(s.out); n > 0 && !w.latest && !s.out[n-1].HasAt; n-- {
 		s.out = s.out[:n-1]
 	}
-	w.mail.fallBehind(cursor{r.seq, r.rev - 1})
+	w.mail.fallBehind(&w.hub.lagging, cursor{r.seq, r.rev - 1})
 	w.rev = r.rev - 1
 	w.restart(w.position(), false)
 }

@@ -88,12 +88,12 @@ type Hub struct {
 
 	opened, delivered, resyncs, resets atomic.Uint64
 
+	lagging lagging
 	catchup catchup
 	mu      struct {
 		sync.Mutex
-		closed   bool
-		watchers int
-		index    *index
+		closed bool
+		index  *index
 		dispatcher
 	}
 }
@@ -108,6 +108,7 @@ func New(opts Options) *Hub {
 	h.began = time.Now().Add(-1) // so that 0 is never
 	h.ring = newRing(h.opts.History)
 	h.mu.index = newIndex()
+	h.lagging.init()
 	h.dispatched.Store(&kv.Position{})
 	go h.dispatch()
 	return h
@@ -179,15 +180,15 @@ func (h *Hub) register(w *Watcher) error {
 	if h.mu.closed {
 		return ErrClosed
 	}
-	if h.mu.watchers >= h.opts.MaxWatches {
+	open := h.open.Load() // it changes under the lock only
+	if open >= int64(h.opts.MaxWatches) {
 		return ErrTooManyWatches
 	}
-	h.open.Add(1)
+	h.open.Store(open + 1)
 	h.opened.Add(1)
-	if h.mu.watchers == 0 {
+	if open == 0 {
 		h.skipLocked(h.ring.mark())
 	}
-	h.mu.watchers++
 	for l := range w.links() {
 		h.mu.index.add(l)
 	}
@@ -204,7 +205,6 @@ func (h *Hub) unregister(w *Watcher) {
 	if s := h.catchup.sweeping[w]; s != nil {
 		h.catchup.release(s)
 	}
-	h.mu.watchers--
 	h.open.Add(-1)
 }
 
@@ -238,7 +238,7 @@ type Stats struct {
 	// Watchers counts the open watches; Behind those of them that read history
 	// or a snapshot by themselves, because they have just begun or are slow.
 	Watchers, Behind int
-	// MaxLag is the largest number of events by which a watcher is behind.
+	// MaxLag is the largest number of events that one of those has not looked at.
 	MaxLag uint64
 	// Published counts the events that the hub was told of, Delivered those
 	// that were given to watchers.
@@ -253,25 +253,16 @@ type Stats struct {
 	At      kv.Position
 }
 
-// Stats returns the hub's figures.
+// Stats returns the hub's figures. It costs the same however many watchers there are,
+// and keeps nobody waiting.
 func (h *Hub) Stats() Stats {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	m := h.ring.mark()
 	s := Stats{
-		Watchers:  h.mu.watchers,
+		Watchers:  int(h.open.Load()),
 		Published: m.published, Delivered: h.delivered.Load(),
 		Resyncs: h.resyncs.Load(), Resets: h.resets.Load(),
 		History: m.bytes, Events: int(m.next - m.tail), Floor: m.floor, At: m.at,
 	}
-	h.eachLocked(func(w *Watcher) {
-		seq, behind, any := w.mail.waiting()
-		if behind {
-			s.Behind++
-		}
-		if any && m.next > seq {
-			s.MaxLag = max(s.MaxLag, m.next-seq)
-		}
-	})
+	s.Behind, s.MaxLag = h.lagging.behind(m.next)
 	return s
 }

@@ -55,6 +55,7 @@ type letter struct {
 	swept bool
 	// final is the last message, once the watch is ended from outside.
 	final *Message
+	lag   lag
 }
 
 var letters = sync.Pool{New: func() any { return new(letter) }}
@@ -79,7 +80,7 @@ func (b *mailbox) init(waker Waker) {
 
 // deliver leaves l, which holds references to whole revisions, and takes it
 // over. It is the dispatcher's, who has to wake the watcher then if told so.
-func (b *mailbox) deliver(l *letter, most int) (wake bool) {
+func (b *mailbox) deliver(g *lagging, l *letter, most int) (wake bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	held := b.mu.letter
@@ -94,7 +95,7 @@ func (b *mailbox) deliver(l *letter, most int) (wake bool) {
 		held.refs = append(held.refs, l.refs...)
 		wake = true
 	default:
-		b.fallBehindLocked(cursor{l.refs[0].seq, l.refs[0].rev - 1})
+		b.fallBehindLocked(g, cursor{l.refs[0].seq, l.refs[0].rev - 1})
 		wake = true
 	}
 	l.free()
@@ -103,23 +104,32 @@ func (b *mailbox) deliver(l *letter, most int) (wake bool) {
 
 // passOver says that the dispatcher delivered everything up to at and goes on
 // from next without looking at what lies between.
-func (b *mailbox) passOver(at cursor, next uint64) {
+func (b *mailbox) passOver(g *lagging, at cursor, next uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.mu.behind {
-		b.fallBehindLocked(at)
+		b.fallBehindLocked(g, at)
 	}
 	b.mu.letter.missed = max(b.mu.letter.missed, next)
 }
 
 // fallBehindLocked leaves the watcher to itself, from the first reference that
 // waits, else from at.
-func (b *mailbox) fallBehindLocked(at cursor) {
+func (b *mailbox) fallBehindLocked(g *lagging, at cursor) {
 	l := b.letterLocked()
 	if len(l.refs) > 0 {
 		at = cursor{l.refs[0].seq, l.refs[0].rev - 1}
 	}
+	b.beginAtLocked(g, at)
+}
+
+// beginAtLocked has the watcher read the ring from at.
+func (b *mailbox) beginAtLocked(g *lagging, at cursor) {
+	l := b.letterLocked()
 	b.mu.behind, l.from, l.refs = true, at, nil
+	if !b.mu.closed {
+		g.note(l, at.seq)
+	}
 }
 
 func (b *mailbox) letterLocked() *letter {
@@ -130,31 +140,35 @@ func (b *mailbox) letterLocked() *letter {
 }
 
 // moved says how far the watcher, which is behind, has come by itself.
-func (b *mailbox) moved(at cursor) {
+func (b *mailbox) moved(g *lagging, at cursor) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mu.behind {
-		b.mu.letter.from = at
+	if !b.mu.behind {
+		return
+	}
+	b.mu.letter.from = at
+	if !b.mu.closed {
+		g.note(b.mu.letter, at.seq)
 	}
 }
 
 // fallBehind is for the watcher itself, which knows where it has to begin.
-func (b *mailbox) fallBehind(at cursor) {
+func (b *mailbox) fallBehind(g *lagging, at cursor) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	l := b.letterLocked()
-	b.mu.behind, l.from, l.refs = true, at, nil
+	b.beginAtLocked(g, at)
 }
 
 // catchUp ends being behind for a watcher that has read the ring up to at. It
 // returns false if the dispatcher has passed over more since.
-func (b *mailbox) catchUp(at cursor) bool {
+func (b *mailbox) catchUp(g *lagging, at cursor) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.mu.letter
 	if l.missed > at.seq {
 		return false
 	}
+	g.forget(l)
 	if b.mu.behind = false; l.final == nil {
 		b.mu.letter = nil
 		l.free()
@@ -185,20 +199,6 @@ func (b *mailbox) idle() bool {
 	return !b.mu.behind && (b.mu.letter == nil || len(b.mu.letter.refs) == 0)
 }
 
-// waiting returns the number of the oldest event that the watcher was not given
-// yet, as far as the mailbox knows; any is false if it knows of none.
-func (b *mailbox) waiting() (seq uint64, behind, any bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch l := b.mu.letter; {
-	case b.mu.behind:
-		return l.from.seq, true, true
-	case l != nil && len(l.refs) > 0:
-		return l.refs[0].seq, false, true
-	}
-	return 0, false, false
-}
-
 // end sets the last message, unless one was set before.
 func (b *mailbox) end(m Message) {
 	b.mu.Lock()
@@ -209,11 +209,13 @@ func (b *mailbox) end(m Message) {
 }
 
 // close returns false if that was called before.
-func (b *mailbox) close() bool {
+func (b *mailbox) close(g *lagging) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	first := !b.mu.closed
-	b.mu.closed = true
+	if b.mu.closed = true; b.mu.letter != nil {
+		g.forget(b.mu.letter)
+	}
 	return first
 }
 

@@ -187,6 +187,7 @@ func (w *Watcher) wake() { w.mail.waker.Wake(w) }
 func (w *Watcher) begin(r *Request) {
 	m := w.hub.ring.mark()
 	w.gen, w.epoch = m.gen, m.at.Epoch
+	w.mail.moved(&w.hub.lagging, cursor{m.next, m.at.Rev})
 	switch r.From {
 	case FromLive:
 		w.startAt(cursor{m.next, m.at.Rev}, m.next)
@@ -206,7 +207,7 @@ func (w *Watcher) startAt(at cursor, syncAt uint64) {
 // move goes on from at, which Stats are to know of.
 func (w *Watcher) move(at cursor) {
 	w.progress.seq, w.rev = at.seq, at.rev
-	w.mail.moved(at)
+	w.mail.moved(&w.hub.lagging, at)
 }
 
 // resume goes on after the position written in since.
@@ -296,7 +297,7 @@ func (w *Watcher) End(m Message) {
 
 // Close ends the watch, and Next if it waits. It may be called twice.
 func (w *Watcher) Close() {
-	if w.mail.close() {
+	if w.mail.close(&w.hub.lagging) {
 		if b, ok := w.mail.waker.(*sleeper); ok {
 			close(b.closed)
 		}
