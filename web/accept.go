@@ -93,6 +93,32 @@ func (r *request) negotiate(offers ...string) (int, error) {
 	return best, nil
 }
 
+// acceptsCoding reports whether an Accept-Encoding header accepts a content coding.
+// Without a header, or where it cannot be read, it does not.
+func acceptsCoding(header []byte, coding string) bool {
+	all := false
+	for part := range bytes.SplitSeq(header, []byte{','}) {
+		name, weight, _ := bytes.Cut(part, []byte{';'})
+		switch name = bytes.TrimSpace(name); {
+		case bytes.EqualFold(name, lend(coding)):
+			return !refuses(weight)
+		case string(name) == "*":
+			all = !refuses(weight)
+		}
+	}
+	return all
+}
+
+// refuses reports whether a weight, such as q=0.5, is zero or makes no sense.
+func refuses(weight []byte) bool {
+	if weight = bytes.TrimSpace(weight); len(weight) == 0 {
+		return false
+	}
+	name, value, _ := bytes.Cut(weight, []byte{'='})
+	q, err := strconv.ParseFloat(borrow(value), 64)
+	return !bytes.EqualFold(name, []byte("q")) || err != nil || !(q > 0 && q <= 1)
+}
+
 // eventSourceOnly reports whether nobody but an EventSource listens: Accept is
 // exactly its type.
 func (r *request) eventSourceOnly() bool {

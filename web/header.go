@@ -14,6 +14,7 @@ const (
 	fieldIdemKey
 	fieldOrigin
 	fieldContentEncoding
+	fieldAcceptEncoding
 	fieldLastEventID
 	fieldForwardedFor
 	fieldFetchSite
@@ -80,6 +81,8 @@ func fieldOf(key []byte) (field, bool) {
 		return fieldOrigin, true
 	case "Content-Encoding":
 		return fieldContentEncoding, true
+	case "Accept-Encoding":
+		return fieldAcceptEncoding, true
 	case "Last-Event-Id":
 		return fieldLastEventID, true
 	case "X-Forwarded-For":

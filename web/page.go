@@ -14,6 +14,10 @@ var (
 	nameReferrer    = []byte("Referrer-Policy")
 	valueReferrer   = []byte("no-referrer")
 	valueNoCache    = []byte("no-cache")
+
+	nameContentEncoding = []byte("Content-Encoding")
+	valueGzip           = []byte("gzip")
+	valueVaryCoding     = []byte("Accept, Accept-Encoding, Origin")
 )
 
 // isPage reports whether an undecoded path is one of the dashboard or of the
@@ -23,23 +27,33 @@ func isPage(path []byte) bool {
 	return ok
 }
 
-// page answers with a file of the dashboard or the browser client. A browser
-// keeps it and asks each time whether it is still the same.
+// page answers with a file of the dashboard or the browser client, compressed
+// where the browser accepts that. A browser keeps it and asks each time whether it
+// is still the same.
 func (r *request) page() error {
 	if err := r.params.done(); err != nil {
 		return err
 	}
 	file, _ := ui.Lookup(borrow(r.path))
+	body, tag := file.Body, file.ETag
+	packed := acceptsCoding(r.head.get(fieldAcceptEncoding), "gzip")
+	if packed {
+		body, tag = file.Gzip, file.GzipETag
+	}
 	r.header(nameCacheControl, valueNoCache)
+	r.header(nameVary, valueVaryCoding)
 	r.header(nameCSP, valuePagePolicy)
 	r.header(nameReferrer, valueReferrer)
-	r.header(nameETag, []byte(file.ETag))
-	if holdsPage(string(r.head.get(fieldIfNoneMatch)), file.ETag) {
+	r.header(nameETag, []byte(tag))
+	if holdsPage(string(r.head.get(fieldIfNoneMatch)), tag) {
 		r.f.Response.SetStatusCode(304)
 		return nil
 	}
+	if packed {
+		r.header(nameContentEncoding, valueGzip)
+	}
 	r.f.Response.Header.SetContentType(file.Type)
-	r.f.Response.SetBodyRaw(file.Body)
+	r.f.Response.SetBodyRaw(body)
 	return nil
 }
 

@@ -1,6 +1,9 @@
 package web_test
 
 import (
+	"compress/gzip"
+	"io"
+	"strings"
 	"testing"
 )
 
@@ -33,6 +36,39 @@ func TestPageHeaders(t *testing.T) {
 		if head := w.do("HEAD", path, ""); head.status != 200 || head.header.Get("ETag") != tag {
 			t.Errorf("HEAD %s: %d", path, head.status)
 		}
+	}
+}
+
+// A browser must get a file compressed where it says that it accepts that, under a
+// tag of its own; whoever does not say so must not.
+func TestPageIsCompressed(t *testing.T) {
+	w := newWorld(t)
+	plain := w.want(200, "GET", "/ui/app.js", "")
+	tag := plain.header.Get("ETag")
+	for accept, want := range map[string]string{
+		"gzip": "gzip", "br, GZIP;q=0.5": "gzip", "*": "gzip", "*;q=0, gzip;q=1": "gzip",
+		"": "", "br": "", "gzip;q=0": "", "gzip; q=0.000, *": "", "gzip;q=x": "", "identity": "",
+	} {
+		r := w.want(200, "GET", "/ui/app.js", "", "Accept-Encoding", accept)
+		body := r.body
+		if want != "" {
+			in, err := gzip.NewReader(strings.NewReader(body))
+			if err != nil {
+				t.Fatalf("%q: %v", accept, err)
+			}
+			b, err := io.ReadAll(in)
+			if err != nil {
+				t.Fatalf("%q: %v", accept, err)
+			}
+			body = string(b)
+		}
+		if r.header.Get("Content-Encoding") != want || body != plain.body || !strings.Contains(r.header.Get("Vary"), "Accept-Encoding") {
+			t.Errorf("%q: %v, want Content-Encoding %q", accept, r.header, want)
+		}
+		if got := r.header.Get("ETag"); (got == tag) != (want == "") {
+			t.Errorf("%q: tag %s, without coding %s", accept, got, tag)
+		}
+		w.want(304, "GET", "/ui/app.js", "", "Accept-Encoding", accept, "If-None-Match", r.header.Get("ETag"))
 	}
 }
 

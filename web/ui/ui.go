@@ -3,11 +3,13 @@
 // nothing comes from elsewhere.
 //
 // keywatch.js is one module for whoever imports it, and several files for
-// whoever reads it: the parts in client are joined in order. Scripts and styles
-// are served without comments and indentation; keywatch.d.ts has the words.
+// whoever reads it: the parts in client are joined in order. What is served is
+// what was written; each file is compressed once.
 package ui
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -30,10 +32,12 @@ var clientParts = []string{"base", "sse", "socket", "stream", "hub", "tabs", "wa
 type File struct {
 	// Type is the content type.
 	Type string
-	// ETag is a strong entity tag with its quotes; it follows from Body alone.
+	// ETag is a strong entity tag of Body with its quotes; it follows from Body alone.
 	ETag string
-	// Body belongs to the package.
-	Body []byte
+	// Body and Gzip, which is Body compressed, belong to the package.
+	Body, Gzip []byte
+	// GzipETag is the tag of Gzip.
+	GzipETag string
 }
 
 var types = map[string]string{
@@ -92,11 +96,27 @@ func servedAt(name string) string {
 }
 
 func newFile(name string, body []byte) File {
-	if ext := path.Ext(name); ext == ".js" || ext == ".css" {
-		body = squeeze(body)
-	}
 	sum := sha256.Sum256(body)
-	return File{Type: types[path.Ext(name)], ETag: `"` + hex.EncodeToString(sum[:12]) + `"`, Body: body}
+	tag := hex.EncodeToString(sum[:12])
+	return File{
+		Type: types[path.Ext(name)], Body: body, Gzip: compress(body),
+		ETag: `"` + tag + `"`, GzipETag: `"` + tag + `-gzip"`,
+	}
+}
+
+func compress(body []byte) []byte {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = w.Write(body)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		panic(err) // a buffer takes everything
+	}
+	return b.Bytes()
 }
 
 func joinClient() []byte {
