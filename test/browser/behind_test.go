@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 )
 
 // behind puts a proxy before s that has it below path, and names the Host that
@@ -64,5 +66,38 @@ func TestDashboardBelowAPath(t *testing.T) {
 		t.Errorf("a/b is %q", got)
 	}
 	s.wait("keywatch_sockets", 1)
+	own := `import('/tools/kw/keywatch.js').then(m => new m.Keywatch({ url: '/tools/kw/' }).get('a/b')).then(e => e.value)`
+	if got := value[string](p, own); got != "two" {
+		t.Errorf("a page of one's own reads %q", got)
+	}
 	p.clean()
+}
+
+// If a page behind a proxy that changes Host were blank, nobody would know what to do.
+// It says so, and works once its origin is allowed.
+func TestDashboardWhereHostIsRewritten(t *testing.T) {
+	s := newServer(t)
+	s.put("a", "1")
+	front := behind(t, s, "/kw", false)
+	origin := strings.TrimSuffix(front, "/kw")
+	p := newTab(t, nil)
+	p.run(chromedp.Navigate(front + "/"))
+	p.until(`document.querySelector('#phase')?.textContent === 'Stopped'`)
+	p.until(`document.querySelector('#notice').textContent.includes('--allow-origin ` + origin + `')`)
+	s.stop()
+	s.config.AllowOrigin = []string{origin}
+	s.start()
+	p.point(button("Try again"))
+	p.until(row("a") + ` && document.querySelector('#phase').textContent === 'Live'`)
+	p.eval(`void (location.hash = 'a')`)
+	p.reload()
+	p.until(row("a") + ` && document.querySelector('#detail .whole')?.textContent === '1' && document.querySelector('#notice').hidden`)
+	p.until(`document.querySelector('#connection').title.includes('WebSocket')`)
+	p.edit("a")
+	p.press("2")
+	p.click("#save")
+	p.saved()
+	if got := string(s.stored("a").value); got != "12" {
+		t.Errorf("a is %q", got)
+	}
 }

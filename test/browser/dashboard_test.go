@@ -75,7 +75,6 @@ func TestTreeShowsWhatIsThere(t *testing.T) {
 	if got := value[string](p, row("a/b")+`.querySelector('.value').textContent`); got != "both a key and a prefix" {
 		t.Errorf("a/b shows %q", got)
 	}
-	p.clickRow("a/b/")
 	p.until(row("a/b/c"))
 	s.put("a/b/c", "2")
 	p.until(row("a/b/c") + `.querySelector('.value').textContent === '2'`)
@@ -136,10 +135,16 @@ func TestEditConflict(t *testing.T) {
 	if got := value[string](p, `document.querySelector('#value').value`); got != "mine" {
 		t.Errorf("yours shows %q", got)
 	}
+	if focus := value[bool](p, `document.querySelector('#replace').matches('.primary') || document.activeElement.id === 'replace'`); focus {
+		t.Error("the button that overwrites is the one that is offered")
+	}
+	p.chord(kb.ModifierCtrl, kb.Enter) // an impatient hand overwrites nothing
+	p.until(`document.querySelector('#detail .body .state').textContent.includes('Choose below')`)
 	s.put("config", "theirs again")
-	p.click("#save") // replaces the version that was shown, which is gone: another conflict
+	p.until(`document.querySelector('#detail .state.bad')?.textContent.startsWith('Changed meanwhile')`)
+	p.click("#replace") // replaces the version that was shown, which is gone: another conflict
 	p.until(`document.querySelector('.theirs').textContent.trim() === 'theirs again'`)
-	p.click("#save")
+	p.click("#replace")
 	p.until(`document.querySelector('#detail .whole')?.textContent === 'mine'`)
 	if got := s.state("")["config"]; got != "mine" {
 		t.Errorf("after the retry the value is %q", got)
@@ -150,15 +155,16 @@ func TestEditConflict(t *testing.T) {
 	p.retype("#value", "mine once more")
 	where := value[string](p, saveAt)
 	s.delete("config")
-	p.until(`document.querySelector('#detail .state.bad')?.textContent === 'Deleted meanwhile.'`)
+	p.until(`document.querySelector('#detail .state.bad')?.textContent.startsWith('Deleted meanwhile.')`)
 	p.until(`document.querySelector('#detail .changes')?.textContent.includes('deleted')`)
 	if now := value[string](p, saveAt); now != where {
 		t.Errorf("Save was at %s and moved to %s under a hand", where, now)
 	}
 	p.click("#save")
-	p.until(`document.querySelector('.conflict')?.textContent.includes('deleted')`)
+	p.until(`document.querySelector('.conflict')?.textContent.includes('does not exist')`)
 	p.click("#take")
-	p.until(`document.querySelector('#detail .state.bad')?.textContent.includes('no such key')`)
+	p.click("dialog button[value=discard]")
+	p.until(`document.querySelector('#detail .state.calm')?.textContent.startsWith('Deleted at ')`)
 	if _, there := s.state("")["config"]; there {
 		t.Error("a deleted key came back although theirs was taken")
 	}
@@ -175,7 +181,7 @@ func TestCreateEditDelete(t *testing.T) {
 	p.retype("#new-key", "there")
 	p.retype("#new-value", "21.5")
 	p.click("dialog button[value=create]")
-	p.until(`document.querySelector('dialog .state').textContent.includes('there already')`)
+	p.until(`document.querySelector('dialog .state').textContent.includes('exists already')`)
 	p.retype("#new-key", "made/here")
 	p.retype("#new-ttl", "soon")
 	p.click("dialog button[value=create]")
@@ -212,8 +218,7 @@ func TestCreateEditDelete(t *testing.T) {
 	if _, there := s.state("")["made/here"]; there {
 		t.Error("the key is still there")
 	}
-	p.click("#close")
-	p.until(`document.querySelector('#detail').hidden`)
+	p.until(`document.querySelector('#detail').hidden && document.activeElement.id === 'grid'`)
 	p.clean()
 }
 

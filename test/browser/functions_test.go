@@ -72,12 +72,14 @@ var functions = []struct {
 	}},
 	{"browse, expand and collapse", func(t *testing.T, p *tab, s *server) {
 		s.put("lab/deep/second", "2")
-		p.until(row("lab/deep/") + ` && !` + row("lab/deep/second"))
+		p.until(cell("lab/deep/second", "value") + ` === '2'`) // a new prefix does not hide what is in it
 		p.pointRow("lab/deep/")
-		p.until(cell("lab/deep/second", "value") + ` === '2'`)
+		p.until(row("lab/deep/") + ` && !` + row("lab/deep/second"))
 		p.pointRow("lab/")
 		p.until("!" + row("lab/first") + " && !" + row("lab/deep/"))
 		p.pointRow("lab/")
+		p.until(row("lab/deep/") + ` && !` + row("lab/deep/second"))
+		p.pointRow("lab/deep/")
 		p.until(row("lab/deep/second"))
 	}},
 	{"watch by prefix", func(t *testing.T, p *tab, s *server) {
@@ -86,9 +88,8 @@ var functions = []struct {
 		p.retype("#prefix", "lab/d")
 		p.until(`document.querySelector('#count').textContent === '1 key' && !` + row("other"))
 		p.retype("#prefix", "nobody/")
-		p.point(button("Watch all keys"))
+		p.point(button("Show all keys"))
 		p.until(`document.querySelector('#count').textContent === '3 keys'`)
-		p.pointRow("lab/deep/")
 		p.until(row("lab/deep/second"))
 	}},
 	{"filter", func(t *testing.T, p *tab, s *server) {
@@ -116,7 +117,7 @@ var functions = []struct {
 	{"open a key: value, facts, line, and a past", func(t *testing.T, p *tab, s *server) {
 		p.pointRow("lab/first")
 		p.until(`document.querySelector('#detail .whole')?.textContent === '11'`)
-		p.until(fact("Version") + ` === '6' && ` + fact("Created at") + ` === '1' && ` + fact("Size") + ` === '2 B' && ` + fact("Tier") + ` === 'memory' && ` + fact("Lease") + ` === 'none'`)
+		p.until(fact("Version") + ` === '6' && ` + fact("Created at revision") + ` === '1' && ` + fact("Size") + ` === '2 B' && ` + fact("Tier") + ` === 'memory' && ` + fact("Lease") + ` === 'none'`)
 		p.until(ink(`document.querySelector('#detail canvas')`) + ` > 100`)
 		// Before it was opened changes came in mode latest: some may have been skipped.
 		p.until(`(seen => seen[0] === 6 && seen.length > 1 && seen.every((v, i) => !i || v < seen[i - 1]))([...document.querySelectorAll('.changes .version')].map(e => Number(e.textContent.slice(1))))`)
@@ -134,7 +135,7 @@ var functions = []struct {
 	{"edit by compare-and-swap, with a time to live", func(t *testing.T, p *tab, s *server) {
 		p.click("#edit")
 		p.retype("#value", "{}")
-		p.eval(`void (e => { e.value = 'set'; e.dispatchEvent(new Event('change')) })(document.querySelector('#detail select'))`)
+		p.eval(`void (e => { e.value = 'set'; e.dispatchEvent(new Event('change')) })(document.querySelector('#detail select[aria-label="Time to live"]'))`)
 		p.retype("#detail .options input", "60s")
 		p.click("#save")
 		p.until(`document.querySelector('#detail .whole')?.textContent === '{}'`)
@@ -147,14 +148,14 @@ var functions = []struct {
 	}},
 	{"a key that ends says how", func(t *testing.T, p *tab, s *server) {
 		s.do("PUT", "/v1/kv/lab%2Ffirst?ttl=50ms", "short")
-		p.until(`document.querySelector('.changes .gone')?.textContent === 'expired' && document.querySelector('#detail .state').textContent.includes('no such key')`)
+		p.until(`document.querySelector('.changes .gone')?.textContent === 'expired' && document.querySelector('#detail .state').textContent.startsWith('Expired at ')`)
 		p.until("!" + row("lab/first"))
 		p.point(button("Create"))
 		p.retype("#value", "again")
 		p.click("#save")
 		p.until(cell("lab/first", "value") + ` === 'again'`)
 	}},
-	{"what hangs on a lease says so", func(t *testing.T, p *tab, s *server) {
+	{"what is attached to a lease says so", func(t *testing.T, p *tab, s *server) {
 		var lease struct{ ID string }
 		if err := json.Unmarshal([]byte(s.do("POST", "/v1/leases", `{"ttl":"60s"}`)), &lease); err != nil {
 			t.Fatal(err)
@@ -173,11 +174,15 @@ var functions = []struct {
 		conflict("mine", "theirs")
 		p.click("#copy")
 		p.until(`document.querySelector('#value').value === 'theirs' && !document.querySelector('.differs')`)
+		p.click("#copy")
+		p.until(`document.querySelector('#value').value === 'mine'`) // nothing that was typed is lost
+		p.click("#copy")
 		p.retype("#value", "merged")
-		p.click("#save")
+		p.click("#replace")
 		p.until(`document.querySelector('#detail .whole')?.textContent === 'merged'`)
 		conflict("mine", "theirs again")
 		p.click("#take")
+		p.point(button("Discard"))
 		p.until(`document.querySelector('#detail .whole')?.textContent === 'theirs again'`)
 		if got := s.state("")["lab/first"]; got != "theirs again" {
 			t.Errorf("the value is %q", got)
@@ -192,6 +197,8 @@ var functions = []struct {
 		p.eval(`history.back()`)
 		p.point(button("Keep editing"))
 		p.until(`decodeURIComponent(location.hash) === '#lab/first'`)
+		p.point(button("Cancel"))
+		p.point(button("Keep editing"))
 		p.pointRow("other")
 		p.point(button("Discard"))
 		p.until(`document.querySelector('#detail h2')?.textContent === 'other'`)
@@ -209,8 +216,7 @@ var functions = []struct {
 		p.until(`!document.querySelector('dialog')`)
 		p.point(`document.querySelector("#remove:not([disabled])")`)
 		p.point(`document.querySelector('dialog button[value=delete]')`)
-		p.until("!" + row("other"))
-		p.click("#close")
+		p.until("!" + row("other") + ` && document.querySelector('#detail').hidden && document.querySelector('#said').textContent.includes('other')`)
 	}},
 	{"pause and resume", func(t *testing.T, p *tab, s *server) {
 		p.click("#pause")

@@ -25,7 +25,6 @@ func TestProofPhone(t *testing.T) {
 	p := newTab(t, nil)
 	p.look(looks[2])
 	p.visit(s.url + "/")
-	p.tap(row("sensors/boiler/"))
 	p.tap(row("sensors/boiler/flow"))
 	p.until(`document.querySelector('#detail .whole')?.textContent === '20.0'`)
 	p.until(`(b => b.left === 0 && b.top === 0 && b.width === innerWidth && b.height === innerHeight)(document.querySelector('#detail').getBoundingClientRect())`)

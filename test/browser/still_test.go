@@ -24,7 +24,6 @@ func TestProofNothingMovesWhileValuesChange(t *testing.T) {
 	s := newServer(t)
 	s.furnish()
 	p := open(t, s)
-	p.pointRow("sensors/boiler/")
 	p.until(row("sensors/boiler/temperature"))
 	p.until(`[...document.querySelectorAll('.tile strong')].every(e => e.textContent !== '–')`)
 	s.put("sensors/boiler/temperature", "0")

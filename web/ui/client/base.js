@@ -69,7 +69,20 @@ const soon = (() => {
 const fromBase64 = text => Uint8Array.from(atob(text), c => c.charCodeAt(0))
 const toBase64 = bytes => btoa(Array.from(bytes, b => String.fromCharCode(b)).join(''))
 const isText = value => typeof value === 'string'
-const toBytes = value => isText(value) ? new TextEncoder().encode(value) : value instanceof ArrayBuffer ? new Uint8Array(value) : value
+const isWellFormed = text => text.isWellFormed?.() ?? !/\p{Surrogate}/u.test(text)
+
+/** valueOf refuses what is neither text nor bytes: it would be written as something else. */
+function valueOf(value) {
+  if (isText(value) && isWellFormed(value)) return value
+  if (value instanceof ArrayBuffer) return new Uint8Array(value)
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+  throw new KeywatchError('bad_value', 'a value is well-formed text, or bytes')
+}
+
+function toBytes(value) {
+  const checked = valueOf(value)
+  return isText(checked) ? new TextEncoder().encode(checked) : checked
+}
 
 /** decode turns an object of the wire into an entry: bytes, and a deadline on this clock. */
 function decode(e) {
@@ -81,4 +94,4 @@ function decode(e) {
   return e
 }
 
-const encodeValue = value => isText(value) ? { value } : { value: toBase64(toBytes(value)), encoding: 'base64' }
+const encodeValue = value => isText(valueOf(value)) ? { value } : { value: toBase64(toBytes(value)), encoding: 'base64' }

@@ -66,7 +66,7 @@ export class Keywatch extends EventTarget {
   async put(key, value, options = {}) {
     if (options.ifRev !== undefined) return this.#putAt(key, value, options)
     const { ttl, lease } = options
-    return this.#write('PUT', keyPath('kv', key), { ...options, query: { ttl: duration(ttl), lease }, body: isText(value) ? value : toBytes(value) })
+    return this.#write('PUT', keyPath('kv', key), { ...options, query: { ttl: duration(ttl), lease }, body: valueOf(value) })
   }
 
   /** putAt swaps by revision, which watches and mirrors tell, where ETags come from get only. */
@@ -79,7 +79,7 @@ export class Keywatch extends EventTarget {
 
   async cas(key, expected, next, { ttl, lease, ...options } = {}) {
     const bytes = [expected, next].some(v => v !== null && !isText(v))
-    const wire = v => v === null || !bytes ? v : toBase64(toBytes(v))
+    const wire = v => v === null ? v : bytes ? toBase64(toBytes(v)) : valueOf(v)
     const body = { expected: wire(expected), new: wire(next), encoding: bytes ? 'base64' : undefined, ttl: duration(ttl), lease }
     return this.#write('POST', keyPath('cas', key), { ...options, body: JSON.stringify(body) })
   }
@@ -156,7 +156,7 @@ export class Keywatch extends EventTarget {
 
 /** baseOf returns the address of a server: its origin, and the path below which a proxy has it. */
 function baseOf(url) {
-  const { origin, pathname } = new URL(url)
+  const { origin, pathname } = new URL(url, globalThis.location?.href)
   return origin + pathname.replace(/\/+$/, '')
 }
 
@@ -169,6 +169,6 @@ function keyPath(route, key) {
   if (!isText(key) || key.split('/').some(part => part === '' || part === '.' || part === '..')) {
     throw new KeywatchError('bad_key', 'a key has no empty, "." or ".." segment')
   }
-  if (!key.isWellFormed?.() && /\p{Surrogate}/u.test(key)) throw new KeywatchError('bad_key', 'a key is well-formed text')
+  if (!isWellFormed(key)) throw new KeywatchError('bad_key', 'a key is well-formed text')
   return `/v1/${route}/${encodeURIComponent(key)}`
 }

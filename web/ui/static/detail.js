@@ -1,28 +1,33 @@
 // One key: what it is now, what happened to it, and the way to change it.
 
-import { h, set, icon, clock, bytes, count, sizeOf, text, dump, choose, copyButton } from './dom.js'
+import { h, set, icon, bytes, count, sizeOf, text, choose, copyButton } from './dom.js'
 import { Samples, draw } from './spark.js'
 import { change } from './recent.js'
-import { Changes } from './changes.js'
-import { Editor } from './edit.js'
+import { Changes, timeOf } from './changes.js'
+import { Editor, mayDiscard, revive, tooLong } from './edit.js'
+import { explain } from './explain.js'
+import { Facts } from './facts.js'
+import { inTab } from './kept.js'
+import { pretty } from './value.js'
 
 const LOOK = 1000 // ms between looks at what a watch does not tell: lease and tier
-const SHOWN = 100_000 // characters of a value that are shown
+const KEEP = 300 // ms after which an edit is kept, so that a reload does not lose it
 const TREND = 120
-
-const field = (name, el, more = {}) => h('div', more, h('dt', {}, name), el)
+const LOCKS = 'locks/' // keys that only lock requests write
 
 export class Detail {
   key = null
-  #kw; #box; #store; #closed; #watch = null; #entry = null; #first = 0; #lifetime = 0; #changes = null; #trend; #editor = null
-  #looked = 0; #looking = 0; #parts = null; #stale = false; #gone = 0
+  #kw; #box; #store; #closed; #watch = null; #entry = null; #first = 0; #changes = null; #trend; #editor = null
+  #looked = 0; #looking = 0; #parts = null; #stale = false; #gone = null; #trouble = ''; #keeping = 0
 
-  /** store knows the past of a key; closed is called when the panel was closed by its button. */
+  /** store knows the past of a key; closed is called with the key when the panel was closed from within it, and whether the key was deleted. */
   constructor(kw, box, store, closed) {
     this.#kw = kw
     this.#box = box
     this.#store = store
     this.#closed = closed
+    addEventListener('pagehide', () => this.#keep())
+    addEventListener('beforeunload', e => { if (this.#editor?.changed) e.preventDefault() })
   }
 
   get editing() { return this.#editor !== null }
@@ -32,27 +37,30 @@ export class Detail {
     if (key === this.key) return true
     if (!await this.leave()) return false
     this.key = key
-    this.#entry = null
+    this.#entry = this.#gone = null
     this.#changes = new Changes(this.#store.recent.of(key, 50))
-    this.#lifetime = this.#gone = 0
+    this.#trouble = ''
     this.#trend = new Samples(TREND)
     this.#build()
     this.#box.hidden = false
     document.body.classList.add('with-detail')
     this.#watch = this.#kw.watch({ keys: [key] }, {
-      reset: () => { this.#first++; this.#gone = 0; this.#entry = null },
+      reset: () => { this.#first++; this.#gone = this.#entry = null },
       put: e => this.#changed(e),
       delete: e => this.#changed(e),
       synced: () => this.#synced(),
       error: err => this.#problem(err),
     })
     this.#look()
+    const kept = inTab.get(this.#draft)
+    if (kept) this.#edit(revive(kept), kept)
     return true
   }
 
   /** leave closes the panel; false if the user would rather stay. */
   async leave() {
-    if (this.#editor?.changed && !await this.#mayLose()) return false
+    if (this.#editor?.changed && !await mayDiscard(this.key)) return false
+    this.#forget()
     this.#watch?.close()
     clearTimeout(this.#looking)
     this.#watch = this.#editor = this.key = this.#parts = null
@@ -62,36 +70,39 @@ export class Detail {
     return true
   }
 
-  async #mayLose() {
-    const answer = await choose('Discard your changes?', h('p', {}, `What you wrote for ${this.key} is not saved.`),
-      [['discard', 'Discard', 'danger'], ['', 'Keep editing', '']])
-    return answer === 'discard'
+  /** close leaves, and says so. */
+  async close(deleted = false) {
+    const key = this.key
+    if (await this.leave()) this.#closed(key, deleted)
   }
 
   #build() {
     const p = this.#parts = {
       value: h('pre', { class: 'whole', tabIndex: 0, 'aria-label': 'Value' }),
       trend: h('canvas', { class: 'big', 'aria-hidden': 'true' }), high: h('span'), low: h('span', { class: 'low' }),
-      version: h('dd'), rev: h('dd'), created: h('dd'), size: h('dd'), ttl: h('span'), lease: h('dd'), tier: h('dd'),
-      bar: h('progress', { max: 1, hidden: true, 'aria-label': 'Time to live' }), state: h('p', { class: 'state', role: 'status' }),
-      body: h('div', { class: 'body' }),
+      facts: new Facts(), state: h('p', { class: 'state', role: 'status' }), body: h('div', { class: 'body' }),
     }
     p.chart = h('div', { class: 'chart', hidden: true, title: 'The last numbers: highest and lowest' }, p.trend, p.high, p.low)
     p.edit = h('button', { id: 'edit', title: 'Edit (e)', onclick: () => this.edit() }, 'Edit')
     p.remove = h('button', { id: 'remove', class: 'danger', disabled: true, onclick: () => this.remove() }, 'Delete')
     p.copy = copyButton('Copy value', () => text(this.#entry?.value ?? '', Infinity))
-    p.actions = h('div', { class: 'actions' }, p.edit, p.remove, h('span', { class: 'far' }, p.copy))
-    p.life = field('Time to live', h('dd', {}, p.ttl, p.bar))
+    p.actions = h('div', { class: 'actions' }, this.#reserved ? this.#lock() : [p.edit, p.remove], h('span', { class: 'far' }, p.copy))
     p.body.append(p.value, p.chart)
     const cut = this.key.lastIndexOf('/') + 1
     this.#box.replaceChildren(
       h('div', { class: 'title' }, h('h2', {}, h('span', { class: 'folder' }, this.key.slice(0, cut)), h('span', { class: 'last' }, this.key.slice(cut))),
         copyButton('Copy key', () => this.key),
-        h('button', { id: 'close', class: 'square plain', 'aria-label': 'Close', title: 'Close (Esc)', onclick: async () => { if (await this.leave()) this.#closed() } }, icon('close'))),
-      p.state, p.body, p.actions,
-      h('dl', { class: 'facts' }, field('Version', p.version), field('Revision', p.rev), field('Created at', p.created, { title: 'The revision at which it was created' }),
-        field('Size', p.size), field('Tier', p.tier, { title: 'Where its value lies now' }), field('Lease', p.lease), p.life),
+        h('button', { id: 'close', class: 'square plain', 'aria-label': 'Close', title: 'Close (Esc)', onclick: () => this.close() }, icon('close'))),
+      p.state, p.body, p.actions, p.facts.el,
       h('h3', {}, 'Last changes'), this.#changes.el)
+  }
+
+  get #reserved() { return this.key.startsWith(LOCKS) }
+
+  /** lock says why there is nothing to press. */
+  #lock() {
+    const name = this.key.slice(LOCKS.length).split('/')[0]
+    return h('p', { class: 'why' }, `Only lock requests write this key. To break the lock: keywatch lock --break ${name}`)
   }
 
   /** synced begins the line with what the tree has seen of this key. */
@@ -101,6 +112,7 @@ export class Detail {
       this.#trend = new Samples(TREND)
       for (let i = 0; i < past.trend.length; i++) this.#trend.push(past.trend.at(i))
     }
+    if (this.#first && !this.#entry) this.#editor?.note({ type: 'delete' }) // while nobody was connected
     this.#first = 0
     this.#stale = true
   }
@@ -108,8 +120,8 @@ export class Detail {
   #changed(e) {
     const wasThere = this.#entry
     this.#entry = e.type === 'put' ? { ...e, lease: wasThere?.lease, tier: wasThere?.tier } : null
-    this.#lifetime = e.expires ? Math.max(e.ttl_ms, e.version === wasThere?.version ? this.#lifetime : 0) : 0
-    if (e.type === 'delete') this.#gone = e.rev
+    this.#parts.facts.follow(e, wasThere)
+    this.#gone = e.type === 'delete' ? { cause: e.cause, rev: e.rev, when: Date.now() } : null
     if (!this.#first) this.#changes.add(change(e))
     const n = e.type === 'put' && typeof e.value === 'string' && e.value.trim() !== '' ? Number(e.value) : NaN
     if (Number.isFinite(n)) this.#trend.push(n)
@@ -127,61 +139,51 @@ export class Detail {
     const key = this.key
     if (!key) return
     const found = await this.#kw.get(key).catch(() => undefined)
+    if (found === undefined && key === this.key && !this.#looking) this.#looking = setTimeout(() => this.#look(), LOOK)
     // What was asked before it was deleted is not to bring it back.
-    if (key !== this.key || !found || !this.#entry && found.rev <= this.#gone) return
+    if (key !== this.key || !found || !this.#entry && found.rev <= this.#gone?.rev) return
     if (!this.#entry || this.#entry.rev === found.rev) this.#entry = { ...found }
     else Object.assign(this.#entry, { lease: found.lease, tier: found.tier }) // it changes faster than it can be asked for
     this.#stale = true
   }
 
+  /** problem is shown until something else is tried. */
   #problem(err) {
-    if (!this.#parts) return
-    this.#parts.state.className = 'state bad'
-    set(this.#parts.state, err.message)
+    this.#trouble = explain(err)
+    this.#stale = true
   }
 
   /** tick runs once a frame: what changed is drawn, and time runs down. */
   tick(now) {
-    const p = this.#parts, e = this.#entry
+    const p = this.#parts
     if (!p) return
-    if (e?.expires) {
-      const left = Math.max(0, e.expires - now)
-      set(p.ttl, clock(left))
-      p.bar.hidden = false
-      p.bar.value = this.#lifetime ? left / this.#lifetime : 1
+    if (this.#stale) {
+      this.#stale = false
+      p.facts.draw(this.#entry)
+      this.#draw(p, this.#entry)
+      this.#changes.draw()
     }
-    if (!this.#stale) return
-    this.#stale = false
-    this.#facts(p, e)
-    this.#draw(p, e)
-    this.#changes.draw()
-  }
-
-  #facts(p, e) {
-    set(p.version, e ? whole(e.version) : '–')
-    set(p.rev, e ? whole(e.rev) : '–')
-    set(p.created, e ? whole(e.create_rev) : '–')
-    set(p.size, e ? bytes(sizeOf(e.value)) : '–')
-    set(p.lease, e?.lease ?? 'none')
-    set(p.tier, e?.tier ?? '–')
-    p.life.className = e?.expires ? 'long' : ''
-    if (!e?.expires) {
-      set(p.ttl, 'none')
-      p.bar.hidden = true
-    }
+    p.facts.tick(now)
   }
 
   #draw(p, e) {
-    // An editor says for itself that the key has gone, below its buttons.
+    // An editor says below its buttons that the key has gone.
     const gone = !e && !this.#editor && this.#watch?.phase === 'live'
-    p.state.className = gone ? 'state bad' : 'state'
-    set(p.state, gone ? 'There is no such key now.' : '')
+    p.state.className = this.#trouble ? 'state bad' : 'state calm'
+    set(p.state, this.#trouble || (gone ? this.#farewell() : ''))
     set(p.value, e ? pretty(e.value) : '')
     p.value.className = `whole${e ? '' : ' absent'}${e && typeof e.value !== 'string' ? ' hex' : ''}`
     this.#chart(p)
     set(p.edit, e ? 'Edit' : 'Create')
     if (!e && (document.activeElement === p.remove || document.activeElement === p.copy)) p.edit.focus() // none can stay where nothing can be pressed
     p.remove.disabled = p.copy.disabled = !e
+  }
+
+  /** farewell says what became of a key that is not there. */
+  #farewell() {
+    if (!this.#gone) return 'This key does not exist.'
+    const how = { expired: 'Expired', lease: 'Deleted with its lease' }[this.#gone.cause] ?? 'Deleted'
+    return `${how} at ${timeOf(this.#gone.when).slice(0, 8)}.`
   }
 
   #chart(p) {
@@ -198,77 +200,76 @@ export class Detail {
 
   /** edit begins an edit of what is there now. */
   async edit() {
-    if (!this.key || this.#editor) return
-    const p = this.#parts, key = this.key
+    if (!this.key || this.#editor || this.#reserved) return
+    const key = this.key
     let base
+    this.#trouble = ''
     try {
       base = await this.#kw.get(key)
     } catch (err) {
       return this.#problem(err)
     }
     if (key !== this.key || this.#editor) return
+    if (base && tooLong(base.value)) return this.#problem({ message: `These are ${bytes(base.value.length)} that are not text: too many to edit here. From a shell: keywatch put KEY < FILE` })
+    this.#edit(base)
+  }
+
+  #edit(base, kept) {
+    const p = this.#parts
     const done = () => {
+      this.#forget()
       this.#editor = null
       p.body.replaceChildren(p.value, p.chart)
       p.actions.hidden = false
       this.#stale = true
       p.edit.focus()
     }
-    this.#editor = new Editor(this.#kw, key, base, p.body, done)
+    const input = () => {
+      clearTimeout(this.#keeping)
+      this.#keeping = setTimeout(() => this.#keep(), KEEP)
+    }
+    this.#editor = new Editor(this.#kw, this.key, base, p.body, { done, input }, kept)
     p.actions.hidden = true
-    set(p.state, '')
+    this.#stale = true
+  }
+
+  get #draft() { return `edit ${this.#kw.url} ${this.key}` }
+
+  /** keep has an edit outlive a reload, until it is saved or discarded. */
+  #keep() {
+    clearTimeout(this.#keeping)
+    if (this.#editor) inTab.set(this.#draft, this.#editor.kept())
+  }
+
+  #forget() {
+    clearTimeout(this.#keeping)
+    if (this.#editor) inTab.set(this.#draft, null)
   }
 
   /** remove deletes the version that is shown, and no other. */
   async remove() {
+    this.#trouble = ''
     const key = this.key, seen = await this.#kw.get(key).catch(err => this.#problem(err))
     if (!seen) return
     const sure = await choose('Delete this key?', h('div', {}, h('pre', {}, key), h('p', {}, `Version ${seen.version}, ${bytes(sizeOf(seen.value))}. This cannot be undone.`)),
       [['delete', 'Delete', 'danger'], ['', 'Cancel', '']])
-    if (sure !== 'delete') return
     try {
-      const result = await this.#kw.delete(key, { ifMatch: seen.etag })
-      if (!result.ok && result.current) await this.#removeAnyway(key, result.current)
+      if (sure === 'delete') await this.#remove(key, seen)
     } catch (err) {
       this.#problem(err)
     }
   }
 
-  async #removeAnyway(key, current) {
-    const answer = await choose('It changed meanwhile', h('div', {}, h('p', {}, `${key} is at version ${current.version} now:`), h('pre', {}, text(current.value ?? '').slice(0, 2000))),
+  async #remove(key, seen) {
+    const result = await this.#kw.delete(key, { ifMatch: seen.etag })
+    if (result.ok) return key === this.key && this.close(true)
+    if (!result.current) return // somebody else has deleted it
+    const current = { ...result.current, etag: result.etag }
+    const answer = await choose('The key has changed', h('div', {}, h('p', {}, `${key} is at version ${current.version} now:`), h('pre', {}, text(current.value ?? '').slice(0, 2000))),
       [['delete', 'Delete this version', 'danger'], ['', 'Keep it', '']])
-    if (answer !== 'delete') return
-    const check = { key, rev: current.rev }
-    const result = await this.#kw.batch({ checks: [check], ops: [{ op: 'delete', key }] })
-    if (!result.ok && result.current) await this.#removeAnyway(key, result.current)
+    if (answer === 'delete') await this.#remove(key, current)
   }
 }
 
-/** whole and short are numbers for people: revisions with all their digits, samples with what counts. */
-const whole = n => n.toLocaleString('en')
+/** short is a sample with the digits that count. */
 const short = n => Number.isInteger(n) ? count(n) : String(Number(n.toPrecision(5)))
-
-/** pretty shows JSON with its structure, bytes as a dump, and all else as it is. */
-function pretty(value) {
-  if (typeof value !== 'string') return dump(value)
-  if (value.length > SHOWN) return `${value.slice(0, SHOWN)}\n… ${whole(value.length - SHOWN)} more characters; Copy value takes all`
-  if (!/^\s*[[{]/.test(value)) return value
-  try {
-    JSON.parse(value)
-    return indent(value)
-  } catch {
-    return value
-  }
-}
-
-/** indent gives JSON lines. It moves what is there and writes nothing anew: 1.0 and 2^60 stay what they are. */
-export function indent(json) {
-  let depth = 0
-  const line = () => '\n' + '  '.repeat(depth)
-  return json.replace(/("(?:[^"\\]|\\.)*")|([{[])\s*([}\]])?|([}\]])|([,:])|\s+/g, (all, string, open, shut, close, mark) => {
-    if (string) return string
-    if (open) return shut ? open + shut : (depth++, open + line())
-    if (close) return depth--, line() + close
-    return mark === ',' ? mark + line() : mark === ':' ? ': ' : ''
-  })
-}

@@ -39,7 +39,7 @@ const tiles = [
   ['Memory', gauge('keywatch_memory_used_bytes'), bytes, now => now.get('keywatch_memory_max_bytes') ? `of ${bytes(now.get('keywatch_memory_max_bytes'))}` : ''],
   ...[['disk', 'On disk only'], ['object', 'Object storage']].map(([tier, name]) => [name, gauge(`keywatch_tier_bytes{tier="${tier}"}`), bytes, now => plural(now.get(`keywatch_tier_keys{tier="${tier}"}`) ?? 0, 'key')]),
   ['Locks', gauge('keywatch_locks'), count, now => `${count(now.get('keywatch_lock_waiters') ?? 0)} waiting`],
-  ['Leases', gauge('keywatch_leases'), count, now => `${count(now.get('keywatch_leases_expired_total') ?? 0)} ended by time`],
+  ['Leases', gauge('keywatch_leases'), count, now => `${count(now.get('keywatch_leases_expired_total') ?? 0)} expired`],
 ]
 
 /** logNote says how the log is; that the disk is full counts more than how quick it is. */
@@ -107,11 +107,20 @@ export class Figures {
   async #ask() {
     try {
       const [status, metrics] = await Promise.all([fetch(`${this.#url}/v1/status`), fetch(`${this.#url}/metrics`)])
-      if (status.ok && metrics.ok) this.#take(await status.json(), parse(await metrics.text()))
+      const ok = status.ok && metrics.ok
+      if (ok) this.#take(await status.json(), parse(await metrics.text()))
+      this.#stale(!ok)
     } catch {
-      this.#before = null // the stream says that the server is away
+      this.#before = null
+      this.#stale(true)
     }
     this.#next(EVERY)
+  }
+
+  /** stale marks figures that are not those of now. */
+  #stale(is) {
+    this.#box.classList.toggle('stale', is)
+    this.#box.title = is ? 'The server did not answer when it was last asked.' : ''
   }
 
   #take(status, now) {

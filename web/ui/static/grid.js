@@ -5,6 +5,7 @@ import { draw } from './spark.js'
 
 const OVERSCAN = 6 // rows kept above and below what is seen
 const FLASH = 300 // ms between flashes of one row
+const EARLIER = 'earlier' // than this page was opened: a key does not say when it changed
 
 export class Grid {
   selected = null // path of the row under the cursor
@@ -46,7 +47,10 @@ export class Grid {
   }
 
   #restructure() {
+    const at = this.#index()
     this.#rows = this.#store.rows()
+    // Where the key under the cursor was deleted, the cursor goes to what took its place.
+    if (at >= 0 && this.#index() < 0 && !this.#store.has(this.selected)) this.selected = this.#rows[Math.min(at, this.#rows.length - 1)]?.path ?? null
     this.#box.setAttribute('aria-rowcount', this.#rows.length + 1)
     this.#stretch()
   }
@@ -92,7 +96,7 @@ export class Grid {
 
   #choose(node) {
     this.selected = node.path
-    if (node.folder) this.#store.toggle(node)
+    if (node.folder) this.#store.choose(node)
     else this.#open(node.path)
   }
 
@@ -108,9 +112,9 @@ export class Grid {
     }
     if (!node) return false
     if (e.key === 'Enter' || e.key === ' ') this.#choose(node)
-    else if (e.key === 'ArrowRight' && node.folder && !node.open) this.#store.toggle(node, true)
+    else if (e.key === 'ArrowRight' && node.folder && !node.open) this.#store.choose(node, true)
     else if (e.key === 'ArrowRight' && node.folder) this.select(this.#rows[Math.min(i + 1, this.#rows.length - 1)].path)
-    else if (e.key === 'ArrowLeft' && node.folder && node.open) this.#store.toggle(node, false)
+    else if (e.key === 'ArrowLeft' && node.folder && node.open) this.#store.choose(node, false)
     else if (e.key === 'ArrowLeft' && node.parent.parent) this.select(node.parent.path)
     else return false
     return true
@@ -122,7 +126,7 @@ class Row {
   node = null
   #name = h('span', { class: 'name', role: 'rowheader' }); #value = h('span', { class: 'value', role: 'gridcell' })
   #trend = h('canvas', { class: 'trend', 'aria-hidden': 'true' }); #version = h('span', { class: 'version', role: 'gridcell' })
-  #age = h('span', { class: 'age', role: 'gridcell' })
+  #age = h('span', { class: 'age', role: 'gridcell', title: 'When this page last saw it change' })
   #tick = -1; #index = -1; #state = ''; #flashed = 0; #flip = false; #drawn = false
 
   constructor(n) {
@@ -151,7 +155,7 @@ class Row {
     const state = `${selected}${node.folder && node.open}${flat}`
     if (state !== this.#state) this.#outline(node, selected, flat, state)
     if (other || node.tick !== this.#tick) this.#fill(node, other, now)
-    set(this.#age, node.changed ? span(now - node.changed) : '')
+    set(this.#age, node.changed ? span(now - node.changed) : EARLIER)
   }
 
   #outline(node, selected, flat, state) {

@@ -1,6 +1,6 @@
 // Types of keywatch.js, and what everything in it means.
 
-/** An error with the code that the server gave it. Codes of its own: `network`, `closed`, `usage`, `bad_key`, `denied`. */
+/** An error with the code that the server gave it. Codes of its own: `network`, `closed`, `usage`, `bad_key`, `bad_value`, `denied`. */
 export class KeywatchError extends Error {
   constructor(code: string, detail?: string, more?: object)
   code: string
@@ -161,7 +161,7 @@ export interface State {
 }
 
 export interface Options {
-  /** The server, with its path where a proxy has it below one: `https://example.com/kw/`. By default the origin of the page. */
+  /** The server, with its path where a proxy has it below one: `https://example.com/kw/`, or `/kw/` on the page's origin. By default the origin of the page. */
   url?: string
   /** `auto`: a WebSocket, and event streams where none opens. */
   transport?: 'auto' | 'websocket' | 'sse'

@@ -7,6 +7,8 @@ import { Samples } from './spark.js'
 /** More keys than this are not held: the page asks for a narrower prefix. */
 export const MAX_KEYS = 100_000
 
+const SMALL = 200 // keys; so few are shown without a prefix having to be opened
+const CHOICES = 1000 // prefixes of which it is kept whether they were opened or closed
 const PREVIEW = 300 // characters of a value that are kept
 const TREND = 40 // numbers kept of one key
 
@@ -76,19 +78,36 @@ export class Store {
   recent = new Recent()
   #generation = 0
   #filter = ''
+  #settled = false // the first state is complete
+  #choices // prefix -> whether a person opened or closed it
 
-  constructor() {
+  /** choices are prefixes that were opened or closed, as choices returns them. */
+  constructor(choices = []) {
+    this.#choices = new Map(choices)
     this.root.kids = new Map()
     this.root.open = true
   }
 
+  /** settled reports whether the first state is complete. */
+  get settled() { return this.#settled }
+
   get full() { return this.keys.size > MAX_KEYS }
+
+  /** has reports whether there is such a key, or prefix with its "/". */
+  has(path) {
+    if (!path.endsWith('/')) return this.keys.has(path)
+    let at = this.root
+    for (const part of path.split('/').slice(0, -1)) at = at?.kids.get(part + '/')
+    return Boolean(at)
+  }
 
   /** begin and end enclose the full state: what it does not name is gone. */
   begin() { this.#generation++ }
 
   end() {
     for (const node of this.keys.values()) if (node.generation !== this.#generation) this.#remove(node)
+    if (!this.#settled) this.#settle()
+    this.#settled = true
   }
 
   clear() {
@@ -98,11 +117,18 @@ export class Store {
     this.root.keys = 0
     this.recent = new Recent()
     this.restructured = true
+    this.#settled = false
   }
 
+  /** put takes a key as it is now, and reports whether it is new. */
   put(e, live) {
-    let node = this.keys.get(e.key)
-    if (!node) node = this.#create(e.key)
+    const known = this.keys.get(e.key)
+    const node = known ?? this.#create(e.key)
+    this.#take(node, e, live)
+    return !known
+  }
+
+  #take(node, e, live) {
     node.generation = this.#generation
     const value = preview(e.value, PREVIEW)
     // Another history may have the same revision for another value.
@@ -140,12 +166,34 @@ export class Store {
   #create(key) {
     let at = this.root
     const parts = key.split('/')
-    for (const part of parts.slice(0, -1)) at = at.kid(part + '/', true)
+    for (const part of parts.slice(0, -1)) at = this.#folder(at, part + '/')
     const node = at.kid(parts.at(-1), false)
     this.keys.set(key, node)
     for (let n = at; n; n = n.parent) n.keys++
     this.restructured = true
     return node
+  }
+
+  /** folder returns a prefix. While there are few keys a new one is open, so that what is written is seen. */
+  #folder(parent, name) {
+    let node = parent.kids.get(name)
+    if (node) return node
+    node = parent.kid(name, true)
+    node.open = this.#choices.get(node.path) ?? this.keys.size < SMALL
+    return node
+  }
+
+  /** settle decides which prefixes of the first state are open: all where there are few keys, or the one that has all keys. */
+  #settle() {
+    const few = this.keys.size <= SMALL
+    const walk = node => {
+      for (const kid of node.kids.values()) {
+        if (!kid.folder) continue
+        this.toggle(kid, this.#choices.get(kid.path) ?? (few || node === this.root && node.kids.size === 1))
+        walk(kid)
+      }
+    }
+    walk(this.root)
   }
 
   #remove(node) {
@@ -184,6 +232,16 @@ export class Store {
     node.open = open
     this.restructured = true
   }
+
+  /** choose opens or closes a prefix for good: it stays so when it is made again. */
+  choose(node, open = !node.open) {
+    this.toggle(node, open)
+    this.#choices.delete(node.path)
+    this.#choices.set(node.path, open)
+    if (this.#choices.size > CHOICES) this.#choices.delete(this.#choices.keys().next().value)
+  }
+
+  get choices() { return [...this.#choices] }
 
   /** reveal opens every prefix above key. */
   reveal(key) {

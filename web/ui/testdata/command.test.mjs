@@ -95,3 +95,31 @@ test('a server below a path', async () => {
     kw.close()
   }
 })
+
+// If what is no value were written as something, a mistake would replace a value by an
+// empty one or by "[object Object]".
+test('what is neither text nor bytes is not written', async () => {
+  const { kw, requests } = server()
+  const no = [undefined, null, 5, {}, [1], true, '\ud800'], refused = { code: 'bad_value' }
+  for (const value of no) {
+    await assert.rejects(kw.put('a', value), refused)
+    await assert.rejects(kw.put('a', value, { ifRev: 1 }), refused)
+    if (value !== null) await assert.rejects(kw.cas('a', 'x', value), refused)
+    if (value !== null) await assert.rejects(kw.cas('a', value, new Uint8Array(1)), refused)
+    if (value !== undefined) await assert.rejects(kw.batch({ ops: [{ op: 'put', key: 'a', value }] }), refused)
+  }
+  assert.equal(requests.length, 0)
+  kw.close()
+})
+
+test('bytes are bytes in every view', async () => {
+  const { kw, requests } = server(ok({}), ok({}), ok({}), ok({ results: [] }))
+  const bytes = new Uint8Array([9, 1, 255, 9])
+  await kw.put('a', bytes.buffer)
+  await kw.put('a', bytes.subarray(1, 3))
+  await kw.put('a', new DataView(bytes.buffer, 1, 2))
+  await kw.batch({ ops: [{ op: 'put', key: 'a', value: new DataView(bytes.buffer, 1, 2) }] })
+  assert.deepEqual(requests.slice(0, 3).map(r => [...r.body]), [[9, 1, 255, 9], [1, 255], [1, 255]])
+  assert.deepEqual(JSON.parse(requests[3].body).ops[0], { op: 'put', key: 'a', value: 'Af8=', encoding: 'base64' })
+  kw.close()
+})

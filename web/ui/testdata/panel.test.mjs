@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm'
 import { Recent } from './recent.js'
 import { Store } from './store.js'
 import { dump, preview } from './dom.js'
-import { indent } from './detail.js'
+import { indent } from './value.js'
 
 // If the page wrote numbers or names anew to give JSON lines, it would show what
 // is not there: 2^60 and 1.0 do not come back from a parser as they were.
