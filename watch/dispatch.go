@@ -115,11 +115,11 @@ func (h *Hub) pass() (more bool) {
 
 // handOverLocked puts what was found into the mailboxes.
 func (h *Hub) handOverLocked() {
-	d := &h.mu.dispatcher
+	d, most := &h.mu.dispatcher, h.mailbox()
 	for i := range d.touched {
 		t := &d.touched[i]
 		t.l.refs = faultRefs(t.l.refs)
-		if t.w.mail.deliver(&h.lagging, t.l, h.opts.Mailbox) {
+		if t.w.mail.deliver(&h.lagging, t.l, most) {
 			t.w.wake()
 		}
 		t.l = nil
@@ -128,6 +128,13 @@ func (h *Hub) handOverLocked() {
 		}
 	}
 	d.forget()
+}
+
+// mailbox returns how many references may wait for one watcher: fewer the more
+// watchers there are, so that those who do not read hold a bounded amount of memory
+// however many they are.
+func (h *Hub) mailbox() int {
+	return min(h.opts.Mailbox, max(fewRefs, h.opts.Mail/max(1, int(h.open.Load()))))
 }
 
 // passOverLocked leaves all watchers to themselves, from where the last pass

@@ -20,6 +20,9 @@ type Options struct {
 	// Mailbox bounds the references that wait for one watcher; 512. One with more
 	// to come reads history by itself.
 	Mailbox int
+	// Mail is about how many references wait for all watchers together, 24 bytes each;
+	// 1,048,576. With more watchers each has fewer, down to 16.
+	Mail int
 	// SelfReadMax is how many events a watcher that is behind reads from the ring on
 	// its own; 1,024. With more before it, it joins the shared catch-up.
 	SelfReadMax int
@@ -43,6 +46,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Mailbox == 0 {
 		o.Mailbox = maxMail
+	}
+	if o.Mail == 0 {
+		o.Mail = 1 << 20
 	}
 	if o.SelfReadMax == 0 {
 		o.SelfReadMax = selfReadMax

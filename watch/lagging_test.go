@@ -118,8 +118,8 @@ type silent struct{}
 // Wake implements watch.Waker.
 func (silent) Wake(*watch.Watcher) {}
 
-// drain polls until there is nothing more to say.
-func drain(t *testing.T, w *watch.Watcher) {
+// drain polls until there is nothing more to say, and returns how many messages came.
+func drain(t *testing.T, w *watch.Watcher) (n int) {
 	t.Helper()
 	var s watch.Scratch
 	for {
@@ -129,7 +129,8 @@ func drain(t *testing.T, w *watch.Watcher) {
 			t.Fatal(err)
 		}
 		if len(messages) == 0 && again.After(now) {
-			return
+			return n
 		}
+		n += len(messages)
 	}
 }
