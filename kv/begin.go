@@ -33,7 +33,7 @@ func (s *Store) Begin(ctx context.Context, c *Command) (Pending, error) {
 		result, err := s.Do(ctx, c)
 		return settled{result, err}, nil
 	}
-	if err := s.admit(ctx, c); err != nil {
+	if err := s.letIn(ctx, c); err != nil {
 		return nil, err
 	}
 	p, err := b.Begin(c)

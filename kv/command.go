@@ -117,8 +117,8 @@ type Limits struct {
 	// Ops is the largest number of operations, in Ops and Else together, and of
 	// checks; 1024 by default.
 	Ops int
-	// Command is the largest size of all keys and values together in bytes; 8
-	// MiB by default.
+	// Command is the largest size of all keys and values together in bytes, and that
+	// of all values that its gets return; 8 MiB by default.
 	Command int
 }
 

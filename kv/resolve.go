@@ -141,6 +141,7 @@ func (s *Store) resolveResult(ctx context.Context, c *Command, r *Result) {
 	if r.Outcome == ElseRan {
 		ops = c.Else
 	}
+	r.boundReads(ops, int64(s.limits.Command))
 	for i := range r.Ops {
 		did := &r.Ops[i]
 		if did.Entry != nil && did.Entry.cold && !did.NoValue && i < len(ops) {
@@ -174,10 +175,17 @@ func (s *Store) resolveEntry(ctx context.Context, key string, e *Entry) (got *En
 // readGets runs operations that are all gets against a snapshot.
 func (s *Store) readGets(ctx context.Context, snap *Snapshot, ops []Op) ([]OpResult, error) {
 	var out []OpResult
+	size := 0
 	for i := range ops {
 		e, err := snap.read(ctx, ops[i].Key)
 		if err != nil {
 			return nil, err
+		}
+		if e != nil {
+			size += e.Size()
+		}
+		if size > s.limits.Command {
+			return nil, s.tooMuchRead()
 		}
 		out = append(out, OpResult{Entry: e})
 	}

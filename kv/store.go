@@ -73,7 +73,7 @@ func (s *Store) Do(ctx context.Context, c *Command) (Result, error) {
 	if c.ReadOnly() {
 		return s.read(ctx, c)
 	}
-	if err := s.admit(ctx, c); err != nil {
+	if err := s.letIn(ctx, c); err != nil {
 		return Result{}, err
 	}
 	r, err := s.log.Propose(ctx, c)
@@ -81,6 +81,14 @@ func (s *Store) Do(ctx context.Context, c *Command) (Result, error) {
 		s.resolveResult(ctx, c, &r)
 	}
 	return r, err
+}
+
+// letIn returns nil if c, which is valid, may take its place in the log.
+func (s *Store) letIn(ctx context.Context, c *Command) error {
+	if s.ReadSize(c) > int64(s.limits.Command) {
+		return s.tooMuchRead()
+	}
+	return s.admit(ctx, c)
 }
 
 // read runs a command of gets only against a snapshot.
