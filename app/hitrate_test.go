@@ -9,6 +9,7 @@ import (
 	"keywatch/app"
 	"keywatch/kv"
 	"keywatch/kv/policy"
+	"keywatch/test/gate"
 )
 
 // A live is a whole engine on disk as a cache that traces are run against, with
@@ -72,14 +73,12 @@ func (l *live) Read(key int) bool {
 	return e.Tier() == kv.TierMemory
 }
 
-// TestLiveHitRate: with memory for a tenth of the values, and scans among the
+// TestProofLiveHitRate: with memory for a tenth of the values, and scans among the
 // reads, a running store answers as many reads from memory as the best of the known
 // policies would, less a point: with everything in place that decides it, from the
 // evictor to the file.
-func TestLiveHitRate(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes some seconds")
-	}
+func TestProofLiveHitRate(t *testing.T) {
+	gate.Long(t)
 	const keys, reads = 10_000, 150_000
 	trace := policy.Trace{Seed: 1, Keys: keys, Reads: reads, Skew: 1.07, Scan: 0.2, ScanLength: keys / 20}
 	l := newLive(t, keys)

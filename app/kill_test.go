@@ -24,6 +24,7 @@ import (
 
 	"keywatch/persist/object"
 	"keywatch/persist/object/objecttest"
+	"keywatch/test/gate"
 )
 
 // steps are all places between two steps of moving, rewriting and deleting.
@@ -47,7 +48,7 @@ func (k *killer) run() {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(k.t.Context(), os.Args[0])
+	cmd := exec.CommandContext(gate.Context(k.t), os.Args[0])
 	cmd.Env = append(os.Environ(), victimEnv+"="+string(text))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -123,11 +124,18 @@ func (k *killer) killEverywhere(rounds int) {
 // If a real process, killed between any two steps of moving a value, of rewriting or
 // of deleting a segment, came back with a lost or an old value, or left garbage for
 // ever, tiers could not be trusted.
-func TestKilledAtEveryStep(t *testing.T) {
+func TestKilledAtEveryStep(t *testing.T) { killedAtEveryStep(t, 1) }
+
+func TestProofKilledAtEveryStep(t *testing.T) {
+	gate.Long(t)
+	killedAtEveryStep(t, 4)
+}
+
+func killedAtEveryStep(t *testing.T, rounds int) {
 	t.Parallel()
 	dir, objects := t.TempDir(), t.TempDir()
 	k := &killer{t: t, plan: plan{Dir: dir, Objects: "dir://" + objects}}
-	k.killEverywhere(2)
+	k.killEverywhere(rounds)
 	if files, err := filepath.Glob(filepath.Join(objects, "*", "*", "*.seg")); err != nil || len(files) != k.objects {
 		t.Errorf("%d segments in the folder, %d are referred to, %v", len(files), k.objects, err)
 	}
@@ -135,10 +143,8 @@ func TestKilledAtEveryStep(t *testing.T) {
 
 // The same with a bucket that is slow and fails: it goes on when the process is gone,
 // so that what was under way arrives.
-func TestKilledAtEveryStepOverS3(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes half a minute")
-	}
+func TestProofKilledAtEveryStepOverS3(t *testing.T) {
+	gate.Long(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", "k")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "s")
 	bucket := newBucket(t)
@@ -150,10 +156,8 @@ func TestKilledAtEveryStepOverS3(t *testing.T) {
 }
 
 // The same with a real S3 server.
-func TestKilledAtEveryStepOverGateway(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes half a minute")
-	}
+func TestProofKilledAtEveryStepOverGateway(t *testing.T) {
+	gate.Long(t)
 	root, addr := objecttest.Gateway(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", objecttest.GatewayKey)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", objecttest.GatewaySecret)

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"keywatch/app"
 	"keywatch/kv"
+	"keywatch/test/gate"
 	"keywatch/watch"
 )
 
@@ -315,14 +315,14 @@ func heap() int64 {
 // full.
 func fill(t *testing.T, e *app.Engine, n, size int) {
 	t.Helper()
-	next := make(chan int)
+	next, ctx := make(chan int), gate.Context(t)
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
 			for i := range next {
 				key := fmt.Sprintf("k%d", i)
 				_, err := e.Put(t.Context(), key, []byte(strings.Repeat("x", size)))
-				for deadline := time.Now().Add(time.Minute); errors.Is(err, kv.ErrMemoryFull) && time.Now().Before(deadline); {
+				for errors.Is(err, kv.ErrMemoryFull) && ctx.Err() == nil {
 					_, err = e.Put(t.Context(), key, []byte(strings.Repeat("x", size)))
 				}
 				if err != nil {

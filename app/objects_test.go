@@ -14,6 +14,7 @@ import (
 	"keywatch/app"
 	"keywatch/kv"
 	"keywatch/persist/object"
+	"keywatch/test/gate"
 )
 
 // movingObjects is tightMemory with values on their way to object storage all the
@@ -165,11 +166,8 @@ func TestDiskMax(t *testing.T) {
 	if err := e.Checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); e.Status().Checkpoint.LiveBytes > 300<<10; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("still %d bytes on disk: %+v", e.Status().Checkpoint.LiveBytes, e.Status().Objects)
-		}
-	}
+	gate.Until(t, func() bool { return e.Status().Checkpoint.LiveBytes <= 300<<10 }, "there is too much on disk: %s",
+		func() string { return fmt.Sprintf("%+v", e.Status()) })
 	n := 0
 	for item, err := range e.List(t.Context(), "k/") {
 		if err != nil || item.Entry.Size() != 1000 || len(item.Entry.Value()) != 1000 {
@@ -197,7 +195,6 @@ func TestObjectStoreThatHangs(t *testing.T) {
 		ObjectAfter: time.Millisecond, CheckpointBytes: 16 << 10,
 	}
 	e := openEngine(t, c.ObjectsHard(time.Millisecond))
-	began := time.Now()
 	for i := range 300 {
 		key := fmt.Sprintf("k%d", i%50)
 		if _, err := e.Put(t.Context(), key, []byte(bulky(key, uint64(i)))); err != nil {
@@ -217,10 +214,11 @@ func TestObjectStoreThatHangs(t *testing.T) {
 	if err := e.Migrate(ctx); err == nil {
 		t.Error("migrating to it succeeded")
 	}
+	began := time.Now()
 	if err := e.Close(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > 20*time.Second { // one attempt at a put takes 60
-		t.Errorf("all that took %v", took)
+	if took := time.Since(began); took > 50*time.Second { // an attempt at a put takes 60
+		t.Errorf("the end took %v: it waited for the object store", took)
 	}
 }
