@@ -6,15 +6,15 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"keywatch/test/gate"
 )
 
 // The faults are in another build of the hub, so that this one has none. Without
 // this test nobody would see whether the validators still find them.
-func TestFaultsOfTheHub(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the hub a second time")
-	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-timeout=5m",
+func TestProofFaultsOfTheHub(t *testing.T) {
+	gate.Long(t)
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-timeout=1h",
 		"-tags=keywatchfault", "-run=^TestFaultsOfTheHubAreFound$", ".")
 	out, err := cmd.CombinedOutput()
 	if err != nil || strings.Count(string(out), "--- PASS: TestFaultsOfTheHubAreFound/") < 20 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/test/gate"
 	"keywatch/watch"
 	"keywatch/watch/watchtest"
 )
@@ -167,7 +168,14 @@ func (g *guest) take(m *watch.Message) {
 // Without it a promise could be broken only after long: where times to live,
 // intervals, heartbeats, stalls and absences of all lengths meet with a short
 // memory.
-func TestAnHour(t *testing.T) {
+func TestTwentyMinutes(t *testing.T) { anHour(t, 20*time.Minute) }
+
+func TestProofAnHour(t *testing.T) {
+	gate.Long(t)
+	anHour(t, time.Hour)
+}
+
+func anHour(t *testing.T, lifetime time.Duration) {
 	for _, c := range []struct {
 		history    int64
 		tombstones int
@@ -179,25 +187,17 @@ func TestAnHour(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o := watch.Options{History: c.history, Mailbox: 16}
 				h := &hour{world: newWorld(t, o, kv.Params{TombstoneMax: c.tombstones}), over: make(chan struct{})}
-				h.live(seed, c.epochs, c.history == 0)
+				h.live(seed, lifetime, c.epochs, c.history == 0)
 				h.hub.Close()
 			})
 		})
 	}
 }
 
-// lifetime is an hour, or less where tests are to be short.
-func lifetime() time.Duration {
-	if testing.Short() {
-		return 20 * time.Minute
-	}
-	return time.Hour
-}
-
-// live has writers and guests meet for an hour and judges what guests were told.
-func (h *hour) live(seed uint64, epochs, ample bool) {
+// live has writers and guests meet for a lifetime and judges what guests were told.
+func (h *hour) live(seed uint64, lifetime time.Duration, epochs, ample bool) {
 	h.began = time.Now()
-	h.ends = h.began.Add(lifetime())
+	h.ends = h.began.Add(lifetime)
 	guests := make([]*guest, 15)
 	var writing, watching sync.WaitGroup
 	for i := range guests {
