@@ -51,6 +51,9 @@ type Server struct {
 	}
 	// idle is closed when no socket is open and none will be let in.
 	idle chan struct{}
+
+	closeOnce sync.Once
+	closeErr  error
 }
 
 // New returns a server, which must be ended with Close. It fails if the options
@@ -196,8 +199,13 @@ func (v *Server) next() *session {
 // Close lets no more sockets in, closes each with 1012 once its commands are
 // answered, and waits until all have ended. When ctx ends first the rest are cut
 // off, and Close returns ctx's error. Leases live for their TTL after the sockets
-// that they were bound to. It may be called once.
+// that they were bound to. Further calls wait for the first and return the same.
 func (v *Server) Close(ctx context.Context) error {
+	v.closeOnce.Do(func() { v.closeErr = v.close(ctx) })
+	return v.closeErr
+}
+
+func (v *Server) close(ctx context.Context) error {
 	v.drain()
 	v.each(true, (*session).stop)
 	var err error

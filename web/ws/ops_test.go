@@ -1,4 +1,4 @@
-package web_test
+package ws_test
 
 import (
 	"strings"
@@ -44,19 +44,19 @@ func TestSocketOps(t *testing.T) {
 			`{"id":16,"ok":true,"rev":9,"version":1,"created":true,"etag":"\"7f3a9c21-9\"","position":"7f3a9c21-9",` + durable + `,"replayed":true}`},
 		{`{"id":17,"op":"watch","keys":["w"],"state":false}`, `{"id":17,"ok":true}`},
 	} {
-		c.say("%s", step.say)
-		c.want(step.want)
+		c.Say("%s", step.say)
+		c.Want(step.want)
 	}
-	c.want(`{"type":"synced","watch":17,"pos":"7f3a9c21-9"}`)
-	c.say(`{"id":18,"op":"unwatch","watch":17}`)
-	c.want(`{"id":18,"ok":true}`)
+	c.Want(`{"type":"synced","watch":17,"pos":"7f3a9c21-9"}`)
+	c.Say(`{"id":18,"op":"unwatch","watch":17}`)
+	c.Want(`{"id":18,"ok":true}`)
 	w.eventually("the watch is closed", func() bool { return w.hub.Stats().Watchers == 0 })
 }
 
 // Without it bad input would be passed over, or change something.
 func TestSocketRefuses(t *testing.T) {
 	w := newWorld(t)
-	w.want(201, "PUT", "/v1/kv/a", "1")
+	w.write("a", "1")
 	before := w.state.Position()
 	c := w.socket("")
 	for _, step := range []struct {
@@ -125,12 +125,12 @@ func TestSocketRefuses(t *testing.T) {
 		{"value_too_large", 1, `{"id":1,"op":"put","key":"a","value":"` + strings.Repeat("x", 1<<20+1) + `"}`},
 		{"batch_too_large", 1, `{"id":1,"op":"batch","ops":[` + strings.Repeat(`{"op":"get","key":"a"},`, 1024) + `{"op":"get","key":"a"}]}`},
 	} {
-		c.refused(step.code, step.id, "%s", step.say)
+		c.Refused(step.code, step.id, "%s", step.say)
 	}
 	if got := w.state.Position(); got != before {
 		t.Errorf("position went from %v to %v", before, got)
 	}
-	if got := c.ask(`{"id":2,"op":"ping"}`); got["ok"] != true {
+	if got := c.Ask(`{"id":2,"op":"ping"}`); got["ok"] != true {
 		t.Errorf("got %v after all that, want an answer", got)
 	}
 }

@@ -1,10 +1,12 @@
-package web_test
+package ws_test
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"keywatch/web/ws"
 )
 
 // If many events did not share a message, a browser would take seconds for
@@ -21,12 +23,9 @@ func TestSocketLines(t *testing.T) {
 	}
 	read := func(subprotocol string) (events []string, messages int) {
 		t.Helper()
-		c, resp, err := w.dialAs(subprotocol, "?prefix=")
-		if err != nil {
-			t.Fatalf("dial: %v, %v", err, resp)
-		}
+		c := w.socketAs(subprotocol, "?prefix=")
 		for last := ""; !strings.Contains(last, `"type":"synced"`); messages++ {
-			message := c.text()
+			message := c.Text()
 			lines := strings.Split(message, "\n")
 			last = lines[len(lines)-1]
 			if len(message)-len(last) > most {
@@ -34,7 +33,7 @@ func TestSocketLines(t *testing.T) {
 			}
 			events = append(events, lines...)
 		}
-		if got := c.ask(`{"id":1,"op":"ping"}`); got["ok"] != true {
+		if got := c.Ask(`{"id":1,"op":"ping"}`); got["ok"] != true {
 			t.Errorf("ping: got %v", got)
 		}
 		return events, messages
@@ -53,16 +52,13 @@ func TestSocketLines(t *testing.T) {
 // that tear a revision apart, nothing would be won, or something lost.
 func TestSocketLinesLive(t *testing.T) {
 	w := newWorld(t)
-	c, _, err := w.dialAs("keywatch.v1.ndjson", "?prefix=&state=0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.want(`{"type":"synced","watch":0,"pos":"7f3a9c21-0"}`)
+	c := w.socketAs(ws.SubprotocolLines, "?prefix=&state=0")
+	c.Want(`{"type":"synced","watch":0,"pos":"7f3a9c21-0"}`)
 	other := w.socket("")
-	if got := other.ask(`{"id":1,"op":"batch","ops":[{"op":"put","key":"a","value":"1"},{"op":"put","key":"b","value":"2"},{"op":"put","key":"c","value":"3"}]}`); got["ok"] != true {
+	if got := other.Ask(`{"id":1,"op":"batch","ops":[{"op":"put","key":"a","value":"1"},{"op":"put","key":"b","value":"2"},{"op":"put","key":"c","value":"3"}]}`); got["ok"] != true {
 		t.Fatal(got)
 	}
-	c.want(`{"type":"put","key":"a","value":"1","rev":1,"create_rev":1,"version":1,"watch":0,"more":true}` + "\n" +
+	c.Want(`{"type":"put","key":"a","value":"1","rev":1,"create_rev":1,"version":1,"watch":0,"more":true}` + "\n" +
 		`{"type":"put","key":"b","value":"2","rev":1,"create_rev":1,"version":1,"watch":0,"more":true}` + "\n" +
 		`{"type":"put","key":"c","value":"3","rev":1,"create_rev":1,"version":1,"watch":0,"pos":"7f3a9c21-1"}`)
 }

@@ -1,10 +1,9 @@
-package web_test
+package ws_test
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"runtime"
 	"strings"
@@ -13,22 +12,21 @@ import (
 	"time"
 
 	"keywatch/kv"
-	"keywatch/ratelimit"
-	"keywatch/web"
+	"keywatch/kv/kvtest"
+	"keywatch/web/ws/wstest"
 )
 
 // A heldLog is a log that can be told to hold what it is given. Like the real
 // one it gives each command its place when it is begun.
 type heldLog struct {
-	*directLog
+	*kvtest.Direct
 	mu   sync.Mutex
 	held bool
 	wait []*heldWrite
 }
 
 type heldWrite struct {
-	log    *heldLog
-	cmd    []byte
+	cmd    *kv.Command
 	done   chan struct{}
 	result kv.Result
 	err    error
@@ -40,7 +38,7 @@ func (p *heldWrite) Result() (kv.Result, error) { return p.result, p.err }
 func (l *heldLog) Begin(c *kv.Command) (kv.Pending, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := &heldWrite{log: l, cmd: kv.EncodeEntry(l.Now(), c), done: make(chan struct{})}
+	p := &heldWrite{cmd: c, done: make(chan struct{})}
 	l.wait = append(l.wait, p)
 	if !l.held {
 		l.releaseLocked(len(l.wait))
@@ -57,9 +55,7 @@ func (l *heldLog) release(n int) {
 
 func (l *heldLog) releaseLocked(n int) {
 	for _, p := range l.wait[:n] {
-		l.directLog.mu.Lock()
-		p.result, p.err = l.apply(p.cmd)
-		l.directLog.mu.Unlock()
+		p.result, p.err = l.Propose(context.Background(), p.cmd)
 		close(p.done)
 	}
 	l.wait = l.wait[n:]
@@ -79,12 +75,12 @@ func (l *heldLog) waiting() int {
 	return len(l.wait)
 }
 
-func newHeldWorld(t *testing.T, change ...func(*web.Options)) (*world, *heldLog) {
+func newHeldWorld(t *testing.T) (*world, *heldLog) {
 	log := &heldLog{}
-	w := newWorld(t, append(change, func(o *web.Options) {
-		o.Store = kv.NewStore(o.Store.State(), log, kv.Limits{})
-	})...)
-	log.directLog = w.log
+	w := newWorld(t, func(d *kvtest.Direct) kv.Log {
+		log.Direct = d
+		return log
+	})
 	return w, log
 }
 
@@ -98,31 +94,31 @@ func TestSocketPipelines(t *testing.T) {
 	c := w.socket("")
 	for i := 1; i <= 40; i++ {
 		if i%10 == 0 {
-			c.say(`{"id":%d,"op":"put","key":"a","value":"x","if_match":"7f3a9c21-1"}`, i)
+			c.Say(`{"id":%d,"op":"put","key":"a","value":"x","if_match":"7f3a9c21-1"}`, i)
 			continue
 		}
 		if i%10 == 5 {
-			c.say(`{"id":%d,"op":"put","key":"/","value":"x"}`, i)
+			c.Say(`{"id":%d,"op":"put","key":"/","value":"x"}`, i)
 			continue
 		}
-		c.say(`{"id":%d,"op":"put","key":"a","value":"%d"}`, i, i)
+		c.Say(`{"id":%d,"op":"put","key":"a","value":"%d"}`, i, i)
 	}
 	w.eventually("36 writes are under way", func() bool { return log.waiting() == 36 })
-	c.say(`{"id":100,"op":"get","key":"r"}`)
-	if f := c.next(); f["id"] != float64(100) || f["value"] != "read me" {
+	c.Say(`{"id":100,"op":"get","key":"r"}`)
+	if f := c.Next(); f["id"] != float64(100) || f["value"] != "read me" {
 		t.Fatalf("got %v while writes wait, want the read", f)
 	}
 	log.release(5)
 	log.hold(false)
 	for i := 1; i <= 40; i++ {
-		f := c.next()
+		f := c.Next()
 		problem, _ := f["error"].(map[string]any)
 		want := map[int]any{0: "compare_failed", 5: "bad_key"}[i%10]
 		if f["id"] != float64(i) || problem["code"] != want {
 			t.Fatalf("got %v, want the answer to %d", f, i)
 		}
 	}
-	if f := c.ask(`{"id":101,"op":"get","key":"a"}`); f["value"] != "39" {
+	if f := c.Ask(`{"id":101,"op":"get","key":"a"}`); f["value"] != "39" {
 		t.Errorf("got %v, want the last write to stay", f)
 	}
 }
@@ -134,9 +130,9 @@ func TestSocketInFlight(t *testing.T) {
 	r := w.rawSocket("", "")
 	var all strings.Builder
 	for i := 1; i <= 200; i++ {
-		all.WriteString(masked(textFrame, fmt.Sprintf(`{"id":%d,"op":"put","key":"k%d","value":"1"}`, i, i)))
+		all.WriteString(wstest.Masked(wstest.Text, fmt.Sprintf(`{"id":%d,"op":"put","key":"k%d","value":"1"}`, i, i)))
 	}
-	r.send(all.String())
+	r.Send(all.String())
 	w.eventually("64 writes are under way", func() bool { return log.waiting() == 64 })
 	time.Sleep(50 * time.Millisecond) // there is nothing to wait for: more must not come
 	if got := log.waiting(); got != 64 {
@@ -144,7 +140,7 @@ func TestSocketInFlight(t *testing.T) {
 	}
 	log.hold(false)
 	for i := 1; i <= 200; i++ {
-		if _, got := r.frame(); !strings.HasPrefix(got, fmt.Sprintf(`{"id":%d,"ok":true`, i)) {
+		if _, got := r.Frame(); !strings.HasPrefix(got, fmt.Sprintf(`{"id":%d,"ok":true`, i)) {
 			t.Fatalf("got %s, want the answer to %d", got, i)
 		}
 	}
@@ -160,14 +156,14 @@ func TestSocketThatNeverReads(t *testing.T) {
 	var wg sync.WaitGroup
 	// More of them than the kernel's buffers hold.
 	const most = 20_000
-	get := masked(textFrame, `{"id":1,"op":"get","key":"big"`+strings.Repeat(" ", 4<<10)+`}`)
+	get := wstest.Masked(wstest.Text, `{"id":1,"op":"get","key":"big"`+strings.Repeat(" ", 4<<10)+`}`)
 	for i := range stalled {
 		r := w.rawSocket("", "")
-		r.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		r.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 		wg.Go(func() {
-			r.conn.SetWriteDeadline(time.Now().Add(3 * time.Second))
+			r.Conn.SetWriteDeadline(time.Now().Add(3 * time.Second))
 			for sent[i] < most {
-				n, err := r.conn.Write([]byte(get))
+				n, err := r.Conn.Write([]byte(get))
 				sent[i] += n / len(get)
 				if err != nil {
 					return
@@ -180,7 +176,7 @@ func TestSocketThatNeverReads(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	for i := 1; i <= 300; i++ {
 		start := time.Now()
-		if f := c.ask(`{"id":%d,"op":"put","key":"small","value":"%d"}`, i, i); f["ok"] != true {
+		if f := c.Ask(`{"id":%d,"op":"put","key":"small","value":"%d"}`, i, i); f["ok"] != true {
 			t.Fatal(f)
 		}
 		if took := time.Since(start); took > 2*time.Second {
@@ -209,55 +205,20 @@ func TestSocketReadsNothingForThoseWhoLeft(t *testing.T) {
 	w.write("big", strings.Repeat("x", 1<<20))
 	before := w.state.Tiers().Tier[kv.TierMemory].Reads
 	r := w.rawSocket("", "")
-	r.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	r.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	var gets strings.Builder // in one piece, so that all are read at once
 	for i := range 64 {
-		gets.WriteString(masked(textFrame, fmt.Sprintf(`{"id":%d,"op":"get","key":"big"}`, i+1)))
+		gets.WriteString(wstest.Masked(wstest.Text, fmt.Sprintf(`{"id":%d,"op":"get","key":"big"}`, i+1)))
 	}
-	r.send(gets.String())
+	r.Send(gets.String())
 	reads := func() uint64 { return w.state.Tiers().Tier[kv.TierMemory].Reads - before }
 	w.eventually("the first answer is on its way", func() bool { return reads() > 0 })
-	r.conn.Close()
+	r.Conn.Close()
 	w.eventually("all that was read is done with", func() bool {
 		return w.metric("keywatch_sockets") == 0 && w.metric("keywatch_socket_lanes") == 0
 	})
 	if got := reads(); got > 32 {
 		t.Errorf("%d of 64 values of 1 MiB were read, most of them for nobody", got)
-	}
-}
-
-// Without it a client that asks too much through a socket would not be stopped.
-func TestSocketRateLimit(t *testing.T) {
-	w := newWorld(t, func(o *web.Options) {
-		rates, err := ratelimit.ParseRates("reads=1/h:3,writes=1/h:5,watches=1/h:3")
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.Limiter, o.RateLoopback = ratelimit.New(rates), true
-	})
-	c := w.socket("") // one of the watches
-	for i, step := range []struct {
-		say  string
-		good int
-	}{
-		{`"op":"put","key":"a","value":"1"`, 2},
-		{`"op":"batch","ops":[{"op":"delete","key":"b"},{"op":"delete","key":"c"}]`, 1},
-		{`"op":"cas","key":"x","expected":null,"new":"1"`, 1},
-		{`"op":"list"`, 1},
-		{`"op":"get","key":"a"`, 1},
-		{`"op":"batch","ops":[{"op":"get","key":"a"}]`, 1},
-		{`"op":"ping"`, 5},
-	} {
-		for range step.good {
-			if f := c.ask(`{"id":%d,%s}`, i+1, step.say); f["ok"] != true {
-				t.Fatalf("%s: got %v", step.say, f)
-			}
-		}
-	}
-	for _, say := range []string{`"op":"put","key":"a","value":"1"`, `"op":"get","key":"a"`} {
-		if problem := c.refused("rate_limited", 9, `{"id":9,%s}`, say); problem["retry_ms"].(float64) < 1000 {
-			t.Errorf("got %v, want a time to wait", problem)
-		}
 	}
 }
 
@@ -268,96 +229,26 @@ func TestSocketStop(t *testing.T) {
 	idle, busy := w.socket("?key=a"), w.socket("")
 	r := w.rawSocket("", "")
 	log.hold(true)
-	busy.say(`{"id":1,"op":"put","key":"a","value":"1"}`)
+	busy.Say(`{"id":1,"op":"put","key":"a","value":"1"}`)
 	w.eventually("a write is under way", func() bool { return log.waiting() == 1 })
 	stopped := make(chan error)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		stopped <- w.server.Shutdown(ctx)
+		stopped <- w.server.Close(ctx)
 	}()
-	r.wantClose(1012)
+	r.WantClose(1012)
 	log.hold(false)
-	if f := busy.next(); f["id"] != float64(1) || f["ok"] != true {
+	if f := busy.Next(); f["id"] != float64(1) || f["ok"] != true {
 		t.Errorf("got %v, want the answer to what was under way", f)
 	}
-	busy.wantClose(1012)
-	idle.wantClose(1012)
+	busy.WantClose(1012)
+	idle.WantClose(1012)
 	if err := <-stopped; err != nil {
-		t.Errorf("Shutdown: %v", err)
+		t.Errorf("Close: %v", err)
 	}
 	if got := w.hub.Stats().Watchers; got != 0 {
-		t.Errorf("got %d watchers after Shutdown", got)
-	}
-}
-
-// If a connection that breaks off left something behind, a server with bad
-// networks would fill up.
-func TestSocketAbruptEnd(t *testing.T) {
-	w := newWorld(t)
-	for i := range 100 {
-		w.write(fmt.Sprintf("p/%d", i), strings.Repeat("x", 1000))
-	}
-	warm := w.rawSocket("?prefix=", "")
-	warm.frame()
-	warm.conn.Close()
-	w.eventually("nobody is there", func() bool { return w.metric("keywatch_sockets") == 0 })
-	goroutines := runtime.NumGoroutine()
-	const seed = 42
-	rnd := rand.New(rand.NewPCG(seed, 1))
-	script := fmt.Sprintf(handshake, "?prefix=p/") +
-		masked(textFrame, `{"id":1,"op":"watch","prefixes":["p/"]}`) + masked(textFrame, `{"id":2,"op":"put","key":"p/1","value":"2"}`) +
-		masked(0x01, `{"id":3,"op":"li`) + masked(0x89, "?") + masked(0x80, `st"}`) + masked(textFrame, `{"id":4,"op":"unwatch","watch":1}`) +
-		masked(textFrame, `{"id":5,"op":"watch","keys":["a"]}`) + masked(0x88, "\x03\xe8")
-	for i := range 300 {
-		conn, err := net.Dial("tcp", w.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cut := rnd.IntN(len(script) + 1)
-		if _, err := conn.Write([]byte(script[:cut])); err != nil {
-			t.Fatalf("round %d, cut at %d: %v", i, cut, err)
-		}
-		if rnd.IntN(2) == 0 {
-			conn.SetReadDeadline(time.Now().Add(time.Duration(rnd.IntN(2000)) * time.Microsecond))
-			buf := make([]byte, rnd.IntN(5000)+1)
-			conn.Read(buf)
-		}
-		if rnd.IntN(2) == 0 {
-			conn.(*net.TCPConn).SetLinger(0) // a reset
-		}
-		conn.Close()
-	}
-	w.client.CloseIdleConnections()
-	w.eventually("all sockets and watches are gone (seed 42)", func() bool {
-		return w.metric("keywatch_sockets") == 0 && w.hub.Stats().Watchers == 0
-	})
-	w.eventually("all goroutines are gone", func() bool {
-		w.client.CloseIdleConnections()
-		return runtime.NumGoroutine() <= goroutines+3
-	})
-}
-
-// Without it nobody could tell what sockets do, or why they end.
-func TestSocketMetrics(t *testing.T) {
-	w := newWorld(t)
-	c := w.socket("?key=a")
-	c.next()
-	c.next()
-	c.ask(`{"id":1,"op":"ping"}`)
-	c.ask(`{"id":2,"op":"nonsense"}`)
-	r := w.rawSocket("", masked(0x82, ""))
-	r.wantClose(1003)
-	w.eventually("one socket is left", func() bool { return w.metric("keywatch_sockets") == 1 })
-	text := w.want(200, "GET", "/metrics", "").body
-	for _, line := range []string{
-		`keywatch_socket_commands_total{op="ping"} 1`, `keywatch_socket_commands_total{op="unknown"} 1`,
-		`keywatch_sockets_closed_total{code="1003"} 1`, `keywatch_socket_frames_total{direction="in"} 4`,
-		`keywatch_refused_total{code="bad_json"} 1`, `keywatch_http_requests_total{method="GET",route="ws",status="101"} 2`,
-	} {
-		if !strings.Contains(text, "\n"+line+"\n") {
-			t.Errorf("%s is missing", line)
-		}
+		t.Errorf("got %d watchers after Close", got)
 	}
 }
 
@@ -366,16 +257,16 @@ func TestSocketMetrics(t *testing.T) {
 func TestSocketAnyText(t *testing.T) {
 	w := newWorld(t)
 	c := w.socket("?prefix=")
-	c.next()
-	c.next()
+	c.Next()
+	c.Next()
 	for i, value := range []string{"", "\"\\\n\r\t\b\f\x00\x7f", "\u2028\u2029", "\xff\xfe", "日本語\U0001f600", strings.Repeat("é", 70_000)} {
 		say, _ := json.Marshal(map[string]any{"id": i + 1, "op": "put", "key": "k" + fmt.Sprint(i), "value": value})
 		if strings.Contains(value, "\xff") {
 			say, _ = json.Marshal(map[string]any{"id": i + 1, "op": "put", "key": "k" + fmt.Sprint(i), "value": []byte(value), "encoding": "base64"})
 		}
-		c.say("%s", say)
+		c.Say("%s", say)
 		for range 2 { // the answer and the event, in either order
-			f := c.next()
+			f := c.Next()
 			if f["id"] != nil {
 				continue
 			}

@@ -1,4 +1,4 @@
-package web_test
+package ws_test
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"keywatch/web"
+	"keywatch/web/ws/wstest"
 )
 
 // Bytes that client frames begin with: FIN and an opcode.
@@ -31,7 +31,7 @@ type dialog struct {
 }
 
 func closing(code uint16, reason string) string {
-	return masked(frameClose, string([]byte{byte(code >> 8), byte(code)})+reason)
+	return wstest.Masked(frameClose, string([]byte{byte(code >> 8), byte(code)})+reason)
 }
 
 // unmasked returns a frame as no client may send it.
@@ -43,11 +43,11 @@ func unmasked(first byte, payload string) string {
 func cut(text string, n int) (frames, pongs []string) {
 	first := byte(0x01)
 	for len(text) > n {
-		frames = append(frames, masked(first, text[:n]), masked(framePing, fmt.Sprint(len(pongs))))
+		frames = append(frames, wstest.Masked(first, text[:n]), wstest.Masked(framePing, fmt.Sprint(len(pongs))))
 		pongs = append(pongs, "\x8a"+fmt.Sprint(len(pongs)))
 		first, text = 0, text[n:]
 	}
-	return append(frames, masked(0x80|first, text)), pongs
+	return append(frames, wstest.Masked(0x80|first, text)), pongs
 }
 
 // dialogs are the cases that RFC 6455 distinguishes.
@@ -55,36 +55,36 @@ func dialogs() (all []dialog) {
 	add := func(name string, says, want []string, code int) {
 		all = append(all, dialog{name, says, want, code})
 	}
-	ping, pong := masked(framePing, "before"), "\x8abefore"
+	ping, pong := wstest.Masked(framePing, "before"), "\x8abefore"
 	for _, n := range []int{0, 1, 125} {
 		payload := strings.Repeat("\xff", n)
-		add(fmt.Sprintf("ping of %d bytes", n), []string{masked(framePing, payload)}, []string{"\x8a" + payload}, 0)
+		add(fmt.Sprintf("ping of %d bytes", n), []string{wstest.Masked(framePing, payload)}, []string{"\x8a" + payload}, 0)
 	}
 	for op, name := range map[byte]string{framePing: "ping", framePong: "pong", frameClose: "close"} {
-		add(name+" of 126 bytes", []string{ping, masked(op, strings.Repeat("a", 126))}, []string{pong}, 1002)
-		add(name+" in fragments", []string{ping, masked(op&0xf, "a"), masked(0x80, "b")}, []string{pong}, 1002)
+		add(name+" of 126 bytes", []string{ping, wstest.Masked(op, strings.Repeat("a", 126))}, []string{pong}, 1002)
+		add(name+" in fragments", []string{ping, wstest.Masked(op&0xf, "a"), wstest.Masked(0x80, "b")}, []string{pong}, 1002)
 		add(name+" without a mask", []string{ping, unmasked(op, "")}, []string{pong}, 1002)
-		add(name+" with a reserved bit", []string{ping, masked(op|0x20, "")}, []string{pong}, 1002)
+		add(name+" with a reserved bit", []string{ping, wstest.Masked(op|0x20, "")}, []string{pong}, 1002)
 	}
 	add("text without a mask", []string{unmasked(0x81, askPing)}, nil, 1002)
-	add("pings in a row", []string{masked(framePing, "1"), masked(framePing, "2"), masked(framePing, "3")}, []string{"\x8a1", "\x8a2", "\x8a3"}, 0)
-	add("pongs that nobody asked for", []string{masked(framePong, ""), masked(framePong, "x")}, nil, 0)
+	add("pings in a row", []string{wstest.Masked(framePing, "1"), wstest.Masked(framePing, "2"), wstest.Masked(framePing, "3")}, []string{"\x8a1", "\x8a2", "\x8a3"}, 0)
+	add("pongs that nobody asked for", []string{wstest.Masked(framePong, ""), wstest.Masked(framePong, "x")}, nil, 0)
 	for bits := byte(1); bits < 8; bits++ {
-		add(fmt.Sprintf("reserved bits %03b", bits), []string{ping, masked(0x81|bits<<4, askPing)}, []string{pong}, 1002)
+		add(fmt.Sprintf("reserved bits %03b", bits), []string{ping, wstest.Masked(0x81|bits<<4, askPing)}, []string{pong}, 1002)
 	}
 	for _, op := range []byte{3, 4, 5, 6, 7, 11, 12, 13, 14, 15} {
-		add(fmt.Sprintf("opcode %d", op), []string{ping, masked(0x80|op, "")}, []string{pong}, 1002)
-		add(fmt.Sprintf("opcode %d in a message", op), []string{masked(0x01, "{"), masked(0x80|op, "")}, nil, 1002)
+		add(fmt.Sprintf("opcode %d", op), []string{ping, wstest.Masked(0x80|op, "")}, []string{pong}, 1002)
+		add(fmt.Sprintf("opcode %d in a message", op), []string{wstest.Masked(0x01, "{"), wstest.Masked(0x80|op, "")}, nil, 1002)
 	}
 	for _, n := range []int{1, 2, 7} {
 		says, pongs := cut(askPing, n)
 		add(fmt.Sprintf("fragments of %d bytes", n), says, append(pongs, toldPong), 0)
 	}
-	add("empty fragments", []string{masked(0x01, ""), masked(0x00, ""), masked(0x00, askPing), masked(0x80, "")}, []string{toldPong}, 0)
-	add("a continuation of nothing", []string{masked(0x80, "a")}, nil, 1002)
-	add("text in a text", []string{masked(0x01, "{"), masked(0x81, askPing)}, nil, 1002)
-	add("binary in a text", []string{masked(0x01, "{"), masked(0x82, "a")}, nil, 1002)
-	add("a close in a message", []string{masked(0x01, "{"), closing(1000, "")}, nil, 1000)
+	add("empty fragments", []string{wstest.Masked(0x01, ""), wstest.Masked(0x00, ""), wstest.Masked(0x00, askPing), wstest.Masked(0x80, "")}, []string{toldPong}, 0)
+	add("a continuation of nothing", []string{wstest.Masked(0x80, "a")}, nil, 1002)
+	add("text in a text", []string{wstest.Masked(0x01, "{"), wstest.Masked(0x81, askPing)}, nil, 1002)
+	add("binary in a text", []string{wstest.Masked(0x01, "{"), wstest.Masked(0x82, "a")}, nil, 1002)
+	add("a close in a message", []string{wstest.Masked(0x01, "{"), closing(1000, "")}, nil, 1000)
 	all = append(all, textDialogs()...)
 	return append(all, closeDialogs()...)
 }
@@ -103,18 +103,18 @@ var badTexts = []struct {
 // message has ended.
 func textDialogs() (all []dialog) {
 	for _, bad := range badTexts {
-		all = append(all, dialog{"bad text, " + bad.name, []string{masked(0x81, "\xce\xba"+bad.text)}, nil, 1007})
+		all = append(all, dialog{"bad text, " + bad.name, []string{wstest.Masked(0x81, "\xce\xba"+bad.text)}, nil, 1007})
 		for i := range len(bad.text) {
 			d := dialog{name: fmt.Sprintf("bad text, %s, cut at %d and never ended", bad.name, i), code: 1007}
-			d.says = []string{masked(0x01, "\xce\xba"+bad.text[:i]), masked(framePing, "\xff"), masked(0x00, bad.text[i:])}
+			d.says = []string{wstest.Masked(0x01, "\xce\xba"+bad.text[:i]), wstest.Masked(framePing, "\xff"), wstest.Masked(0x00, bad.text[i:])}
 			if i <= bad.hopeful {
 				d.want = []string{"\x8a\xff"}
 			}
 			all = append(all, d)
 		}
 	}
-	all = append(all, dialog{"half a character", []string{masked(0x81, "a\xce")}, nil, 1007},
-		dialog{"half a character, then an empty end", []string{masked(0x01, "\xce"), masked(framePing, ""), masked(0x80, "")}, []string{"\x8a"}, 1007})
+	all = append(all, dialog{"half a character", []string{wstest.Masked(0x81, "a\xce")}, nil, 1007},
+		dialog{"half a character, then an empty end", []string{wstest.Masked(0x01, "\xce"), wstest.Masked(framePing, ""), wstest.Masked(0x80, "")}, []string{"\x8a"}, 1007})
 	put := `{"id":1,"op":"put","key":"é","value":"κόσμε\u2028😀"}`
 	says, pongs := cut(put, 1)
 	return append(all, dialog{"good text, each byte in a frame", says, append(pongs, "\x81"+`{"id":1,"ok":true,`), 0})
@@ -131,9 +131,9 @@ func closeDialogs() (all []dialog) {
 	return append(all,
 		dialog{"close with a reason of 123 bytes", []string{closing(1000, strings.Repeat("x", 123))}, nil, 1000},
 		dialog{"close with a reason of 124 bytes", []string{closing(1000, strings.Repeat("x", 124))}, nil, 1002},
-		dialog{"close with half a code", []string{masked(frameClose, "\x03")}, nil, 1002},
+		dialog{"close with half a code", []string{wstest.Masked(frameClose, "\x03")}, nil, 1002},
 		dialog{"close with a bad reason", []string{closing(1000, "\xed\xa0\x80")}, nil, 1007},
-		dialog{"what follows a close", []string{closing(1001, ""), masked(framePing, "late"), masked(0x81, askPing)}, nil, 1001},
+		dialog{"what follows a close", []string{closing(1001, ""), wstest.Masked(framePing, "late"), wstest.Masked(0x81, askPing)}, nil, 1001},
 	)
 }
 
@@ -141,7 +141,7 @@ func closeDialogs() (all []dialog) {
 // what it is told otherwise when the network splits it, strict peers could not
 // talk to it.
 func TestSocketDialogs(t *testing.T) {
-	w := newWorld(t, func(o *web.Options) { o.MaxBody = 2 << 20 })
+	w := newWorld(t)
 	list := dialogs()
 	if len(list) < 100 {
 		t.Fatalf("there are only %d", len(list))
@@ -157,41 +157,28 @@ func TestSocketDialogs(t *testing.T) {
 // holds holds one dialog, whose bytes are sent in pieces.
 func (w *world) holds(t *testing.T, d dialog, piece int) {
 	r := w.rawSocket("", "")
-	r.t = t
-	defer r.conn.Close()
+	r.T = t
+	defer r.Conn.Close()
 	go func() {
 		for text := strings.Join(d.says, ""); text != ""; {
 			n := min(piece, len(text))
-			if _, err := io.WriteString(r.conn, text[:n]); err != nil {
+			if _, err := io.WriteString(r.Conn, text[:n]); err != nil {
 				return // the server has closed, as the answer shows
 			}
 			text = text[n:]
 		}
 	}()
 	for _, want := range d.want {
-		if first, payload := r.frame(); !strings.HasPrefix(string([]byte{first})+payload, want) {
+		if first, payload := r.Frame(); !strings.HasPrefix(string([]byte{first})+payload, want) {
 			t.Fatalf("got %x %q, want %q", first, payload, want)
 		}
 	}
 	if d.code != 0 {
-		r.wantOnlyClose(d.code)
+		r.WantOnlyClose(d.code)
 		return
 	}
-	r.send(masked(0x81, `{"id":9,"op":"ping"}`))
-	if _, payload := r.frame(); !strings.HasPrefix(payload, `{"id":9,"ok":true`) {
+	r.Send(wstest.Masked(0x81, `{"id":9,"op":"ping"}`))
+	if _, payload := r.Frame(); !strings.HasPrefix(payload, `{"id":9,"ok":true`) {
 		t.Fatalf("got %q after it, want an answer", payload)
-	}
-}
-
-// wantOnlyClose is wantClose where nothing else may come.
-func (r *rawSocket) wantOnlyClose(code int) {
-	r.t.Helper()
-	first, payload := r.frame()
-	if first != 0x88 || len(payload) < 2 || int(payload[0])<<8|int(payload[1]) != code {
-		r.t.Fatalf("got %x %q, want the close code %d", first, payload, code)
-	}
-	io.WriteString(r.conn, masked(frameClose, payload[:2]))
-	if first, payload := r.frame(); first != 0 {
-		r.t.Fatalf("got %x %q after a close frame", first, payload)
 	}
 }

@@ -1,36 +1,32 @@
-package web_test
+package ws_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"keywatch/kv"
-	"keywatch/watch"
-	"keywatch/web"
 )
 
 // If events of several watches were mixed up, cut, or sent without a position to
 // resume from, no client could keep a correct copy.
 func TestSocketWatches(t *testing.T) {
 	w := newWorld(t)
-	w.want(201, "PUT", "/v1/kv/a/1", "one")
+	w.write("a/1", "one")
 	c := w.socket("?key=a/1")
-	c.want(`{"type":"reset","watch":0,"pos":"7f3a9c21-0"}`,
+	c.Want(`{"type":"reset","watch":0,"pos":"7f3a9c21-0"}`,
 		`{"type":"put","key":"a/1","value":"one","rev":1,"create_rev":1,"version":1,"watch":0}`,
 		`{"type":"synced","watch":0,"pos":"7f3a9c21-1"}`)
-	c.say(`{"id":3,"op":"watch","prefixes":["a/"],"keys":["b"],"state":false,"mode":"keys"}`)
-	c.want(`{"id":3,"ok":true}`, `{"type":"synced","watch":3,"pos":"7f3a9c21-1"}`)
-	c.say(`{"id":4,"op":"watch","prefixes":["a/"],"since":"7f3a9c21-1"}`)
-	c.want(`{"id":4,"ok":true}`, `{"type":"synced","watch":4,"pos":"7f3a9c21-1"}`)
+	c.Say(`{"id":3,"op":"watch","prefixes":["a/"],"keys":["b"],"state":false,"mode":"keys"}`)
+	c.Want(`{"id":3,"ok":true}`, `{"type":"synced","watch":3,"pos":"7f3a9c21-1"}`)
+	c.Say(`{"id":4,"op":"watch","prefixes":["a/"],"since":"7f3a9c21-1"}`)
+	c.Want(`{"id":4,"ok":true}`, `{"type":"synced","watch":4,"pos":"7f3a9c21-1"}`)
 
 	other := w.socket("")
-	if got := other.ask(`{"id":1,"op":"batch","ops":[{"op":"put","key":"a/1","value":"2"},{"op":"put","key":"a/2","value":"3"},{"op":"put","key":"b","value":"4"}]}`); got["ok"] != true {
+	if got := other.Ask(`{"id":1,"op":"batch","ops":[{"op":"put","key":"a/1","value":"2"},{"op":"put","key":"a/2","value":"3"},{"op":"put","key":"b","value":"4"}]}`); got["ok"] != true {
 		t.Fatal(got)
 	}
 	got := map[string][]string{}
 	for range 6 {
-		text := c.text()
+		text := c.Text()
 		id := text[strings.Index(text, `"watch":`):][:9]
 		got[id] = append(got[id], text)
 	}
@@ -46,14 +42,14 @@ func TestSocketWatches(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", a, b)
 		}
 	}
-	c.refused("bad_parameter", 3, `{"id":3,"op":"watch","keys":["c"]}`)
-	c.say(`{"id":5,"op":"unwatch","watch":0}`)
-	c.want(`{"id":5,"ok":true}`)
-	c.refused("bad_parameter", 6, `{"id":6,"op":"unwatch","watch":0}`)
-	c.say(`{"id":7,"op":"delete","key":"a/1"}`)
+	c.Refused("bad_parameter", 3, `{"id":3,"op":"watch","keys":["c"]}`)
+	c.Say(`{"id":5,"op":"unwatch","watch":0}`)
+	c.Want(`{"id":5,"ok":true}`)
+	c.Refused("bad_parameter", 6, `{"id":6,"op":"unwatch","watch":0}`)
+	c.Say(`{"id":7,"op":"delete","key":"a/1"}`)
 	seen := map[string]bool{}
 	for range 3 {
-		f := c.next()
+		f := c.Next()
 		seen[fmt.Sprint(f["watch"], f["id"])] = true
 	}
 	if len(seen) != 3 || seen["0<nil>"] {
@@ -80,12 +76,12 @@ func TestSocketResumesMany(t *testing.T) {
 			if i%2 == 1 {
 				since += watches
 			}
-			c.say(`{"id":%d,"op":"watch","keys":["k/%04d"],"since":"7f3a9c21-%d"}`, i+1, i, since)
+			c.Say(`{"id":%d,"op":"watch","keys":["k/%04d"],"since":"7f3a9c21-%d"}`, i+1, i, since)
 		}
 	}()
 	state := make([]string, watches)
 	for synced := 0; synced < watches; {
-		f := c.next()
+		f := c.Next()
 		if f["id"] != nil {
 			if f["ok"] != true {
 				t.Fatalf("got %v", f)
@@ -115,7 +111,7 @@ func TestSocketResumesMany(t *testing.T) {
 	}
 	got := map[float64]int{}
 	for range watches {
-		f := c.next()
+		f := c.Next()
 		if f["type"] == "progress" {
 			continue
 		}
@@ -127,31 +123,6 @@ func TestSocketResumesMany(t *testing.T) {
 	if len(got) != watches {
 		t.Errorf("got events for %d watches, want %d", len(got), watches)
 	}
-	c.conn.CloseNow()
+	c.Conn.CloseNow()
 	w.eventually("all watches are closed", func() bool { return w.hub.Stats().Watchers == 0 })
-}
-
-// Without the caps one client could take all the memory there is.
-func TestSocketCaps(t *testing.T) {
-	w := newWorld(t, func(o *web.Options) {
-		o.MaxStreams = 2
-		o.Hub = watch.New(watch.Options{MaxWatches: 3})
-		t.Cleanup(o.Hub.Close)
-		o.Hub.Bind(kv.NewState(kv.StateOptions{}))
-	})
-	c := w.socket("")
-	for i := 1; i <= 3; i++ {
-		c.say(`{"id":%d,"op":"watch","keys":["a"],"state":false}`, i)
-		c.next()
-		c.next()
-	}
-	c.refused("too_many_watches", 4, `{"id":4,"op":"watch","keys":["a"]}`)
-	c.say(`{"id":5,"op":"unwatch","watch":1}`)
-	c.want(`{"id":5,"ok":true}`)
-	c.say(`{"id":6,"op":"watch","keys":["a"],"state":false}`)
-	c.want(`{"id":6,"ok":true}`)
-	w.socket("")
-	if _, resp, err := w.dial(""); err == nil || resp.StatusCode != 429 {
-		t.Errorf("got %v, %v for a third socket, want 429", resp, err)
-	}
 }

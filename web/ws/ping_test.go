@@ -1,8 +1,6 @@
-package web_test
+package ws_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,29 +9,29 @@ import (
 	"testing/synctest"
 	"time"
 
-	"keywatch/kv"
+	"keywatch/web/ws/wstest"
 )
 
 // If silent sockets were not asked, proxies would close them and the dead would
 // stay; if one that answers were closed, nobody could be idle.
 func TestSocketPings(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
-		r := upgrade(t, conn, "", "")
+		r := wstest.Upgrade(t, conn, "", "")
 		for range 5 {
 			start := time.Now()
-			r.want("\x89")
+			r.Want("\x89")
 			if got := time.Since(start); got < 14*time.Second || got > 36*time.Second {
 				t.Errorf("got a ping after %v", got)
 			}
-			r.send(masked(0x8a, ""))
+			r.Send(wstest.Masked(0x8a, ""))
 		}
 		start := time.Now()
-		r.want("\x89")
+		r.Want("\x89")
 		// No pong this time.
-		if first, payload := r.frame(); first != 0x88 || !strings.HasPrefix(payload, "\x0b\xc0") { // 3008
+		if first, payload := r.Frame(); first != 0x88 || !strings.HasPrefix(payload, "\x0b\xc0") { // 3008
 			t.Errorf("got %x %q, want a close frame", first, payload)
 		}
-		if first, _ := r.frame(); first != 0 {
+		if first, _ := r.Frame(); first != 0 {
 			t.Errorf("got %x, want the end of a client that does not answer", first)
 		}
 		if got := time.Since(start); got < 14*time.Second || got > time.Minute {
@@ -47,22 +45,17 @@ func TestSocketPings(t *testing.T) {
 // that are not acknowledged are what ends its connection.
 func TestPausedSocketIsPinged(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
-		_, err := w.log.Propose(t.Context(), &kv.Command{Lock: &kv.LockCommand{
-			Kind: kv.LockAcquire, Name: "busy", ID: kv.NewLeaseID(), TTL: time.Hour, Caller: "me",
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := upgrade(t, conn, "", "")
+		w.hold("busy")
+		r := wstest.Upgrade(t, conn, "", "")
 		go func() {
 			for i := range 70 { // until nothing is read any more
-				_, _ = io.WriteString(conn, masked(textFrame, fmt.Sprintf(`{"id":%d,"op":"lock","lock":"busy","ttl":"10s","wait":"5m"}`, i+1)))
+				_, _ = io.WriteString(conn, wstest.Masked(wstest.Text, fmt.Sprintf(`{"id":%d,"op":"lock","lock":"busy","ttl":"10s","wait":"5m"}`, i+1)))
 			}
 		}()
 		synctest.Wait()
 		for range 4 {
 			start := time.Now()
-			r.want("\x89")
+			r.Want("\x89")
 			if got := time.Since(start); got > 36*time.Second {
 				t.Errorf("got a ping after %v", got)
 			}
@@ -74,11 +67,11 @@ func TestPausedSocketIsPinged(t *testing.T) {
 // although it is in use.
 func TestSocketInUseIsNotPinged(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
-		r := upgrade(t, conn, "", "")
+		r := wstest.Upgrade(t, conn, "", "")
 		for range 20 {
 			time.Sleep(10 * time.Second)
-			r.send(masked(textFrame, `{"id":1,"op":"ping"}`))
-			r.want("\x81" + `{"id":1,"ok":true,"position":"7f3a9c21-0"}`)
+			r.Send(wstest.Masked(wstest.Text, `{"id":1,"op":"ping"}`))
+			r.Want("\x81" + `{"id":1,"ok":true,"position":"7f3a9c21-0"}`)
 		}
 	})
 }
@@ -87,50 +80,33 @@ func TestSocketInUseIsNotPinged(t *testing.T) {
 // it came before an event that it covers, a resume would lose that.
 func TestSocketProgress(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
-		r := upgrade(t, conn, "?key=a&state=0", masked(textFrame, `{"id":1,"op":"watch","keys":["b"],"state":false,"mode":"latest","interval":"20s"}`))
-		r.want("\x81"+`{"type":"synced","watch":0,"pos":"7f3a9c21-0"}`,
+		r := wstest.Upgrade(t, conn, "?key=a&state=0", wstest.Masked(wstest.Text, `{"id":1,"op":"watch","keys":["b"],"state":false,"mode":"latest","interval":"20s"}`))
+		r.Want("\x81"+`{"type":"synced","watch":0,"pos":"7f3a9c21-0"}`,
 			"\x81"+`{"id":1,"ok":true}`, "\x81"+`{"type":"synced","watch":1,"pos":"7f3a9c21-0"}`)
 		w.write("b", "1")
-		r.want("\x81" + `{"type":"put","key":"b","value":"1","rev":1,"create_rev":1,"version":1,"watch":1,"pos":"7f3a9c21-1"}`)
+		r.Want("\x81" + `{"type":"put","key":"b","value":"1","rev":1,"create_rev":1,"version":1,"watch":1,"pos":"7f3a9c21-1"}`)
 		start := time.Now()
 		w.write("other", "1")
-		r.want("\x81" + `{"type":"progress","pos":"7f3a9c21-2"}`)
+		r.Want("\x81" + `{"type":"progress","pos":"7f3a9c21-2"}`)
 		if got := time.Since(start); got > 15*time.Second {
 			t.Errorf("got a bookmark after %v", got)
 		}
 		// The second watch holds back an event now, which no bookmark may cover.
 		w.write("b", "2")
 		w.write("b", "3")
-		r.want("\x81" + `{"type":"put","key":"b","value":"3","rev":4,"create_rev":1,"version":3,"skipped":1,"watch":1,"pos":"7f3a9c21-4"}`)
+		r.Want("\x81" + `{"type":"put","key":"b","value":"3","rev":4,"create_rev":1,"version":3,"skipped":1,"watch":1,"pos":"7f3a9c21-4"}`)
 		if got := time.Since(start); got < 20*time.Second {
 			t.Errorf("got the next flush after %v, want 20 s", got)
 		}
 		for range 3 {
-			first, payload := r.frame()
+			first, payload := r.Frame()
 			if first == 0x89 {
-				r.send(masked(0x8a, ""))
+				r.Send(wstest.Masked(0x8a, ""))
 				continue
 			}
 			if payload != `{"type":"progress","pos":"7f3a9c21-4"}` {
 				t.Errorf("got %q, want a bookmark", payload)
 			}
-		}
-	})
-}
-
-// Without it one client that does not answer would keep the server from
-// stopping.
-func TestSocketStopCutsOff(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
-		upgrade(t, conn, "?key=a", "") // reads nothing
-		synctest.Wait()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if err := w.server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
-		}
-		if got := w.hub.Stats().Watchers; got != 0 {
-			t.Errorf("got %d watchers after Shutdown", got)
 		}
 	})
 }
