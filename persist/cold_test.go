@@ -14,6 +14,7 @@ import (
 	"keywatch/kv"
 	"keywatch/persist"
 	"keywatch/persist/disk"
+	"keywatch/test/gate"
 )
 
 // coldKeys is how many keys the tests of cold values use.
@@ -46,7 +47,15 @@ func checkEntry(t testing.TB, key string, e *kv.Entry, err error) {
 // Readers of cold values and snapshots must see every value right while
 // checkpoints replace records, sweeping and compaction move them, the evictor
 // drops what they bring back, and restarts leave values on disk.
-func TestColdReadsBesideSweeping(t *testing.T) {
+func TestColdReadsBesideSweeping(t *testing.T) { coldReadsBesideSweeping(t, 1) }
+
+func TestProofColdReadsBesideSweeping(t *testing.T) {
+	gate.Long(t)
+	coldReadsBesideSweeping(t, 8)
+}
+
+// coldReadsBesideSweeping does so until the store was restarted so many times.
+func coldReadsBesideSweeping(t *testing.T, restarts int) {
 	r := newRig(t, quick())
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for i := range coldKeys {
@@ -54,7 +63,7 @@ func TestColdReadsBesideSweeping(t *testing.T) {
 	}
 	r.mustCheckpoint()
 	var evictions uint64
-	for range 4 {
+	for range restarts {
 		done := make(chan struct{})
 		var wg sync.WaitGroup
 		wg.Go(func() { readKeysUntil(t, r.state, done) })

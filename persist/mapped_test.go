@@ -9,6 +9,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/persist"
+	"keywatch/test/gate"
 )
 
 // filesResident returns how much of mapped files this process has in memory, as the
@@ -33,7 +34,8 @@ func filesResident(t *testing.T) int64 {
 
 // The values that were dropped from memory must not come back as pages of the mapped
 // file, whoever reads them: by key, at a start, or while ranges are swept.
-func TestMappedFileStaysSmall(t *testing.T) {
+func TestProofMappedFileStaysSmall(t *testing.T) {
+	gate.Long(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("other systems do not say how much of a file is in memory")
 	}

@@ -9,8 +9,12 @@ import (
 	"keywatch/kv/lock"
 )
 
-// patience bounds what the suite waits for, on a machine that is busy.
-const patience = time.Minute
+const (
+	// patience bounds what the suite waits for, on a machine that is busy.
+	patience = 5 * time.Minute
+	// queued is how long those wait who stand in line.
+	queued = 4 * time.Minute
+)
 
 // passes is how much time passes between two looks, where it does not by itself.
 const passes = 10 * time.Millisecond
@@ -107,7 +111,7 @@ func (s *coordination) line(owners ...string) <-chan turn {
 	s.Helper()
 	turns := make(chan turn, len(owners))
 	for i, owner := range owners {
-		go func() { turns <- turn{owner, s.acquire(owner, 2*patience, kv.Committed)} }()
+		go func() { turns <- turn{owner, s.acquire(owner, queued, kv.Committed)} }()
 		s.eventually(owner+" waits", func() bool {
 			queue, err := s.store.Queue(context.Background(), "l")
 			return err == nil && len(queue) == i+1 && queue[i] == owner

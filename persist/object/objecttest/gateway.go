@@ -7,7 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
+
+	"keywatch/test/gate"
 )
 
 // Credentials that Gateway accepts.
@@ -16,13 +17,10 @@ const (
 	GatewaySecret = "s3cr3t-of-the-test"
 )
 
-// gatewayStart is the longest that it may take to answer.
-const gatewayStart = 20 * time.Second
-
 // Gateway runs a real S3 server, versitygw, until the test ends, and returns the
 // folder whose subfolders are its buckets and its address. The program is looked for
-// under KEYWATCH_VERSITYGW, else in the PATH; without it the test is skipped or,
-// where KEYWATCH_REQUIRE_S3 is set, fails.
+// under KEYWATCH_VERSITYGW, else in the PATH; without it the test ends as with
+// gate.Missing.
 func Gateway(t testing.TB) (root, addr string) {
 	t.Helper()
 	program := findGateway(t)
@@ -43,16 +41,17 @@ func Gateway(t testing.TB) (root, addr string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait(); log.Close() })
-	for end := time.Now().Add(gatewayStart); ; time.Sleep(20 * time.Millisecond) {
-		if answer, err := http.Get("http://" + addr + "/"); err == nil {
+	gate.Until(t, func() bool {
+		answer, err := http.Get("http://" + addr + "/")
+		if err == nil {
 			answer.Body.Close()
-			return root, addr
 		}
-		if time.Now().After(end) {
-			b, _ := os.ReadFile(log.Name())
-			t.Fatalf("the gateway does not answer: %s", b)
-		}
-	}
+		return err == nil
+	}, "the gateway does not answer: %s", func() string {
+		b, _ := os.ReadFile(log.Name())
+		return string(b)
+	})
+	return root, addr
 }
 
 func findGateway(t testing.TB) string {
@@ -66,9 +65,6 @@ func findGateway(t testing.TB) string {
 		return found
 	}
 	const how = "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0"
-	if os.Getenv("KEYWATCH_REQUIRE_S3") != "" {
-		t.Fatalf("no real S3 server: %v (%s)", err, how)
-	}
-	t.Skipf("NOT TESTED with a real S3 server: %v (%s; KEYWATCH_REQUIRE_S3=1 makes this a failure)", err, how)
+	gate.Missing(t, "no real S3 server: %v (%s)", err, how)
 	return ""
 }
