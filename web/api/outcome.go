@@ -18,10 +18,11 @@ const idemRetry = 10 * time.Second
 // inBatch says that the caller wrote checks and operations as lists, so that
 // their index means something to it.
 func Outcome(c *kv.Command, result *kv.Result, params func() kv.Params, inBatch bool) error {
+	if result.Outcome == kv.Committed || result.Outcome == kv.ElseRan {
+		return nil
+	}
 	f := &Failure{Current: result.Current, NoValue: result.CurrentNoValue, Index: result.Failed, HasIndex: true}
 	switch result.Outcome {
-	case kv.Committed, kv.ElseRan:
-		return nil
 	case kv.CheckFailed:
 		f.Code, f.Detail, f.Compared = CodeCheckFailed, "a check failed, and nothing was changed", true
 		f.Key = c.Checks[result.Failed].Key
