@@ -12,7 +12,7 @@ import (
 func NamedLease(text string) (kv.LeaseID, error) {
 	id, err := kv.ParseLeaseID(text)
 	if err != nil {
-		return id, &Failure{Code: CodeLeaseEnded, Detail: "the lease " + strconv.Quote(clip(text)) + " has ended, or never was"}
+		return id, &Failure{Code: CodeLeaseEnded, Detail: "lease " + strconv.Quote(clip(text)) + " does not exist or has expired"}
 	}
 	return id, nil
 }
