@@ -11,10 +11,10 @@ import (
 // Rev is a revision. Revisions are compared within one key or one batch only.
 type Rev uint64
 
-// Position is what a watch resumes from. It is opaque: compare it with nothing.
+// Position is what a watch resumes from. It is opaque and cannot be compared.
 type Position string
 
-// LeaseID names a lease. Who knows it can end it.
+// LeaseID names a lease. Every caller that knows it can end the lease.
 type LeaseID string
 
 // Token is a fencing token. Of two holders of a lock the later has the larger.
@@ -30,14 +30,25 @@ type Entry struct {
 	// Version counts the key's changes since its creation, which was 1.
 	Version uint64
 	// TTL is how long the key had left to live when the server answered, 0 if
-	// it lives until it is deleted. Count it from when the request was sent.
+	// it stays until it is deleted. Count it from when the request was sent.
 	TTL time.Duration
-	// Lease is the lease that the key hangs on, "" if none.
+	// Lease is the lease that the key is attached to, "" if none.
 	Lease LeaseID
 	// Tier is where the server keeps the value: memory, disk or object.
 	Tier string
 	// ETag is set by Get and in Error.Current.
 	ETag string
+}
+
+// UnmarshalJSON reads an entry as the server writes it, in lists, batches and
+// events. It fails if the encoding of the value is not known.
+func (e *Entry) UnmarshalJSON(b []byte) error {
+	var w wireEntry
+	err := json.Unmarshal(b, &w)
+	if err == nil {
+		*e, err = w.entry()
+	}
+	return err
 }
 
 // wireEntry is an entry in the server's JSON.
@@ -95,7 +106,7 @@ func encodeValues(values ...[]byte) (texts []string, encoding string) {
 // decode reads the JSON of a good answer.
 func decode(body []byte, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("client: the server's answer is not what was asked for: %w", err)
+		return fmt.Errorf("client: cannot read the answer: %w: %w", ErrNotKeywatch, err)
 	}
 	return nil
 }

@@ -30,8 +30,12 @@ var (
 	ErrLeaseEnded = errors.New("the lease has ended")
 	// ErrOutcomeUnknown matches a write that may or may not have been applied.
 	ErrOutcomeUnknown = errors.New("the outcome is unknown")
-	// ErrUnreachable matches a request that never left, for want of a connection.
+	// ErrUnreachable matches a request that was not sent, because there was no
+	// connection.
 	ErrUnreachable = errors.New("the server cannot be reached")
+	// ErrNotKeywatch matches an answer that no keywatch server gives, of another
+	// server or a proxy.
+	ErrNotKeywatch = errors.New("the answer is not from a keywatch server")
 	// ErrReleased is the reason of a lock or lease that was given up by its own
 	// holder.
 	ErrReleased = errors.New("released")
@@ -42,7 +46,8 @@ var (
 // An Error is an answer of the server that refuses a request.
 type Error struct {
 	// Status is the HTTP status, Code the stable name of the reason, "" if
-	// something other than keywatch answered.
+	// something other than keywatch answered; the error then matches
+	// ErrNotKeywatch.
 	Status int
 	Code   string
 	Title  string
@@ -60,24 +65,21 @@ type Error struct {
 	Holder json.RawMessage
 	// ETag is that of Current.
 	ETag string
+	// Raw is the whole answer, nil if it is not JSON.
+	Raw json.RawMessage
 	// RetryAfter is how long the server asks to wait.
 	RetryAfter time.Duration
 }
 
 // Error says what is wrong in a line.
 func (e *Error) Error() string {
+	if e.Code == "" {
+		status := strings.TrimSpace(fmt.Sprint(e.Status, " ", http.StatusText(e.Status)))
+		return fmt.Sprintf("%v: it has status %s and no keywatch error code", ErrNotKeywatch, status)
+	}
 	text := e.Detail
 	if text == "" {
 		text = e.Title
-	}
-	if text == "" {
-		text = strings.ToLower(http.StatusText(e.Status))
-	}
-	if text == "" {
-		text = "unexpected answer"
-	}
-	if e.Code == "" {
-		return fmt.Sprintf("%s (status %d)", text, e.Status)
 	}
 	return text + " (" + e.Code + ")"
 }
@@ -98,6 +100,9 @@ var sentinels = map[string][]error{
 
 // Is reports whether target is what the code stands for.
 func (e *Error) Is(target error) bool {
+	if e.Code == "" {
+		return target == ErrNotKeywatch
+	}
 	for _, s := range sentinels[e.Code] {
 		if s == target {
 			return true
@@ -118,6 +123,7 @@ func parseError(status int, header http.Header, body []byte) *Error {
 	}
 	e := &Error{Status: status, Index: -1, ETag: header.Get("ETag")}
 	if json.Unmarshal(body, &doc) == nil {
+		e.Raw = body
 		e.Code, e.Title, e.Detail, e.Limit = doc.Code, doc.Title, doc.Detail, doc.Limit
 		e.Lock, e.Holder = doc.Lock, doc.Holder
 		if doc.Index != nil {

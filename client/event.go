@@ -45,6 +45,8 @@ type Event struct {
 	// Position is what to resume from once this event was handled. Only the
 	// last event of a revision has one, and reset, synced and progress.
 	Position Position
+	// Raw is the event as the server sent it, with WatchOptions.Raw.
+	Raw json.RawMessage
 }
 
 // wireEvent is an event in the server's JSON.

@@ -82,6 +82,7 @@ func (f *fakeLocks) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	answer := httptest.NewRecorder()
+	answer.Header().Set("Keywatch-Durability", "memory")
 	f.mux.ServeHTTP(answer, r)
 	if err := f.travel(r); err != nil {
 		return nil, err

@@ -2,7 +2,8 @@ package client
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -73,7 +74,7 @@ func rawEntry(key string, resp *Response) (Entry, error) {
 	}
 	rev, ok := etagRev(e.ETag)
 	if !ok {
-		return Entry{}, errors.New("client: the answer has no ETag of a keywatch server")
+		return Entry{}, fmt.Errorf("client: %w: it has no ETag of a revision", ErrNotKeywatch)
 	}
 	e.Rev = rev
 	return e, nil
@@ -89,17 +90,22 @@ type Written struct {
 	Rev     Rev    `json:"rev"`
 	Version uint64 `json:"version"`
 	Created bool   `json:"created"`
+	// ETag names this version of the key; IfETag takes it. It is "" where the
+	// condition was IfRev.
+	ETag string `json:"etag,omitempty"`
 }
 
 // Put sets key to value. Without TTL, KeepTTL and OnLease the key stays until it
-// is deleted, also if it had an end before. It takes If, IfFence and
+// is deleted, even if it had a TTL or a lease before. It takes If, IfFence and
 // IdempotencyKey. It fails with an error that matches ErrConflict if a condition
 // did not hold, ErrFenceLost or ErrLeaseEnded.
 func (c *Client) Put(ctx context.Context, key string, value []byte, opts ...WriteOption) (Written, error) {
 	w := newWrite(opts)
 	switch w.cond.kind {
-	case always, ifAbsent, ifExists:
+	case always, ifAbsent, ifExists, ifETag:
 		return c.put(ctx, key, value, w)
+	case ifValue:
+		return c.swap(ctx, key, &value, w)
 	}
 	check, _ := w.cond.check(key)
 	op := Op{kind: "put", key: key, value: value, ttl: w.ttl, lease: w.lease}
@@ -120,6 +126,8 @@ func (c *Client) put(ctx context.Context, key string, value []byte, w *write) (W
 		r.Header.Set("If-None-Match", "*")
 	case ifExists:
 		r.Header.Set("If-Match", "*")
+	case ifETag:
+		r.Header.Set("If-Match", w.cond.etag)
 	}
 	if w.ttl != "" {
 		r.Query.Set("ttl", w.ttl)
@@ -127,12 +135,44 @@ func (c *Client) put(ctx context.Context, key string, value []byte, w *write) (W
 	if w.lease != "" {
 		r.Query.Set("lease", string(w.lease))
 	}
+	return c.write(ctx, r)
+}
+
+// write sends a request that sets one key.
+func (c *Client) write(ctx context.Context, r *Request) (Written, error) {
 	var did Written
 	resp, err := c.Do(ctx, r)
 	if err == nil {
 		err = decode(resp.Body, &did)
+		did.ETag = resp.Header.Get("ETag")
 	}
 	return did, err
+}
+
+// swap sends a compare-and-swap by value; a nil value deletes the key.
+func (c *Client) swap(ctx context.Context, key string, value *[]byte, w *write) (Written, error) {
+	doc := struct {
+		Expected string  `json:"expected"`
+		New      *string `json:"new"`
+		Encoding string  `json:"encoding,omitempty"`
+		TTL      string  `json:"ttl,omitempty"`
+		Lease    LeaseID `json:"lease,omitempty"`
+	}{TTL: w.ttl, Lease: w.lease}
+	values := [][]byte{w.cond.value}
+	if value != nil {
+		values = append(values, *value)
+	}
+	texts, encoding := encodeValues(values...)
+	doc.Expected, doc.Encoding = texts[0], encoding
+	if value != nil {
+		doc.New = &texts[1]
+	}
+	body, err := json.Marshal(doc)
+	if err != nil {
+		return Written{}, fmt.Errorf("client: %w", err)
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	return c.write(ctx, w.apply(&Request{Method: http.MethodPost, Path: KeyPath("/v1/cas/", key), Header: header, Body: body}))
 }
 
 // CompareAndSwap sets key to value if cond holds. It fails with an error that
@@ -145,6 +185,15 @@ func (c *Client) CompareAndSwap(ctx context.Context, key string, cond Condition,
 // IdempotencyKey, and fails as Put does.
 func (c *Client) Delete(ctx context.Context, key string, opts ...WriteOption) (existed bool, err error) {
 	w := newWrite(opts)
+	switch w.cond.kind {
+	case ifValue:
+		_, err := c.swap(ctx, key, nil, w)
+		return err == nil, err
+	case ifETag:
+		header := http.Header{"If-Match": {w.cond.etag}}
+		_, err := c.Do(ctx, w.apply(&Request{Method: http.MethodDelete, Path: KeyPath("/v1/kv/", key), Header: header}))
+		return err == nil, err
+	}
 	b := &Batch{Ops: []Op{OpDelete(key)}}
 	if check, ok := w.cond.check(key); ok {
 		b.Checks = []Check{check}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,7 @@ func TestConditions(t *testing.T) {
 	}
 	for _, cond := range []client.Condition{
 		client.IfAbsent(), client.IfRev(first.Rev + 1), client.IfRev(0), client.IfValue([]byte("2")), client.IfValue(nil), client.IfValue([]byte("\xff")),
+		client.IfETag("7f3a9c21-1"),
 	} {
 		var e *client.Error
 		_, err := c.CompareAndSwap(ctx, "k", cond, []byte("no"))
@@ -66,8 +68,25 @@ func TestConditions(t *testing.T) {
 		if err != nil || did.Version != uint64(i+2) || did.Created {
 			t.Errorf("put if %+v: %+v, %v; want version %d", cond, did, err, i+2)
 		}
+		// The tag of each write is that of the key, and the condition for the next.
+		if e, err := c.Get(ctx, "k"); i > 0 && (err != nil || did.ETag == "" || e.ETag != did.ETag) {
+			t.Errorf("put if %+v: etag %s, want %s (%v)", cond, did.ETag, e.ETag, err)
+		}
 	}
-	for _, cond := range []client.Condition{client.IfRev(first.Rev), client.IfExists(), client.IfValue([]byte(""))} {
+	e, err := c.Get(ctx, "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if did, err := c.Put(ctx, "k", []byte("2"), client.If(client.IfETag(e.ETag))); err != nil || did.Version != e.Version+1 {
+		t.Errorf("put if %s: %+v, %v; want version %d", e.ETag, did, err, e.Version+1)
+	}
+	if existed, err := c.Delete(ctx, "k", client.If(client.IfETag(strings.Trim(e.ETag, `"`)))); !errors.Is(err, client.ErrConflict) {
+		t.Errorf("delete if %s: %v, %v; want a conflict", e.ETag, existed, err)
+	}
+	if existed, err := c.Delete(ctx, "k", client.If(client.IfValue([]byte("2")))); err != nil || !existed {
+		t.Errorf("delete if 2: %v, %v", existed, err)
+	}
+	for _, cond := range []client.Condition{client.IfRev(first.Rev), client.IfExists(), client.IfValue([]byte("")), client.IfETag(e.ETag)} {
 		if _, err := c.Put(ctx, "absent", nil, client.If(cond)); !errors.Is(err, client.ErrConflict) {
 			t.Errorf("put of an absent key if %+v: %v; want a conflict", cond, err)
 		}

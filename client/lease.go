@@ -47,7 +47,7 @@ func (c *Client) grantLease(ctx context.Context, ttl time.Duration) (info LeaseI
 		return info, sent, err
 	}
 	if err = decode(resp.Body, &info); err == nil && (info.ID == "" || info.TTL <= 0) {
-		err = errors.New("client: the server's answer is no lease")
+		err = fmt.Errorf("client: %w: it has no lease", ErrNotKeywatch)
 	}
 	return info, resp.Sent, err
 }
@@ -81,8 +81,9 @@ func (c *Client) leaseInfo(ctx context.Context, id LeaseID, r *Request) (LeaseIn
 
 // RevokeLease ends a lease; its keys are deleted in one revision. It fails with
 // an error that matches ErrLeaseEnded if there is none.
-func (c *Client) RevokeLease(ctx context.Context, id LeaseID) error {
-	_, err := c.Do(ctx, &Request{Method: http.MethodDelete, Path: leasePath(id)})
+// It takes IfFence and IdempotencyKey.
+func (c *Client) RevokeLease(ctx context.Context, id LeaseID, opts ...WriteOption) error {
+	_, err := c.Do(ctx, newWrite(opts).apply(&Request{Method: http.MethodDelete, Path: leasePath(id), Header: http.Header{}}))
 	return err
 }
 

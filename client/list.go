@@ -2,7 +2,7 @@ package client
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"strconv"
@@ -29,10 +29,9 @@ func (c *Client) List(ctx context.Context, prefix string, opts ...ReadOption) it
 				yield(Entry{}, err)
 				return
 			}
-			for i := range p.Entries {
-				e, err := p.Entries[i].entry()
+			for _, e := range p.Entries {
 				n++
-				if !yield(e, err) || err != nil || n == r.limit {
+				if !yield(e, nil) || n == r.limit {
 					return
 				}
 			}
@@ -45,8 +44,8 @@ func (c *Client) List(ctx context.Context, prefix string, opts ...ReadOption) it
 
 // listPage is one page of a list.
 type listPage struct {
-	Entries []wireEntry `json:"entries"`
-	Next    string      `json:"next"`
+	Entries []Entry `json:"entries"`
+	Next    string  `json:"next"`
 }
 
 // page fetches the page at cursor, when n entries were fetched before.
@@ -73,7 +72,7 @@ func (c *Client) page(ctx context.Context, r *read, prefix, cursor string, n int
 		return nil, err
 	}
 	if p.Next != "" && len(p.Entries) == 0 {
-		return nil, errors.New("client: the server's list does not move on")
+		return nil, fmt.Errorf("client: %w: a page of the list is empty", ErrNotKeywatch)
 	}
 	return p, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -26,6 +27,9 @@ type LockOptions struct {
 	TTL time.Duration
 	// Owner is shown to those who look at the lock.
 	Owner string
+	// Fences are IfFence options: the lock is asked for only while those locks are
+	// held. Otherwise it fails with an error that matches ErrFenceLost.
+	Fences []WriteOption
 }
 
 // Lock waits until it holds the lock, in order of arrival, and keeps it alive in
@@ -38,7 +42,8 @@ func (c *Client) Lock(ctx context.Context, name string, opts LockOptions) (*Held
 			wait = min(wait, max(time.Until(deadline), time.Millisecond))
 		}
 		held, err := c.lock(ctx, name, opts, wait)
-		if err == nil || ctx.Err() != nil || !errors.Is(err, ErrLockHeld) && !errors.Is(err, ErrLockLost) {
+		again := errors.Is(err, ErrLockHeld) || errors.Is(err, ErrLockLost) && !errors.Is(err, ErrFenceLost)
+		if err == nil || ctx.Err() != nil || !again {
 			return held, err
 		}
 	}
@@ -85,7 +90,7 @@ func (c *Client) lock(ctx context.Context, name string, opts LockOptions, wait t
 		return nil, err
 	}
 	if grant.Token == 0 || grant.TTL <= 0 {
-		return nil, errors.New("client: the server's answer is no grant of a lock")
+		return nil, fmt.Errorf("client: %w: it has no token", ErrNotKeywatch)
 	}
 	return c.hold(ctx, name, &grant, resp.Sent)
 }
@@ -103,8 +108,8 @@ func lockRequest(name string, opts LockOptions, wait time.Duration) (*Request, e
 		doc.Wait = durationText(min(wait, longestWait))
 	}
 	body, err := json.Marshal(doc)
-	r := &Request{Method: http.MethodPost, Path: lockPath(name), Header: jsonBody, Body: body, Wait: wait}
-	return r.withKey(), err
+	r := &Request{Method: http.MethodPost, Path: lockPath(name), Header: jsonBody.Clone(), Body: body, Wait: wait}
+	return newWrite(opts.Fences).apply(r).withKey(), err
 }
 
 // giveBack asks in the background whether the request was granted after all,
@@ -152,8 +157,10 @@ func (c *Client) unlock(ctx context.Context, name string, token Token) error {
 	return err
 }
 
-// BreakLock takes a lock away from whoever holds it.
-func (c *Client) BreakLock(ctx context.Context, name string) error {
-	_, err := c.Do(ctx, &Request{Method: http.MethodDelete, Path: lockPath(name), Query: url.Values{"force": {"1"}}})
+// BreakLock takes a lock away from its holder. It takes IfFence and IdempotencyKey.
+func (c *Client) BreakLock(ctx context.Context, name string, opts ...WriteOption) error {
+	_, err := c.Do(ctx, newWrite(opts).apply(&Request{
+		Method: http.MethodDelete, Path: lockPath(name), Query: url.Values{"force": {"1"}}, Header: http.Header{},
+	}))
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,23 @@ type Response struct {
 	// Sent is when the request was first sent: whatever the answer grants began
 	// at this time at the earliest. It has a monotonic reading.
 	Sent time.Time
+}
+
+// keyRoutes are the routes whose answers carry headers of keywatch.
+var keyRoutes = []string{"/v1/kv", "/v1/cas/", "/v1/batch"}
+
+// check fails with ErrNotKeywatch if another server has answered: a page that it
+// serves under any path must not pass for a value.
+func (r *Response) check(path string) error {
+	if !slices.ContainsFunc(keyRoutes, func(route string) bool { return strings.HasPrefix(path, route) }) {
+		return nil
+	}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "Keywatch-") {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: it has status %d and no Keywatch header", ErrNotKeywatch, r.Status)
 }
 
 func (r *Request) read() bool {

@@ -52,7 +52,7 @@ func (a *attempts) run(ctx context.Context) (*Response, error) {
 		resp, err := a.once(ctx)
 		if err == nil {
 			a.c.preferred.Store(uint32(a.at))
-			return resp, nil
+			return resp, resp.check(a.r.Path)
 		}
 		a.note(err)
 		wait, again := a.next(err)

@@ -47,7 +47,7 @@ func failing() (*http.Response, error) {
 	return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
 }
 
-var created = answer(201, `{"rev":5,"version":1,"created":true}`)
+var created = answer(201, `{"rev":5,"version":1,"created":true}`, "Keywatch-Durability", "memory", "ETag", `"e-5"`)
 
 // play runs f in a bubble with a client of these answers.
 func play(t *testing.T, opts client.Options, answers []func() (*http.Response, error), f func(*testing.T, *client.Client, *script)) {
@@ -146,7 +146,7 @@ func TestPatience(t *testing.T) {
 // refused, it would miss events, hammer a server that stops, or never end.
 func TestWatchComesBack(t *testing.T) {
 	stream := func(lines ...string) func() (*http.Response, error) {
-		return answer(200, strings.Join(lines, "\n")+"\n")
+		return answer(200, strings.Join(lines, "\n")+"\n", "Content-Type", "application/x-ndjson")
 	}
 	answers := []func() (*http.Response, error){
 		stream(`{"type":"reset","pos":"e-0"}`, `{"type":"put","key":"a","value":"1","rev":3,"version":1}`, `{"type":"synced","pos":"e-3"}`,
@@ -195,6 +195,48 @@ func TestWatchComesBack(t *testing.T) {
 	})
 }
 
+// If a page of another server passed for an answer, a wrong address would show as a
+// value, as success, or as a key that does not exist.
+func TestAnotherServer(t *testing.T) {
+	calls := map[string]func(context.Context, *client.Client) error{
+		"get":    func(ctx context.Context, c *client.Client) error { _, err := c.Get(ctx, "k"); return err },
+		"put":    func(ctx context.Context, c *client.Client) error { _, err := c.Put(ctx, "k", nil); return err },
+		"delete": func(ctx context.Context, c *client.Client) error { _, err := c.Delete(ctx, "k"); return err },
+		"prefix": func(ctx context.Context, c *client.Client) error { _, err := c.DeletePrefix(ctx, "k"); return err },
+		"list": func(ctx context.Context, c *client.Client) error {
+			for _, err := range c.List(ctx, "") {
+				return err
+			}
+			return nil
+		},
+		"watch": func(ctx context.Context, c *client.Client) error {
+			for _, err := range c.Watch(ctx, client.WatchOptions{Keys: []string{"k"}}) {
+				return err
+			}
+			return nil
+		},
+		"lease": func(ctx context.Context, c *client.Client) error {
+			_, err := c.GrantLease(ctx, time.Second)
+			return err
+		},
+		"lock": func(ctx context.Context, c *client.Client) error {
+			_, err := c.TryLock(ctx, "l", client.LockOptions{})
+			return err
+		},
+	}
+	page := answer(200, "<html>hello</html>", "Content-Type", "text/html", "ETag", `"5-5"`)
+	for name, call := range calls {
+		for status, a := range map[int]func() (*http.Response, error){200: page, 404: answer(404, "<html>"), 412: answer(412, "")} {
+			play(t, client.Options{}, []func() (*http.Response, error){a}, func(t *testing.T, c *client.Client, s *script) {
+				err := call(t.Context(), c)
+				if !errors.Is(err, client.ErrNotKeywatch) || errors.Is(err, client.ErrNotFound) || errors.Is(err, client.ErrConflict) || len(s.asked) != 1 {
+					t.Errorf("%s, status %d: %v after %d requests, want ErrNotKeywatch after 1", name, status, err, len(s.asked))
+				}
+			})
+		}
+	}
+}
+
 // If a stream that says nothing were trusted, a watch on a dead connection would
 // be silent for ever.
 func TestWatchSilence(t *testing.T) {
@@ -205,7 +247,7 @@ func TestWatchSilence(t *testing.T) {
 			in, out := io.Pipe()
 			context.AfterFunc(r.Context(), func() { out.CloseWithError(r.Context().Err()) })
 			go out.Write([]byte(`{"type":"synced","pos":"e-1"}` + "\n"))
-			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: in}, nil
+			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/x-ndjson; charset=utf-8"}}, Body: in}, nil
 		})
 		c, err := client.New(client.Options{HTTP: &http.Client{Transport: transport}})
 		if err != nil {

@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"unicode/utf8"
 )
@@ -27,6 +29,10 @@ func (w *watcher) open(ctx context.Context) (*stream, error) {
 	resp, err := w.c.send(ctx, w.at, r)
 	if err != nil {
 		return nil, err
+	}
+	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media != "application/x-ndjson" {
+		resp.Body.Close()
+		return nil, fmt.Errorf("%w: expected application/x-ndjson, got %q", ErrNotKeywatch, media)
 	}
 	return &stream{body: resp.Body, in: bufio.NewReaderSize(resp.Body, 64<<10)}, nil
 }

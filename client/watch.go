@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,8 @@ type WatchOptions struct {
 	// Mode is ModeAll by default. Interval goes with ModeLatest.
 	Mode     Mode
 	Interval time.Duration
+	// Raw sets Event.Raw.
+	Raw bool
 	// Silence is how long the server may say nothing before the connection is
 	// given up; 45 s. It must be longer than the server's --heartbeat.
 	Silence time.Duration
@@ -124,7 +127,7 @@ func (w *watcher) final(err error) bool {
 	if errors.As(err, &unreachable) && w.c.opts.FailFast && w.pos == "" {
 		return w.failures >= len(w.c.endpoints)
 	}
-	return errors.Is(err, ErrDenied)
+	return errors.Is(err, ErrDenied) || errors.Is(err, ErrNotKeywatch)
 }
 
 // delay moves on to the next endpoint and returns when to ask it.
@@ -176,6 +179,9 @@ func (w *watcher) take(line []byte) error {
 	e, err := parseEvent(line)
 	if err != nil {
 		return err
+	}
+	if w.opts.Raw {
+		e.Raw = bytes.Clone(line)
 	}
 	w.failures = 0
 	w.c.preferred.Store(uint32(w.at))

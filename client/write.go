@@ -71,6 +71,7 @@ type Condition struct {
 	kind  conditionKind
 	rev   Rev
 	value []byte
+	etag  string // quoted
 }
 
 type conditionKind uint8
@@ -81,6 +82,7 @@ const (
 	ifExists
 	ifRev
 	ifValue
+	ifETag
 )
 
 // IfAbsent holds if there is no such key.
@@ -95,6 +97,13 @@ func IfRev(rev Rev) Condition { return Condition{kind: ifRev, rev: rev} }
 // IfValue holds if the key has this value. An empty one is a value, not the
 // absence of the key.
 func IfValue(value []byte) Condition { return Condition{kind: ifValue, value: value} }
+
+// IfETag holds if the key's version has this entity tag, as Entry.ETag and
+// Written.ETag have it; its quotes may be left out. An absent key has none.
+func IfETag(etag string) Condition {
+	bare := strings.Trim(strings.TrimPrefix(strings.TrimSpace(etag), "W/"), `"`)
+	return Condition{kind: ifETag, etag: `"` + bare + `"`}
+}
 
 // check returns the condition as a check of a batch, and whether there is one.
 func (c Condition) check(key string) (Check, bool) {
