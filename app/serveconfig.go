@@ -58,9 +58,12 @@ func (c ServeConfig) Validate() error {
 	if c.HugePages != "auto" && c.HugePages != "off" {
 		return fmt.Errorf("huge-pages: expected auto or off, got %q", c.HugePages)
 	}
-	return checkSettings([]setting{
+	if err := checkSettings([]setting{
 		{"max-connections", int64(c.MaxConnections)}, {"max-files", int64(c.MaxFiles)}, {"grace", int64(c.Grace)},
-	})
+	}); err != nil {
+		return err
+	}
+	return c.checkListen()
 }
 
 // checkListen refuses to serve other machines unless Insecure is set.

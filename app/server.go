@@ -21,7 +21,7 @@ import (
 // nil if it stopped because ctx ended and all went well.
 func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) error {
 	config = config.withDefaults()
-	if err := errors.Join(config.Validate(), config.checkListen()); err != nil {
+	if err := config.Validate(); err != nil {
 		return err
 	}
 	defer boundHeap(int64(config.MemoryMax))()

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+
+	kw "keywatch/client"
 )
 
 // batchCmd sends a batch.
 type batchCmd struct {
-	File           string `arg:"" optional:"" default:"-" help:"JSON document; - reads standard input."`
-	IdempotencyKey string `help:"Apply once, however often it is sent with this key within 10 minutes; a random one by default." placeholder:"KEY"`
+	File string `arg:"" optional:"" default:"-" help:"JSON document; - reads standard input."`
+	once
 	fenced
 }
 
@@ -17,8 +19,8 @@ type batchCmd struct {
 func (*batchCmd) Help() string {
 	return `
 The document holds checks and operations, which run as one: all or nothing, in
-one revision. Exits 4 if a check failed and the document has no "else"; with
-"else", those operations run instead and it exits 0.
+one revision. Exits with 4 if a check does not hold and the document has no "else".
+With "else" those operations run instead, and it exits with 0.
 
 Examples:
 
@@ -33,15 +35,10 @@ Examples:
 
 // batchAnswer is the server's answer to a batch.
 type batchAnswer struct {
-	Committed bool   `json:"committed"`
-	Failed    *int   `json:"failed"`
-	Rev       uint64 `json:"rev"`
-	Results   []struct {
-		entry
-		Created *bool           `json:"created"`
-		Deleted json.RawMessage `json:"deleted"`
-		Found   *bool           `json:"found"`
-	} `json:"results"`
+	Committed bool              `json:"committed"`
+	Failed    *int              `json:"failed"`
+	Rev       uint64            `json:"rev"`
+	Results   []json.RawMessage `json:"results"`
 }
 
 // Run sends the batch and prints one line for each result.
@@ -54,19 +51,23 @@ func (c *batchCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	r := newWrite(http.MethodPost, "/v1/batch", document, c.IdempotencyKey)
-	c.fenced.set(r)
-	r.header.Set("Content-Type", "application/json")
-	got, err := s.client.do(s.ctx, r)
+	r := &kw.Request{
+		Method: http.MethodPost, Path: "/v1/batch", Body: document,
+		Header: http.Header{"Content-Type": {"application/json"}}, IdempotencyKey: c.IdempotencyKey,
+	}
+	if c.Fence != "" {
+		r.Header.Set("If-Fence", c.Fence)
+	}
+	got, err := s.kw.Do(s.ctx, r)
 	if err != nil {
 		return err
 	}
 	if s.json() {
-		return s.printJSON(got.body)
+		return s.printJSON(got.Body)
 	}
 	var b batchAnswer
-	if err := json.Unmarshal(got.body, &b); err != nil {
-		return fmt.Errorf("the server's answer is not JSON: %w", err)
+	if err := decode(got.Body, &b); err != nil {
+		return err
 	}
 	return b.print(s)
 }
@@ -76,7 +77,7 @@ func (b *batchAnswer) print(s *session) error {
 	if !b.Committed {
 		head = "else"
 		if b.Failed != nil {
-			head = fmt.Sprintf("check %d failed, ran else", *b.Failed)
+			head = fmt.Sprintf("check %d does not hold, ran else", *b.Failed)
 		}
 	}
 	if b.Rev > 0 {
@@ -85,33 +86,43 @@ func (b *batchAnswer) print(s *session) error {
 	if err := s.printf("%s\n", head); err != nil {
 		return err
 	}
-	for i := range b.Results {
-		if err := s.printf("%d: %s\n", i, b.line(i)); err != nil {
+	for i, raw := range b.Results {
+		line, err := resultLine(raw)
+		if err != nil {
+			return err
+		}
+		if err := s.printf("%d: %s\n", i, line); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// line describes the i-th result.
-func (b *batchAnswer) line(i int) string {
-	r := &b.Results[i]
+// resultLine describes the result of one operation.
+func resultLine(raw json.RawMessage) (string, error) {
+	var r struct {
+		Created, Found *bool
+		Deleted        json.RawMessage
+	}
+	var e kw.Entry
+	if err := decode(raw, &r); err != nil {
+		return "", err
+	}
+	if err := decode(raw, &e); err != nil {
+		return "", err
+	}
 	switch {
 	case r.Found != nil && !*r.Found:
-		return "not found"
+		return "not found", nil
 	case r.Found != nil:
-		value, err := r.value()
-		if err != nil {
-			return err.Error()
-		}
-		return fmt.Sprintf("%s version=%d %s", r.Key, r.Version, preview(value))
+		return fmt.Sprintf("%s version=%d %s", e.Key, e.Version, preview(e.Value)), nil
 	case len(r.Deleted) > 0:
 		if deleted := string(r.Deleted); deleted == "false" || deleted == "0" {
-			return "nothing to delete"
+			return "nothing to delete", nil
 		}
-		return "deleted"
+		return "deleted", nil
 	case r.Created != nil && *r.Created:
-		return fmt.Sprintf("created version=%d", r.Version)
+		return fmt.Sprintf("created version=%d", e.Version), nil
 	}
-	return fmt.Sprintf("replaced version=%d", r.Version)
+	return fmt.Sprintf("replaced version=%d", e.Version), nil
 }

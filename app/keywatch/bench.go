@@ -12,29 +12,30 @@ import (
 
 // benchCmd generates load.
 type benchCmd struct {
-	Op      string  `arg:"" optional:"" enum:"put,get,cas,batch,mixed" default:"mixed" help:"put, get, cas, batch or mixed (four gets to one put)."`
-	Conns   int     `help:"Connections, each with one request at a time." default:"64" env:"KEYWATCH_BENCH_CONNS"`
-	Seconds float64 `help:"How long to measure." default:"10" env:"KEYWATCH_BENCH_SECONDS"`
-	Size    int     `help:"Bytes in a value." default:"128" env:"KEYWATCH_BENCH_SIZE"`
-	Keys    int     `help:"How many keys to spread over." default:"10000" env:"KEYWATCH_BENCH_KEYS"`
-	Ops     int     `help:"Operations in one batch." default:"16" env:"KEYWATCH_BENCH_OPS"`
-	Prefix  string  `help:"What the keys begin with." default:"bench/" env:"KEYWATCH_BENCH_PREFIX"`
+	Op      string  `arg:"" enum:"put,get,cas,batch,mixed" help:"put, get, cas, batch or mixed (four gets to one put)."`
+	Conns   int     `help:"Connections, each with one request at a time." default:"64"`
+	Seconds float64 `help:"How long to measure." default:"10"`
+	Size    int     `help:"Bytes in a value." default:"128"`
+	Keys    int     `help:"How many keys to spread over." default:"10000"`
+	Ops     int     `help:"Operations in one batch." default:"16"`
+	Prefix  string  `help:"What the keys begin with." default:"bench/"`
+	Keep    bool    `help:"Use keys under the prefix that exist, and leave all of them."`
 }
 
 // Help is printed by keywatch bench --help.
 func (*benchCmd) Help() string {
 	return `
-Writes real keys, which stay: use a server made for it, or delete bench/ after.
-get, cas and mixed write every key once before the clock starts. Each connection
-sends its next request when the last is answered, so latencies do not show what
-waits outside. Exits 1 if a request failed.
+Writes real keys and deletes them at the end: use a server made for it. It does not
+start if there are keys under the prefix, unless --keep is given. get, cas and mixed
+write every key once before the clock starts. Each connection sends its next request
+when the last is answered, so latencies do not show what waits outside. Exits with 1
+if a request failed.
 
 Examples:
 
-    keywatch bench
+    keywatch bench mixed
     keywatch bench put --conns=64 --seconds=30
     keywatch bench get --size=1024 --keys=1000000 -o json
-    keywatch delete bench/
 `
 }
 
@@ -53,6 +54,10 @@ func (c *benchCmd) Run(s *session) error {
 	if c.Keys < c.Conns || c.Keys < c.Ops {
 		return usagef("--keys must be at least --conns and --ops, which are %d and %d", c.Conns, c.Ops)
 	}
+	return s.withBenchKeys(c.Prefix, c.Keep, func() error { return c.run(s) })
+}
+
+func (c *benchCmd) run(s *session) error {
 	l := newLoad(c, s.client)
 	defer l.close()
 	if c.Op != "put" && c.Op != "batch" {
@@ -64,7 +69,10 @@ func (c *benchCmd) Run(s *session) error {
 	if err := c.print(s, total, took, l.durability()); err != nil {
 		return err
 	}
-	if failed := total.failed(); failed > 0 {
+	switch failed := total.failed(); {
+	case total.latency.n == 0 && failed > 0:
+		return fmt.Errorf("no request was answered well; %d failed", failed)
+	case failed > 0:
 		return fmt.Errorf("%d requests failed", failed)
 	}
 	return nil

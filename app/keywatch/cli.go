@@ -2,11 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os/signal"
-	"syscall"
+	"log/slog"
+	"os"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -14,22 +13,25 @@ import (
 	kw "keywatch/client"
 )
 
-// commandLine is every command and flag. A flag is also read from the
-// environment, as KEYWATCH_ and its name in capitals; the command line wins.
+// commandLine is every command and flag. The flags of all commands and those of
+// serve are also read from the environment, as KEYWATCH_ and the name in capitals;
+// the command line wins. Flags of one call are not, so that an exported variable
+// never changes what another call does.
 type commandLine struct {
 	Server  string        `help:"Address of the server." default:"http://127.0.0.1:7070" placeholder:"URL"`
-	Output  string        `help:"How to print: text for people, json for programs." short:"o" enum:"text,json" default:"text" placeholder:"text|json"`
-	Timeout time.Duration `help:"How long one request may take, retries included; a watch, a backup, a migration and a benchmark are not bounded." default:"30s"`
+	Output  string        `help:"How to print: text for people, json for programs; errors and messages too." short:"o" enum:"text,json" default:"text" placeholder:"text|json"`
+	Timeout time.Duration `help:"How long one request may take, retries included. A watch, a backup, a migration, a compaction and a benchmark have no bound." default:"30s"`
+	Info    versionFlag   `name:"version" help:"Print the version."`
 
 	Serve serveCmd `cmd:"" help:"Run the server."`
 
 	Get    getCmd    `cmd:"" help:"Print a value." group:"Keys"`
 	Put    putCmd    `cmd:"" help:"Set a value." group:"Keys"`
-	Delete deleteCmd `cmd:"" help:"Delete a key or all keys under a prefix." aliases:"del" group:"Keys"`
-	Cas    casCmd    `cmd:"" help:"Replace a value only if it is what you think." group:"Keys"`
-	List   listCmd   `cmd:"" help:"List keys and values under a prefix." group:"Keys"`
+	Delete deleteCmd `cmd:"" help:"Delete a key or all keys under a prefix." aliases:"del,rm" group:"Keys"`
+	Cas    casCmd    `cmd:"" help:"Replace a value only if it is the expected one." group:"Keys"`
+	List   listCmd   `cmd:"" help:"List keys and values under a prefix." aliases:"ls" group:"Keys"`
 	Batch  batchCmd  `cmd:"" help:"Run checks and operations as one." group:"Keys"`
-	Watch  watchCmd  `cmd:"" help:"Print changes as they happen." group:"Keys"`
+	Watch  watchCmd  `cmd:"" help:"Print changes as they happen, or run a command for each." group:"Keys"`
 
 	Lock   lockCmd   `cmd:"" help:"Run a command while holding a lock." group:"Coordination"`
 	Elect  electCmd  `cmd:"" help:"Run a command while leading." group:"Coordination"`
@@ -37,7 +39,7 @@ type commandLine struct {
 	Mirror mirrorCmd `cmd:"" help:"Keep a folder in step with a prefix." group:"Coordination"`
 
 	Top     topCmd     `cmd:"" help:"Show live rates of the server." group:"Operations"`
-	Status  statusCmd  `cmd:"" help:"Print what the server says of itself." group:"Operations"`
+	Status  statusCmd  `cmd:"" help:"Print the state of the server." group:"Operations"`
 	Backup  backupCmd  `cmd:"" help:"Write a backup of the running server to a file." group:"Operations"`
 	Restore restoreCmd `cmd:"" help:"Make a new data folder from a backup." group:"Operations"`
 	Migrate migrateCmd `cmd:"" help:"Move values to object storage." group:"Operations"`
@@ -46,23 +48,30 @@ type commandLine struct {
 
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell." group:"Other"`
 	Version    versionCmd    `cmd:"" help:"Print the version." group:"Other"`
+	Help       helpCmd       `cmd:"" help:"Print the help of a command." group:"Other"`
 }
 
-const description = `keywatch keeps keys, changes them with compare-and-swap and tells everyone who watches.
+const description = `keywatch stores keys, changes them with compare-and-swap and sends each change to everyone who watches.
 
 A key that ends in / is a prefix: "get jobs/" lists, "delete jobs/" deletes all
-of it, "watch jobs/" watches all of it. Exit codes: 0 done, 1 failed, 2 usage,
-3 not found, 4 compare failed, 5 lock not got, 6 lock lost.`
+keys under it, "watch jobs/" watches them all. A duration is a number with a unit,
+such as 250ms, 30s or 1h30m, or plain seconds. An argument that begins with - is a
+flag unless it is a number; after -- no argument is a flag.
+
+` + exitHelp
 
 // session is what a command runs with.
 type session struct {
-	ctx            context.Context // ends at SIGINT and SIGTERM
-	cli            *commandLine
-	kong           *kong.Kong
-	client         *client
-	kw             *kw.Client // for what is more than one request
-	stdin          io.Reader
-	stdout, stderr io.Writer
+	ctx    context.Context // ends at SIGINT, SIGTERM and SIGHUP; its cause is *interrupt
+	cli    *commandLine
+	kong   *kong.Kong
+	client *client
+	kw     *kw.Client // for what is more than one request
+	stdin  *os.File
+	stdout *output
+	stderr *messages
+	// log takes the error that ends serve, if it logs JSON; else it is nil.
+	log *slog.Logger
 }
 
 // json reports whether output is for programs.
@@ -73,7 +82,15 @@ func (s *session) json() bool { return s.cli.Output == "json" }
 type exited int
 
 // run runs one command and returns its exit code.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+func run(args []string, stdin, stdout, stderr *os.File) (code int) {
+	outlivePipes()
+	ctx, release := untilSignal(context.Background())
+	defer release()
+	s := &session{
+		ctx: ctx, cli: new(commandLine),
+		stdin: stdin, stdout: &output{stdout}, stderr: &messages{newLogWriter(stderr), stderr},
+	}
+	defer s.stderr.close(ctx)
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
@@ -83,78 +100,83 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 			panic(r)
 		}
 	}()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	var cli commandLine
-	parser, err := newParser(&cli, stdout, stderr)
-	if err != nil {
-		return report(stderr, err)
+	return s.report(s.parseAndRun(args))
+}
+
+func (s *session) parseAndRun(args []string) (err error) {
+	if s.kong, err = newParser(s); err != nil {
+		return err
 	}
-	parsed, err := parser.Parse(args)
-	if err != nil {
-		return report(stderr, asUsage(err))
+	if len(args) == 0 {
+		args = []string{"--help"}
 	}
-	s := &session{ctx: ctx, cli: &cli, kong: parser, stdin: stdin, stdout: stdout, stderr: stderr}
+	parsed, err := s.kong.Parse(hideNumbers(args))
+	showNumbers(parsed)
+	if err == nil {
+		err = refuseEmpty(parsed)
+	}
+	if err != nil {
+		s.cli.Output = outputAsked(args)
+		return asUsage(err)
+	}
 	if needsServer(parsed.Selected().Name) {
-		if s.client, err = newClient(cli.Server, cli.Timeout); err != nil {
-			return report(stderr, err)
+		if s.client, err = newClient(s.cli.Server, s.cli.Timeout); err != nil {
+			return err
 		}
 		s.kw = s.client.kw
 		defer s.kw.Close()
 	}
-	return report(stderr, parsed.Run(s))
+	return parsed.Run(s)
 }
 
-// needsServer reports whether a command talks to a server.
+// needsServer reports whether a command sends requests to a server.
 func needsServer(command string) bool {
 	switch command {
-	case "serve", "restore", "completion", "version":
+	case "serve", "restore", "completion", "version", "help":
 		return false
 	}
 	return true
 }
 
-func newParser(cli *commandLine, stdout, stderr io.Writer) (*kong.Kong, error) {
-	return kong.New(cli,
+func newParser(s *session) (*kong.Kong, error) {
+	return kong.New(s.cli,
 		kong.Name("keywatch"),
 		kong.Description(description),
-		kong.DefaultEnvars("KEYWATCH"),
-		kong.Writers(stdout, stderr),
+		kong.Bind(s),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
+		kong.PostBuild(nameVariables),
+		kong.Writers(s.stdout, s.stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 	)
 }
 
-// usageError is a command line that makes no sense; nothing was sent.
-type usageError struct {
-	message string
-	hint    string
-}
-
-func (e *usageError) Error() string { return e.message }
-
-func usagef(format string, args ...any) error {
-	return &usageError{message: fmt.Sprintf(format, args...)}
-}
-
-// asUsage turns what kong found wrong into a usage error that says where to
-// read on.
-func asUsage(err error) error {
-	e := &usageError{message: err.Error(), hint: "see keywatch --help"}
-	var parse *kong.ParseError
-	if errors.As(err, &parse) && parse.Context != nil {
-		if node := parse.Context.Selected(); node != nil {
-			e.hint = "see " + helpPath(node) + " --help"
+// nameVariables has the flags of all commands and those of serve read from the
+// environment.
+func nameVariables(k *kong.Kong) error {
+	for _, node := range append([]*kong.Node{k.Model.Node}, k.Model.Children...) {
+		if node != k.Model.Node && node.Name != "serve" {
+			continue
+		}
+		for _, flag := range node.Flags {
+			if flag.Name == "help" || flag.Name == "version" {
+				continue
+			}
+			name := "KEYWATCH_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+			flag.Envs = append(flag.Envs, name)
+			flag.Tag.Envs = append(flag.Tag.Envs, name)
 		}
 	}
-	return e
+	return nil
 }
 
-// helpPath returns what shows the help of a command; that of a default command
-// is its parent's.
-func helpPath(n *kong.Node) string {
-	if n.Parent != nil && n.Parent.DefaultCmd == n {
-		n = n.Parent
-	}
-	return n.FullPath()
+// helpCmd prints the help of a command.
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"Command, such as put or lease grant."`
+}
+
+// Run prints what COMMAND --help prints.
+func (c *helpCmd) Run(s *session) error {
+	_, err := s.kong.Parse(append(c.Command, "--help"))
+	return asUsage(err)
 }

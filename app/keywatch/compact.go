@@ -1,10 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
+
+	kw "keywatch/client"
 )
 
 // compactCmd gives disk space back.
@@ -13,9 +12,9 @@ type compactCmd struct{}
 // Help is printed by keywatch compact --help.
 func (*compactCmd) Help() string {
 	return `
-Copies what is current into a new checkpoint file, which takes the old one's
-place, so that the space of what was replaced or deleted returns to the file
-system. The server goes on working meanwhile, and needs room for both files.
+Copies what is current into a new checkpoint file, which replaces the old one. The
+space of what was overwritten or deleted returns to the file system. The server goes
+on working meanwhile, and needs room for both files.
 
 Examples:
 
@@ -23,18 +22,13 @@ Examples:
 `
 }
 
-// Run asks for it and waits until it is done, however long that takes.
+// Run waits until the server has done it, without a bound.
 func (*compactCmd) Run(s *session) error {
 	before, err := fileSize(s)
 	if err != nil {
 		return err
 	}
-	r := &request{method: http.MethodPost, path: "/v1/admin/compact", query: url.Values{}, header: http.Header{}}
-	resp, err := s.client.open(s.ctx, r)
-	if err != nil {
-		return fmt.Errorf("compact: %w", err)
-	}
-	if err := resp.Body.Close(); err != nil {
+	if err := s.work("/v1/admin/compact"); err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
 	after, err := fileSize(s)
@@ -49,7 +43,7 @@ func (*compactCmd) Run(s *session) error {
 
 // fileSize returns the size of the server's checkpoint file in bytes.
 func fileSize(s *session) (int64, error) {
-	got, err := s.client.do(s.ctx, newRead("/v1/status"))
+	got, err := s.kw.Do(s.ctx, &kw.Request{Path: "/v1/status"})
 	if err != nil {
 		return 0, err
 	}
@@ -60,8 +54,8 @@ func fileSize(s *session) (int64, error) {
 			} `json:"checkpoint"`
 		} `json:"detail"`
 	}
-	if err := json.Unmarshal(got.body, &status); err != nil {
-		return 0, fmt.Errorf("the server's answer is not JSON: %w", err)
+	if err := decode(got.Body, &status); err != nil {
+		return 0, err
 	}
 	return status.Detail.Checkpoint.FileBytes, nil
 }

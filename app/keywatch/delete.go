@@ -1,31 +1,31 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
+
+	kw "keywatch/client"
 )
 
 // deleteCmd deletes a key or a prefix.
 type deleteCmd struct {
-	Key            string  `arg:"" help:"Key, or a prefix that ends in /."`
-	IfMatch        *string `help:"Only if the key still has this etag." placeholder:"ETAG"`
-	All            bool    `help:"With / as the key: delete everything."`
-	IdempotencyKey string  `help:"Apply once, however often it is sent with this key within 10 minutes; a random one by default." placeholder:"KEY"`
-	fenced
+	Key     string `arg:"" help:"Key, or a prefix that ends in /."`
+	IfMatch string `help:"Only if the key still has this etag." placeholder:"ETAG"`
+	All     bool   `help:"With / as the key: delete everything."`
+	writeFlags
 }
 
 // Help is printed by keywatch delete --help.
 func (*deleteCmd) Help() string {
 	return `
 A key that ends in / is a prefix: everything under it is deleted at once, in
-one revision. Exits 3 if there is no such key, 4 if --if-match did not hold;
-deleting a prefix with nothing under it is no error.
+one revision. Exits with 3 if there is no such key, 4 if --if-match does not hold.
+A prefix with no keys under it is no error.
 
 Examples:
 
     keywatch delete sensors/1
-    keywatch del sensors/
+    keywatch rm sensors/
     keywatch delete config/app --if-match=7f3a9c21-1042
     keywatch delete / --all
 `
@@ -33,54 +33,54 @@ Examples:
 
 // Run deletes and prints how much.
 func (c *deleteCmd) Run(s *session) error {
+	opts, err := c.writeFlags.options()
+	if err != nil {
+		return err
+	}
 	if prefix, ok := prefixOf(c.Key); ok {
-		return c.deletePrefix(s, prefix)
+		return c.deletePrefix(s, prefix, opts)
 	}
 	if err := checkKey(c.Key); err != nil {
 		return err
 	}
 	if c.All {
-		return usagef("--all goes with / only")
+		return usagef("--all requires / as the key")
 	}
-	r := newWrite(http.MethodDelete, keyPath("/v1/kv/", c.Key), nil, c.IdempotencyKey)
-	c.fenced.set(r)
-	if err := setIfMatch(r, c.IfMatch); err != nil {
+	if c.IfMatch != "" {
+		cond, err := ifETag(c.IfMatch)
+		if err != nil {
+			return err
+		}
+		opts = append(opts, cond)
+	}
+	existed, err := s.kw.Delete(s.ctx, c.Key, opts...)
+	if err != nil {
 		return err
 	}
-	if _, err := s.client.do(s.ctx, r); err != nil {
-		return err
+	if !existed {
+		return s.explainNotFound(c.Key, &kw.Error{
+			Status: http.StatusNotFound, Code: "key_not_found", Detail: fmt.Sprintf("no key %q", c.Key), Index: -1,
+		})
 	}
-	if s.json() {
-		return s.printValue(map[string]int{"deleted": 1})
-	}
-	return s.printf("deleted\n")
+	return s.printDeleted()
 }
 
-func (c *deleteCmd) deletePrefix(s *session, prefix string) error {
-	if c.IfMatch != nil {
-		return usagef("--if-match is for one key, and %q is a prefix", c.Key)
+func (c *deleteCmd) deletePrefix(s *session, prefix string, opts []kw.WriteOption) error {
+	if c.IfMatch != "" {
+		return usagef("--if-match requires one key, and %q is a prefix", c.Key)
 	}
 	if c.All != (prefix == "") {
 		return usagef("to delete everything, say: keywatch delete / --all")
 	}
-	r := newWrite(http.MethodDelete, "/v1/kv", nil, c.IdempotencyKey)
-	c.fenced.set(r)
-	r.query.Set("prefix", prefix)
 	if c.All {
-		r.query.Set("all", "1")
+		opts = append(opts, kw.Everything())
 	}
-	got, err := s.client.do(s.ctx, r)
+	deleted, err := s.kw.DeletePrefix(s.ctx, prefix, opts...)
 	if err != nil {
 		return err
 	}
 	if s.json() {
-		return s.printJSON(got.body)
+		return s.printValue(map[string]int{"deleted": deleted})
 	}
-	var answer struct {
-		Deleted int `json:"deleted"`
-	}
-	if err := json.Unmarshal(got.body, &answer); err != nil {
-		return fmt.Errorf("the server's answer is not JSON: %w", err)
-	}
-	return s.printf("deleted %d\n", answer.Deleted)
+	return s.printf("deleted %d\n", deleted)
 }

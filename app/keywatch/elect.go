@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	kw "keywatch/client"
 )
@@ -10,8 +9,8 @@ import (
 // electCmd runs a command while it leads.
 type electCmd struct {
 	holding
-	Value   string   `help:"What the leader shows, such as its address; host and process by default." placeholder:"TEXT" env:"KEYWATCH_ELECT_VALUE"`
-	Observe bool     `help:"Print who leads, and each change, instead; one line each, empty for nobody."`
+	Value   string   `help:"What the leader shows, such as its address; host and process by default." placeholder:"TEXT"`
+	Observe bool     `help:"Print the leader, and each change, instead; one line each, empty when there is no leader."`
 	Name    string   `arg:"" help:"Name of the election; it is one of the locks."`
 	Command []string `arg:"" optional:"" passthrough:"" help:"Command and its arguments."`
 }
@@ -19,10 +18,13 @@ type electCmd struct {
 // Help is printed by keywatch elect --help.
 func (*electCmd) Help() string {
 	return `
-Waits until it leads, and runs the command while it does. If it leads no longer
-the command is stopped as with keywatch lock, and this process stands again. When
-the command ends by itself it resigns and exits as the command does. The
-environment is that of keywatch lock. Who leads is the value of locks/NAME.
+Waits until it leads, and runs COMMAND while it does. When it no longer leads, COMMAND
+gets SIGTERM, and SIGKILL after --grace, and keywatch campaigns again. When COMMAND
+ends on its own keywatch resigns and exits with its exit code.
+
+` + childHelp + `
+
+The environment is that of keywatch lock. The leader is the value of locks/NAME.
 
 Examples:
 
@@ -33,7 +35,7 @@ Examples:
 `
 }
 
-// Run returns when the command has ended by itself.
+// Run returns when the command has ended on its own.
 func (c *electCmd) Run(s *session) error {
 	if err := c.check(); err != nil {
 		return err
@@ -41,11 +43,11 @@ func (c *electCmd) Run(s *session) error {
 	args, election := command(c.Command), s.kw.Election(c.Name, c.TTL)
 	switch {
 	case c.Observe && len(args) > 0:
-		return usagef("no command goes with --observe")
+		return usagef("--observe and a command cannot be combined")
 	case c.Observe:
 		return c.observe(s, election)
 	case len(args) == 0:
-		return usagef("a command is needed: keywatch elect NAME -- COMMAND")
+		return usagef("expected a command: keywatch elect NAME -- COMMAND")
 	}
 	value := c.Value
 	if value == "" {
@@ -56,12 +58,12 @@ func (c *electCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.stderr, "keywatch: leading %s, token %d\n", c.Name, lead.Token())
+		s.message("leading %s, token %d", c.Name, lead.Token())
 		err = c.run(s, lead.Held, args)
 		if !errors.Is(err, kw.ErrLockLost) || s.ctx.Err() != nil {
 			return err
 		}
-		fmt.Fprintf(s.stderr, "keywatch: no longer leading %s; standing again\n", c.Name)
+		s.message("no longer leading %s; campaigning again", c.Name)
 	}
 }
 

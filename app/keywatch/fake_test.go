@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -68,7 +70,7 @@ func newFake(t testing.TB) *fake {
 	mux.HandleFunc("/v1/kv/{key...}", f.write(f.key))
 	mux.HandleFunc("POST /v1/cas/{key...}", f.write(f.cas))
 	mux.HandleFunc("POST /v1/batch", f.write(f.batch))
-	mux.HandleFunc("GET /v1/watch", f.watch)
+	mux.HandleFunc("POST /v1/watch", f.watch)
 	mux.HandleFunc("GET /v1/status", f.status)
 	mux.HandleFunc("GET /v1/admin/backup", f.backup)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -170,6 +172,7 @@ func reply(w http.ResponseWriter, r *http.Request, out fakeOut) {
 	if out.etag != "" {
 		w.Header().Set("ETag", out.etag)
 	}
+	w.Header().Set("Keywatch-Position", fakeEpoch+"-0")
 	raw, isRaw := out.body.(string)
 	switch {
 	case isRaw:
@@ -225,8 +228,8 @@ func ttlMillis(text string) (int64, error) {
 	if text == "" {
 		return 0, nil
 	}
-	seconds, err := strconv.Atoi(strings.TrimSuffix(text, "s"))
-	return int64(seconds) * 1000, err
+	d, err := time.ParseDuration(text)
+	return d.Milliseconds(), err
 }
 
 func (f *fake) compareFailed(e fakeEntry, ok bool) fakeOut {
@@ -245,8 +248,10 @@ func (f *fake) put(key, value string, ttl int64) fakeOut {
 	if ok {
 		e.CreateRev = old.CreateRev
 	}
-	texts, encoding := textOrBase64([]byte(value))
-	e.Value, e.Encoding = texts[0], encoding
+	e.Value = value
+	if !utf8.ValidString(value) {
+		e.Value, e.Encoding = base64.StdEncoding.EncodeToString([]byte(value)), "base64"
+	}
 	f.mu.entries[key] = e
 	f.emit(key, e.event())
 	status := 200
@@ -275,7 +280,10 @@ func (f *fake) emit(key, data string) {
 
 // cas serves POST /v1/cas/{key}.
 func (f *fake) cas(r *http.Request, body string) fakeOut {
-	var s swap
+	var s struct {
+		Expected, New *string
+		Encoding, TTL string
+	}
 	if json.Unmarshal([]byte(body), &s) != nil || !utf8.ValidString(body) {
 		return refused(400, "bad_json", "the body is not JSON")
 	}
@@ -296,20 +304,23 @@ func (f *fake) cas(r *http.Request, body string) fakeOut {
 }
 
 func fakeValue(text *string, encoding string) *string {
-	if text == nil {
-		return nil
+	if text == nil || encoding == "" {
+		return text
 	}
-	b, _ := (&entry{Value: text, Encoding: encoding}).value()
+	b, _ := base64.StdEncoding.DecodeString(*text)
 	s := string(b)
 	return &s
 }
 
 func (f *fake) status(w http.ResponseWriter, _ *http.Request) {
-	io.WriteString(w, `{"version":"v9","position":"`+fakeEpoch+`-1","keys":{"count":12345678901,"bytes":0},"nodes":["a","b"],"leader":null}`)
+	w.Header().Set("Keywatch-Position", fakeEpoch+"-1")
+	io.WriteString(w, `{"version":"v9","position":"`+fakeEpoch+`-1","keys":{"count":12345678901,"bytes":1536},"nodes":["a","b"],"leader":null}`)
 }
 
 func (f *fake) backup(w http.ResponseWriter, _ *http.Request) {
 	data := strings.Repeat("backup ", 100_000)
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Keywatch-Backup-Size", strconv.Itoa(len(data)))
 	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	if f.failing("503") {
 		w.Header().Del("Content-Length")

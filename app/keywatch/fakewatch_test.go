@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,53 +12,57 @@ import (
 
 // fakeStream is one open watch of the fake.
 type fakeStream struct {
-	f      *fake
-	w      http.ResponseWriter
-	wanted func(key string) bool
-	rev    uint64 // last revision sent
-	cut    chan struct{}
+	f       *fake
+	w       http.ResponseWriter
+	matches func(key string) bool
+	rev     uint64 // last revision sent
+	cut     chan struct{}
 }
 
-// watch serves GET /v1/watch as SSE.
+// watch serves POST /v1/watch as NDJSON.
 func (f *fake) watch(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	last := r.Header.Get("Last-Event-ID")
+	var q struct {
+		Keys, Prefixes []string
+		Since          string
+		State          *bool
+	}
+	body, _ := io.ReadAll(r.Body)
+	if json.Unmarshal(body, &q) != nil {
+		reply(w, r, refused(400, "bad_json", "the body is not JSON"))
+		return
+	}
 	f.mu.Lock()
-	f.mu.seen = append(f.mu.seen, fmt.Sprintf("watch %s after %q", r.URL.RawQuery, last))
+	f.mu.seen = append(f.mu.seen, fmt.Sprintf("watch prefixes=%q since=%q", q.Prefixes, q.Since))
 	s := &fakeStream{f: f, w: w, cut: f.mu.cut}
 	f.mu.Unlock()
 	if f.failing("watch-403") {
 		reply(w, r, refused(403, "denied", "not for you"))
 		return
 	}
-	s.wanted = func(key string) bool {
-		return slices.Contains(q["key"], key) ||
-			slices.ContainsFunc(q["prefix"], func(p string) bool { return strings.HasPrefix(key, p) })
+	s.matches = func(key string) bool {
+		return slices.Contains(q.Keys, key) ||
+			slices.ContainsFunc(q.Prefixes, func(p string) bool { return strings.HasPrefix(key, p) })
 	}
-	if last == "" {
-		last = q.Get("since")
-	}
-	s.print("retry: 10\n\n: a comment\n\n")
+	w.Header().Set("Content-Type", "application/x-ndjson")
 	if f.failing("bye") {
-		s.print("retry: 20\nevent: bye\ndata: {\"type\":\"bye\",\"code\":\"stopping\"}\n\n")
+		s.print(`{"type":"bye","code":"stopping","retry_ms":20}`)
 		return
 	}
-	s.open(last, q.Get("state") == "0")
+	s.open(q.Since, q.State != nil && !*q.State)
 	s.follow(r)
 }
 
-func (s *fakeStream) print(text string) {
-	io.WriteString(s.w, text)
+func (s *fakeStream) print(line string) {
+	io.WriteString(s.w, line+"\n")
 	http.NewResponseController(s.w).Flush()
 }
 
 // event prints an event; rev is its position if it has one.
-func (s *fakeStream) event(data string, rev uint64, hasID bool) {
-	text := "data: " + data + "\n"
-	if hasID {
-		text += fmt.Sprintf("id: %s-%d\n", fakeEpoch, rev)
+func (s *fakeStream) event(data string, rev uint64, hasPos bool) {
+	if hasPos {
+		data = fmt.Sprintf(`%s,"pos":"%s-%d"}`, strings.TrimSuffix(data, "}"), fakeEpoch, rev)
 	}
-	s.print(text + "\n")
+	s.print(data)
 }
 
 // open starts the stream at a position, or with the state.
@@ -74,7 +79,7 @@ func (s *fakeStream) open(position string, live bool) {
 	if !live || position != "" {
 		s.event(`{"type":"reset"}`, 0, true)
 		for _, k := range s.f.under("") {
-			if s.wanted(k) {
+			if s.matches(k) {
 				s.event(s.f.mu.entries[k].event(), 0, false)
 			}
 		}
@@ -92,7 +97,7 @@ func (s *fakeStream) follow(r *http.Request) {
 		changed := s.f.mu.changed
 		var events []fakeEvent
 		for _, e := range s.f.mu.events {
-			if e.rev > s.rev && s.wanted(e.key) {
+			if e.rev > s.rev && s.matches(e.key) {
 				events = append(events, e)
 			}
 		}

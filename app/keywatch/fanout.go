@@ -13,33 +13,34 @@ import (
 
 // fanoutCmd loads a server with watchers.
 type fanoutCmd struct {
-	Watchers  int           `help:"Connections that watch." default:"1000" env:"KEYWATCH_FANOUT_WATCHERS"`
-	Watches   int           `help:"Watches on each connection; more than one takes --transport=ws." default:"1" env:"KEYWATCH_FANOUT_WATCHES"`
-	Keys      int           `help:"Keys to write. Watch number i is of key i modulo this." default:"1" env:"KEYWATCH_FANOUT_KEYS"`
-	Transport string        `help:"sse or ws." enum:"sse,ws" default:"sse" env:"KEYWATCH_FANOUT_TRANSPORT"`
-	ByPrefix  bool          `help:"Watch a prefix that only one key has, instead of the key." env:"KEYWATCH_FANOUT_BY_PREFIX"`
-	Rate      float64       `help:"Values a second." default:"20" env:"KEYWATCH_FANOUT_RATE"`
-	Burst     int           `help:"Requests sent at the same moment." default:"1" env:"KEYWATCH_FANOUT_BURST"`
-	Batch     int           `help:"Keys written by one request." default:"1" env:"KEYWATCH_FANOUT_BATCH"`
-	Conns     int           `help:"Connections that write, at least." default:"1" env:"KEYWATCH_FANOUT_CONNS"`
-	Probe     float64       `help:"Puts a second to a key that nobody watches; their latency is shown." default:"0" env:"KEYWATCH_FANOUT_PROBE"`
-	Duration  time.Duration `help:"How long to write." default:"10s" env:"KEYWATCH_FANOUT_DURATION"`
-	Settle    time.Duration `help:"How long to wait before memory is looked at." default:"1s" env:"KEYWATCH_FANOUT_SETTLE"`
-	Patience  time.Duration `help:"How long opening, and coming back, may take." default:"1m" env:"KEYWATCH_FANOUT_PATIENCE"`
-	Idle      bool          `help:"Look at memory only; write nothing." env:"KEYWATCH_FANOUT_IDLE"`
-	Stalled   int           `help:"Percentage of watchers that do not read." default:"0" env:"KEYWATCH_FANOUT_STALLED"`
-	Drops     int           `help:"How often all watchers are dropped at once and come back." default:"0" env:"KEYWATCH_FANOUT_DROPS"`
-	Churn     float64       `help:"Watchers a second that are dropped and come back." default:"0" env:"KEYWATCH_FANOUT_CHURN"`
-	Size      int           `help:"Bytes in a value." default:"128" env:"KEYWATCH_FANOUT_SIZE"`
-	Prefix    string        `help:"What the keys begin with." default:"bench/fanout/" env:"KEYWATCH_FANOUT_PREFIX"`
-	PID       []int         `help:"The server's processes; else those that listen on its port here." name:"pid" placeholder:"PID" env:"KEYWATCH_FANOUT_PID"`
-	SubURL    string        `help:"Where to watch, of another server than keywatch; {key} and {n} are replaced." placeholder:"URL" env:"KEYWATCH_FANOUT_SUB_URL"`
-	PubURL    string        `help:"Where to publish, of another server." placeholder:"URL" env:"KEYWATCH_FANOUT_PUB_URL"`
-	PubMethod string        `help:"How to publish." default:"POST" env:"KEYWATCH_FANOUT_PUB_METHOD"`
-	PubBody   string        `help:"What to publish; {value} and {key} are replaced." default:"{value}" env:"KEYWATCH_FANOUT_PUB_BODY"`
-	SubHeader []string      `help:"A header of requests to watch." placeholder:"NAME: VALUE" sep:"none" env:"KEYWATCH_FANOUT_SUB_HEADER"`
-	PubHeader []string      `help:"A header of requests to publish." placeholder:"NAME: VALUE" sep:"none" env:"KEYWATCH_FANOUT_PUB_HEADER"`
-	JSON      bool          `help:"The same as -o json." name:"json" env:"KEYWATCH_FANOUT_JSON"`
+	Watchers  int           `help:"Connections that watch." default:"1000"`
+	Watches   int           `help:"Watches on each connection; more than one takes --transport=ws." default:"1"`
+	Keys      int           `help:"Keys to write. Watch number i is of key i modulo this." default:"1"`
+	Transport string        `help:"sse or ws." enum:"sse,ws" default:"sse"`
+	ByPrefix  bool          `help:"Watch a prefix that only one key has, instead of the key."`
+	Rate      float64       `help:"Values a second." default:"20"`
+	Burst     int           `help:"Requests sent at the same moment." default:"1"`
+	Batch     int           `help:"Keys written by one request." default:"1"`
+	Conns     int           `help:"Connections that write, at least." default:"1"`
+	Probe     float64       `help:"Puts a second to a key that nobody watches; their latency is shown." default:"0"`
+	Duration  time.Duration `help:"How long to write." default:"10s"`
+	Settle    time.Duration `help:"How long to wait before memory is looked at." default:"1s"`
+	Patience  time.Duration `help:"How long opening, and coming back, may take." default:"1m"`
+	Idle      bool          `help:"Look at memory only; write nothing."`
+	Stalled   int           `help:"Percentage of watchers that do not read." default:"0"`
+	Drops     int           `help:"How often all watchers are dropped at once and come back." default:"0"`
+	Churn     float64       `help:"Watchers a second that are dropped and come back." default:"0"`
+	Size      int           `help:"Bytes in a value." default:"128"`
+	Prefix    string        `help:"What the keys begin with." default:"bench/fanout/"`
+	PID       []int         `help:"The server's processes; else those that listen on its port here." name:"pid" placeholder:"PID"`
+	SubURL    string        `help:"Where to watch, of another server than keywatch; {key} and {n} are replaced." placeholder:"URL"`
+	PubURL    string        `help:"Where to publish, of another server." placeholder:"URL"`
+	PubMethod string        `help:"How to publish." default:"POST"`
+	PubBody   string        `help:"What to publish; {value} and {key} are replaced." default:"{value}"`
+	SubHeader []string      `help:"A header of requests to watch." placeholder:"NAME: VALUE" sep:"none"`
+	PubHeader []string      `help:"A header of requests to publish." placeholder:"NAME: VALUE" sep:"none"`
+	Keep      bool          `help:"Use keys under the prefix that exist, and leave all of them."`
+	JSON      bool          `help:"The same as -o json." name:"json"`
 }
 
 // Help is printed by keywatch bench fanout --help.
@@ -49,10 +50,11 @@ Opens watchers, looks at the server's memory, writes at a steady rate, and print
 how long values took to arrive, what they cost the server, and what was lost,
 came twice or came out of order. Memory and processor time are those of the
 server's processes, where they run on this machine. Values are not counted for
-watchers that are stalled. Needs Linux, and one descriptor for each watcher on
-both sides. Exits 1 if a value did not arrive once and in order.
+watchers that are stalled. Requires Linux, and one descriptor for each watcher on
+both sides. Exits with 1 if a value did not arrive once and in order.
 
-The keys stay: use a server made for it, or delete bench/ after.
+Writes real keys and deletes them at the end: use a server made for it. It does not
+start if there are keys under the prefix, unless --keep is given.
 
 Examples:
 
@@ -75,6 +77,13 @@ func (r recorder) Add(d time.Duration) { r.h.add(d) }
 
 // Run measures and prints the result.
 func (c *fanoutCmd) Run(s *session) error {
+	if c.SubURL != "" || c.PubURL != "" || c.Idle {
+		return c.run(s)
+	}
+	return s.withBenchKeys(c.Prefix, c.Keep, func() error { return c.run(s) })
+}
+
+func (c *fanoutCmd) run(s *session) error {
 	var l latencies
 	r, err := fanout.Run(s.ctx, c.options(s, &l))
 	if errors.Is(err, fanout.ErrOptions) {
@@ -109,7 +118,7 @@ func (c *fanoutCmd) options(s *session, l *latencies) fanout.Options {
 	o.Progress = func(text string) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Fprintln(s.stderr, "keywatch: "+text)
+		s.message("%s", text)
 	}
 	return o
 }

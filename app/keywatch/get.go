@@ -1,6 +1,10 @@
 package main
 
-import "net/http"
+import (
+	"net/http"
+
+	kw "keywatch/client"
+)
 
 // getCmd prints one value.
 type getCmd struct {
@@ -10,9 +14,9 @@ type getCmd struct {
 // Help is printed by keywatch get --help.
 func (*getCmd) Help() string {
 	return `
-The value is written as it is, byte for byte; only on a terminal a newline
-follows. A key that ends in / is a prefix, which is listed as "keywatch list"
-does. Exits 3 if there is no such key.
+Prints the value byte for byte; on a terminal a newline follows. A key that ends
+in / is a prefix, which is listed as by keywatch list. Exits with 3 if there is no
+such key.
 
 Examples:
 
@@ -31,30 +35,25 @@ func (c *getCmd) Run(s *session) error {
 	if err := checkKey(c.Key); err != nil {
 		return err
 	}
-	r := newRead(keyPath("/v1/kv/", c.Key))
-	r.header.Set("Accept", "application/octet-stream")
+	r := &kw.Request{Path: kw.KeyPath("/v1/kv/", c.Key), Header: http.Header{"Accept": {"application/octet-stream"}}}
 	if s.json() {
-		r.header.Set("Accept", "application/json")
+		r.Header = http.Header{"Accept": {"application/json"}}
 	}
-	got, err := s.client.do(s.ctx, r)
+	got, err := s.kw.Do(s.ctx, r)
 	if err != nil {
-		return err
+		return s.explainNotFound(c.Key, err)
 	}
 	if s.json() {
-		return s.printJSON(withETag(got.body, got.header))
+		// With the etag, which --if-match takes.
+		return s.printJSON(withField(got.Body, "etag", got.Header.Get("ETag")))
 	}
-	if _, err := s.stdout.Write(got.body); err != nil {
+	if _, err := s.stdout.Write(got.Body); err != nil {
 		return err
 	}
-	if isTerminal(s.stdout) {
+	if isTerminal(s.stdout.file) {
 		return s.printf("\n")
 	}
 	return nil
-}
-
-// withETag adds the entity tag to an object, since --if-match takes it.
-func withETag(object []byte, header http.Header) []byte {
-	return withField(object, "etag", header.Get("ETag"))
 }
 
 // checkKey refuses what would not reach the server as a key. The rest of the
@@ -64,7 +63,7 @@ func checkKey(key string) error {
 		return usagef("the key is empty")
 	}
 	if _, ok := prefixOf(key); ok {
-		return usagef("%q is a prefix; a key is needed here", key)
+		return usagef("expected a key, got the prefix %q", key)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -19,8 +18,8 @@ type leaseCmd struct {
 // Help is printed by keywatch lease --help.
 func (*leaseCmd) Help() string {
 	return `
-A lease ends when nobody keeps it alive, and the keys that were put on it go with
-it, in one revision. Exits 3 if there is no such lease.
+A lease ends when it is not kept alive. The keys that are attached to it are deleted
+then, in one revision. Exits with 3 if there is no such lease.
 
 Examples:
 
@@ -34,7 +33,7 @@ Examples:
 
 // leaseGrantCmd grants.
 type leaseGrantCmd struct {
-	TTL time.Duration `arg:"" name:"ttl" help:"How long it lives without being renewed, such as 30s." env:"-"`
+	TTL time.Duration `arg:"" name:"ttl" help:"How long the lease lives without being renewed, such as 30s."`
 }
 
 // Run prints the id alone, so that a script can take it.
@@ -54,7 +53,7 @@ func (c *leaseGrantCmd) Run(s *session) error {
 
 // leaseKeepCmd renews.
 type leaseKeepCmd struct {
-	Forever bool   `help:"Go on, each third of the time to live, until interrupted."`
+	Forever bool   `help:"Renew each third of the time to live, until interrupted."`
 	ID      string `arg:"" help:"The lease."`
 }
 
@@ -67,7 +66,7 @@ func (c *leaseKeepCmd) Run(s *session) error {
 	}
 	lease, err := s.kw.KeepLease(s.ctx, kw.LeaseID(c.ID))
 	if err != nil {
-		return err
+		return interrupted(s, err)
 	}
 	defer lease.Close()
 	select {
@@ -93,10 +92,11 @@ func (c *leaseShowCmd) Run(s *session) error {
 		Remaining int64 `json:"remaining_ms"`
 		Keys      int   `json:"keys"`
 	}
-	if err := json.Unmarshal(info.Raw, &shown); err != nil {
-		return fmt.Errorf("the server's answer is not JSON: %w", err)
+	if err := decode(info.Raw, &shown); err != nil {
+		return err
 	}
-	return s.printf("%s left=%s ttl=%v keys=%d\n", info.ID, ttlText(&shown.Remaining), info.TTL, shown.Keys)
+	left := time.Duration(shown.Remaining) * time.Millisecond
+	return s.printf("%s left=%v ttl=%v keys=%d\n", info.ID, left, info.TTL, shown.Keys)
 }
 
 func (s *session) printLease(info kw.LeaseInfo, err error) error {
@@ -112,11 +112,16 @@ func (s *session) printLease(info kw.LeaseInfo, err error) error {
 // leaseRevokeCmd ends.
 type leaseRevokeCmd struct {
 	ID string `arg:"" help:"The lease."`
+	writeFlags
 }
 
 // Run ends the lease.
 func (c *leaseRevokeCmd) Run(s *session) error {
-	if err := s.kw.RevokeLease(s.ctx, kw.LeaseID(c.ID)); err != nil {
+	opts, err := c.options()
+	if err != nil {
+		return err
+	}
+	if err := s.kw.RevokeLease(s.ctx, kw.LeaseID(c.ID), opts...); err != nil {
 		return fmt.Errorf("revoke: %w", err)
 	}
 	if s.json() {

@@ -3,11 +3,15 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"strconv"
 	"text/tabwriter"
+
+	kw "keywatch/client"
 )
 
-// pageLimit is the most keys asked for at once.
+// pageLimit is how many keys are asked for at once.
 const pageLimit = 100
 
 // listCmd lists a prefix.
@@ -20,14 +24,14 @@ type listCmd struct {
 // Help is printed by keywatch list --help.
 func (*listCmd) Help() string {
 	return `
-Keys come in byte order. Values are cut to fit a line; -o json prints every
-entry whole, one JSON object a line. A long list is fetched in pages, each of
-which is consistent in itself.
+Lists all keys in byte order. Values are cut to fit a line; -o json prints every
+entry whole, one JSON object a line. A long list is fetched in pages, each of which
+shows one revision. A message says so when --limit left keys out.
 
 Examples:
 
     keywatch list
-    keywatch list sensors/
+    keywatch ls sensors/
     keywatch list --keys sensors/ | wc -l
     keywatch list -o json --limit=10 sensors/
 `
@@ -58,38 +62,39 @@ func (c *listCmd) Run(s *session) error {
 			return err
 		}
 		printed, cursor = printed+len(p.Entries), p.Next
-		if cursor == "" || c.Limit > 0 && printed >= c.Limit {
+		switch {
+		case cursor == "":
+			return nil
+		case c.Limit > 0 && printed >= c.Limit:
+			s.message("%d keys; there are more, which --limit left out", printed)
 			return nil
 		}
 	}
 }
 
-// fetch gets the page at cursor; left is how many more are wanted if there is
+// fetch gets the page at cursor; left is how many more are asked for if there is
 // a limit.
 func (c *listCmd) fetch(s *session, prefix, cursor string, left int) (*page, error) {
-	r := newRead("/v1/kv")
-	r.header.Set("Accept", "application/json")
-	r.query.Set("prefix", prefix)
-	setNonEmpty(r, "cursor", cursor)
+	q := url.Values{"prefix": {prefix}}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
 	if c.Keys {
-		r.query.Set("keys", "1")
+		q.Set("keys", "1")
 	}
 	if c.Limit > 0 {
-		r.query.Set("limit", strconv.Itoa(min(left, pageLimit)))
+		q.Set("limit", strconv.Itoa(min(left, pageLimit)))
 	}
-	got, err := s.client.do(s.ctx, r)
+	got, err := s.kw.Do(s.ctx, &kw.Request{Path: "/v1/kv", Query: q, Header: http.Header{"Accept": {"application/json"}}})
 	if err != nil {
 		return nil, err
 	}
 	p := new(page)
-	if err := json.Unmarshal(got.body, p); err != nil {
-		return nil, fmt.Errorf("the server's answer is not JSON: %w", err)
+	if err := decode(got.Body, p); err != nil {
+		return nil, err
 	}
 	if p.Next != "" && len(p.Entries) == 0 {
-		return nil, fmt.Errorf("the server's list does not move on")
-	}
-	if c.Limit > 0 {
-		p.Entries = p.Entries[:min(left, len(p.Entries))]
+		return nil, fmt.Errorf("%w: a page of the list is empty", kw.ErrNotKeywatch)
 	}
 	return p, nil
 }
@@ -109,19 +114,15 @@ func (c *listCmd) print(s *session, entries []json.RawMessage, first bool) error
 		fmt.Fprintln(table, "KEY\tREV\tVERSION\tTTL\tSIZE\tVALUE")
 	}
 	for _, raw := range entries {
-		var e entry
-		if err := json.Unmarshal(raw, &e); err != nil {
-			return fmt.Errorf("the server's answer is not an entry: %w", err)
-		}
-		value, err := e.value()
-		if err != nil {
-			return fmt.Errorf("value of %q: %w", e.Key, err)
+		var e kw.Entry
+		if err := decode(raw, &e); err != nil {
+			return err
 		}
 		if c.Keys {
 			fmt.Fprintln(table, e.Key)
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%d\t%s\n", e.Key, e.Rev, e.Version, ttlText(e.TTL), len(value), preview(value))
+		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%d\t%s\n", e.Key, e.Rev, e.Version, ttlText(e.TTL), len(e.Value), preview(e.Value))
 	}
 	return table.Flush()
 }

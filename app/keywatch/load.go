@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	kw "keywatch/client"
 )
 
 // load sends the requests of a benchmark. It uses fasthttp because the
@@ -106,6 +108,16 @@ func (l *load) fill(ctx context.Context) error {
 	return ctx.Err()
 }
 
+const (
+	// noAnswer counts the requests that the server did not answer.
+	noAnswer = "connection"
+	// maxBroken is how many requests in a row a connection sends without an answer
+	// before it gives the server up.
+	maxBroken = 100
+	// afterError is the pause after an error, so that a busy server can recover.
+	afterError = 10 * time.Millisecond
+)
+
 // worker is one connection's state.
 type worker struct {
 	l      *load
@@ -130,7 +142,8 @@ func (l *load) run(ctx context.Context, number int, t *tally) {
 	w := l.worker(number)
 	defer w.release()
 	t.errors = map[string]int{}
-	for ctx.Err() == nil {
+	broken := 0 // requests in a row without an answer
+	for ctx.Err() == nil && broken < maxBroken {
 		op, swapped := l.c.Op, -1
 		if op == "mixed" {
 			op = "get"
@@ -142,14 +155,18 @@ func (l *load) run(ctx context.Context, number int, t *tally) {
 		began := time.Now()
 		err := l.http.Do(w.req, w.resp)
 		took := time.Since(began)
-		if code := w.judge(err); code == "" {
+		code := w.judge(err)
+		if broken++; code != noAnswer {
+			broken = 0
+		}
+		if code == "" {
 			t.latency.add(took)
 			w.swapped(swapped)
 		} else if code == "compare_failed" {
 			t.conflicts++
 			w.forget(swapped)
-		} else if t.errors[code]++; !sleep(ctx, 10*time.Millisecond) {
-			return // a server that refuses is not to be hammered
+		} else if t.errors[code]++; !sleep(ctx, afterError) {
+			return
 		}
 	}
 }
@@ -160,9 +177,9 @@ func (w *worker) prepare(op string) int {
 	i := rand.IntN(w.l.c.Keys)
 	switch op {
 	case "get":
-		w.set(http.MethodGet, keyPath("/v1/kv/", w.l.key(i)), nil)
+		w.set(http.MethodGet, kw.KeyPath("/v1/kv/", w.l.key(i)), nil)
 	case "put":
-		w.set(http.MethodPut, keyPath("/v1/kv/", w.l.key(i)), w.value())
+		w.set(http.MethodPut, kw.KeyPath("/v1/kv/", w.l.key(i)), w.value())
 	case "batch":
 		w.set(http.MethodPost, "/v1/batch", w.l.puts(w.someKeys(), w.value()))
 	case "cas":
@@ -172,7 +189,7 @@ func (w *worker) prepare(op string) int {
 		if i += w.number; i >= w.l.c.Keys {
 			i = w.number
 		}
-		w.set(http.MethodPost, keyPath("/v1/cas/", w.l.key(i)), w.swap(i))
+		w.set(http.MethodPost, kw.KeyPath("/v1/cas/", w.l.key(i)), w.swap(i))
 		return i
 	}
 	return -1
@@ -208,12 +225,9 @@ func (w *worker) swapped(i int) {
 
 // forget makes the next swap of key i start from what the server says it is.
 func (w *worker) forget(i int) {
-	var p struct{ Current entry }
-	if i < 0 || json.Unmarshal(w.resp.Body(), &p) != nil {
-		return
-	}
-	if v, err := p.Current.value(); err == nil && v != nil {
-		w.last[i] = v
+	var p struct{ Current kw.Entry }
+	if i >= 0 && json.Unmarshal(w.resp.Body(), &p) == nil && p.Current.Value != nil {
+		w.last[i] = p.Current.Value
 	}
 }
 
@@ -257,7 +271,7 @@ func (w *worker) fillFrom(first, end int) error {
 // judge returns "" for a good answer, else the code of what went wrong.
 func (w *worker) judge(err error) string {
 	if err != nil {
-		return "connection"
+		return noAnswer
 	}
 	if status := w.resp.StatusCode(); status < 200 || status > 299 {
 		var p struct{ Code string }

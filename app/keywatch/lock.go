@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,27 +13,32 @@ import (
 // lockCmd runs a command while it holds a lock.
 type lockCmd struct {
 	holding
-	Wait    string   `help:"How long to wait for the lock, such as 30s; 0 tries once; for ever by default." placeholder:"DURATION" env:"KEYWATCH_LOCK_WAIT"`
-	Owner   string   `help:"Shown to those who look at the lock; host and process by default." placeholder:"TEXT" env:"KEYWATCH_LOCK_OWNER"`
-	Show    bool     `help:"Print who holds the lock and who waits, instead." xor:"instead"`
-	Break   bool     `help:"Take the lock away from whoever holds it, instead." xor:"instead"`
-	Name    string   `arg:"" help:"Name of the lock."`
-	Command []string `arg:"" optional:"" passthrough:"" help:"Command and its arguments."`
+	fenced
+	Wait    *time.Duration `help:"How long to wait for the lock, up to 5m; 0 tries once; without a bound by default." placeholder:"DURATION"`
+	Owner   string         `help:"Shown to those who look at the lock; host and process by default." placeholder:"TEXT"`
+	Show    bool           `help:"Print who holds the lock and who waits, instead." xor:"instead"`
+	Break   bool           `help:"Take the lock away from its holder, instead." xor:"instead"`
+	Name    string         `arg:"" help:"Name of the lock."`
+	Command []string       `arg:"" optional:"" passthrough:"" help:"Command and its arguments."`
 }
 
 // Help is printed by keywatch lock --help.
 func (*lockCmd) Help() string {
 	return `
-Waits for the lock in order of arrival, runs the command while it holds it, and
-releases it when the command ends. The lock is kept alive meanwhile. If it is lost
-the command and all that it started get SIGTERM and then SIGKILL.
+Waits for the lock in order of arrival, runs COMMAND while it holds it, and releases
+it when COMMAND ends. The lock is kept alive meanwhile. If it is lost, COMMAND and all
+that it started get SIGTERM, and SIGKILL after --grace.
 
-A pause of this machine can always make the command run on for a moment after the
-lock has moved on. Writes that name the fence are refused then. The keywatch
-commands name it by themselves, from KEYWATCH_FENCE in their environment; curl does
-with -H "If-Fence: $KEYWATCH_FENCE". KEYWATCH_LOCK_NAME, _TOKEN and _LEASE are there too.
+` + childHelp + `
 
-Exits as the command does; 5 if the lock was not got in time, 6 if it was lost.
+A pause of this machine can make COMMAND run on for a moment after another client got
+the lock. Writes that carry the fence are refused then. KEYWATCH_FENCE in the
+environment of COMMAND has the fence of this lock and of those around it. The keywatch
+commands send it with each write; curl does with -H "If-Fence: $KEYWATCH_FENCE".
+KEYWATCH_LOCK_NAME, _TOKEN and _LEASE are those of this lock.
+
+Exits with the exit code of COMMAND; 5 if the lock was not got in time, 6 if it was
+lost.
 
 Examples:
 
@@ -53,13 +57,13 @@ func (c *lockCmd) Run(s *session) error {
 	args := command(c.Command)
 	switch {
 	case (c.Show || c.Break) && len(args) > 0:
-		return usagef("no command goes with --show and --break")
+		return usagef("--show and --break cannot be combined with a command")
 	case c.Show:
 		return c.show(s)
 	case c.Break:
-		return s.kw.BreakLock(s.ctx, c.Name)
+		return c.breakLock(s)
 	case len(args) == 0:
-		return usagef("a command is needed: keywatch lock NAME -- COMMAND")
+		return usagef("expected a command: keywatch lock NAME -- COMMAND")
 	}
 	held, err := c.take(s)
 	if err != nil {
@@ -76,34 +80,46 @@ func command(args []string) []string {
 	return args
 }
 
+// breakLock takes the lock away from its holder.
+func (c *lockCmd) breakLock(s *session) error {
+	opts, err := c.fenced.options()
+	if err != nil {
+		return err
+	}
+	return s.kw.BreakLock(s.ctx, c.Name, opts...)
+}
+
+// longestWait is the longest that a server lets a caller wait.
+const longestWait = 5 * time.Minute
+
 // take gets the lock. A person is told for whom it waits.
 func (c *lockCmd) take(s *session) (*kw.Held, error) {
-	opts := kw.LockOptions{TTL: c.TTL, Owner: c.Owner}
+	fences, err := c.fenced.options()
+	if err != nil {
+		return nil, err
+	}
+	opts := kw.LockOptions{TTL: c.TTL, Owner: c.Owner, Fences: fences}
 	if opts.Owner == "" {
 		opts.Owner = defaultOwner()
 	}
-	var wait time.Duration
-	if c.Wait != "" {
-		var err error
-		if wait, err = time.ParseDuration(c.Wait); err != nil || wait < 0 || wait > 5*time.Minute {
-			return nil, usagef("--wait is a duration up to 5m, or left out to wait for ever")
-		}
-	}
-	if c.Wait != "" && wait == 0 {
+	switch {
+	case c.Wait != nil && *c.Wait > longestWait:
+		return nil, usagef("--wait must be at most %v; leave it out to wait without a bound", longestWait)
+	case c.Wait != nil && *c.Wait == 0:
 		return s.kw.TryLock(s.ctx, c.Name, opts)
 	}
-	if isTerminal(s.stderr) {
+	if isTerminal(s.stderr.file) {
 		held, err := s.kw.TryLock(s.ctx, c.Name, opts)
 		var refused *kw.Error
 		if !errors.As(err, &refused) || refused.Code != "lock_held" {
 			return held, err
 		}
-		fmt.Fprintf(s.stderr, "keywatch: waiting for %s, %s\n", c.Name, holderHint(refused))
+		s.message("waiting for %s, %s", c.Name, holderHint(refused))
 	}
-	if c.Wait == "" {
+	if c.Wait == nil {
 		return s.kw.Lock(s.ctx, c.Name, opts)
 	}
-	return s.kw.LockWait(s.ctx, c.Name, opts, wait)
+	return s.kw.LockWait(s.ctx, c.Name, opts, *c.Wait)
 }
 
 // lockShown is what the server says of a lock.
@@ -129,8 +145,8 @@ func (c *lockCmd) show(s *session) error {
 		return s.printJSON(got.Body)
 	}
 	var l lockShown
-	if err := json.Unmarshal(got.Body, &l); err != nil {
-		return fmt.Errorf("the server's answer is not JSON: %w", err)
+	if err := decode(got.Body, &l); err != nil {
+		return err
 	}
 	return l.print(s.stdout)
 }

@@ -1,8 +1,12 @@
 // Command keywatch runs the keywatch server and talks to it.
 //
-// The client commands speak plain HTTP, as anybody could with curl; they add
-// retries that cannot apply a write twice, watching that comes back by itself,
-// readable output, and exit codes for scripts.
+// The client commands use plain HTTP, which curl can send as well. They add retries
+// that cannot apply a write twice, watches that reconnect and resume, readable
+// output, and exit codes for scripts.
+//
+// What all commands have in common is in one place each: outfile.go writes files
+// that were named, child.go runs commands, logwriter.go writes logs and messages,
+// problem.go reports errors and has the exit codes.
 package main
 
 import "os"

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,10 +92,12 @@ func runScripts(t *testing.T, dir string, start func(*testscript.Env) (url strin
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await":    await,
-			"fault":    fault,
-			"cut":      func(ts *testscript.TestScript, _ bool, _ []string) { fakeOf(ts).cutWatches() },
-			"requests": requests,
+			"await":     await,
+			"gone":      gone,
+			"elsewhere": elsewhere,
+			"fault":     fault,
+			"cut":       func(ts *testscript.TestScript, _ bool, _ []string) { fakeOf(ts).cutWatches() },
+			"requests":  requests,
 		},
 		RequireExplicitExec: true,
 	})
@@ -115,6 +121,22 @@ func requests(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(fakeOf(ts).requests()), 0o600))
 }
 
+// gone FILE waits until the process whose number is in a file has ended.
+func gone(ts *testscript.TestScript, _ bool, args []string) {
+	text, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	ts.Check(err)
+	for range 1500 {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(stat), ") Z ") { // nobody may reap it
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	ts.Fatalf("process %d is still there", pid)
+}
+
 // await FILE REGEXP waits until a file that another process writes matches.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	want := regexp.MustCompile(`(?m)` + args[1])
@@ -127,4 +149,18 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	ts.Fatalf("%s does not come to match %s:\n%s", filepath.Base(args[0]), args[1], got)
+}
+
+// elsewhere starts a server that is no keywatch, and sets ELSEWHERE to its address. The
+// first segment of a path is the status that it answers.
+func elsewhere(ts *testscript.TestScript, _ bool, _ []string) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status, _ := strconv.Atoi(strings.Split(r.URL.Path, "/")[1])
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("ETag", `"1-1"`)
+		w.WriteHeader(status)
+		fmt.Fprint(w, "<html>another server</html>")
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("ELSEWHERE", server.URL)
 }

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"time"
+
+	kw "keywatch/client"
 )
 
 // migratePoll is how often progress is asked for.
@@ -18,9 +17,9 @@ type migrateCmd struct{}
 func (*migrateCmd) Help() string {
 	return `
 Moves every value of 64 bytes and more to the server's object storage, and waits
-until that is done. Everything goes on working meanwhile, and nothing leaves the
-disk before it is stored and confirmed. If it is ended in between, what was moved
-stays moved; run it again for the rest.
+until that is done. Reads and writes go on meanwhile. A value is removed from disk only
+after its uploaded copy was read back and verified. When the command is interrupted,
+what was moved stays moved; run it again for the rest.
 
 The server needs --object-store, --object-after or --disk-max.
 
@@ -49,14 +48,14 @@ type tiersNow struct {
 }
 
 func (t *tiersNow) fetch(s *session) error {
-	got, err := s.client.do(s.ctx, newRead("/v1/status"))
+	got, err := s.kw.Do(s.ctx, &kw.Request{Path: "/v1/status"})
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(got.body, t)
+	return decode(got.Body, t)
 }
 
-// Run starts the work and shows how far it is.
+// Run starts the work and shows its progress.
 func (*migrateCmd) Run(s *session) error {
 	var before, after tiersNow
 	if err := before.fetch(s); err != nil {
@@ -78,23 +77,12 @@ func (*migrateCmd) Run(s *session) error {
 
 // migrate waits for the server, and draws progress meanwhile for people.
 func migrate(s *session, before *tiersNow) error {
-	ctx, cancel := context.WithCancel(s.ctx)
-	defer cancel()
 	done := make(chan error, 1) // the end of the work, sent once
 	go func() {
-		r := newRead("/v1/admin/migrate")
-		r.method = http.MethodPost
-		resp, err := s.client.open(ctx, r)
-		if err == nil {
-			err = resp.Body.Close()
-		}
-		done <- err
+		done <- s.work("/v1/admin/migrate")
 	}()
 	tiers := &before.Detail.Tiers
-	p := &progress{
-		out: s.stderr, shown: isTerminal(s.stderr), started: time.Now(),
-		total: tiers.Memory.Bytes + tiers.Disk.Bytes,
-	}
+	p := s.newProgress(tiers.Memory.Bytes + tiers.Disk.Bytes)
 	defer p.end()
 	poll := time.NewTicker(migratePoll)
 	defer poll.Stop()

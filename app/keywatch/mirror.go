@@ -56,7 +56,7 @@ func (c *mirrorCmd) Run(s *session) error {
 	m := s.kw.Mirror(kw.MirrorOptions{
 		Prefixes: []string{prefix}, OnChange: k.onChange,
 		Disconnected: func(err error, back time.Duration) {
-			fmt.Fprintf(s.stderr, "keywatch: %v; back in %v\n", err, back.Round(10*time.Millisecond))
+			s.message("%v; reconnecting in %v", err, back.Round(10*time.Millisecond))
 		},
 	})
 	defer m.Close()
@@ -72,14 +72,6 @@ func (c *mirrorCmd) Run(s *session) error {
 	case <-m.Done():
 		return m.Err()
 	}
-}
-
-// interrupted returns err unless it is that the command was told to end.
-func interrupted(s *session, err error) error {
-	if s.ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
 }
 
 // keeper writes what a mirror tells into a tree.
@@ -108,7 +100,7 @@ func (k *keeper) first(ctx context.Context, m *kw.Mirror) error {
 		return err
 	}
 	if skipped > 0 {
-		fmt.Fprintf(k.s.stderr, "keywatch: %d keys are too long for a file name and left out\n", skipped)
+		k.s.message("%d keys are too long for a file name and were left out", skipped)
 	}
 	if err := k.s.printf("# synced at %s, %d keys\n", m.Position(), len(entries)); err != nil {
 		return err
@@ -140,7 +132,7 @@ func (k *keeper) write(changes []kw.Change) error {
 			err = k.tree.put(c.Key, c.New.Value)
 		}
 		if errors.Is(err, syscall.ENAMETOOLONG) {
-			fmt.Fprintf(k.s.stderr, "keywatch: %q is too long for a file name and left out\n", c.Key)
+			k.s.message("%q is too long for a file name and was left out", c.Key)
 			continue
 		}
 		if err == nil {

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"os"
 	"syscall"
 
 	kw "keywatch/client"
@@ -23,11 +23,26 @@ const (
 	exitLockLost      = 6
 )
 
+// exitHelp is the table of exit codes.
+const exitHelp = `Exit codes:
+
+    0    done
+    1    failed
+    2    the command line is wrong, or the server does not accept a value in it
+    3    not found
+    4    the expected value, etag or check does not hold; nothing was changed
+    5    the lock was not got in time
+    6    the lock was lost
+    126  the command of lock, elect or watch --exec cannot be run
+    127  ... does not exist; else its own exit code is passed on
+    128  and the number of a signal: a signal ended keywatch or the command`
+
 // exitCode returns the exit code that err stands for.
 func exitCode(err error) int {
 	var usage *usageError
 	var refused *kw.Error
 	var child *childExit
+	var ended *interrupt
 	switch {
 	case err == nil:
 		return exitDone
@@ -43,6 +58,10 @@ func exitCode(err error) int {
 		return exitLockLost
 	case errors.Is(err, kw.ErrLeaseEnded):
 		return exitNotFound
+	case errors.As(err, &ended):
+		return exitSignal + int(ended.signal)
+	case readerGone(err):
+		return exitSignal + int(syscall.SIGPIPE)
 	}
 	return exitFailed
 }
@@ -50,40 +69,110 @@ func exitCode(err error) int {
 // refusedCode returns the exit code of an answer that is an error.
 func refusedCode(e *kw.Error) int {
 	switch e.Code {
+	case "":
+		return exitFailed // no keywatch has answered
 	case "key_not_found", "lease_not_found", "lock_not_held":
 		return exitNotFound
 	case "lock_held":
 		return exitLockNotGot
 	case "lock_lost", "fence_lost":
 		return exitLockLost
-	}
-	switch {
-	case e.Status == http.StatusPreconditionFailed:
+	case "compare_failed", "check_failed":
 		return exitCompareFailed
-	case e.Status == http.StatusNotFound && e.Code == "":
-		return exitNotFound
+	case "value_too_large", "body_too_large":
+		return exitUsage
+	}
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return exitUsage
+	case http.StatusPreconditionFailed:
+		return exitCompareFailed
 	}
 	return exitFailed
 }
 
-// report prints err, with a hint on a line of its own where one helps, and
-// returns the exit code.
-func report(stderr io.Writer, err error) int {
-	if err == nil {
-		return exitDone
-	}
+// readerGone reports whether err is that nobody reads the output any more, which
+// needs no words.
+func readerGone(err error) bool {
+	var output *outputError
+	return errors.As(err, &output) && errors.Is(err, syscall.EPIPE)
+}
+
+// report prints err, with a hint where one helps, and returns the exit code.
+func (s *session) report(err error) int {
 	var child *childExit
-	if errors.As(err, &child) {
-		return child.code // it has said itself what is wrong
+	code := exitCode(err)
+	if err == nil || errors.As(err, &child) || readerGone(err) {
+		return code
 	}
-	fmt.Fprintf(stderr, "keywatch: error: %v\n", err)
-	if hint := hintFor(err); hint != "" {
-		fmt.Fprintf(stderr, "keywatch: hint: %s\n", hint)
+	hint := hintFor(err)
+	if s.log != nil {
+		s.log.Error("keywatch failed", "err", err, "hint", hint, "exit", code)
+		return code
 	}
-	return exitCode(err)
+	if s.json() {
+		_ = json.NewEncoder(s.stderr).Encode(problemOf(err, code, hint))
+		return code
+	}
+	text := fmt.Sprintf("keywatch: error: %v\n", err)
+	if hint != "" {
+		text += fmt.Sprintf("keywatch: hint: %s\n", hint)
+	}
+	_, _ = s.stderr.Write([]byte(text))
+	return code
+}
+
+// problem is an error as JSON.
+type problem struct {
+	Error string `json:"error"`
+	Exit  int    `json:"exit"`
+	Hint  string `json:"hint,omitempty"`
+	// Code and Status are the server's, Answer is all that it said.
+	Code   string          `json:"code,omitempty"`
+	Status int             `json:"status,omitempty"`
+	Answer json.RawMessage `json:"answer,omitempty"`
+	// IdempotencyKey finds out what became of a write whose outcome is not known.
+	IdempotencyKey string `json:"idempotency_key,omitempty"`
+}
+
+func problemOf(err error, code int, hint string) *problem {
+	p := &problem{Error: err.Error(), Exit: code, Hint: hint}
+	var refused *kw.Error
+	if errors.As(err, &refused) {
+		p.Code, p.Status, p.Answer = refused.Code, refused.Status, refused.Raw
+	}
+	var unknown *kw.UnknownError
+	if errors.As(err, &unknown) {
+		p.IdempotencyKey = unknown.Key
+	}
+	return p
+}
+
+// hinted is an error with a hint of its own.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+
+// explainNotFound adds a hint to an error that matches ErrNotFound, if key may have
+// been meant as a prefix.
+func (s *session) explainNotFound(key string, err error) error {
+	if !errors.Is(err, kw.ErrNotFound) {
+		return err
+	}
+	if exists, below := s.lookFor(key); exists || !below {
+		return err
+	}
+	return &hinted{err, fmt.Sprintf("there are keys under %s/: a prefix ends in /", key)}
 }
 
 func hintFor(err error) string {
+	var own *hinted
+	if errors.As(err, &own) {
+		return own.hint
+	}
 	var usage *usageError
 	var refused *kw.Error
 	var unknown *kw.UnknownError
@@ -94,18 +183,24 @@ func hintFor(err error) string {
 		return "the write may have been applied; run the same command with --idempotency-key=" + unknown.Key + " within 10 minutes to find out"
 	case errors.As(err, &refused):
 		return refusedHint(refused)
+	case errors.Is(err, kw.ErrNotKeywatch):
+		return notKeywatchHint
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "is the server running? start one with keywatch serve, or name another with --server"
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
 		return "wait longer with --timeout"
 	}
 	return ""
 }
 
+const notKeywatchHint = "is --server the address of a keywatch server, and does a proxy before it pass its answers?"
+
 func refusedHint(e *kw.Error) string {
 	switch {
+	case e.Code == "":
+		return notKeywatchHint
 	case e.Code == "host_not_allowed":
-		return "the server must be started with --allow-host for this name"
+		return "start the server with --allow-host for this name"
 	case e.Code == "prefix_required":
 		return "add --all to delete everything"
 	case e.Code == "lock_held" || e.Code == "fence_lost":
@@ -116,7 +211,7 @@ func refusedHint(e *kw.Error) string {
 	return ""
 }
 
-// holderHint says who holds the lock that was not got, or is held no more.
+// holderHint says who holds the lock that was not got, or is no longer held.
 func holderHint(e *kw.Error) string {
 	var holder struct{ Value *string }
 	if json.Unmarshal(e.Holder, &holder) != nil || holder.Value == nil {

@@ -1,14 +1,14 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
-	"syscall"
+	"path/filepath"
 	"time"
 
 	"keywatch/app"
@@ -22,47 +22,114 @@ type serveCmd struct {
 	LogLevel  slog.Level `help:"Least level to log: debug, info, warn or error." default:"warn"`
 }
 
-// Help is what `keywatch serve --help` prints beside the flags.
+// Help is printed by keywatch serve --help.
 func (*serveCmd) Help() string {
-	return `Answers HTTP until it is told to stop by SIGTERM or SIGINT; then it finishes
-what is in flight, says goodbye to streams, writes a checkpoint and exits with 0.
-A second signal ends it at once.
+	return `
+Answers HTTP until SIGTERM, SIGINT or SIGHUP. Then it finishes what is in flight,
+says goodbye to streams, writes a checkpoint and exits with 0. A second signal ends it
+at once.
+
+One line on standard output says the address and the data folder; the log goes to
+standard error. With --log-format=json both are JSON. The log never holds up or ends
+the server: when its reader is gone or does not read, lines are dropped, and a later
+line says how many.
+
+Each flag of this command is also an environment variable: KEYWATCH_ and its name in
+capitals, such as KEYWATCH_LOG_LEVEL. The command line wins.
 
 Examples:
 
-  keywatch serve
-  keywatch serve --listen 127.0.0.1:8080 --data /var/lib/keywatch
-  keywatch serve --memory-only
-  KEYWATCH_FSYNC=interval keywatch serve`
+    keywatch serve
+    keywatch serve --listen 127.0.0.1:8080 --data /var/lib/keywatch
+    keywatch serve --memory-only
+    KEYWATCH_FSYNC=interval keywatch serve
+`
 }
 
 // Run returns when the server has stopped.
 func (c *serveCmd) Run(s *session) error {
-	config := c.ServeConfig
-	config.Version = version()
-	config.Logger = c.logger(s.stderr)
-	config.Fatal = func(err error) { fatal(config.Logger, err) }
-	context.AfterFunc(s.ctx, func() { signal.Reset(syscall.SIGINT, syscall.SIGTERM) })
-	return app.Serve(s.ctx, config, func(addr net.Addr) {
-		where := "data=" + config.Data + " fsync=" + config.Fsync
-		if config.MemoryOnly {
-			where = "memory-only"
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	out := newLogWriter(s.stdout.file)
+	defer out.close(s.ctx)
+	logger := c.logger(s.stderr)
+	if c.LogFormat == "json" {
+		s.log = logger
+		s.stderr.lost = lostRecord
+	}
+	config.Version, config.Logger = version(), logger
+	config.Fatal = func(err error) { fatal(logger, err) }
+	if !config.MemoryOnly && !filepath.IsAbs(c.Data) && isFresh(config.Data) {
+		logger.Warn("the data folder is relative and new: this is a new, empty store; an absolute --data is the same store from every directory", "data", config.Data)
+	}
+	return app.Serve(s.ctx, config, func(addr net.Addr) { c.announce(out, addr, &config) })
+}
+
+// config returns the configuration with the absolute path of the data folder. It fails
+// with a usage error.
+func (c *serveCmd) config() (config app.ServeConfig, err error) {
+	config = c.ServeConfig
+	if err := config.Validate(); err != nil {
+		return config, &usageError{message: "--" + err.Error(), hint: "see keywatch serve --help"}
+	}
+	if !config.MemoryOnly {
+		config.Data, err = filepath.Abs(config.Data)
+	}
+	return config, err
+}
+
+// isFresh reports whether a data folder has nothing in it yet.
+func isFresh(dir string) bool {
+	list, err := os.ReadDir(dir)
+	return len(list) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))
+}
+
+// announce says on standard output where the server listens and where its data is.
+func (c *serveCmd) announce(out io.Writer, addr net.Addr, config *app.ServeConfig) {
+	url := "http://" + addr.String()
+	if c.LogFormat == "json" {
+		attrs := []any{"url", url, "memory_only", true}
+		if !config.MemoryOnly {
+			attrs = []any{"url", url, "data", config.Data, "fsync", config.Fsync}
 		}
-		fmt.Fprintf(s.stdout, "keywatch: http://%s %s\n", addr, where)
-	})
+		slog.New(slog.NewJSONHandler(out, nil)).Info("serving", attrs...)
+		return
+	}
+	where := "data=" + config.Data + " fsync=" + config.Fsync
+	if config.MemoryOnly {
+		where = "memory-only"
+	}
+	fmt.Fprintf(out, "keywatch: %s %s\n", url, where)
 }
 
 func (c *serveCmd) logger(w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: readable}))
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: c.LogLevel}))
+}
+
+// readable has JSON show durations and other values as text does, instead of as
+// nanoseconds and the fields of Go structs.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case time.Time, error:
+	case fmt.Stringer:
+		a.Value = slog.StringValue(v.String())
+	}
+	return a
+}
+
+// lostRecord is what a JSON log says of lines that were lost.
+func lostRecord(n int) []byte {
+	return fmt.Appendf(nil, `{"time":%q,"level":"WARN","msg":"log lines were lost here","lines":%d}`+"\n", time.Now().Format(time.RFC3339Nano), n)
 }
 
 // fatal ends the process after a failure that it must not survive, as soon as
-// those who wait have been told that their outcome is unknown.
+// waiting callers have been told that their outcome is unknown.
 func fatal(logger *slog.Logger, err error) {
-	logger.Error("keywatch cannot go on and ends; what was acknowledged is safe", "err", err)
-	time.AfterFunc(200*time.Millisecond, func() { os.Exit(1) })
+	logger.Error("fatal error, exiting; acknowledged writes are safe", "err", err)
+	time.AfterFunc(200*time.Millisecond, func() { os.Exit(exitFailed) })
 }

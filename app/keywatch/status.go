@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strconv"
+	"strings"
 	"text/tabwriter"
+
+	kw "keywatch/client"
 )
 
 // statusCmd prints the server's status.
@@ -14,7 +16,8 @@ type statusCmd struct{}
 // Help is printed by keywatch status --help.
 func (*statusCmd) Help() string {
 	return `
-One line for each thing the server says of itself, nested names joined by dots.
+Prints what the server says of itself, with units and in sections. Sizes count
+1024 bytes as 1 KiB. -o json has the exact numbers under the server's names.
 
 Examples:
 
@@ -26,55 +29,85 @@ Examples:
 
 // Run prints what the server answers, in its order.
 func (*statusCmd) Run(s *session) error {
-	r := newRead("/v1/status")
-	r.header.Set("Accept", "application/json")
-	got, err := s.client.do(s.ctx, r)
+	got, err := s.kw.Do(s.ctx, &kw.Request{Path: "/v1/status"})
 	if err != nil {
 		return err
 	}
 	if s.json() {
-		return s.printJSON(got.body)
+		return s.printJSON(got.Body)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(got.body))
-	decoder.UseNumber()
+	d := json.NewDecoder(bytes.NewReader(got.Body))
+	d.UseNumber()
+	root, err := readField(d, "")
+	if err != nil {
+		return fmt.Errorf("cannot read the answer: %w: %w", kw.ErrNotKeywatch, err)
+	}
 	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
-	if err := flatten(decoder, table, ""); err != nil {
-		return fmt.Errorf("the server's answer is not JSON: %w", err)
-	}
+	root.print(table, "")
 	return table.Flush()
 }
 
-// flatten prints the next JSON value as lines of name and value. It reads
-// tokens, because a map would lose the order.
-func flatten(d *json.Decoder, out *tabwriter.Writer, name string) error {
+// statusField is one field of the status: text, or further fields.
+type statusField struct {
+	name   string
+	text   string
+	fields []statusField // of an object
+}
+
+// readField reads the next JSON value. It reads tokens, because a map would lose
+// the order.
+func readField(d *json.Decoder, name string) (statusField, error) {
+	f := statusField{name: name}
 	token, err := d.Token()
 	if err != nil {
-		return err
+		return f, err
 	}
 	delim, ok := token.(json.Delim)
 	if !ok {
-		if token == nil {
-			token = "-"
-		}
-		_, err := fmt.Fprintf(out, "%s\t%v\n", name, token)
-		return err
+		f.text = plainText(token)
+		return f, nil
 	}
-	for i := 0; d.More(); i++ {
-		field := strconv.Itoa(i)
+	var list []string
+	for d.More() {
+		var field string
 		if delim == '{' {
 			token, err := d.Token()
 			if err != nil {
-				return err
+				return f, err
 			}
 			field, _ = token.(string) // a name in an object always is one
 		}
-		if name != "" {
-			field = name + "." + field
+		below, err := readField(d, field)
+		if err != nil {
+			return f, err
 		}
-		if err := flatten(d, out, field); err != nil {
-			return err
-		}
+		f.fields, list = append(f.fields, below), append(list, below.text)
+	}
+	if delim == '[' {
+		f.fields, f.text = nil, strings.Join(list, ", ")
 	}
 	_, err = d.Token() // the closing bracket
-	return err
+	return f, err
+}
+
+// print prints the fields that are text, and then each object as a section.
+// Everything that is aligned in one section is one cell block.
+func (f *statusField) print(table *tabwriter.Writer, section string) {
+	for _, below := range f.fields {
+		if below.fields == nil {
+			name, text := quantity(section, below.name, below.text)
+			fmt.Fprintf(table, "%s\t%s\n", name, text)
+		}
+	}
+	for _, below := range f.fields {
+		switch {
+		case below.fields == nil:
+		case below.name == "detail":
+			below.print(table, section)
+		default:
+			title := strings.TrimSpace(section + " " + strings.ReplaceAll(below.name, "_", " "))
+			fmt.Fprintf(table, "\n%s\n", strings.ToUpper(title))
+			below.print(table, title)
+		}
+	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,16 +15,16 @@ import (
 
 // topCmd shows rates.
 type topCmd struct {
-	Interval time.Duration `help:"Time between two looks." default:"1s" env:"KEYWATCH_TOP_INTERVAL"`
+	Interval time.Duration `help:"Time between two samples." default:"1s"`
 	Once     bool          `help:"Print one table and end, as when the output is no terminal."`
 }
 
 // Help is printed by keywatch top --help.
 func (*topCmd) Help() string {
 	return `
-Shows what the server does, from /v1/status and /metrics: rates are those of the
-last interval. On a terminal it goes on until Ctrl-C; elsewhere, or with --once, it
-prints one table, or with -o json one object.
+Shows the server's rates over the last interval and its present figures, from
+/v1/status and /metrics. On a terminal it goes on until Ctrl-C; elsewhere, or with
+--once, it prints one table, or with -o json one object.
 
 Examples:
 
@@ -40,7 +39,7 @@ func (c *topCmd) Run(s *session) error {
 	if c.Interval <= 0 {
 		return usagef("--interval must be more than 0")
 	}
-	live := !c.Once && !s.json() && isTerminal(s.stdout)
+	live := !c.Once && !s.json() && isTerminal(s.stdout.file)
 	before, err := lookAt(s)
 	if err != nil {
 		return err
@@ -82,10 +81,7 @@ func lookAt(s *session) (*look, error) {
 		return nil, err
 	}
 	l := &look{at: time.Now(), metrics: parseMetrics(metrics.Body)}
-	if err := json.Unmarshal(status.Body, &l.status); err != nil {
-		return nil, fmt.Errorf("the server's status is not JSON: %w", err)
-	}
-	return l, nil
+	return l, decode(status.Body, &l.status)
 }
 
 // parseMetrics reads the text format of Prometheus, values by name and labels.
@@ -124,7 +120,7 @@ func (l *look) requests(methods ...string) (total float64) {
 	return total
 }
 
-// rates are what is shown per second: counters, by name.
+// rates are what is shown per second: counters, by their names in JSON.
 var rates = []struct {
 	name  string
 	value func(*look) float64
@@ -148,6 +144,19 @@ var gauges = []struct{ name, metric string }{
 	{"memory", "process_resident_memory_bytes"},
 }
 
+// labels are what a person reads instead of a name.
+var labels = map[string]string{
+	"refused": "requests refused", "events": "events published", "delivered": "events delivered",
+	"bytes": "size of values", "behind": "watchers behind", "queue": "writes queued", "memory": "process memory",
+}
+
+func label(name string) string {
+	if text := labels[name]; text != "" {
+		return text
+	}
+	return strings.ReplaceAll(name, "_", " ")
+}
+
 // show prints l, with the rates since before.
 func (l *look) show(s *session, before *look, live bool) error {
 	perSecond, now := map[string]float64{}, map[string]float64{}
@@ -167,28 +176,27 @@ func (l *look) show(s *session, before *look, live bool) error {
 	if live {
 		b.WriteString("\x1b[H\x1b[J")
 	}
-	fmt.Fprintf(&b, "%s  %v  position %v  %v\n\n", s.cli.Server, l.status["version"], l.status["position"], l.status["durability"])
-	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(&b, "%s  version %v  position %v  durability %v\n\n", s.cli.Server, l.status["version"], l.status["position"], l.status["durability"])
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for i := range max(len(rates), len(gauges)) {
+		left, right := "\t", "\t"
 		if i < len(rates) {
-			fmt.Fprintf(table, "%s\t%.1f/s\t", rates[i].name, perSecond[rates[i].name])
-		} else {
-			fmt.Fprint(table, "\t\t")
+			left = label(rates[i].name) + "\t" + numberText(perSecond[rates[i].name]) + "/s"
 		}
 		if i < len(gauges) {
-			fmt.Fprintf(table, "   %s\t%s\t", gauges[i].name, gaugeText(gauges[i].name, now[gauges[i].name]))
+			right = label(gauges[i].name) + "\t" + gaugeText(gauges[i].name, now[gauges[i].name])
 		}
-		fmt.Fprintln(table)
+		fmt.Fprintf(table, "%s\t  %s\n", left, right)
 	}
 	table.Flush()
 	_, err := s.stdout.Write(b.Bytes())
 	return err
 }
 
-// gaugeText shows a figure, sizes as such.
+// gaugeText shows a figure, sizes with their units.
 func gaugeText(name string, value float64) string {
 	if name == "bytes" || name == "memory" {
-		return sizeText(int64(value))
+		return bytesText(value)
 	}
-	return strconv.FormatFloat(value, 'f', -1, 64)
+	return numberText(value)
 }

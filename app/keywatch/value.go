@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,51 +10,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 )
-
-// entry is a key in the server's JSON. Fields that a command does not print
-// are passed through as they came.
-type entry struct {
-	Key       string  `json:"key"`
-	Value     *string `json:"value"`
-	Encoding  string  `json:"encoding"`
-	Rev       uint64  `json:"rev"`
-	CreateRev uint64  `json:"create_rev"`
-	Version   uint64  `json:"version"`
-	TTL       *int64  `json:"ttl_ms"`
-	Lease     string  `json:"lease"`
-}
-
-// value returns the bytes of e, nil if it came without.
-func (e *entry) value() ([]byte, error) {
-	if e.Value == nil {
-		return nil, nil
-	}
-	switch e.Encoding {
-	case "":
-		return []byte(*e.Value), nil
-	case "base64":
-		return base64.StdEncoding.DecodeString(*e.Value)
-	}
-	return nil, fmt.Errorf("unknown encoding %q", e.Encoding)
-}
-
-// textOrBase64 returns values as JSON strings carry them, and the encoding
-// they share: "" if all are UTF-8.
-func textOrBase64(values ...[]byte) (texts []string, encoding string) {
-	for _, v := range values {
-		if !utf8.Valid(v) {
-			encoding = "base64"
-		}
-	}
-	for _, v := range values {
-		if encoding == "" {
-			texts = append(texts, string(v))
-		} else {
-			texts = append(texts, base64.StdEncoding.EncodeToString(v))
-		}
-	}
-	return texts, encoding
-}
 
 // readValue reads a value argument: "-" is standard input, "@file" a file,
 // anything else itself.

@@ -126,7 +126,7 @@ func firstStart(r *reader, b block) {
 // servePage runs the server, and another for the page, until the test ends.
 func servePage(r *reader, b block) {
 	gate.Program(r, "python3")
-	r.start(r.home, b.text).shows(`(?m)^keywatch: http://127.0.0.1:7070 data=\./keywatch-data fsync=always$`)
+	r.start(r.home, b.text).shows(`(?m)^keywatch: http://127.0.0.1:7070 data=/.*/keywatch-data fsync=always$`)
 	r.later = append(r.later, r.lookAtPage)
 }
 
@@ -187,6 +187,6 @@ func goProgram(r *reader, b block) {
 // operating runs what is for whoever runs the server, the benchmark for a second
 // and not ten.
 func operating(r *reader, b block) {
-	r.run(r.home, "export KEYWATCH_BENCH_SECONDS=1 KEYWATCH_BENCH_CONNS=4\n"+b.text,
-		`(?s)version .*ready +true.*lock_waiters.*keywatch_keys \d+.*FILE: .*restored to NEW-FOLDER.*checkpoint file: .*put.*`)
+	r.run(r.home, strings.Replace(b.text, "bench put", "bench put --seconds=1 --conns=4", 1),
+		`(?s)version .*ready +yes.*lock waiters.*keywatch_keys \d+.*FILE: .*restored to NEW-FOLDER.*checkpoint file: .*put.*`)
 }

@@ -1,5 +1,3 @@
-//go:build !linux
-
 package main
 
 import (
@@ -12,5 +10,5 @@ func own(*exec.Cmd) {}
 
 func reclaim(*exec.Cmd) {}
 
-// signalGroup sends sig to the command.
-func signalGroup(cmd *exec.Cmd, sig syscall.Signal) { _ = cmd.Process.Signal(sig) }
+// signalGroup ends the command. Windows has no signal that asks it to end.
+func signalGroup(cmd *exec.Cmd, _ syscall.Signal) { _ = cmd.Process.Kill() }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -10,9 +12,10 @@ import (
 )
 
 // own puts a command into a process group of its own, in the foreground of the
-// terminal if there is one, and has it killed should this process be.
+// terminal if there is one. On Linux it is killed should this process be.
 func own(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	dieTogether(cmd.SysProcAttr)
 	if f, ok := cmd.Stdin.(*os.File); ok && foreground(int(f.Fd())) {
 		cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, int(f.Fd())
 	}
