@@ -35,12 +35,21 @@ func appendText(b []byte, s string) []byte {
 	return append(appendEscaped(append(b, '"'), s), '"')
 }
 
+// verbatim has the bytes that stand for themselves in a JSON string. 0xe2 begins the
+// line separators, among others.
+var verbatim = func() (ok [256]bool) {
+	for c := range ok {
+		ok[c] = c >= 0x20 && c != '"' && c != '\\' && c != 0xe2
+	}
+	return ok
+}()
+
 // appendEscaped appends s, which is UTF-8, as it stands within a JSON string.
 func appendEscaped(b []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' && c != 0xe2 {
+		if verbatim[c] {
 			continue
 		}
 		if c != 0xe2 {
