@@ -12,11 +12,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"keywatch/kv"
+	"keywatch/test/gate"
 	"keywatch/web"
 )
 
@@ -34,7 +34,7 @@ func (w *world) wire(t *testing.T) *wire {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	gate.Bound(t, conn)
 	return &wire{t, conn, bufio.NewReader(conn)}
 }
 

@@ -6,7 +6,8 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
+
+	"keywatch/test/gate"
 )
 
 // post opens a stream by POST.
@@ -17,7 +18,7 @@ func (w *world) post(path, body string, headers ...string) *tail {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(time.Minute))
+	gate.Bound(w.t, conn)
 	head := append([]string{"POST " + path + " HTTP/1.1", "Host: " + w.addr, fmt.Sprintf("Content-Length: %d", len(body))}, headers...)
 	head[len(head)-1] += "\r\n\r\n" + body
 	return askWith(w.t, conn, "POST", strings.Join(head, "\r\n"))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/test/gate"
 	"keywatch/watch"
 	"keywatch/web"
 )
@@ -119,9 +120,7 @@ func newWorldWith(t testing.TB, params kv.Params, limits kv.Limits, change ...fu
 	}
 	t.Cleanup(func() {
 		w.client.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
+		if err := server.Shutdown(gate.Context(t)); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
 		if err := <-done; !errors.Is(err, web.ErrServerClosed) {
@@ -245,11 +244,5 @@ func storeOf(log *directLog) *kv.Store { return kv.NewStore(log.state, log, kv.L
 // eventually waits for something that another goroutine is about to do.
 func (w *world) eventually(what string, done func() bool) {
 	w.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("not in 20 s: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	gate.Until(w.t, done, "never: %s", what)
 }

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"keywatch/kv"
 	"keywatch/ratelimit"
+	"keywatch/test/gate"
 	"keywatch/web"
 )
 
@@ -326,9 +326,7 @@ func TestShutdown(t *testing.T) {
 	<-started
 	stopped := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		stopped <- w.server.Shutdown(ctx)
+		stopped <- w.server.Shutdown(gate.Context(t))
 	}()
 	w.eventually("no more connections are taken", func() bool {
 		conn, err := net.Dial("tcp", w.addr)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"keywatch/test/gate"
 	"keywatch/web"
 )
 
@@ -180,7 +181,7 @@ func TestHeadLeavesTheConnectionClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(time.Minute))
+	gate.Bound(t, conn)
 	in := bufio.NewReader(conn)
 	for _, path := range []string{"/v1/kv", "/v1/kv?prefix=a/", "/v1/kv/a", "/v1/status", "/metrics", "/", "/v1/nothing"} {
 		for _, accept := range []string{"application/x-ndjson", "*/*"} {

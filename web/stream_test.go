@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -11,8 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"keywatch/test/gate"
 	"keywatch/web"
 )
 
@@ -54,7 +53,7 @@ func (w *world) tail(path string, headers ...string) *tail {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(time.Minute))
+	gate.Bound(w.t, conn)
 	return ask(w.t, conn, append([]string{"GET " + path + " HTTP/1.1", "Host: " + w.addr}, headers...)...)
 }
 
@@ -227,21 +226,14 @@ func TestStreamPlaces(t *testing.T) {
 		t.Errorf("got %q", bye.body)
 	}
 	first.conn.Close()
-	deadline := time.Now().Add(time.Minute)
-	for {
+	w.eventually("the place of a client that left is given to another", func() bool {
 		conn, err := net.Dial("tcp", w.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := ask(t, conn, "GET /v1/watch?key=a HTTP/1.1", "Host: "+w.addr)
-		conn.Close()
-		if s.resp.StatusCode == 200 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the place of a client that left was not given to another")
-		}
-	}
+		defer conn.Close()
+		return ask(t, conn, "GET /v1/watch?key=a HTTP/1.1", "Host: "+w.addr).resp.StatusCode == 200
+	})
 }
 
 // Without it clients would see a connection that breaks, all come back at the
@@ -255,9 +247,7 @@ func TestStreamsSayBye(t *testing.T) {
 		s.want(sseReset, fmt.Sprintf(sseSynced, 0))
 		tails = append(tails, s)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := w.server.Shutdown(ctx); err != nil {
+	if err := w.server.Shutdown(gate.Context(t)); err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
 	retries := map[string]bool{}

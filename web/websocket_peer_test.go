@@ -2,13 +2,13 @@ package web_test
 
 import (
 	"bufio"
-	"context"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"keywatch/test/gate"
 )
 
 // peer runs a strict peer of another make against a server, and checks that each
@@ -55,9 +55,7 @@ func peerIsTold(t *testing.T, name, script string) {
 	var said []string
 	for in := bufio.NewScanner(out); in.Scan(); {
 		if said = append(said, in.Text()); in.Text() == "ready" {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			if err := w.server.Shutdown(ctx); err != nil {
+			if err := w.server.Shutdown(gate.Context(t)); err != nil {
 				t.Errorf("Shutdown: %v", err)
 			}
 		}

@@ -19,6 +19,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/ratelimit"
+	"keywatch/test/gate"
 	"keywatch/watch"
 	"keywatch/web"
 	"keywatch/web/ws/wstest"
@@ -47,7 +48,7 @@ func (w *world) rawSocket(query, early string) *wstest.Raw {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	gate.Bound(w.t, conn)
 	return wstest.Upgrade(w.t, conn, query, early)
 }
 
@@ -59,7 +60,7 @@ func (w *world) rawHead(request string) string {
 		w.t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	gate.Bound(w.t, conn)
 	io.WriteString(conn, request)
 	var head strings.Builder
 	for in := bufio.NewReader(conn); ; {

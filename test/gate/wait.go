@@ -60,3 +60,16 @@ func called(args []any) []any {
 	}
 	return args
 }
+
+// Bound limits what may be read from and written to a connection to the time of
+// Context.
+func Bound(t testing.TB, conn interface{ SetDeadline(time.Time) error }) {
+	t.Helper()
+	end, limited := Context(t).Deadline()
+	if !limited {
+		return
+	}
+	if err := conn.SetDeadline(end); err != nil {
+		t.Fatal(err)
+	}
+}

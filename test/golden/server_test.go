@@ -4,11 +4,11 @@ import (
 	"context"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/alecthomas/kong"
 
 	"keywatch/app"
+	"keywatch/test/gate"
 )
 
 // A server is one that runs in this process, on an empty folder.
@@ -58,7 +58,7 @@ func (s *server) end() {
 		if err != nil {
 			s.t.Errorf("the server ended with %v", err)
 		}
-	case <-time.After(patience):
-		s.t.Errorf("the server did not end in %v", patience)
+	case <-gate.Context(s.t).Done():
+		s.t.Error("the server did not end")
 	}
 }

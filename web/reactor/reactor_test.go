@@ -11,10 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"keywatch/test/gate"
 	"keywatch/web/reactor"
 )
-
-const testTimeout = 20 * time.Second
 
 var errTooMuch = errors.New("too much is unsent")
 
@@ -116,7 +115,7 @@ func (s *speaker) ended(t *testing.T) error {
 			t.Errorf("%d methods ran while another did", s.mu.overlaps)
 		}
 		return err
-	case <-time.After(testTimeout):
+	case <-gate.Context(t).Done():
 		t.Fatal("the handler was not told of the end")
 		return nil
 	}
@@ -137,7 +136,7 @@ func connect(t *testing.T) (client, server net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	client.SetDeadline(time.Now().Add(testTimeout))
+	gate.Bound(t, client)
 	return client, server
 }
 
@@ -170,23 +169,14 @@ func both(t *testing.T, opts reactor.Options, test func(t *testing.T, r *reactor
 			if got := r.Len(); got != 0 {
 				t.Errorf("got %d connections after Close, want 0", got)
 			}
-			for end := time.Now().Add(testTimeout); runtime.NumGoroutine() > before && time.Now().Before(end); {
-				runtime.Gosched()
-			}
-			if got := runtime.NumGoroutine(); got > before {
-				t.Errorf("got %d goroutines after Close, %d before", got, before)
-			}
+			until(t, "the end of all goroutines", func() bool { return runtime.NumGoroutine() <= before })
 		})
 	}
 }
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(testTimeout); !ok(); runtime.Gosched() {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
+	gate.Until(t, ok, "waited in vain for %s", what)
 }
 
 // Without it a stream would lose bytes that the kernel did not take at once, or

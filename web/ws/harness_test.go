@@ -16,6 +16,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
+	"keywatch/test/gate"
 	"keywatch/watch"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
@@ -95,9 +96,7 @@ func newServer(t testing.TB, logged ...func(*kvtest.Direct) kv.Log) *world {
 }
 
 func (w *world) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := w.server.Close(ctx); err != nil {
+	if err := w.server.Close(context.Background()); err != nil {
 		w.t.Errorf("Close: %v", err)
 	}
 	w.reactor.Close()
@@ -217,7 +216,7 @@ func (w *world) rawSocket(query, early string) *wstest.Raw {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	gate.Bound(w.t, conn)
 	return wstest.Upgrade(w.t, conn, query, early)
 }
 
@@ -246,11 +245,5 @@ func (w *world) metric(name string) float64 {
 // eventually waits for something that another goroutine is about to do.
 func (w *world) eventually(what string, done func() bool) {
 	w.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("not in 20 s: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	gate.Until(w.t, done, "never: %s", what)
 }
