@@ -68,22 +68,13 @@ func peerIsTold(t *testing.T, name, script string) {
 // nodePath is where node looks for the package ws, beside where it is told to.
 var nodePath = "NODE_PATH=" + os.Getenv("NODE_PATH") + ":/usr/share/nodejs"
 
-// missing skips the test, or fails it where peers are required.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("KEYWATCH_REQUIRE_PEERS") == "1" {
-		t.Fatalf("%s is required by KEYWATCH_REQUIRE_PEERS=1 and not there", what)
-	}
-	t.Skipf("SKIPPED: NOT CHECKED AGAINST A STRICT PEER: %s is not there", what)
-}
-
 // If the server's reading of the protocol were its own, browsers and services
 // would fail on it now and then.
 func TestSocketAgainstNode(t *testing.T) {
 	probe := exec.Command("node", "-e", "require('ws')")
 	probe.Env = append(os.Environ(), nodePath)
 	if err := probe.Run(); err != nil {
-		missing(t, "node with the package ws (apt-get install node-ws, or NODE_PATH)")
+		gate.Missing(t, "node with the package ws (apt-get install node-ws, or NODE_PATH) is not installed")
 	}
 	peer(t, 19, "node", "testdata/peer.cjs")
 	peerIsTold(t, "node", "testdata/peer.cjs")
@@ -98,5 +89,5 @@ func TestSocketAgainstAutobahn(t *testing.T) {
 			return
 		}
 	}
-	missing(t, "python3 with autobahn (apt-get install python3-autobahn)")
+	gate.Missing(t, "python3 with autobahn (apt-get install python3-autobahn) is not installed")
 }

@@ -55,7 +55,7 @@ func TestUnsentIsToldAndRefused(t *testing.T) {
 			t.Errorf("got %v, %d bytes unsent, want none", err, s.mu.unsent)
 		}
 		full := &speaker{most: 1}
-		client = adopt(t, r, full, "")
+		adopt(t, r, full, "")
 		full.say(make([]byte, 16<<20), false)
 		if err := full.ended(t); !errors.Is(err, errTooMuch) {
 			t.Errorf("got %v, want %v", err, errTooMuch)

@@ -6,19 +6,14 @@ import (
 	"path/filepath"
 	"testing"
 
+	"keywatch/test/gate"
 	"keywatch/web/ui"
 )
 
 // If the types did not say what people may do, their compiler would refuse what
 // is right or pass what is wrong.
 func TestTypesUnderCompiler(t *testing.T) {
-	tsc, err := exec.LookPath("tsc")
-	if err != nil {
-		if os.Getenv("KEYWATCH_REQUIRE_TYPES") == "1" {
-			t.Fatal("no tsc found, and KEYWATCH_REQUIRE_TYPES is 1")
-		}
-		t.Skip("SKIPPED: no tsc found, so keywatch.d.ts WAS NOT READ BY A COMPILER; npm install typescript")
-	}
+	tsc := gate.Program(t, "tsc") // npm install typescript
 	dir := t.TempDir()
 	types, _ := ui.Lookup("/keywatch.d.ts")
 	usage, err := os.ReadFile("testdata/usage.ts")

@@ -11,19 +11,14 @@ import (
 	"strings"
 	"testing"
 
+	"keywatch/test/gate"
 	"keywatch/web/ui"
 )
 
 // If the module were put together wrongly, no browser could run it; its parts
 // and those of the dashboard that need no page are tried here without one.
 func TestClientUnderNode(t *testing.T) {
-	node, err := exec.LookPath("node")
-	if err != nil {
-		if os.Getenv("KEYWATCH_REQUIRE_BROWSER") == "1" {
-			t.Fatal("no node found, and KEYWATCH_REQUIRE_BROWSER is 1")
-		}
-		t.Skip("SKIPPED: no node found, so THE UNIT TESTS OF keywatch.js DID NOT RUN; install nodejs")
-	}
+	node := gate.Program(t, "node")
 	dir := t.TempDir()
 	module, _ := ui.Lookup("/keywatch.js")
 	types, _ := ui.Lookup("/keywatch.d.ts")
