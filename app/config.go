@@ -25,12 +25,12 @@ type Config struct {
 	History   Size `help:"Memory for recent events, from which watches resume. By default 64MiB, or a quarter of --memory-max if that is less." placeholder:"SIZE"`
 
 	MaxValue      Size          `help:"Largest value." default:"1MiB"`
-	MaxBatch      Size          `help:"Largest batch: its keys and values together." default:"8MiB"`
+	MaxBatch      Size          `help:"Largest batch: its keys and values together. By default 8MiB, or a quarter of --memory-max if that is less." placeholder:"SIZE"`
 	MaxBatchOps   int           `help:"Most operations in one batch." default:"1024"`
 	MaxDelete     int           `help:"Most keys that one deletion by prefix removes." default:"10000"`
 	MaxQueue      int           `help:"Most writes that wait for the log; more are answered 503." default:"16384"`
 	MaxWatches    int           `help:"Most watches open at once." default:"100000"`
-	TombstoneMax  int           `help:"Most deletions remembered for watches that resume." default:"100000"`
+	TombstoneMax  int           `help:"Most deletions remembered for watches that resume. By default 100000, or one for each 2KiB of --memory-max if that is less." placeholder:"N"`
 	TombstoneAge  time.Duration `help:"How long a deletion is remembered." default:"1h"`
 	IdemAge       time.Duration `help:"How long the outcome for an Idempotency-Key is kept." default:"10m"`
 	IdemMax       int           `help:"Most outcomes kept." default:"1000000"`
@@ -81,6 +81,8 @@ func (c Config) withDefaults() Config {
 		c.MemoryMax = max(Size(processMemory(os.DirFS("/"))/2), 2*c.History)
 	}
 	orDefault(&c.History, min(64<<20, c.MemoryMax/historyShare))
+	orDefault(&c.MaxBatch, max(minBatch, c.MaxValue, min(8<<20, c.MemoryMax/4)))
+	orDefault(&c.TombstoneMax, int(max(1, min(100_000, c.MemoryMax/(2<<10)))))
 	orDefault(&c.IdemBytes, max(1, c.MemoryMax/4))
 	orDefault(&c.CheckpointBytes, 64<<20)
 	orDefault(&c.CheckpointEvery, 5*time.Minute)
@@ -96,6 +98,9 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// minBatch is the least that the largest batch can be.
+const minBatch = 1 << 20
 
 // historyShare is the largest part of the memory, one in historyShare, that history
 // takes by default.
@@ -151,8 +156,11 @@ func (c Config) Validate() error {
 	if c.MemoryMax < 2*c.History {
 		return fmt.Errorf("memory-max: %v is less than twice the --history of %v", c.MemoryMax, c.History)
 	}
-	if c.MaxBatch != 0 && c.MaxBatch < max(c.MaxValue, 1<<20) {
-		return errors.New("max-batch: must have room for one value and a key, at least 1MiB")
+	if c.MaxBatch < max(c.MaxValue, minBatch) {
+		return fmt.Errorf("max-batch: must have room for one value and a key, at least %v", max(c.MaxValue, minBatch))
+	}
+	if c.MaxBatch > c.MemoryMax/2 {
+		return fmt.Errorf("max-batch: %v is more than half of --memory-max %v, so that there might never be room for one", c.MaxBatch, c.MemoryMax)
 	}
 	if c.MemoryOnly && (c.ObjectStore != "" || c.ObjectAfter != 0 || c.DiskMax != 0) {
 		return errors.New("object-store, object-after, disk-max: not supported with --memory-only")

@@ -50,6 +50,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"checkpoint-bytes:": {Config: app.Config{CheckpointBytes: -1}},
 		"segment-size:":     {Config: app.Config{SegmentSize: -1}},
 		"max-batch:":        {Config: app.Config{MaxBatch: 1 << 10}},
+		"half of":           {Config: app.Config{MemoryMax: 8 << 20, MaxBatch: 5 << 20}},
 		"memory-max:":       {Config: app.Config{MemoryMax: 1 << 20, History: 1 << 20}},
 		"huge-pages:":       {HugePages: "always"},
 		"grace:":            {Grace: -1},

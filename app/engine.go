@@ -52,7 +52,10 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	}
 	e := &Engine{config: config.withDefaults(), stop: make(chan struct{})}
 	e.checkpoints.early = wake.New()
-	e.memory = newMemory(int64(e.config.MemoryMax), e.stop, e.checkpoints.early.Wake)
+	e.memory = &memory{
+		limit: int64(e.config.MemoryMax), stop: e.stop, wake: wake.New(),
+		checkpoint: e.checkpoints.early.Wake, logger: e.config.Logger.With("component", "memory"),
+	}
 	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -75,7 +78,7 @@ func (e *Engine) open(ctx context.Context) error {
 		Now: func() int64 { return e.node.Now() }, // there is a node before there is a watch
 	})
 	e.memory.hub = e.hub
-	bounds := kv.StateOptions{Publisher: e.hub, MemoryMax: e.memory.share()}
+	bounds := kv.StateOptions{Publisher: e.hub, MemoryMax: e.memory.share(), SnapshotBytes: min(maxSnapshotBytes, e.memory.limit/snapshotShare)}
 	if !c.MemoryOnly {
 		bounds.Cold = tiers{e}
 	}
@@ -99,6 +102,7 @@ func (e *Engine) open(ctx context.Context) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	e.node = node
+	e.memory.node.Store(node)
 	if err := e.startObjects(); err != nil {
 		return err
 	}

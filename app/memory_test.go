@@ -239,7 +239,7 @@ func checkFolded(t *testing.T, e *app.Engine, workers []*worker) {
 	}
 }
 
-// At the limit a writer must wait a moment and then be refused, unharmed, while
+// At the limit a writer must be refused, unharmed and with what to change, while
 // deletions go on and make room; nothing may be held back for good.
 func TestMemoryFull(t *testing.T) {
 	e := openEngine(t, app.Config{MemoryOnly: true, MemoryMax: 2 << 20, History: 256 << 10})

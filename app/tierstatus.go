@@ -15,6 +15,7 @@ type MemoryStatus struct {
 	History int64 `json:"history"`
 	Kept    int64 `json:"kept_for_snapshots"`
 	Idem    int64 `json:"idempotency"`
+	Leases  int64 `json:"leases"`
 	// Evictable is the part of Values that could be dropped at once.
 	Evictable int64 `json:"evictable"`
 	// Waited counts the writes that had to wait for room, Refused those of them
@@ -46,7 +47,7 @@ func (m *memory) status() *MemoryStatus {
 	s := m.state.Memory()
 	return &MemoryStatus{
 		Limit: m.limit, Used: m.used(), Values: s.Values, Keys: s.Table, History: m.hub.Memory(),
-		Kept: s.Kept, Idem: s.Idem, Evictable: s.Evictable,
+		Kept: s.Kept, Idem: s.Idem, Leases: s.Leases, Evictable: s.Evictable,
 		Waited: m.waited.Load(), Refused: m.refused.Load(),
 	}
 }
@@ -77,6 +78,8 @@ func (c *collector) addTiers() {
 		func(s *Status) float64 { return float64(s.Memory.Values) })
 	c.add("keywatch_memory_keys_bytes", "Memory of keys and their metadata.", gauge,
 		func(s *Status) float64 { return float64(s.Memory.Keys) })
+	c.add("keywatch_memory_leases_bytes", "Memory of leases, those of locks and their queues included.", gauge,
+		func(s *Status) float64 { return float64(s.Memory.Leases) })
 	c.add("keywatch_memory_evictable_bytes", "Memory of values that the checkpoint holds too.", gauge,
 		func(s *Status) float64 { return float64(s.Memory.Evictable) })
 	c.add("keywatch_memory_waited_total", "Writes that had to wait for memory.", counter,

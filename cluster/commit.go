@@ -37,17 +37,17 @@ func (n *Node) commitLoop() {
 func (n *Node) commit(b *batch) {
 	future := n.raft.Apply(n.queue.entry(b, n.Now()), 0)
 	if err := future.Error(); err != nil {
-		b.finish(nil, commitError(err))
+		n.queue.finish(b, nil, commitError(err))
 		return
 	}
 	results, ok := future.Response().([]kv.Result)
 	if !ok || len(results) != b.builder.Len() {
-		b.finish(nil, kv.ErrOutcomeUnknown)
+		n.queue.finish(b, nil, kv.ErrOutcomeUnknown)
 		return
 	}
 	n.stats.entries.Add(1)
 	n.stats.commands.Add(uint64(len(results)))
-	b.finish(results, nil)
+	n.queue.finish(b, results, nil)
 }
 
 // commitError says what an error of Raft means for a command: only what was

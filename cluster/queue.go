@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"sync"
+	"sync/atomic"
 
 	"keywatch/kv"
 	"keywatch/kv/wake"
@@ -17,20 +18,18 @@ const (
 // A batch is one log entry in the making and those who wait for it.
 type batch struct {
 	builder kv.EntryBuilder
+	size    int // of what builder has built, in bytes
 	// results and err are set before done is closed.
 	results []kv.Result
 	err     error
 	done    chan struct{} // closed when the fate of the batch is known
 }
 
-func (b *batch) finish(results []kv.Result, err error) {
-	b.results, b.err = results, err
-	close(b.done)
-}
-
 // A queue holds batches that wait for the log, oldest first.
 type queue struct {
 	opts Options
+	// held is the bytes of all batches that are not finished.
+	held atomic.Int64
 	// wake says that there may be something to propose.
 	wake wake.Chan
 	mu   struct {
@@ -63,7 +62,7 @@ func (q *queue) add(c *kv.Command) (*batch, int, error) {
 	before, place := b.builder.Size(), b.builder.Len()
 	b.builder.Add(c)
 	q.mu.commands++
-	q.mu.bytes += b.builder.Size() - before
+	q.grow(b, b.builder.Size()-before)
 	return b, place, nil
 }
 
@@ -91,10 +90,24 @@ func (q *queue) lastLocked() *batch {
 		buf, q.mu.spare = q.mu.spare[n-1], q.mu.spare[:n-1]
 	}
 	b.builder.Reset(buf)
-	q.mu.bytes += b.builder.Size()
+	q.grow(b, b.builder.Size())
 	q.mu.batches = append(q.mu.batches, b)
 	q.wake.Wake()
 	return b
+}
+
+// grow counts that b has grown by n bytes; mu is held.
+func (q *queue) grow(b *batch, n int) {
+	b.size += n
+	q.mu.bytes += n
+	q.held.Add(int64(n))
+}
+
+// finish tells those who wait for b what became of it.
+func (q *queue) finish(b *batch, results []kv.Result, err error) {
+	q.held.Add(-int64(b.size))
+	b.results, b.err = results, err
+	close(b.done)
 }
 
 // take removes the oldest batch; nil if there is none. more is false once the
@@ -109,7 +122,7 @@ func (q *queue) take() (b *batch, more bool) {
 	q.mu.batches[0] = nil
 	q.mu.batches = q.mu.batches[1:]
 	q.mu.commands -= b.builder.Len()
-	q.mu.bytes -= b.builder.Size()
+	q.mu.bytes -= b.size
 	return b, true
 }
 

@@ -19,6 +19,10 @@ type Stats struct {
 	Leader bool
 }
 
+// Pending returns the bytes of the commands that wait for the log or are on their way
+// through it. It costs an atomic load.
+func (n *Node) Pending() int64 { return n.queue.held.Load() }
+
 // Stats returns the node's figures.
 func (n *Node) Stats() Stats {
 	return Stats{

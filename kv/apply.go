@@ -214,11 +214,11 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 			if old.Deadline() != 0 {
 				m.deadlines.Delete(deadline{old.Deadline(), sl})
 			}
-			old.lease().detach(sl)
+			m.leases.detach(old.lease(), sl)
 		}
 	}
 	if !e.Deleted() {
-		e.lease().attach(sl)
+		m.leases.attach(e.lease(), sl)
 		m.keys++
 		m.bytes += int64(len(sl.key()) + e.size)
 		m.keyBytes += int64(len(sl.key()))

@@ -28,16 +28,29 @@ func (s *Store) Begin(ctx context.Context, c *Command) (Pending, error) {
 	if err := c.Validate(s.limits); err != nil {
 		return nil, err
 	}
-	b, ok := s.log.(Beginner)
-	if !ok || c.ReadOnly() {
-		result, err := s.Do(ctx, c)
+	if c.ReadOnly() {
+		result, err := s.read(ctx, c)
 		return settled{result, err}, nil
 	}
-	if err := s.letIn(ctx, c); err != nil {
+	p, err := s.place(ctx, c)
+	if err != nil {
 		return nil, err
 	}
-	p, err := b.Begin(c)
-	return begun{p, s, ctx, c}, err
+	return begun{p, s, ctx, c}, nil
+}
+
+// await returns the result of p, or ErrOutcomeUnknown when ctx ends before it is known.
+func await(ctx context.Context, p Pending) (Result, error) {
+	if ctx.Done() == nil {
+		<-p.Done()
+		return p.Result()
+	}
+	select {
+	case <-p.Done():
+		return p.Result()
+	case <-ctx.Done():
+		return Result{}, ErrOutcomeUnknown
+	}
 }
 
 // A begun is a Pending whose result gets the values that it shows.

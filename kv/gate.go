@@ -5,37 +5,90 @@ import (
 	"errors"
 )
 
-// A Gate holds writers back while there is no room in memory.
+// A Gate holds commands back while there is no room in memory for what they add. It is
+// safe for concurrent use.
 type Gate interface {
-	// Admit returns nil once keys and values of bytes bytes may be written, or
-	// ErrMemoryFull if that takes too long, or ctx's error. It is safe for
-	// concurrent use.
+	// Admit waits for room for bytes bytes and reserves it. It fails with an error that
+	// matches ErrMemoryFull if that takes too long, or with ctx's error.
 	Admit(ctx context.Context, bytes int64) error
+	// Placed ends the reservation of bytes bytes: the log has taken the command, and
+	// counts it until it is applied, or has refused it.
+	Placed(bytes int64)
 }
 
-// Guard has g asked before every command that writes values. It is called before
+// Guard has g asked before every command that adds to the state. It is called before
 // the store is used.
 func (s *Store) Guard(g Gate) { s.gate = g }
 
-// admit asks the gate.
-func (s *Store) admit(ctx context.Context, c *Command) error {
-	if s.gate == nil {
-		return nil
+// place gives c its place in the log once there is room for it. It fails as Do does.
+func (s *Store) place(ctx context.Context, c *Command) (Pending, error) {
+	if s.ReadSize(c) > int64(s.limits.Command) {
+		return nil, s.tooMuchRead()
 	}
-	var bytes int64
-	for _, ops := range [2][]Op{c.Ops, c.Else} {
-		for i := range ops {
-			if ops[i].Kind == OpPut {
-				bytes += int64(len(ops[i].Key) + len(ops[i].Value))
-			}
-		}
+	bytes, err := s.admit(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer s.placed(bytes)
+	if s.beginner != nil {
+		return s.beginner.Begin(c)
+	}
+	r, err := s.log.Propose(ctx, c)
+	return settled{r, err}, nil
+}
+
+// admit asks the gate, and returns for how many bytes.
+func (s *Store) admit(ctx context.Context, c *Command) (bytes int64, err error) {
+	if s.gate != nil {
+		bytes = c.growth()
 	}
 	if bytes == 0 {
-		return nil // what deletes is never held back
+		return 0, nil
 	}
-	err := s.gate.Admit(ctx, bytes)
+	err = s.gate.Admit(ctx, bytes)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return ErrMemoryFull // not applied, whoever's patience it was
+		err = ErrMemoryFull // not applied, whatever deadline it was
 	}
-	return err
+	return bytes, err
+}
+
+func (s *Store) placed(bytes int64) {
+	if bytes > 0 {
+		s.gate.Placed(bytes)
+	}
+}
+
+// growth returns about how many bytes of memory c adds to the state, at most. It is 0
+// for what only reads, deletes or renews: that is never held back.
+func (c *Command) growth() int64 {
+	n := max(growthOf(c.Ops), growthOf(c.Else)) + c.Lease.growth() + c.Lock.growth()
+	if n > 0 && c.Idem.Key != "" {
+		n += idemCost + int64(len(c.Idem.Key))
+	}
+	return n
+}
+
+func growthOf(ops []Op) (n int64) {
+	for i := range ops {
+		if op := &ops[i]; op.Kind == OpPut {
+			n += slotCost(op.Key) + valueCost(len(op.Value))
+		}
+	}
+	return n
+}
+
+func (c *LeaseCommand) growth() int64 {
+	if c == nil || c.Kind != LeaseGrant {
+		return 0
+	}
+	return int64(leaseCost + len(c.Caller))
+}
+
+func (c *LockCommand) growth() int64 {
+	if c == nil || c.Kind != LockAcquire {
+		return 0
+	}
+	key := slotCost(c.Name) + int64(len(ReservedPrefix)+len(queueInfix)+queueDigits)
+	lease := leaseCost + leaseKeysCost + leaseKeyCost + len(c.Caller) + len(c.Name) + len(c.Owner)
+	return key + valueCost(len(c.Owner)) + int64(lease)
 }

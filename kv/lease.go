@@ -8,7 +8,7 @@ import (
 	"keywatch/kv/heap"
 )
 
-// A lease is a TTL that keys hang on. All but id belongs to the holder of the
+// A lease is a TTL that keys are attached to. All but id belongs to the holder of the
 // apply lock.
 type lease struct {
 	id     LeaseID
@@ -30,22 +30,44 @@ type lease struct {
 	pending int
 }
 
-// attach notes that the key of sl hangs on l, which may be nil.
-func (l *lease) attach(sl *slot) {
+// What a lease takes in memory, in bytes, as measured: leaseCost beside its texts,
+// leaseKeysCost once it has had a key, and leaseKeyCost for each key.
+const (
+	leaseCost     = 192
+	leaseKeysCost = 136
+	leaseKeyCost  = 40
+)
+
+// cost returns what l takes in memory, in bytes.
+func (l *lease) cost() int64 {
+	n := leaseCost + len(l.caller) + len(l.lock) + len(l.owner)
+	if l.keys != nil {
+		n += leaseKeysCost + len(l.keys)*leaseKeyCost
+	}
+	return int64(n)
+}
+
+// attach notes that the key of sl is attached to l, which may be nil.
+func (t *leaseTable) attach(l *lease, sl *slot) {
 	if l == nil {
 		return
 	}
+	t.bytes -= l.cost()
 	if l.keys == nil {
 		l.keys = make(map[*slot]struct{}, 1)
 	}
 	l.keys[sl] = struct{}{}
+	t.bytes += l.cost()
 }
 
-// detach notes that the key of sl does not hang on l any more.
-func (l *lease) detach(sl *slot) {
-	if l != nil {
-		delete(l.keys, sl)
+// detach notes that the key of sl is not attached to l, which may be nil, any more.
+func (t *leaseTable) detach(l *lease, sl *slot) {
+	if l == nil {
+		return
 	}
+	t.bytes -= l.cost()
+	delete(l.keys, sl)
+	t.bytes += l.cost()
 }
 
 // sorted returns the keys of l in order.
@@ -64,6 +86,8 @@ type leaseTable struct {
 	byID    map[LeaseID]*lease
 	callers map[string]int
 	heap    heap.Heap[*lease]
+	// bytes is what all leases take in memory.
+	bytes int64
 	// granted and expired count leases since this process began.
 	granted, expired uint64
 	// changes counts what became of leases, saved what of it the last checkpoint
@@ -88,6 +112,7 @@ func (t *leaseTable) add(l *lease) {
 	l.queued = l.deadline
 	t.byID[l.id] = l
 	t.callers[l.caller]++
+	t.bytes += l.cost()
 	t.heap.Push(l)
 }
 
@@ -95,6 +120,7 @@ func (t *leaseTable) remove(l *lease) {
 	t.changes++
 	t.heap.Remove(l.at)
 	delete(t.byID, l.id)
+	t.bytes -= l.cost()
 	if t.callers[l.caller]--; t.callers[l.caller] == 0 {
 		delete(t.callers, l.caller)
 	}

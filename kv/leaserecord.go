@@ -110,7 +110,7 @@ func (l *Loader) hang(sl *slot) error {
 			return fmt.Errorf("%w: key %.80q hangs on a lease that is missing", ErrDamaged, sl.key())
 		}
 		e.end.lease = known
-		known.attach(sl)
+		m.leases.attach(known, sl)
 	}
 	if strings.HasPrefix(sl.key(), ReservedPrefix) {
 		m.locks.changed(sl, nil)

@@ -12,8 +12,9 @@ const DefaultColdMin = 64
 type memory struct {
 	// values is what the values of newest versions take, or what cold ones keep of
 	// them; table what keys and metadata take; kept what versions take that are
-	// held for snapshots only; idem what idempotency records take.
-	values, table, kept, idem atomic.Int64
+	// held for snapshots only; idem what idempotency records take, leases what leases
+	// and those of locks do.
+	values, table, kept, idem, leases atomic.Int64
 	// coldKeys and coldBytes count the values of newest versions that are not in
 	// memory, by tier.
 	coldKeys, coldBytes [TierCount]atomic.Int64
@@ -23,8 +24,10 @@ type memory struct {
 }
 
 // cost returns what the value of e takes in memory, in bytes.
-func (e *Entry) cost() int64 {
-	n := e.size
+func (e *Entry) cost() int64 { return valueCost(e.size) }
+
+// valueCost returns what a value of n bytes takes in memory, in bytes.
+func valueCost(n int) int64 {
 	if n == 0 {
 		return 0
 	}
@@ -73,7 +76,8 @@ func (s *State) replaceLocked(sl *slot, e *Entry) {
 // countLocked publishes the sums that belong to the apply lock.
 func (s *State) countMemoryLocked() {
 	m := &s.mu.machine
-	s.memory.table.Store(m.table)
+	s.memory.table.Store(m.table + int64(m.deadlines.Len())*deadlineCost)
+	s.memory.leases.Store(m.leases.bytes)
 	s.memory.kept.Store(m.snaps.kept)
 	s.memory.idem.Store(m.idem.bytes)
 }
@@ -81,24 +85,25 @@ func (s *State) countMemoryLocked() {
 // Memory is what a state holds in memory, in bytes.
 type Memory struct {
 	// Values is what values take, Table what keys and their metadata take, Kept
-	// what versions take that snapshots hold, Idem what idempotency records take.
-	Values, Table, Kept, Idem int64
+	// what versions take that snapshots hold, Idem what idempotency records take, Leases
+	// what leases take and what locks do beside their keys.
+	Values, Table, Kept, Idem, Leases int64
 	// Evictable is the part of Values that could be dropped at once.
 	Evictable int64
 }
 
-// Used returns the bytes of all but the history that a hub keeps. It costs four
+// Used returns the bytes of all but the history that a hub keeps. It costs five
 // atomic loads.
 func (s *State) Used() int64 {
 	m := &s.memory
-	return m.values.Load() + m.table.Load() + m.kept.Load() + m.idem.Load()
+	return m.values.Load() + m.table.Load() + m.kept.Load() + m.idem.Load() + m.leases.Load()
 }
 
 // Memory returns what the state holds in memory.
 func (s *State) Memory() Memory {
 	m := &s.memory
 	return Memory{
-		Values: m.values.Load(), Table: m.table.Load(), Kept: m.kept.Load(), Idem: m.idem.Load(),
+		Values: m.values.Load(), Table: m.table.Load(), Kept: m.kept.Load(), Idem: m.idem.Load(), Leases: m.leases.Load(),
 		Evictable: s.evictableBytes(),
 	}
 }

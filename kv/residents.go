@@ -101,6 +101,10 @@ func (s *State) enterLocked(sl *slot) {
 	r.listLocked(p).push(sl, e.cost())
 }
 
+// Evicts reports whether values can leave memory at all: there is somewhere to read
+// them from again.
+func (s *State) Evicts() bool { return s.opts.Cold != nil }
+
 // evictable reports whether e, the newest version of its key, can be dropped
 // from memory, now or once no snapshot keeps its predecessor.
 // It never can where there is nothing to read it from again.

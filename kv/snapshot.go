@@ -206,10 +206,31 @@ func (s *State) boundSnapshotsLocked() {
 			m.time-v.time <= s.opts.SnapshotAge.Milliseconds() {
 			return
 		}
-		v.lost.Store(true)
-		m.snaps.ended++
-		s.dropViewLocked(i)
+		s.endViewLocked(i)
 	}
+}
+
+// endViewLocked takes the i-th view from those who read it.
+func (s *State) endViewLocked(i int) {
+	n := &s.mu.snaps
+	n.open[i].lost.Store(true)
+	n.ended++
+	s.dropViewLocked(i)
+}
+
+// EndOldestSnapshot ends the oldest snapshot, if versions are kept for any: so memory
+// is had from those who do not read on, before a writer is refused. It returns false if
+// no memory is to be had this way. It is safe for concurrent use.
+func (s *State) EndOldestSnapshot() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	open := s.mu.snaps.open
+	if !slices.ContainsFunc(open, func(v *view) bool { return !v.pinned && len(v.kept) > 0 }) {
+		return false
+	}
+	s.endViewLocked(slices.IndexFunc(open, func(v *view) bool { return !v.pinned }))
+	s.countMemoryLocked()
+	return true
 }
 
 // unlinkLocked lets go of the versions that this entry replaced, but for those

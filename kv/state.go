@@ -13,6 +13,8 @@ const (
 	// entryOverhead is what a key costs in memory beside its key and value, in
 	// bytes, for accounting.
 	entryOverhead = 176
+	// deadlineCost is what a TTL takes beside.
+	deadlineCost = 48
 )
 
 // StateOptions configure a State. The zero value of each field is its default.

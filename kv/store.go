@@ -20,15 +20,18 @@ type Log interface {
 // A Store is a state and the log that feeds it: what everybody but the log
 // itself uses. It is safe for concurrent use.
 type Store struct {
-	state  *State
-	log    Log
-	limits Limits
-	gate   Gate // nil for none
+	state    *State
+	log      Log
+	beginner Beginner // log, if it is one
+	limits   Limits
+	gate     Gate // nil for none
 }
 
 // NewStore returns a store of state, which log applies to.
 func NewStore(state *State, log Log, limits Limits) *Store {
-	return &Store{state: state, log: log, limits: limits.WithDefaults()}
+	s := &Store{state: state, log: log, limits: limits.WithDefaults()}
+	s.beginner, _ = log.(Beginner)
+	return s
 }
 
 // State returns the state. The caller must not change it.
@@ -73,22 +76,15 @@ func (s *Store) Do(ctx context.Context, c *Command) (Result, error) {
 	if c.ReadOnly() {
 		return s.read(ctx, c)
 	}
-	if err := s.letIn(ctx, c); err != nil {
+	p, err := s.place(ctx, c)
+	if err != nil {
 		return Result{}, err
 	}
-	r, err := s.log.Propose(ctx, c)
+	r, err := await(ctx, p)
 	if err == nil {
 		s.resolveResult(ctx, c, &r)
 	}
 	return r, err
-}
-
-// letIn returns nil if c, which is valid, may take its place in the log.
-func (s *Store) letIn(ctx context.Context, c *Command) error {
-	if s.ReadSize(c) > int64(s.limits.Command) {
-		return s.tooMuchRead()
-	}
-	return s.admit(ctx, c)
 }
 
 // read runs a command of gets only against a snapshot.

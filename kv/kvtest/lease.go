@@ -59,10 +59,11 @@ func (m *Model) dueLeases() []modelLease {
 
 // hanging returns the keys that hang on a lease, in order.
 func (m *Model) hanging(id kv.LeaseID) (keys []string) {
-	for _, it := range m.where(func(it Item) bool { return it.Cause == "" && it.Lease == id }) {
-		keys = append(keys, it.Key)
+	for _, it := range m.Scan("", "") {
+		if it.Lease == id {
+			keys = append(keys, it.Key)
+		}
 	}
-	slices.Sort(keys)
 	return keys
 }
 
@@ -91,9 +92,9 @@ func (m *Model) expireLease(id kv.LeaseID) {
 
 // expireKey deletes a key that is due, by itself or with its lease.
 func (m *Model) expireKey(key string) {
-	if it := m.Get(key); m.ended(it) {
+	if slices.Contains(m.due(""), key) {
 		m.expire(key)
-	} else if it != nil && it.Lease != (kv.LeaseID{}) {
+	} else if it := m.Get(key); it != nil && it.Lease != (kv.LeaseID{}) {
 		m.expireLease(it.Lease)
 	}
 }

@@ -209,7 +209,7 @@ func TestSocketThatNeverReads(t *testing.T) {
 	if got, bound := int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(stalled*1<<20); got > bound {
 		t.Errorf("%d stalled clients hold %d bytes, want at most %d", stalled, got, bound)
 	}
-	w.eventually("no runner is at work", func() bool { return w.metric("keywatch_socket_lanes") == 0 })
+	w.eventually("no lane is at work", func() bool { return w.metric("keywatch_socket_lanes") == 0 })
 }
 
 // If this failed, what a client has asked to read would all be read after it has left,
