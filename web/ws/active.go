@@ -15,14 +15,6 @@ type active struct {
 	claim *time.Timer
 }
 
-// An ending is how a session closes: with a close frame, and a wait for the
-// client's until then.
-type ending struct {
-	code   int
-	reason string
-	until  time.Duration
-}
-
 // activate returns what the session has now and then, which may be new.
 func (s *session) activate() *active {
 	if s.active == nil {

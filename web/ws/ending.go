@@ -1,0 +1,74 @@
+package ws
+
+import (
+	"time"
+
+	"keywatch/web/api"
+	"keywatch/web/wire"
+)
+
+// An ending is how a session closes: with a close frame, and a wait for the
+// client's until then.
+type ending struct {
+	code   int
+	reason string
+	until  time.Duration
+}
+
+// broken ends a connection whose bytes make no sense any more.
+func (s *session) broken(err *wire.Error) {
+	if s.stage == stageClosed {
+		s.finish()
+		return
+	}
+	s.in.Drop()
+	s.peerClosed = true
+	s.close(err.Code, err.Reason)
+}
+
+// close has a close frame sent after what is on its way.
+func (s *session) close(code int, reason string) {
+	if s.stage >= stageClosing {
+		return
+	}
+	s.stage = stageClosing
+	s.activate().ending = ending{code: code, reason: reason}
+	s.server.countClose(code)
+	s.sock.Wake()
+}
+
+// finish ends the connection once everything is written.
+func (s *session) finish() {
+	s.stage = stageOver
+	s.keepUnread(nil)
+	s.sock.Finish()
+}
+
+// drain closes the socket once everything that was read is answered.
+func (s *session) drain() {
+	if s.stage == stageOpen {
+		s.stage = stageDraining
+	}
+	if s.stage == stageDraining && s.quiet() {
+		s.close(api.CodeStopping.WebSocketClose(), string(api.CodeStopping))
+	}
+}
+
+// fillClose sends the close frame, and then waits for the client's.
+func (s *session) fillClose(b []byte, at time.Duration) []byte {
+	switch {
+	case s.stage == stageClosing:
+		end := &s.active.ending
+		b = wire.AppendClose(b, end.code, end.reason)
+		s.server.framesOut.Inc()
+		s.stage, end.until = stageClosed, at+closeWait
+		if s.peerClosed {
+			s.finish()
+		} else {
+			s.readOn()
+		}
+	case s.stage == stageClosed && at >= s.active.ending.until:
+		s.finish()
+	}
+	return b
+}
