@@ -294,7 +294,10 @@ func (d *decoder) entryHeader() (now int64, count int, err error) {
 	if d.bad {
 		return 0, 0, ErrBadEntry
 	}
-	if h[0] < oldestEntry || h[0] > entryVersion {
+	if h[0] > entryVersion {
+		return 0, 0, fmt.Errorf("%w: %w", ErrBadEntry, newer("log entry", h[0], entryVersion))
+	}
+	if h[0] < oldestEntry {
 		return 0, 0, fmt.Errorf("%w: version %d", ErrBadEntry, h[0])
 	}
 	now = int64(binary.LittleEndian.Uint64(h[1:]))

@@ -49,4 +49,7 @@ var (
 	ErrSnapshotLost = errors.New("snapshot ended")
 	// ErrDamaged is matched by every error that reports damaged data.
 	ErrDamaged = errors.New("damaged data")
+	// ErrNewer is matched by every error that reports data of a format that only later
+	// releases know. Such data is whole, and is not to be thrown away.
+	ErrNewer = errors.New("written by a later release of keywatch")
 )

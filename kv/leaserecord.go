@@ -51,18 +51,28 @@ func leaseSum(id LeaseID, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(id[:], castagnoli), castagnoli, b)
 }
 
-func parseLeaseRecord(id LeaseID, b []byte) (l leaseRecord, ok bool) {
+// parseLeaseRecord reads what appendTo wrote. It fails with an error that matches
+// ErrDamaged or ErrNewer.
+func parseLeaseRecord(id LeaseID, b []byte) (l leaseRecord, err error) {
 	end := len(b) - 4
-	if end < 1 || binary.LittleEndian.Uint32(b[end:]) != leaseSum(id, b[:end]) || b[0] != leaseRecordVersion {
-		return l, false
+	if end < 1 || binary.LittleEndian.Uint32(b[end:]) != leaseSum(id, b[:end]) {
+		return l, badLease(id)
+	}
+	if b[0] > leaseRecordVersion {
+		return l, newer(fmt.Sprintf("lease %x", id[:4]), b[0], leaseRecordVersion)
 	}
 	d := decoder{b: slices.Clone(b[1:end])}
 	l.id = id
 	l.ttl, l.deadline, l.hold = int64(d.uvarint()), int64(d.uvarint()), int64(d.uvarint())
 	l.caller, l.lock, l.owner = d.text(), d.text(), d.text()
 	sound := l.ttl > 0 && l.deadline > 0 && l.hold >= 0 && (l.lock == "" || LockName(l.lock))
-	return l, sound && !d.bad && len(d.b) == 0
+	if !sound || d.bad || len(d.b) != 0 || b[0] != leaseRecordVersion {
+		return l, badLease(id)
+	}
+	return l, nil
 }
+
+func badLease(id LeaseID) error { return fmt.Errorf("%w: lease %x", ErrDamaged, id[:4]) }
 
 // Leases ranges over the leases that lived at the checkpoint's revision, in order
 // of name: all of them, whether they have changed or not. The bytes are valid
@@ -83,12 +93,15 @@ func (c *Checkpoint) Leases() iter.Seq2[LeaseID, []byte] {
 }
 
 // AddLease takes the lease with the given name. All leases come before Done. It
-// fails with an error that matches ErrDamaged.
+// fails with an error that matches ErrDamaged or ErrNewer.
 func (l *Loader) AddLease(id LeaseID, b []byte) error {
 	t := &l.state.mu.leases
-	rec, ok := parseLeaseRecord(id, b)
-	if !ok || id == (LeaseID{}) || t.byID[id] != nil {
-		return fmt.Errorf("%w: lease %x", ErrDamaged, id[:4])
+	rec, err := parseLeaseRecord(id, b)
+	if err != nil {
+		return err
+	}
+	if id == (LeaseID{}) || t.byID[id] != nil {
+		return badLease(id)
 	}
 	t.add(&lease{
 		id: id, caller: strings.Clone(rec.caller), lock: rec.lock, owner: rec.owner,

@@ -40,15 +40,23 @@ func (m Meta) AppendTo(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
+// newer returns the error for what has a version above the one that is known.
+func newer(what string, found, known byte) error {
+	return fmt.Errorf("%w: %s has version %d, and this release knows %d", ErrNewer, what, found, known)
+}
+
 // ParseMeta reads what AppendTo wrote. It fails with an error that matches
-// ErrDamaged.
+// ErrDamaged or ErrNewer.
 func ParseMeta(b []byte) (m Meta, err error) {
 	if len(b) < 5 || binary.LittleEndian.Uint32(b[len(b)-4:]) != crc32.Checksum(b[:len(b)-4], castagnoli) {
 		return m, fmt.Errorf("%w: checkpoint meta: checksum mismatch", ErrDamaged)
 	}
 	d := decoder{b: b[:len(b)-4]}
 	v := d.byte()
-	if v < 1 || v > metaVersion {
+	if v > metaVersion {
+		return m, newer("checkpoint meta", v, metaVersion)
+	}
+	if v < 1 {
 		return m, fmt.Errorf("%w: checkpoint meta: unknown version %d", ErrDamaged, v)
 	}
 	m.Index, m.Term = d.uvarint(), d.uvarint()

@@ -89,7 +89,7 @@ func recordSum(at Locator, b []byte) uint32 {
 }
 
 // ParseRecord reads what AppendTo wrote for the record at. Key and value are
-// copied out of b. It fails with an error that matches ErrDamaged.
+// copied out of b. It fails with an error that matches ErrDamaged or ErrNewer.
 func ParseRecord(at Locator, b []byte) (Record, error) {
 	p, err := parseRecord(at, b)
 	if err != nil {
@@ -180,6 +180,9 @@ func parseRecord(at Locator, b []byte) (p parsed, err error) {
 		return p, badRecord(at, "checksum mismatch")
 	}
 	layout := body[0] &^ recordReference
+	if layout > recordLeased {
+		return p, newer(fmt.Sprintf("record %d.%d", at.Rev, at.Ordinal), body[0], recordReference|recordLeased)
+	}
 	if layout != recordVersion && layout != recordLeased {
 		return p, badRecord(at, fmt.Sprintf("unknown version %d", body[0]))
 	}
