@@ -177,6 +177,9 @@ func (n *Node) startRaft() error {
 // lead makes this node, a sole voter, leader without waiting for an election
 // timeout; then it catches up, starts the clock and agrees on the settings.
 func (n *Node) lead(ctx context.Context) error {
+	if err := n.checkAlone(); err != nil {
+		return err
+	}
 	if err := n.trans.timeoutNow(ctx); err != nil {
 		return fmt.Errorf("become leader: %w", err)
 	}
@@ -196,6 +199,24 @@ func (n *Node) lead(ctx context.Context) error {
 	}
 	n.setStatus(nil)
 	return nil
+}
+
+// checkAlone returns an error unless this server is the only voter of its store: it would
+// wait for the others' votes for ever.
+func (n *Node) checkAlone() error {
+	var others []string
+	self := false
+	for _, s := range n.raft.GetConfiguration().Configuration().Servers {
+		if s.ID == raft.ServerID(n.opts.ID) && s.Suffrage == raft.Voter {
+			self = true
+		} else {
+			others = append(others, string(s.ID))
+		}
+	}
+	if self && len(others) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the store belongs to other servers, %q, and this one is %q: open it with the release and the flags that it was served with, or restore a backup of it into another folder", others, n.opts.ID)
 }
 
 // drawEpoch returns a random epoch that is not 0.

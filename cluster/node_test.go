@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -267,6 +268,31 @@ func TestCloseAnswersEverybody(t *testing.T) {
 			t.Errorf("read after close: got %v, want %v", err, kv.ErrStopping)
 		}
 	})
+}
+
+// If a start waited for the votes of servers that are not there, it would hang without a
+// word.
+func TestStoreOfOtherServersIsRefused(t *testing.T) {
+	for _, ids := range [][]raft.ServerID{{"other"}, {cluster.DefaultID, "other"}, {}} {
+		var conf raft.Configuration
+		for _, id := range ids {
+			conf.Servers = append(conf.Servers, raft.Server{ID: id, Address: raft.ServerAddress(id)})
+		}
+		opts := memory()
+		err := opts.Log.StoreLog(&raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(conf)})
+		if err == nil {
+			err = opts.Stable.SetUint64([]byte("CurrentTerm"), 1)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		_, err = cluster.Open(ctx, opts)
+		cancel()
+		if err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "other servers") {
+			t.Errorf("%q: got %v, want a refusal that names the servers", ids, err)
+		}
+	}
 }
 
 // An Open that fails must leave nothing running.
