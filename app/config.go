@@ -60,6 +60,9 @@ type Config struct {
 	objectRead time.Duration
 	objectStep func(object.Step) error
 
+	// Version is the release of the program: /v1/status shows it, and a data folder
+	// remembers which release gave it its format.
+	Version string `kong:"-"`
 	// Logger receives changes of state; nil discards them.
 	Logger *slog.Logger `kong:"-"`
 	// Fatal is called when the engine cannot go on, because the disk failed. It

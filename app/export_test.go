@@ -45,3 +45,6 @@ func (c Config) ObjectRead(d time.Duration) Config {
 	c.objectRead = d
 	return c
 }
+
+// Position is where the engine's state is.
+func (e *Engine) Position() kv.Position { return e.state.Position() }

@@ -18,6 +18,9 @@ func (e *Engine) FullBackup(ctx context.Context, w io.Writer) (int64, error) {
 	if e.objects == nil {
 		return e.Backup(ctx, w)
 	}
+	if err := e.objects.mover.Check(ctx); err != nil {
+		return 0, objectProblem(err)
+	}
 	var image *persist.Image
 	ids, release, err := e.objects.mover.Pin(ctx, func() (err error) {
 		if err = e.Checkpoint(ctx); err == nil {

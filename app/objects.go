@@ -7,21 +7,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"keywatch/kv"
 	"keywatch/kv/wake"
+	"keywatch/persist/disk"
 	"keywatch/persist/object"
 )
 
-const (
-	// objectFolder is where segments lie by default, in the data folder.
-	objectFolder = "objects"
-	// storeIDFile names the store in the data folder: segments bear its id.
-	storeIDFile = "store-id"
-)
+// objectFolder is where segments are by default, in the data folder.
+const objectFolder = "objects"
 
 // An objectTier is where values go that are not used for long. Its work is done by
 // one loop and by whoever asks for a migration; reading is for all.
@@ -40,7 +35,7 @@ type objectTier struct {
 	said string
 }
 
-// openObjects opens the object store if there is one. Nothing is sent yet.
+// openObjects opens the object store if there is one. Nothing is sent or made yet.
 func (e *Engine) openObjects() error {
 	c := &e.config
 	url := c.ObjectStore
@@ -62,22 +57,34 @@ func (e *Engine) openObjects() error {
 	if err != nil {
 		return fmt.Errorf("object-store: %w", err)
 	}
-	e.objects = &objectTier{
-		engine: e, url: url, store: store, wake: wake.New(),
-		reader: object.Reader{Store: store, Timeout: c.objectRead},
-	}
+	t := &objectTier{engine: e, url: url, store: store, wake: wake.New()}
+	t.reader = object.Reader{Store: store, Timeout: c.objectRead, Check: t.check}
+	e.objects = t
 	return nil
 }
 
-// startObjects makes the mover, once commands can be proposed.
+// check tells whether the store is the one in which the values are.
+func (t *objectTier) check(ctx context.Context) error {
+	home := object.Home{Store: t.store, ID: object.StoreID(t.engine.disk.Store()), Segments: t.engine.state.Segments}
+	return home.Check(ctx)
+}
+
+// startObjects makes the mover, once commands can be proposed. It refuses to go on
+// without the object store that values are in.
 func (e *Engine) startObjects() error {
-	if e.objects == nil {
+	if e.disk == nil {
 		return nil
 	}
-	id, err := storeID(e.config.Data)
-	if err != nil {
+	used := len(e.state.Segments()) > 0
+	if err := e.haveObjects(used); err != nil || e.objects == nil {
 		return err
 	}
+	if !used {
+		if err := object.Make(e.objects.store); err != nil {
+			return fmt.Errorf("object-store: %w", err)
+		}
+	}
+	id := object.StoreID(e.disk.Store())
 	rests := &throttle{state: e.state, log: e.node, hold: e.config.objectHold}
 	e.objects.mover = object.NewMover(object.MoverOptions{
 		Store: e.objects.store, ID: id, Sole: e.config.ObjectStore == "", State: e.state, Log: rests, Rest: rests.rest,
@@ -88,43 +95,28 @@ func (e *Engine) startObjects() error {
 	return nil
 }
 
-// storeID returns the store's id, which it draws at the first start.
-func storeID(data string) (object.StoreID, error) {
-	path := filepath.Join(data, storeIDFile)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return drawStoreID(path)
+// haveObjects returns an error if values are in object storage that this start does not
+// name, or in a folder of the data folder that is not there.
+func (e *Engine) haveObjects(used bool) error {
+	folder := filepath.Join(e.config.Data, objectFolder)
+	if !used || e.config.ObjectStore != "" {
+		return nil
 	}
-	if err != nil {
-		return 0, err
+	if last := e.disk.Objects(); last != "" {
+		return &disk.MisfitError{
+			Kind: disk.ErrMissing, File: e.config.Data,
+			Reason: "needs the object store that values of it are in: " + last,
+			Remedy: "start with --object-store=" + last,
+		}
 	}
-	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 16, 64)
-	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%s: not a store's id; remove it to have a new one drawn: segments of the old one are then copied", path)
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return &disk.MisfitError{
+			Kind: disk.ErrMissing, File: folder,
+			Reason: "is missing: values are in it, or in an object store that this start does not name",
+			Remedy: "put the folder back, or start with the --object-store that was used before",
+		}
 	}
-	return object.StoreID(n), nil
-}
-
-func drawStoreID(path string) (object.StoreID, error) {
-	w := object.NewWriter()
-	var id object.StoreID
-	for _, b := range w[:8] {
-		id = id<<8 | object.StoreID(b)
-	}
-	id |= 1 // not 0
-	f, err := os.CreateTemp(filepath.Dir(path), storeIDFile+".*")
-	if err != nil {
-		return 0, err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(id.String() + "\n")
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return 0, err
-	}
-	return id, os.Rename(f.Name(), path)
+	return nil
 }
 
 // objectLoop moves values by age and by pressure, and tidies, until the engine
@@ -139,6 +131,7 @@ func (e *Engine) objectLoop() {
 	})
 	poll := time.NewTicker(e.config.objectPoll)
 	defer poll.Stop()
+	t.say(t.mover.Check(ctx)) // before a read or a move meets it
 	for {
 		select {
 		case <-poll.C:
@@ -146,7 +139,7 @@ func (e *Engine) objectLoop() {
 		case <-e.stop:
 			return
 		}
-		if err := t.turn(ctx); ctx.Err() == nil {
+		if worked, err := t.turn(ctx); worked && ctx.Err() == nil {
 			t.say(err)
 		}
 	}
@@ -161,32 +154,47 @@ func (t *objectTier) say(err error) {
 	switch {
 	case now == t.said:
 	case err != nil:
-		t.engine.config.Logger.Error("object storage: it will be tried again", "err", err)
+		t.engine.config.Logger.Error("object storage: it will be tried again", "store", t.url, "err", err)
 	default:
 		t.engine.config.Logger.Info("object storage works again")
 	}
 	t.said = now
 }
 
-// turn does what is due.
-func (t *objectTier) turn(ctx context.Context) error {
+// turn does what is due, and reports whether anything was. After a failure it asks
+// first whether the store is there again.
+func (t *objectTier) turn(ctx context.Context) (worked bool, err error) {
 	c := &t.engine.config
-	if c.ObjectAfter > 0 && time.Since(t.aged) >= c.ObjectAfter {
-		t.aged = time.Now()
-		if _, err := t.mover.Move(ctx, 0, idle); err != nil {
-			return fmt.Errorf("move what is not used: %w", err)
+	if worked = t.said != ""; worked {
+		if err := t.mover.Check(ctx); err != nil {
+			return true, err
 		}
 	}
-	if c.DiskMax > 0 {
+	if c.ObjectAfter > 0 && time.Since(t.aged) >= c.ObjectAfter {
+		worked, t.aged = true, time.Now()
+		if _, err := t.mover.Move(ctx, 0, idle); err != nil {
+			return true, fmt.Errorf("move what is not used: %w", err)
+		}
+	}
+	if c.DiskMax > 0 && t.excess() > 0 {
+		worked = true
 		if err := t.relieve(ctx); err != nil {
-			return fmt.Errorf("move what exceeds --disk-max: %w", err)
+			return true, fmt.Errorf("move what exceeds --disk-max: %w", err)
 		}
 	}
 	if time.Since(t.tidied) >= c.objectTidy {
-		t.tidied = time.Now()
+		worked, t.tidied = true, time.Now()
 		if _, err := t.mover.Tidy(ctx); err != nil {
-			return fmt.Errorf("tidy segments: %w", err)
+			return true, fmt.Errorf("tidy segments: %w", err)
 		}
+	}
+	return worked, t.remember()
+}
+
+// remember notes in the data folder which object store values are in.
+func (t *objectTier) remember() error {
+	if url := t.engine.config.ObjectStore; url != "" && len(t.engine.state.Segments()) > 0 {
+		return t.engine.disk.UseObjects(url)
 	}
 	return nil
 }

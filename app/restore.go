@@ -3,13 +3,13 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
 	"keywatch/cluster"
 	"keywatch/persist"
+	"keywatch/persist/disk"
 	"keywatch/persist/object"
 )
 
@@ -22,54 +22,92 @@ type RestoreOptions struct {
 	// has them: a URL as in Config. By default it is a folder within the data
 	// folder, which the server then finds by itself.
 	ObjectStore string
+	// Release is the version of this program, for the store file. It may be empty.
+	Release string
 }
 
 // errNoObjectsInside is returned where a place is named for what is not there.
-var errNoObjectsInside = errors.New("the backup refers to objects, and has none: start the server with the object store that they are in")
+var errNoObjectsInside = errors.New("the backup has no objects in it: restore it without --object-store, and start the server with the object store that they are in")
 
 // Restore makes a new data folder dir, which must not exist or be empty, from a
 // backup file. The new store begins a new epoch, so that no ETag, token or
-// position of the old one means anything to it.
+// position of the old one means anything to it. If it fails no server starts on the
+// folder until a restore has succeeded. Errors as those of persist.Restore.
 func Restore(ctx context.Context, file, dir string, o RestoreOptions) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	full, err := object.OpenFull(f, info.Size())
-	if err != nil {
-		return fmt.Errorf("restore %s: %w", file, err)
-	}
-	if full == nil && o.ObjectStore != "" {
-		return errNoObjectsInside
-	}
-	options := persist.RestoreOptions{Server: cluster.DefaultID, Folder: objectFolder}
-	if full != nil {
-		options.Offset, options.Size = full.Image, full.Size
-		options.Beside = func() error { return restoreObjects(ctx, full, dir, o.ObjectStore) }
-	}
-	_, err = persist.Restore(file, dir, options)
+	r := &restoration{file: f, path: file, dir: dir, options: o}
+	_, err = persist.Restore(file, dir, persist.RestoreOptions{
+		Server: cluster.DefaultID, Release: o.Release, Folder: objectFolder, Objects: o.ObjectStore,
+		Find:   r.find,
+		Beside: func() error { return r.objects(ctx) },
+	})
 	return err
 }
 
-// restoreObjects stores the segments of a backup.
-func restoreObjects(ctx context.Context, full *object.FullBackup, dir, url string) error {
+// A restoration is a restore under way.
+type restoration struct {
+	file      *os.File
+	path, dir string
+	options   RestoreOptions
+	full      *object.FullBackup // nil if the backup has no objects in it
+}
+
+// find looks what the backup is, and where the checkpoint in it.
+func (r *restoration) find() (offset, size int64, err error) {
+	info, err := r.file.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
+	if r.full, err = object.OpenFull(r.file, info.Size()); err != nil {
+		return 0, 0, backupProblem(r.path, err)
+	}
+	if r.full == nil {
+		if r.options.ObjectStore != "" {
+			return 0, 0, errNoObjectsInside
+		}
+		return 0, 0, nil
+	}
+	return r.full.Image, r.full.Size, nil
+}
+
+// objects stores the segments of the backup.
+func (r *restoration) objects(ctx context.Context) error {
+	if r.full == nil {
+		return nil
+	}
+	url := r.options.ObjectStore
 	if url == "" {
-		folder, err := filepath.Abs(filepath.Join(dir, objectFolder))
+		folder, err := filepath.Abs(filepath.Join(r.dir, objectFolder))
 		if err != nil {
 			return err
 		}
 		url = "dir://" + folder
 	}
 	store, err := object.Open(url, object.Options{PutTimeout: restorePut})
+	if err == nil {
+		err = object.Make(store)
+	}
 	if err != nil {
 		return err
 	}
-	return full.Segments(func(id object.ID, b []byte) error {
+	err = r.full.Segments(func(id object.ID, b []byte) error {
 		return object.Upload(ctx, store, id, b)
 	})
+	return backupProblem(r.path, err)
+}
+
+// backupProblem makes an error about a full backup one that names the file.
+func backupProblem(path string, err error) error {
+	b, ok := errors.AsType[*object.BackupError](err)
+	switch {
+	case !ok:
+		return err
+	case b.Kind == object.ErrNewer:
+		return &disk.MisfitError{Kind: disk.ErrNewer, File: path, Reason: "was written by a later release of keywatch: " + b.Reason, Remedy: disk.NewerRemedy}
+	}
+	return &disk.DamageError{File: path, Offset: b.Offset, Reason: b.Reason, Remedy: "use another backup"}
 }

@@ -28,9 +28,6 @@ type ServeConfig struct {
 
 	HugePages string        `help:"Whether memory that is in use is moved to huge pages, which makes stores of many keys quicker: auto, where the kernel can do it, or off." default:"auto" enum:"auto,off"`
 	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s"`
-
-	// Version is shown by /v1/status.
-	Version string `kong:"-"`
 }
 
 func (c ServeConfig) withDefaults() ServeConfig {

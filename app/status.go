@@ -8,8 +8,10 @@ import (
 
 // Status is what an engine says of itself, as /v1/status shows it.
 type Status struct {
-	Durability string           `json:"durability"`
-	Data       string           `json:"data,omitempty"`
+	Durability string `json:"durability"`
+	Data       string `json:"data,omitempty"`
+	// Store names the store: its folder, its backups and its values in object storage.
+	Store      string           `json:"store,omitempty"`
 	Cluster    ClusterStatus    `json:"cluster"`
 	Log        *LogStatus       `json:"log,omitempty"`
 	Checkpoint *CheckpointState `json:"checkpoint,omitempty"`
@@ -75,7 +77,7 @@ func (e *Engine) Status() Status {
 		return s
 	}
 	d := e.disk.Stats()
-	s.Data = e.config.Data
+	s.Data, s.Store = e.config.Data, e.disk.Store().String()
 	s.Log = logStatus(d.Log)
 	if err := e.disk.Log().Room(); err != nil {
 		s.Log.NoRoom = err.Error()

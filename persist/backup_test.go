@@ -151,8 +151,11 @@ func TestRestoreRefuses(t *testing.T) {
 		if err := restore(file, dir); !errors.As(err, &d) || d.File != file || d.Remedy != "use another backup" {
 			t.Errorf("%s: got %v, want a DamageError for it", name, err)
 		}
-		if names, _ := os.ReadDir(dir); len(names) != 1 {
-			t.Errorf("%s: left %v in the folder", name, names)
+		if left := treeOf(t, dir); len(left) > 0 {
+			t.Errorf("%s: left %v in the folder", name, left)
+		}
+		if _, err := persist.Open(dir, tight); !errors.Is(err, persist.ErrRestoring) {
+			t.Errorf("%s: Open afterwards: got %v, want ErrRestoring", name, err)
 		}
 	}
 	if _, err := persist.Restore(good, dir, persist.RestoreOptions{}); err == nil {

@@ -9,7 +9,9 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+	"unsafe"
 
+	"keywatch/kv"
 	"keywatch/persist/disk"
 
 	bolt "go.etcd.io/bbolt"
@@ -43,9 +45,6 @@ const (
 	// boltLockWait bounds the wait for bbolt's own lock: the folder's is held already.
 	boltLockWait = 100 * time.Millisecond
 )
-
-// checkpointRemedy is the advice for a damaged checkpoint.
-const checkpointRemedy = disk.Remedy
 
 // A boltFile is an open checkpoint file. The descriptor is the one that bbolt uses and
 // belongs to it.
@@ -105,7 +104,7 @@ func (b *boltFile) light(on bool) {
 
 // createBolt makes an empty checkpoint file under its name, durably: it is whole or
 // not there.
-func createBolt(dir string, unsynced bool) error {
+func createBolt(dir string, unsynced bool, to link) error {
 	temp := filepath.Join(dir, checkpointTemp)
 	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -115,7 +114,7 @@ func createBolt(dir string, unsynced bool) error {
 		return err
 	}
 	b.light(unsynced)
-	err = b.Update(createBuckets)
+	err = b.Update(func(tx *bolt.Tx) error { return createBuckets(tx, &header{link: to}) })
 	if cerr := b.Close(); err == nil {
 		err = cerr
 	}
@@ -129,32 +128,54 @@ func createBolt(dir string, unsynced bool) error {
 }
 
 // createBuckets makes what every checkpoint file has: the buckets and a header.
-func createBuckets(tx *bolt.Tx) error {
+func createBuckets(tx *bolt.Tx, h *header) error {
 	for _, name := range [][]byte{bucketMeta, bucketIdem, bucketLeases, bucketRanges} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
 	}
-	return writeHeader(tx, new(header))
+	return writeHeader(tx, h)
 }
 
 // readHeader returns the header in a transaction's view.
 func readHeader(tx *bolt.Tx) (*header, error) {
-	for _, name := range [][]byte{bucketMeta, bucketIdem, bucketRanges} {
+	path := tx.DB().Path()
+	var missing []string
+	own := [][]byte{bucketMeta, bucketIdem, bucketRanges}
+	for _, name := range own {
 		if tx.Bucket(name) == nil {
-			return nil, fmt.Errorf("bucket %q is missing", name)
+			missing = append(missing, string(name))
 		}
 	}
-	h, err := decodeHeader(tx.Bucket(bucketMeta).Get(keyHeader))
+	if any, _ := tx.Cursor().First(); any != nil && len(missing) == len(own) {
+		return nil, notCheckpoint(path, "it is a bbolt file of another program")
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("bucket %q is missing", missing[0])
+	}
+	meta := tx.Bucket(bucketMeta)
+	b := meta.Get(keyHeader)
+	h, err := decodeHeader(b)
+	if later, ok := errors.AsType[laterHeader](err); ok {
+		return nil, disk.Newer(path, fmt.Sprintf("checkpoint format %d", later), fmt.Sprintf("format %d", headerVersion))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("header in bucket %q: %w", bucketMeta, err)
+		return nil, at(tx, b, fmt.Errorf("header in bucket %q: %w", bucketMeta, err))
+	}
+	if b = meta.Get(keyLink); b != nil {
+		if h.link, err = decodeLink(b, h); err != nil {
+			return nil, at(tx, b, err)
+		}
 	}
 	return h, nil
 }
 
-// writeHeader replaces the header.
+// writeHeader replaces the header, and its link.
 func writeHeader(tx *bolt.Tx, h *header) error {
-	return tx.Bucket(bucketMeta).Put(keyHeader, h.encode())
+	if err := tx.Bucket(bucketMeta).Put(keyHeader, h.encode()); err != nil {
+		return err
+	}
+	return putLink(tx, h)
 }
 
 // bucket returns a range's bucket, nil if it is missing.
@@ -169,7 +190,7 @@ func guard(path string, f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = damaged(path, 0, fmt.Sprint(p))
+			err = damaged(path, disk.Unknown, fmt.Sprint(p))
 		}
 	}()
 	return f()
@@ -188,14 +209,67 @@ func (b *boltFile) read(f func(*bolt.Tx) error) error {
 
 // damaged returns the error for a damaged checkpoint file.
 func damaged(path string, offset int64, reason string) error {
-	return &disk.DamageError{File: path, Offset: offset, Reason: reason, Remedy: checkpointRemedy}
+	return &disk.DamageError{File: path, Offset: offset, Reason: reason, Remedy: disk.ElsewhereRemedy}
 }
 
-// asDamage makes err a *disk.DamageError unless it is one.
+// notCheckpoint returns the error for a file that another program wrote.
+func notCheckpoint(path, reason string) error {
+	return &disk.MisfitError{
+		Kind: disk.ErrForeign, File: path,
+		Reason: "is not a checkpoint or a backup of keywatch: " + reason, Remedy: disk.PutBackRemedy,
+	}
+}
+
+// A placed is an error about bytes of the file, with their offset.
+type placed struct {
+	offset int64
+	err    error
+}
+
+func (p *placed) Error() string { return p.err.Error() }
+func (p *placed) Unwrap() error { return p.err }
+
+// at says of an error where in the file the bytes b are that it is about. They are part
+// of the mapped file, as everything is that a transaction reads.
+func at(tx *bolt.Tx, b []byte, err error) error {
+	return &placed{offset: offsetOf(tx, b), err: err}
+}
+
+// offsetOf returns the place of b, which a transaction that reads has returned, in its
+// file; disk.Unknown if b is not part of it.
+func offsetOf(tx *bolt.Tx, b []byte) int64 {
+	from := uintptr(unsafe.Pointer(unsafe.SliceData(b))) - tx.DB().Info().Data
+	if len(b) == 0 || int64(from) < 0 || int64(from) >= tx.Size() {
+		return disk.Unknown
+	}
+	return int64(from)
+}
+
+// asDamage makes err an error that names the file: a *disk.DamageError, unless it says
+// that something else is wrong.
 func asDamage(path string, err error) error {
-	var d *disk.DamageError
-	if err == nil || errors.As(err, &d) {
+	if err == nil || errors.Is(err, kv.ErrNewer) {
+		return asNewer(path, err)
+	}
+	_, is := errors.AsType[*disk.DamageError](err)
+	_, misfit := errors.AsType[*disk.MisfitError](err)
+	if is || misfit {
 		return err
 	}
-	return damaged(path, 0, err.Error())
+	offset := int64(disk.Unknown)
+	if p, ok := errors.AsType[*placed](err); ok {
+		offset = p.offset
+	}
+	return damaged(path, offset, err.Error())
+}
+
+// asNewer makes err, which matches kv.ErrNewer, one that names the file.
+func asNewer(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &disk.MisfitError{
+		Kind: disk.ErrNewer, File: path, Reason: "cannot be read by this release: " + err.Error(),
+		Remedy: disk.NewerRemedy,
+	}
 }

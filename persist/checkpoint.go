@@ -297,9 +297,14 @@ func (s *sink) commit() error {
 	if err := db.wal.SyncThrough(max(s.index, s.next.meta.Index)); err != nil {
 		return err
 	}
+	ext, err := db.wal.Extent()
+	if err != nil {
+		return err
+	}
+	s.next.link = link{store: db.store, groups: ext.Groups}
 	s.settle()
 	s.next.gen = db.gen
-	err := db.update(s.file, txHeader, func(tx *bolt.Tx) error { return writeHeader(tx, s.next) })
+	err = db.update(s.file, txHeader, func(tx *bolt.Tx) error { return writeHeader(tx, s.next) })
 	if err != nil {
 		return err
 	}

@@ -70,9 +70,13 @@ func readValue(tx *bolt.Tx, ref kv.ColdRef) (string, error) {
 		return "", kv.ErrColdGone
 	}
 	if len(value) == 0 || value[0] != flagPut {
-		return "", fmt.Errorf("record %d.%d is not a value", ref.At.Rev, ref.At.Ordinal)
+		return "", at(tx, value, fmt.Errorf("record %d.%d is not a value", ref.At.Rev, ref.At.Ordinal))
 	}
-	return ref.ParseValue(value[1:])
+	text, err := ref.ParseValue(value[1:])
+	if err != nil {
+		return "", at(tx, value, err)
+	}
+	return text, nil
 }
 
 // loadPinned has those values fetched that open snapshots see and that dead records

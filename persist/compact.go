@@ -65,7 +65,7 @@ func (db *DB) compact(ctx context.Context) (*boltFile, error) {
 
 // copyInto fills a new file and returns its header.
 func (db *DB) copyInto(ctx context.Context, to *boltFile) (*header, error) {
-	if err := db.update(to, txRecords, createBuckets); err != nil {
+	if err := db.update(to, txRecords, func(tx *bolt.Tx) error { return createBuckets(tx, new(header)) }); err != nil {
 		return nil, err
 	}
 	from, h := db.file.Load(), db.head.Load()

@@ -16,10 +16,17 @@
 // A DB is Raft's SnapshotStore too. Snapshots that another node streams are not
 // received yet: Create of one fails with ErrNoStreams.
 //
+// # The folder
+//
+// All files of a data folder name the store that they belong to, and Open refuses a
+// folder in which one is missing, of another store, an earlier copy than the others, or
+// of a later release, with a *disk.MisfitError and before it changes anything. Restore
+// makes a folder that has all of them, and leaves a sign until it has succeeded.
+//
 // # Packages
 //
-// The arrows are persist -> wal -> disk. A DB uses the log through FirstIndex,
-// LastIndex, GetLog, Discard, SyncThrough, Stats and Close. Package disk has what
-// both share. Package object is where values are kept that are not used, and
-// faultfs fails any step of what is written, in tests.
+// The arrows are persist -> wal -> disk. A DB uses the log through Open, Survey, Extent,
+// GetLog, SyncThrough, Stats and Close. Package disk has what both share. Package object
+// is where values are kept that are not used, and faultfs fails any step of what is
+// written, in tests.
 package persist

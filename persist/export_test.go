@@ -1,6 +1,14 @@
 package persist
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"maps"
+	"os"
+	"slices"
+
 	"keywatch/kv"
 
 	bolt "go.etcd.io/bbolt"
@@ -65,4 +73,104 @@ func (db *DB) RawIdem() (n int) {
 		return tx.Bucket(bucketIdem).ForEach(func(_, _ []byte) error { n++; return nil })
 	})
 	return n
+}
+
+// rewritten returns a checkpoint file that a change was made to.
+func rewritten(b []byte, change func(tx *bolt.Tx) error) []byte {
+	f, err := os.CreateTemp("", "checkpoint-*")
+	if err == nil {
+		_, err = f.Write(b)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		panic(err)
+	}
+	defer os.Remove(f.Name())
+	db, err := bolt.Open(f.Name(), 0o600, nil)
+	if err == nil {
+		err = errors.Join(db.Update(change), db.Update(change), db.Close())
+	}
+	if err != nil {
+		panic(err)
+	}
+	b, _ = os.ReadFile(f.Name())
+	return b
+}
+
+// Unlinked returns a checkpoint file as the release before writes it.
+func Unlinked(b []byte) []byte {
+	return rewritten(b, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete(keyLink) })
+}
+
+// LaterHeader and LaterMeta return checkpoint files as a later release may write them.
+func LaterHeader(b []byte) []byte {
+	return rewritten(b, func(tx *bolt.Tx) error {
+		h := bytes.Clone(tx.Bucket(bucketMeta).Get(keyHeader))
+		h[0] = 99
+		return tx.Bucket(bucketMeta).Put(keyHeader, resummed(h, binary.BigEndian.PutUint32))
+	})
+}
+
+func LaterMeta(b []byte) []byte {
+	return rewritten(b, func(tx *bolt.Tx) error {
+		h, err := readHeader(tx)
+		if err != nil {
+			return nil // the second time
+		}
+		meta, all := h.meta.AppendTo(nil), h.encode()
+		later := bytes.Clone(meta)
+		later[0] = 99
+		all = bytes.Replace(all, meta, resummed(later, binary.LittleEndian.PutUint32), 1)
+		return tx.Bucket(bucketMeta).Put(keyHeader, resummed(all, binary.BigEndian.PutUint32))
+	})
+}
+
+// resummed puts the checksum of what is before it at the end of b.
+func resummed(b []byte, put func([]byte, uint32)) []byte {
+	put(b[len(b)-4:], crc32.Checksum(b[:len(b)-4], castagnoli))
+	return b
+}
+
+// OtherBolt returns a file of another program that uses bbolt.
+func OtherBolt() []byte {
+	return rewritten(nil, func(tx *bolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists([]byte("users"))
+		return err
+	})
+}
+
+// LaterSegment and LaterStable return files of the log as a later release may write them:
+// the digits of the format are the last of the first eight bytes.
+func LaterSegment(b []byte) []byte {
+	b[7] = '2'
+	binary.LittleEndian.PutUint32(b[28:], crc32.Checksum(b[:28], castagnoli))
+	return b
+}
+
+func LaterStable(b []byte) []byte {
+	b[7] = '2'
+	return resummed(b, binary.BigEndian.PutUint32)
+}
+
+// EncodeStable and DecodeStable are the codec of a stable store's file.
+func EncodeStable(values map[string][]byte) []byte {
+	b := []byte("KWSTBv01")
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		for _, field := range [][]byte{[]byte(k), values[k]} {
+			b = append(binary.BigEndian.AppendUint32(b, uint32(len(field))), field...)
+		}
+	}
+	return resummed(append(b, 0, 0, 0, 0), binary.BigEndian.PutUint32)
+}
+
+func DecodeStable(b []byte) map[string][]byte {
+	values := make(map[string][]byte)
+	for b = b[8 : len(b)-4]; len(b) > 0; {
+		var field [2][]byte
+		for i := range field {
+			n := binary.BigEndian.Uint32(b)
+			field[i], b = b[4:4+n], b[4+n:]
+		}
+		values[string(field[0])] = field[1]
+	}
+	return values
 }

@@ -22,6 +22,11 @@ var (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// A laterHeader is the version of a header that a later release wrote.
+type laterHeader byte
+
+func (v laterHeader) Error() string { return fmt.Sprintf("it has version %d", byte(v)) }
+
 // A header says what a checkpoint file holds. It is one value, replaced in the
 // transaction that makes it true: whatever the file holds beside it is the
 // leftover of something that did not end.
@@ -43,6 +48,8 @@ type header struct {
 	leases leaseHead
 	// ranges are disjoint, by ascending revision.
 	ranges []revRange
+	// link says what the checkpoint belongs to. It is kept beside the header.
+	link link
 }
 
 // clone returns a header whose ranges can be changed.
@@ -88,8 +95,11 @@ func decodeHeader(b []byte) (*header, error) {
 	if end < 1 || crc32.Checksum(b[:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
 		return nil, errChecksum
 	}
-	if b[0] < 1 || b[0] > headerVersion {
-		return nil, fmt.Errorf("header version %d is not known to this release", b[0])
+	if b[0] > headerVersion {
+		return nil, laterHeader(b[0])
+	}
+	if b[0] < 1 {
+		return nil, errHeader
 	}
 	h, d := new(header), decoder{b: b[1:end]}
 	for _, n := range []*uint64{&h.seq, &h.gen, &h.index, &h.term, &h.confIndex} {

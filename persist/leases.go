@@ -113,18 +113,19 @@ func (l *leaseHead) read(tx *bolt.Tx, give func(kv.LeaseID, []byte) error) error
 	}
 	var all tally
 	c := bucket.Cursor()
+	first, _ := c.First()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		if len(k) != kv.LeaseIDSize {
-			return fmt.Errorf("lease %x is malformed", k)
+			return at(tx, k, fmt.Errorf("lease %x is malformed", k))
 		}
 		all.add(k, v)
 		if err := give(kv.LeaseID(k), slices.Clone(v)); err != nil {
-			return err
+			return at(tx, v, err)
 		}
 	}
 	if all != l.all {
-		return fmt.Errorf("%d leases in %d bytes with sum %x, want %d, %d and %x",
-			all.n, all.bytes, all.sum, l.all.n, l.all.bytes, l.all.sum)
+		return at(tx, first, fmt.Errorf("%d leases in %d bytes with sum %x, want %d, %d and %x",
+			all.n, all.bytes, all.sum, l.all.n, l.all.bytes, l.all.sum))
 	}
 	return nil
 }

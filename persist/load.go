@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"keywatch/kv"
+	"keywatch/persist/disk"
 
-	"github.com/hashicorp/raft"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -19,63 +19,26 @@ const (
 )
 
 // Load fills state, which must be new, with the last checkpoint and returns its meta; the
-// zero Meta if there is none, and state is left as it is. The log is made to fit first: it holds
-// what follows the checkpoint, or nothing. It is called once, before
-// everything else. It fails with a *disk.DamageError if anything in the file is not what
-// was written, or the log does not reach back to the checkpoint.
+// zero Meta if there is none, and state is left as it is. It is called once, before
+// everything else, and removes the clean-stop mark. It fails with a *disk.DamageError if
+// anything in the file is not what was written, and with a *disk.MisfitError if a later
+// release wrote it.
 func (db *DB) Load(state *kv.State) (kv.Meta, error) {
 	if err := db.acquire(nil); err != nil {
 		return kv.Meta{}, err
 	}
 	defer db.release()
 	h := db.head.Load()
-	if err := db.fitLog(h); err != nil {
-		return kv.Meta{}, fmt.Errorf("load checkpoint: %w", err)
-	}
 	if err := db.trim(db.file.Load()); err != nil {
 		return kv.Meta{}, fmt.Errorf("load checkpoint: %w", err)
 	}
-	if h.seq == 0 {
-		return kv.Meta{}, nil
+	if h.seq > 0 {
+		if err := db.load(h, state.Load(h.meta)); err != nil {
+			return kv.Meta{}, fmt.Errorf("load checkpoint: %w", asDamage(db.file.Load().file.Name(), err))
+		}
 	}
-	if err := db.load(h, state.Load(h.meta)); err != nil {
-		return kv.Meta{}, fmt.Errorf("load checkpoint: %w", asDamage(db.file.Load().file.Name(), err))
-	}
-	return h.meta, nil
-}
-
-// fitLog discards a log that ends before the checkpoint: all of it is in the checkpoint, and
-// raft could append nothing to it. A log that begins after the checkpoint, or that has
-// another term where they meet, does not belong to it.
-func (db *DB) fitLog(h *header) error {
-	first, err := db.wal.FirstIndex()
-	if err != nil {
-		return err
-	}
-	last, err := db.wal.LastIndex()
-	if err != nil || last == 0 {
-		return err
-	}
-	if first > h.index+1 {
-		return damaged(db.file.Load().file.Name(), 0,
-			fmt.Sprintf("it reaches to log index %d, and the log begins at %d", h.index, first))
-	}
-	if last < h.index {
-		db.log.Warn("log ends before the checkpoint and is discarded", "last", last, "checkpoint", h.index)
-		return db.wal.Discard()
-	}
-	if first > h.index {
-		return nil
-	}
-	var e raft.Log
-	if err := db.wal.GetLog(h.index, &e); err != nil {
-		return err
-	}
-	if h.index > 0 && e.Term != h.term {
-		return damaged(db.file.Load().file.Name(), 0,
-			fmt.Sprintf("it has term %d at log index %d, and the log has %d", h.term, h.index, e.Term))
-	}
-	return nil
+	_, err := disk.CleanStop.Take(db.opts.FS, db.dir)
+	return h.meta, err
 }
 
 // A loaded is a record on its way from the reader to the state, with its size in the
@@ -84,6 +47,7 @@ type loaded struct {
 	record kv.Record
 	bytes  int64
 	rng    int
+	offset int64 // of the record in the file
 }
 
 // load reads the records in one goroutine and adds them to the state in this one.
@@ -150,7 +114,7 @@ func (c *census) add(l *kv.Loader, batches <-chan []loaded) error {
 			at := b[i].record.Locator()
 			old, alive, err := l.Add(b[i].record)
 			if err != nil {
-				return err
+				return &placed{offset: b[i].offset, err: err}
 			}
 			if old != (kv.Locator{}) {
 				c.bury(old, dead)
@@ -222,8 +186,8 @@ func readRecords(tx *bolt.Tx, h *header, cold int64, give func([]loaded) bool) e
 			parse = parseCold
 		}
 		cold -= h.ranges[i].all.bytes
-		err := readRange(tx, &h.ranges[i], parse, func(r kv.Record, bytes int) bool {
-			b = append(b, loaded{r, int64(bytes), i})
+		err := readRange(tx, &h.ranges[i], parse, func(r kv.Record, bytes int, offset int64) bool {
+			b = append(b, loaded{r, int64(bytes), i, offset})
 			if len(b) < loadBatch {
 				return true
 			}
@@ -248,44 +212,55 @@ func parseCold(at kv.Locator, b []byte) (kv.Record, error) {
 }
 
 // readRange reads the records of one range, until give returns false, and checks them.
-func readRange(tx *bolt.Tx, r *revRange, parse func(kv.Locator, []byte) (kv.Record, error), give func(r kv.Record, bytes int) bool) error {
+func readRange(tx *bolt.Tx, r *revRange, parse func(kv.Locator, []byte) (kv.Record, error), give func(r kv.Record, bytes int, offset int64) bool) error {
 	bucket := r.bucket(tx)
 	if bucket == nil {
 		return fmt.Errorf("bucket of revisions %d to %d is missing", r.first, r.last)
 	}
 	var all tally
 	c := bucket.Cursor()
+	first, _ := c.First()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		at, ok := parseLocator(k)
-		if !ok || at.Rev < r.first || at.Rev > r.last || len(v) == 0 {
-			return fmt.Errorf("record %x does not belong to revisions %d to %d", k, r.first, r.last)
-		}
-		rec, err := parse(at, v[1:])
+		rec, err := r.parse(k, v, parse)
 		if err != nil {
-			return fmt.Errorf("revisions %d to %d: %w", r.first, r.last, err)
-		}
-		if rec.Entry.Deleted() != (v[0] == flagDeletion) {
-			return fmt.Errorf("record %x of revisions %d to %d has flag %d", k, r.first, r.last, v[0])
+			return at(tx, k, err)
 		}
 		all.add(k, v)
-		if !give(rec, len(k)+len(v)) {
+		if !give(rec, len(k)+len(v), offsetOf(tx, k)) {
 			return nil
 		}
 	}
 	if all != r.all {
-		return fmt.Errorf("revisions %d to %d: %d records in %d bytes with sum %x, want %d, %d and %x",
-			r.first, r.last, all.n, all.bytes, all.sum, r.all.n, r.all.bytes, r.all.sum)
+		return at(tx, first, fmt.Errorf("revisions %d to %d: %d records in %d bytes with sum %x, want %d, %d and %x",
+			r.first, r.last, all.n, all.bytes, all.sum, r.all.n, r.all.bytes, r.all.sum))
 	}
 	return nil
+}
+
+// parse reads one record of the range.
+func (r *revRange) parse(k, v []byte, parse func(kv.Locator, []byte) (kv.Record, error)) (kv.Record, error) {
+	place, ok := parseLocator(k)
+	if !ok || place.Rev < r.first || place.Rev > r.last || len(v) == 0 {
+		return kv.Record{}, fmt.Errorf("record %x does not belong to revisions %d to %d", k, r.first, r.last)
+	}
+	rec, err := parse(place, v[1:])
+	if err != nil {
+		return rec, fmt.Errorf("revisions %d to %d: %w", r.first, r.last, err)
+	}
+	if rec.Entry.Deleted() != (v[0] == flagDeletion) {
+		return rec, fmt.Errorf("record %x of revisions %d to %d has flag %d", k, r.first, r.last, v[0])
+	}
+	return rec, nil
 }
 
 // readIdem hands over the idempotency records that the header names and checks them.
 func readIdem(tx *bolt.Tx, h *header, give func(seq uint64, b []byte) error) error {
 	var all tally
 	c := tx.Bucket(bucketIdem).Cursor()
+	first, _ := c.Seek(idemKey(h.meta.IdemFirst))
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		if len(k) != 8 {
-			return fmt.Errorf("idempotency record %x is malformed", k)
+			return at(tx, k, fmt.Errorf("idempotency record %x is malformed", k))
 		}
 		seq := binary.BigEndian.Uint64(k)
 		if seq < h.meta.IdemFirst || seq >= h.meta.IdemNext {
@@ -293,12 +268,12 @@ func readIdem(tx *bolt.Tx, h *header, give func(seq uint64, b []byte) error) err
 		}
 		all.add(k, v)
 		if err := give(seq, slices.Clone(v)); err != nil {
-			return err
+			return at(tx, v, err)
 		}
 	}
 	if all != h.idem {
-		return fmt.Errorf("%d idempotency records in %d bytes with sum %x, want %d, %d and %x",
-			all.n, all.bytes, all.sum, h.idem.n, h.idem.bytes, h.idem.sum)
+		return at(tx, first, fmt.Errorf("%d idempotency records in %d bytes with sum %x, want %d, %d and %x",
+			all.n, all.bytes, all.sum, h.idem.n, h.idem.bytes, h.idem.sum))
 	}
 	return nil
 }

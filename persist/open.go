@@ -1,7 +1,6 @@
 package persist
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"keywatch/kv"
 	"keywatch/persist/disk"
@@ -18,88 +16,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Defaults of Options.
-const (
-	DefaultRangeRecords = 1 << 16
-	DefaultRangeBytes   = 32 << 20
-	DefaultTxRecords    = 10_000
-	DefaultTxBytes      = 512 << 10
-	DefaultImageTimeout = 15 * time.Minute
-)
-
 // ErrClosed is returned by everything that is asked of a closed DB.
 var ErrClosed = errors.New("data folder is closed")
-
-// Options configures a DB; the zero value is the default.
-type Options struct {
-	// FS is the file system of log, stable store and clean-stop mark; nil means disk.OS.
-	// The checkpoint file is bbolt's and always on the operating system's.
-	FS disk.FS
-	// SegmentSize, Sync, Interval, Fatal and Short are the log's: see wal.Options.
-	// Fatal is the stable store's too.
-	SegmentSize int64
-	Sync        wal.SyncPolicy
-	Interval    time.Duration
-	Fatal       func(error)
-	Short       func()
-	// Logger gets rare events; nil means slog.Default.
-	Logger *slog.Logger
-	// RangeRecords and RangeBytes bound how much of a checkpoint is swept as one.
-	RangeRecords int
-	RangeBytes   int64
-	// TxRecords and TxBytes bound one transaction while a checkpoint is written.
-	TxRecords int
-	TxBytes   int
-	// ImageTimeout bounds how long a backup or a snapshot being sent holds its view
-	// of the file, because nothing it sees is used again meanwhile.
-	ImageTimeout time.Duration
-	// LoadPinned is called before dead records are dropped; those of versions that a
-	// reader may still ask for are to be read now. While it fails none is dropped.
-	// nil is for a state whose values are all in memory.
-	LoadPinned func(ctx context.Context) error
-
-	// before and after are called around the commit of each transaction, with its
-	// kind; an error of before undoes it. Tests use them.
-	before func(kind string) error
-	after  func(kind string)
-	// unthrottled leaves out the rests between transactions, unsynced the fsyncs of the
-	// checkpoint file.
-	unthrottled, unsynced bool
-	// early drops deletion records while they still hide something; tests use
-	// it to show that they would notice.
-	early bool
-}
-
-// validate fills in defaults and refuses what cannot work.
-func (o *Options) validate() error {
-	if o.FS == nil {
-		o.FS = disk.OS
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	for _, d := range []struct {
-		field *int
-		value int
-	}{{&o.RangeRecords, DefaultRangeRecords}, {&o.TxRecords, DefaultTxRecords}, {&o.TxBytes, DefaultTxBytes}} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-		if *d.field < 0 {
-			return errors.New("checkpoint options are negative")
-		}
-	}
-	if o.RangeBytes == 0 {
-		o.RangeBytes = DefaultRangeBytes
-	}
-	if o.ImageTimeout == 0 {
-		o.ImageTimeout = DefaultImageTimeout
-	}
-	if o.RangeBytes < 0 || o.ImageTimeout < 0 {
-		return errors.New("checkpoint options are negative")
-	}
-	return nil
-}
 
 // A DB is a data folder: the log, raft's stable store and the checkpoint. It is safe for
 // concurrent use, but for Load, which comes before everything else.
@@ -110,7 +28,13 @@ type DB struct {
 	lock   *disk.DirLock
 	wal    *wal.Log
 	stable *wal.Stable
+	store  disk.StoreID
 	clean  bool
+	// id is what the store file says.
+	id struct {
+		sync.Mutex
+		disk.Identity
+	}
 
 	// file and head are replaced as a whole. head is what the file's header says.
 	file atomic.Pointer[boltFile]
@@ -138,11 +62,14 @@ type DB struct {
 }
 
 // Open opens the data folder dir, or makes one, and owns it until Close. Errors:
-// *disk.LockedError if another process owns it, *disk.DamageError, ErrRestoring.
+// *disk.LockedError if another process owns it, *disk.DamageError, *disk.MisfitError
+// if a file is missing, an earlier copy, of another store or of a later release, and
+// ErrRestoring.
 //
-// The order: the lock first, because everything else changes files; then the
-// checkpoint, so that a folder that holds a log has always held one; then the log;
-// the clean-stop mark last, so that a refused start leaves it.
+// The order: the lock first, because everything else changes files; then a look at
+// what there is; then the checkpoint, so that a folder that holds a log has always
+// held one; then stable store and log; the store file last, so that a folder that has
+// one is whole. A start that is refused changes nothing that was there.
 func Open(dir string, opts Options) (*DB, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -163,17 +90,11 @@ func Open(dir string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-func (db *DB) open() (err error) {
-	if _, err := os.Stat(filepath.Join(db.dir, restoringName)); err == nil {
-		return ErrRestoring
+func (db *DB) open() error {
+	if err := checkRestored(db.dir); err != nil {
+		return err
 	}
-	if err := db.openCheckpoint(); err != nil {
-		return fmt.Errorf("open checkpoint: %w", err)
-	}
-	db.wal, err = wal.Open(db.dir, wal.Options{
-		FS: db.opts.FS, SegmentSize: db.opts.SegmentSize, Sync: db.opts.Sync,
-		Interval: db.opts.Interval, Fatal: db.opts.Fatal, Short: db.opts.Short, Logger: db.log,
-	})
+	f, err := survey(db.opts.FS, db.dir)
 	if err != nil {
 		return err
 	}
@@ -181,22 +102,77 @@ func (db *DB) open() (err error) {
 	if err != nil {
 		return err
 	}
-	db.clean, err = disk.CleanStop.Take(db.opts.FS, db.dir)
+	if err := db.openFiles(&f); err != nil {
+		return err
+	}
+	if err := db.sign(&f); err != nil {
+		return err
+	}
+	db.clean, err = disk.CleanStop.In(db.opts.FS, db.dir)
 	return err
 }
 
-// openCheckpoint opens the checkpoint file, or makes one.
-func (db *DB) openCheckpoint() error {
-	if err := os.Remove(filepath.Join(db.dir, checkpointTemp)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	path := filepath.Join(db.dir, checkpointName)
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if err := createBolt(db.dir, db.opts.unsynced); err != nil {
+// openFiles opens checkpoint and log, or makes what a new store needs.
+func (db *DB) openFiles(f *folder) (err error) {
+	switch {
+	case f.checkpoint:
+		if err := db.openCheckpoint(); err != nil {
+			return fmt.Errorf("open checkpoint: %w", err)
+		}
+		if db.store, err = f.store(db.head.Load().link.store); err != nil {
+			return err
+		}
+	case f.blank():
+		db.store = disk.NewStoreID()
+		db.log.Info("a new store begins", "folder", db.dir, "store", db.store)
+		if err := db.makeCheckpoint(); err != nil {
+			return err
+		}
+	case f.log.Segments == 0:
+		return f.lostCheckpoint()
+	default:
+		if db.store, err = f.store(0); err != nil {
 			return err
 		}
 	}
-	f, h, err := openChecked(path)
+	if f.log.Segments == 0 && !db.logMayBegin(f) {
+		return f.lostLog(db.head.Load().index, "are missing: they hold what was written after the last checkpoint")
+	}
+	if err := db.checkStable(); err != nil {
+		return err
+	}
+	db.wal, err = wal.Open(db.dir, wal.Options{
+		FS: db.opts.FS, Store: db.store, SegmentSize: db.opts.SegmentSize, Sync: db.opts.Sync,
+		Interval: db.opts.Interval, Fatal: db.opts.Fatal, Short: db.opts.Short, Logger: db.log,
+		Accept: func(l *wal.Log) error { return db.fit(f, l) },
+	})
+	if err != nil || db.file.Load() != nil {
+		return err
+	}
+	db.log.Warn("the checkpoint file is missing and is made again: the log holds everything", "folder", db.dir)
+	return db.makeCheckpoint()
+}
+
+// logMayBegin reports whether a folder without a log is one that has never had any: a
+// first start was cut short, or an earlier release restored it and nobody started it.
+func (db *DB) logMayBegin(f *folder) bool {
+	if db.head.Load().seq == 0 {
+		return f.blank()
+	}
+	return f.log.Stable && !db.voted() && !f.named && f.legacy == 0
+}
+
+// makeCheckpoint makes the checkpoint file of a new store and opens it.
+func (db *DB) makeCheckpoint() error {
+	if err := createBolt(db.dir, db.opts.unsynced, link{store: db.store}); err != nil {
+		return fmt.Errorf("make checkpoint: %w", err)
+	}
+	return db.openCheckpoint()
+}
+
+// openCheckpoint opens the checkpoint file.
+func (db *DB) openCheckpoint() error {
+	f, h, err := openChecked(filepath.Join(db.dir, checkpointName))
 	if err != nil {
 		return err
 	}
@@ -204,6 +180,9 @@ func (db *DB) openCheckpoint() error {
 	db.file.Store(f)
 	db.head.Store(h)
 	db.gen = h.gen
+	if err := os.Remove(filepath.Join(db.dir, checkpointTemp)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	return nil
 }
 
@@ -226,6 +205,33 @@ func openChecked(path string) (*boltFile, *header, error) {
 		return nil, nil, asDamage(path, err)
 	}
 	return f, h, nil
+}
+
+// Store returns the id of the store that the folder belongs to.
+func (db *DB) Store() disk.StoreID { return db.store }
+
+// Objects returns the URL of the object store that values are in; empty if it is not
+// known to be another place than the folder itself.
+func (db *DB) Objects() string {
+	db.id.Lock()
+	defer db.id.Unlock()
+	return db.id.Objects
+}
+
+// UseObjects notes, durably, the URL of the object store that values are in.
+func (db *DB) UseObjects(url string) error {
+	db.id.Lock()
+	defer db.id.Unlock()
+	if url == db.id.Objects {
+		return nil
+	}
+	next := db.id.Identity
+	next.Objects = url
+	if err := next.Write(db.opts.FS, db.dir); err != nil {
+		return err
+	}
+	db.id.Identity = next
+	return nil
 }
 
 // Log returns the log, which the DB closes.

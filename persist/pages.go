@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"os"
+	"strings"
 )
 
 // bbolt's pages, as its file format has them; numbers are the machine's own, which
@@ -69,28 +71,48 @@ func checkPages(path string) error {
 // transaction.
 func (c *pageCheck) readMetas() error {
 	head := make([]byte, 4096)
-	if n, err := c.file.ReadAt(head, 0); n < pageHead+metaSize {
-		return damaged(c.path, 0, fmt.Sprintf("it has no meta page: %v", err))
+	n, err := c.file.ReadAt(head, 0)
+	if n < pageHead+metaSize {
+		if err != io.EOF {
+			return fmt.Errorf("read %s: %w", c.path, err)
+		}
+		return damaged(c.path, int64(n), "it ends within its first page")
 	}
 	best := uint64(0)
 	valid := c.takeMeta(head, &best)
+	own := isMeta(head)
 	// The second meta page lies one page on; if the first is damaged its size of a page
 	// is not known.
 	for size := int64(1024); size <= 64<<10; size *= 2 {
 		if valid && size != c.size {
 			continue
 		}
-		if _, err := c.file.ReadAt(head[:pageHead+metaSize], size); err == nil {
-			if c.takeMeta(head, &best) {
+		page := make([]byte, pageHead+metaSize)
+		if _, err := c.file.ReadAt(page, size); err == nil {
+			own = own || isMeta(page)
+			if c.takeMeta(page, &best) {
 				valid = true
 				break
 			}
 		}
 	}
-	if !valid {
-		return damaged(c.path, 0, "neither meta page is valid")
+	switch {
+	case valid:
+		return nil
+	case strings.HasPrefix(string(head), fullMagic):
+		return notCheckpoint(c.path, "it is a full backup, which keywatch restore takes")
+	case !own:
+		return notCheckpoint(c.path, "it is another kind of file, or its beginning is damaged")
 	}
-	return nil
+	return damaged(c.path, 0, "neither meta page is valid")
+}
+
+// fullMagic is what full backups of all formats begin with.
+const fullMagic = "\x89keywatch whole"
+
+// isMeta reports whether a page says that it is a meta page of bbolt.
+func isMeta(page []byte) bool {
+	return binary.LittleEndian.Uint32(page[pageHead:]) == boltMagic
 }
 
 // takeMeta takes over what a meta page says if it is valid and newer than best.

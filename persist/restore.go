@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"keywatch/kv"
 	"keywatch/persist/disk"
@@ -20,49 +22,55 @@ import (
 var (
 	// ErrNotEmpty is returned by Restore when the folder holds anything.
 	ErrNotEmpty = errors.New("the folder to restore into is not empty")
-	// ErrRestoring is returned by Open when a restore into the folder did not end.
-	ErrRestoring = errors.New("a restore into this folder did not end: run it again")
+	// ErrRestoring is returned by Open when a restore into the folder did not succeed.
+	ErrRestoring = errors.New("a restore into this folder did not succeed")
 	// ErrNoBackup is returned by Restore when the file is whole but holds no checkpoint.
 	ErrNoBackup = errors.New("the file holds no checkpoint")
 )
 
 // restoringName is a folder within the data folder: while it is there, a restore has not
-// ended.
+// succeeded, and no store begins in the folder.
 const restoringName = "restoring"
 
-// keyTerm is raft's key for its term in the stable store.
-const keyTerm = "CurrentTerm"
+// backupRemedy is the advice for a backup that cannot be restored.
+const backupRemedy = "use another backup"
 
 // RestoreOptions configures Restore.
 type RestoreOptions struct {
 	// Server is the id of the only member of the restored store, and its address.
 	Server string
-	// Offset and Size say where in the file the backup lies; Size 0 is all of it.
-	Offset, Size int64
-	// Beside, if not nil, is called once the backup is found whole; the folder does
+	// Release is the version of this program, for the store file. It may be empty.
+	Release string
+	// Find, if not nil, is called first and returns where in the file the image of the
+	// checkpoint is; without it, or with size 0, it is all of the file.
+	Find func() (offset, size int64, err error)
+	// Beside, if not nil, is called once the image is found whole; the folder does
 	// not count as restored unless it returns nil. It may make Folder in dir, which
 	// is removed again where a restore is run another time.
 	Beside func() error
 	Folder string
+	// Objects is the URL of the object store that values are in; it may be empty.
+	Objects string
 }
 
 // Restore makes a data folder in dir from the backup in file and returns its meta. Every
-// record is checked first. The restored store is a new history: it has a random epoch
+// record is checked first. The restored store is a new one: it has a random id and epoch
 // of its own and revisions beyond any that the old one gave, so that positions, revisions and
 // fencing tokens of the two are never mixed up; nothing is known of deletions before. Its only
 // member is opts.Server, and its log is empty. Values, versions and deadlines stay; the time
 // in between does not count.
 //
 // dir is made if need be and must be empty; a mount point is fine. If Restore fails or
-// is cut short, Open refuses the folder, and Restore can be run again. Errors:
-// ErrNotEmpty, ErrNoBackup, *disk.DamageError, *disk.LockedError.
+// is cut short, Open refuses the folder until another Restore has succeeded. Errors:
+// ErrNotEmpty, ErrNoBackup, *disk.DamageError, *disk.MisfitError for a file of a later
+// release or of another program, *disk.LockedError.
 func Restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
 	if opts.Server == "" {
 		return kv.Meta{}, errors.New("restore: the server has no id")
 	}
 	lock, err := disk.LockDir(dir)
 	if err != nil {
-		return kv.Meta{}, err
+		return kv.Meta{}, fmt.Errorf("restore: %w", err)
 	}
 	meta, err := restore(file, dir, opts)
 	if err = errors.Join(err, lock.Close()); err != nil {
@@ -82,80 +90,149 @@ func restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
 	if err := disk.OS.SyncDir(dir); err != nil {
 		return kv.Meta{}, err
 	}
-	path := filepath.Join(work, checkpointName)
-	if err := copyFile(file, path, opts.Offset, opts.Size); err != nil {
+	if err := undo(dir, opts.Folder); err != nil {
 		return kv.Meta{}, err
+	}
+	meta, err := fill(file, work, opts)
+	if err == nil {
+		err = finish(dir)
+	} else {
+		err = errors.Join(err, undo(dir, opts.Folder))
+	}
+	if err != nil {
+		return kv.Meta{}, fmt.Errorf("%w; no server starts in %s until a restore has succeeded or %s is removed", err, dir, work)
+	}
+	return meta, nil
+}
+
+// fill makes the files of the restored store in the folder work.
+func fill(file, work string, opts RestoreOptions) (meta kv.Meta, err error) {
+	var offset, size int64
+	if opts.Find != nil {
+		if offset, size, err = opts.Find(); err != nil {
+			return meta, err
+		}
+	}
+	path := filepath.Join(work, checkpointName)
+	if err := copyFile(file, path, offset, size); err != nil {
+		return meta, err
 	}
 	h, err := renew(path, opts)
 	if err != nil {
-		var d *disk.DamageError
-		if errors.As(err, &d) && d.File == path {
-			d.File, d.Remedy = file, "use another backup"
-		}
-		return kv.Meta{}, errors.Join(err, abandon(dir, opts.Folder))
+		return meta, blame(err, path, file, offset)
 	}
 	if opts.Beside != nil {
 		if err := opts.Beside(); err != nil {
-			return kv.Meta{}, err
+			return meta, err
 		}
 	}
-	stable, err := wal.OpenStable(work, wal.StableOptions{})
+	id := disk.Identity{Level: disk.Level, Store: h.link.store, Release: opts.Release, Objects: opts.Objects}
+	return h.meta, beginFolder(work, id, h.term)
+}
+
+// blame makes an error about the copy of a backup one about the backup itself, in which
+// the copy begins at offset.
+func blame(err error, path, file string, offset int64) error {
+	if d, ok := errors.AsType[*disk.DamageError](err); ok && d.File == path {
+		d.File, d.Remedy = file, backupRemedy
+		if d.Offset != disk.Unknown {
+			d.Offset += offset
+		}
+	}
+	if m, ok := errors.AsType[*disk.MisfitError](err); ok && m.File == path {
+		m.File = file
+		if m.Kind != disk.ErrNewer {
+			m.Remedy = backupRemedy
+		}
+	}
+	return err
+}
+
+// beginFolder makes what a data folder has beside a checkpoint: an empty log, the stable
+// store and the store file.
+func beginFolder(dir string, id disk.Identity, term uint64) error {
+	log, err := wal.Open(dir, wal.Options{Store: id.Store})
 	if err == nil {
-		err = stable.SetUint64([]byte(keyTerm), h.term)
+		err = log.Close()
 	}
 	if err != nil {
-		return kv.Meta{}, err
+		return err
 	}
-	return h.meta, finish(dir)
+	stable, err := wal.OpenStable(dir, wal.StableOptions{})
+	if err == nil {
+		err = stable.SetUint64(keyTerm, term)
+	}
+	if err == nil {
+		err = stable.Set(keyStore, []byte(id.Store.String()))
+	}
+	if err == nil {
+		err = id.Write(disk.OS, dir)
+	}
+	return err
+}
+
+// checkRestored returns ErrRestoring if a restore into dir was begun and did not succeed.
+func checkRestored(dir string) error {
+	work := filepath.Join(dir, restoringName)
+	switch _, err := os.Stat(work); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("%s: %w: run keywatch restore again or, to give it up, remove %s", dir, ErrRestoring, work)
+}
+
+// restored reports whether a restore may have put a file with this name into a data
+// folder.
+func restored(name string) bool {
+	switch name {
+	case checkpointName, wal.StableName, disk.StoreFile:
+		return true
+	}
+	return wal.IsSegment(name) || strings.HasSuffix(name, ".tmp")
 }
 
 // checkEmpty tells whether dir holds nothing but what a file system, the lock or a restore
-// that did not end has left there.
+// that did not succeed has left there.
 func checkEmpty(dir, folder string) error {
 	names, err := disk.OS.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	_, serr := os.Stat(filepath.Join(dir, restoringName))
+	_, err = os.Stat(filepath.Join(dir, restoringName))
+	again := err == nil
 	for _, name := range names {
-		switch name {
-		case disk.LockName, "lost+found", restoringName:
-			continue
-		case wal.StableName, checkpointName:
-			if serr == nil {
-				continue
-			}
+		switch {
+		case name == disk.LockName, name == "lost+found":
+		case again && (name == restoringName || name == folder || restored(name)):
+		default:
+			return fmt.Errorf("%w: %s has %s", ErrNotEmpty, dir, name)
 		}
-		if name == folder && serr == nil {
-			continue
-		}
-		return fmt.Errorf("%w: %s has %s", ErrNotEmpty, dir, name)
 	}
-	return abandon(dir, folder)
+	return nil
 }
 
-// abandon removes what a restore has made, the sign that it is under way last.
-func abandon(dir, folder string) error {
-	if _, err := os.Stat(filepath.Join(dir, restoringName)); err != nil {
+// undo removes what a restore has made, but for the sign that it was begun.
+func undo(dir, folder string) error {
+	for _, d := range []string{dir, filepath.Join(dir, restoringName)} {
+		names, err := disk.OS.ReadDir(d)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if !restored(name) {
+				continue
+			}
+			if err := os.Remove(filepath.Join(d, name)); err != nil {
+				return err
+			}
+		}
+	}
+	if folder == "" {
 		return nil
 	}
-	for _, name := range []string{checkpointName, wal.StableName} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	if folder != "" {
-		if err := os.RemoveAll(filepath.Join(dir, folder)); err != nil {
-			return err
-		}
-	}
-	if err := disk.OS.SyncDir(dir); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(filepath.Join(dir, restoringName)); err != nil {
-		return err
-	}
-	return disk.OS.SyncDir(dir)
+	return os.RemoveAll(filepath.Join(dir, folder))
 }
 
 // finish moves the files into place and ends the restore by removing its folder.
@@ -164,7 +241,14 @@ func finish(dir string) error {
 	if err := disk.OS.SyncDir(work); err != nil {
 		return err
 	}
-	for _, name := range []string{wal.StableName, checkpointName} {
+	names, err := disk.OS.ReadDir(work)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, ".tmp") {
+			continue
+		}
 		if err := os.Rename(filepath.Join(work, name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
@@ -203,7 +287,7 @@ func copyFile(from, to string, off, n int64) error {
 	return err
 }
 
-// renew checks a copy of a backup and begins a new history in it.
+// renew checks a copy of a backup and makes it the checkpoint of a new store.
 func renew(path string, opts RestoreOptions) (*header, error) {
 	f, h, err := openChecked(path)
 	if err != nil {
@@ -224,7 +308,7 @@ func renew(path string, opts RestoreOptions) (*header, error) {
 	return next, err
 }
 
-// renewHeader returns the header of the new history.
+// renewHeader returns the header of the new store.
 func renewHeader(h *header, opts RestoreOptions) (*header, error) {
 	if h.seq == 0 {
 		return nil, ErrNoBackup
@@ -241,6 +325,7 @@ func renewHeader(h *header, opts RestoreOptions) (*header, error) {
 		Suffrage: raft.Voter, ID: raft.ServerID(opts.Server), Address: raft.ServerAddress(opts.Server),
 	}}}
 	next.confIndex = next.index
+	next.link = link{store: disk.NewStoreID()}
 	return next, nil
 }
 

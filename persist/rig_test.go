@@ -31,7 +31,7 @@ func quick() persist.Options { return persist.Hooked(tight, nil, nil) }
 var conf = raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: "n1", Address: "a:1"}}}
 
 // A rig is a data folder and a state over it, driven as the cluster drives them, with the
-// log on a file system in memory.
+// log on a file system in memory, or beside the checkpoint if fs is nil.
 type rig struct {
 	t     testing.TB
 	dir   string
@@ -62,7 +62,9 @@ func (r *rig) open() {
 }
 
 func (r *rig) tryOpen() error {
-	r.opts.FS = r.fs
+	if r.fs != nil {
+		r.opts.FS = r.fs
+	}
 	r.opts.LoadPinned = func(ctx context.Context) error { return r.state.LoadPinned(ctx) }
 	db, err := persist.Open(r.dir, r.opts)
 	if err != nil {

@@ -128,14 +128,15 @@ func (r *revRange) survivors(file *boltFile, tx *bolt.Tx, bury bool, kept *batch
 	gone := slices.SortedFunc(slices.Values(r.gone), compareLocators)
 	var all tally
 	c := bucket.Cursor()
+	first, _ := c.First()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		at, ok := parseLocator(k)
+		place, ok := parseLocator(k)
 		if !ok || len(v) == 0 || v[0] > flagDeletion {
-			return fmt.Errorf("record %x of revisions %d to %d is malformed", k, r.first, r.last)
+			return at(tx, k, fmt.Errorf("record %x of revisions %d to %d is malformed", k, r.first, r.last))
 		}
 		all.add(k, v)
 		file.pages.read(tx)
-		dead := len(gone) > 0 && gone[0] == at
+		dead := len(gone) > 0 && gone[0] == place
 		if dead {
 			gone = gone[1:]
 			if bury || v[0] == flagPut {
@@ -143,11 +144,11 @@ func (r *revRange) survivors(file *boltFile, tx *bolt.Tx, bury bool, kept *batch
 			}
 		}
 		kept.raw(k, v)
-		into.take(at, k, v, dead)
+		into.take(place, k, v, dead)
 	}
 	if all != r.all || len(gone) > 0 {
-		return fmt.Errorf("revisions %d to %d: %d records in %d bytes with sum %x, want %d, %d and %x",
-			r.first, r.last, all.n, all.bytes, all.sum, r.all.n, r.all.bytes, r.all.sum)
+		return at(tx, first, fmt.Errorf("revisions %d to %d: %d records in %d bytes with sum %x, want %d, %d and %x",
+			r.first, r.last, all.n, all.bytes, all.sum, r.all.n, r.all.bytes, r.all.sum))
 	}
 	return nil
 }

@@ -2,9 +2,11 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 )
@@ -29,6 +31,18 @@ type FS interface {
 	Free(name string) (int64, error)
 	// SyncDir makes creations, removals and renames in a folder durable.
 	SyncDir(name string) error
+}
+
+// Exists reports whether dir has a file that can be opened.
+func Exists(fsys FS, dir, name string) (bool, error) {
+	f, err := fsys.OpenFile(filepath.Join(dir, name), os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for %s: %w", name, err)
+	}
+	return true, f.Close()
 }
 
 // IsFull reports whether err says that a file system, or the part of it that the

@@ -22,16 +22,7 @@ const (
 )
 
 // In reports whether the folder has the mark.
-func (m Mark) In(fsys FS, dir string) (bool, error) {
-	f, err := fsys.OpenFile(filepath.Join(dir, string(m)), os.O_RDONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look for mark %s: %w", m, err)
-	}
-	return true, f.Close()
-}
+func (m Mark) In(fsys FS, dir string) (bool, error) { return Exists(fsys, dir, string(m)) }
 
 // Put leaves the mark, durably.
 func (m Mark) Put(fsys FS, dir string) error {

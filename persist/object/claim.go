@@ -37,6 +37,9 @@ func (m *Mover) own(ctx context.Context) error {
 	if !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("look who writes: %w", err)
 	}
+	if err := m.home.Check(ctx); err != nil {
+		return err // the store is not the one that was claimed
+	}
 	numbers, err := m.claims(ctx)
 	if err != nil {
 		return err
@@ -50,8 +53,11 @@ func (m *Mover) own(ctx context.Context) error {
 	return m.claim(ctx) // somebody has cleaned up
 }
 
-// claim makes this process the one that writes.
+// claim makes this process the one that writes, in a store that is the right one.
 func (m *Mover) claim(ctx context.Context) error {
+	if err := m.home.Adopt(ctx); err != nil {
+		return err
+	}
 	for range claimTries {
 		older, err := m.claims(ctx)
 		if err != nil {

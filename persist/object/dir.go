@@ -26,15 +26,12 @@ type Dir struct{ root string }
 
 var _ Store = (*Dir)(nil)
 
-// OpenDir returns the store in the folder root, which it creates. Files that a
-// crash left unfinished over an hour ago are removed.
+// OpenDir returns the store in the folder root, which need not exist: Make creates
+// it. Files that a crash left unfinished over an hour ago are removed.
 func OpenDir(root string) (*Dir, error) {
 	d := &Dir{root}
-	if err := os.MkdirAll(filepath.Join(root, partial), 0o700); err != nil {
-		return nil, fmt.Errorf("open object store: %w", err)
-	}
 	left, err := os.ReadDir(filepath.Join(root, partial))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open object store: %w", err)
 	}
 	for _, f := range left {
@@ -43,6 +40,14 @@ func OpenDir(root string) (*Dir, error) {
 		}
 	}
 	return d, nil
+}
+
+// make creates the folder.
+func (d *Dir) make() error {
+	if err := os.MkdirAll(filepath.Join(d.root, partial), 0o700); err != nil {
+		return fmt.Errorf("make object store: %w", err)
+	}
+	return nil
 }
 
 // file returns the path of name, which must stay within the store.
@@ -83,7 +88,14 @@ func (d *Dir) Put(ctx context.Context, name string, b []byte) error {
 }
 
 func (d *Dir) writeTemp(b []byte) (path string, err error) {
-	f, err := os.CreateTemp(filepath.Join(d.root, partial), "put-*")
+	folder := filepath.Join(d.root, partial)
+	f, err := os.CreateTemp(folder, "put-*")
+	if errors.Is(err, fs.ErrNotExist) {
+		// It fails if the root is not there, and others may make it too.
+		if err = os.Mkdir(folder, 0o700); err == nil || errors.Is(err, fs.ErrExist) {
+			f, err = os.CreateTemp(folder, "put-*")
+		}
+	}
 	if err != nil {
 		return "", err
 	}
@@ -234,7 +246,8 @@ func enter(folder, prefix string) error {
 }
 
 // fail gives a file system's error the meaning of the package. A store whose
-// folder is gone, for example because it is not mounted, has lost nothing.
+// folder is gone, for example because it is not mounted, has lost nothing; where the
+// folder below the mount is seen, Home tells.
 func (d *Dir) fail(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -242,7 +255,7 @@ func (d *Dir) fail(err error) error {
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("%w: it ends early", ErrDamaged)
 	case errors.Is(err, fs.ErrNotExist):
-		if _, gone := os.Stat(filepath.Join(d.root, partial)); gone == nil {
+		if _, gone := os.Stat(d.root); gone == nil {
 			return ErrNotFound
 		}
 	}

@@ -56,15 +56,16 @@ func TestDirNotMounted(t *testing.T) {
 // a sweep would meet it.
 func TestDirForgetsUnfinished(t *testing.T) {
 	root := t.TempDir()
-	_, err := object.OpenDir(root)
+	s, err := object.OpenDir(root)
 	must(t, err)
+	must(t, object.Make(s))
 	old, young := filepath.Join(root, ".partial", "put-1"), filepath.Join(root, ".partial", "put-2")
 	for _, f := range []string{old, young} {
 		must(t, os.WriteFile(f, []byte("half"), 0o600))
 	}
 	past := time.Now().Add(-2 * time.Hour)
 	must(t, os.Chtimes(old, past, past))
-	s, err := object.OpenDir(root)
+	s, err = object.OpenDir(root)
 	must(t, err)
 	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the old one is still there: %v", err)

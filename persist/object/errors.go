@@ -1,6 +1,9 @@
 package object
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 var (
 	// ErrExists is returned by Put when the name is in use. What it names was not
@@ -22,4 +25,10 @@ var (
 	ErrUnfit = errors.New("object store unfit")
 	// ErrBadURL is returned by Open when the URL does not name a store.
 	ErrBadURL = errors.New("bad object store URL")
+	// ErrElsewhere is returned when a store is not the one that the values of a data
+	// folder are in. It matches ErrUnavailable: nothing is lost.
+	ErrElsewhere = fmt.Errorf("%w: it is another one than that in which the values are: it has neither the mark of this data folder nor any of its segments", ErrUnavailable)
+	// ErrNewer is returned when a later release wrote what is read. It matches
+	// ErrUnavailable: nothing is lost.
+	ErrNewer = fmt.Errorf("%w: a later release of keywatch wrote it", ErrUnavailable)
 )

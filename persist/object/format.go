@@ -123,16 +123,23 @@ func appendHeader(b []byte, id ID, w Writer) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
-// parseHeader returns why b is not the header of segment id; "" if it is.
+// laterVersion is why a header that is whole cannot be read.
+const laterVersion = "a later release wrote it"
+
+// parseHeader returns why b is not the header of segment id; "" if it is. The
+// checksum is where it is in every version.
 func parseHeader(id ID, b []byte) (w Writer, why string) {
 	if len(b) < headSize || string(b[:8]) != headMagic {
 		return w, "not a segment"
 	}
-	if v := binary.LittleEndian.Uint32(b[8:]); v != segmentVersion {
-		return w, fmt.Sprintf("unknown version %d", v)
-	}
 	if binary.LittleEndian.Uint32(b[headSize-4:]) != crc32.Checksum(b[:headSize-4], castagnoli) {
 		return w, "header checksum mismatch"
+	}
+	if v := binary.LittleEndian.Uint32(b[8:]); v != segmentVersion {
+		if v > segmentVersion {
+			return w, laterVersion
+		}
+		return w, fmt.Sprintf("unknown version %d", v)
 	}
 	have := ID{
 		Store: StoreID(binary.LittleEndian.Uint64(b[12:])),

@@ -28,7 +28,7 @@ import (
 //	uint32   CRC-32C of the above
 //	...      the segment, which has checksums of its own
 const (
-	fullMagic   = "\x89keywatch whole\x01"
+	fullMagic   = "\x89keywatch whole\x01" // the last byte is the format
 	fullHead    = 16 + 8 + 4
 	fullItem    = 1 + 8 + 4 + 8 + 8 + 4
 	fullSegment = 1
@@ -140,59 +140,92 @@ type FullBackup struct {
 	from        *io.SectionReader
 }
 
-// errFull is why a full backup cannot be read.
-var errFull = fmt.Errorf("%w: the backup was cut short or changed", ErrDamaged)
+// A BackupError says why a full backup cannot be read. It matches its kind.
+type BackupError struct {
+	Kind   error // ErrDamaged or ErrNewer
+	Offset int64 // byte of the file
+	Reason string
+}
+
+// Error names the kind and the reason.
+func (e *BackupError) Error() string { return e.Kind.Error() + ": " + e.Reason }
+
+// Is makes a BackupError match its kind.
+func (e *BackupError) Is(target error) bool { return target == e.Kind }
+
+// cutShort is the error for a full backup that is not what was written.
+func cutShort(offset int64, why string) error {
+	return &BackupError{ErrDamaged, offset, why + ", so the backup was cut short or changed"}
+}
 
 // OpenFull looks whether the n bytes of f are a full backup; it returns nil if
-// they are something else. It fails with an error that matches ErrDamaged, or f's.
+// they are something else. It fails with a *BackupError, or f's error.
 func OpenFull(f io.ReaderAt, n int64) (*FullBackup, error) {
 	head := make([]byte, min(n, fullHead))
 	if _, err := f.ReadAt(head, 0); err != nil && err != io.EOF {
 		return nil, err
 	}
-	if len(head) < len(fullMagic) || string(head[:len(fullMagic)]) != fullMagic {
+	version := len(fullMagic) - 1
+	if len(head) < len(fullMagic) || string(head[:version]) != fullMagic[:version] {
 		return nil, nil
 	}
-	if len(head) < fullHead || !unsealed(head) {
-		return nil, errFull
+	if head[version] > fullMagic[version] && len(head) == fullHead && unsealed(head) {
+		return nil, &BackupError{ErrNewer, 0, fmt.Sprintf("it has format %d, and this release knows %d", head[version], fullMagic[version])}
+	}
+	if len(head) < fullHead || !unsealed(head) || head[version] != fullMagic[version] {
+		return nil, cutShort(0, "its head does not match its checksum")
 	}
 	size := int64(binary.LittleEndian.Uint64(head[len(fullMagic):]))
 	if size < 0 || size > n-fullHead-fullItem {
-		return nil, errFull
+		return nil, cutShort(n, fmt.Sprintf("the checkpoint in it has %d bytes", size))
 	}
 	from := fullHead + size
 	return &FullBackup{Image: fullHead, Size: size, from: io.NewSectionReader(f, from, n-from)}, nil
 }
 
-// Segments calls f with every segment, after it was checked. It fails with an
-// error that matches ErrDamaged if the backup does not have its end, or with f's.
+// Segments calls f with every segment, after it was checked. It fails with a
+// *BackupError if one is damaged, or the backup does not have its end, or with f's.
 func (w *FullBackup) Segments(f func(id ID, b []byte) error) error {
 	if _, err := w.from.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
+	at := w.Image + w.Size
 	for count := uint64(0); ; count++ {
-		head := make([]byte, fullItem)
-		if _, err := io.ReadFull(w.from, head); err != nil || !unsealed(head) {
-			return errFull
-		}
-		id, n := parseFullItem(head)
-		if head[0] == fullEnd && id.Seq == count {
-			return nil
-		}
-		if head[0] != fullSegment || n > fullMax || int64(n) > w.from.Size() {
-			return errFull
-		}
-		b := make([]byte, n)
-		if _, err := io.ReadFull(w.from, b); err != nil {
-			return errFull
-		}
-		if _, err := Decode(id, b); err != nil {
+		id, b, err := w.next(at, count)
+		if err != nil || b == nil {
 			return err
 		}
 		if err := f(id, b); err != nil {
 			return err
 		}
+		at += fullItem + int64(len(b))
 	}
+}
+
+// next reads the segment that begins at byte at of the file, after count others; nil at
+// the end.
+func (w *FullBackup) next(at int64, count uint64) (ID, []byte, error) {
+	head := make([]byte, fullItem)
+	if _, err := io.ReadFull(w.from, head); err != nil || !unsealed(head) {
+		return ID{}, nil, cutShort(at, "there is no head of a segment")
+	}
+	id, n := parseFullItem(head)
+	if head[0] == fullEnd && id.Seq == count {
+		return id, nil, nil
+	}
+	if head[0] != fullSegment || n > fullMax || int64(n) > w.from.Size() {
+		return id, nil, cutShort(at, fmt.Sprintf("the head of segment %d is not one", count+1))
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(w.from, b); err != nil {
+		return id, nil, cutShort(at, "it ends within segment "+id.Name())
+	}
+	if _, err := Decode(id, b); errors.Is(err, ErrNewer) {
+		return id, nil, &BackupError{ErrNewer, at + fullItem, "segment " + id.Name() + " has a later format"}
+	} else if err != nil {
+		return id, nil, &BackupError{ErrDamaged, at + fullItem, err.Error()}
+	}
+	return id, b, nil
 }
 
 func parseFullItem(b []byte) (id ID, n uint64) {

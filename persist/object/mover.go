@@ -61,6 +61,7 @@ const (
 // goroutine of its own. It is safe for concurrent use; one move runs at a time.
 type Mover struct {
 	opts   MoverOptions
+	home   Home
 	writer Writer
 	// busy holds a token; whoever has taken it may move or delete. The fields below
 	// are theirs.
@@ -74,8 +75,9 @@ type Mover struct {
 
 	mu struct {
 		sync.Mutex
-		stats Stats
-		pins  map[ID]int // by how many backups that are under way
+		stats   Stats
+		checked bool       // the problem is what Check has found
+		pins    map[ID]int // by how many backups that are under way
 	}
 }
 
@@ -91,8 +93,22 @@ func NewMover(o MoverOptions) *Mover {
 		o.Step = func(Step) error { return nil }
 	}
 	m := &Mover{opts: o, writer: NewWriter(), busy: make(chan struct{}, 1), dead: make(map[ID]time.Time)}
+	m.home = Home{Store: o.Store, ID: o.ID, Segments: o.State.Segments}
 	m.busy <- struct{}{}
 	return m
+}
+
+// Check reports, as Home.Check does, whether the store is the right one, and shows it
+// in Stats.
+func (m *Mover) Check(ctx context.Context) error {
+	err := m.home.Check(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err != nil || m.mu.checked { // what a move failed with stays until one succeeds
+		m.failLocked(err)
+	}
+	m.mu.checked = err != nil
+	return err
 }
 
 func (m *Mover) begin(ctx context.Context) (end func(), err error) {
@@ -158,14 +174,17 @@ func (m *Mover) move(ctx context.Context, limit int64, want func(kv.Resident) bo
 func (m *Mover) ready(ctx context.Context) error {
 	epoch := m.opts.State.Position().Epoch
 	prefix := Prefix(m.opts.ID, epoch)
+	if err := m.own(ctx); err != nil {
+		return err
+	}
 	if !m.probed {
 		if err := Probe(ctx, m.opts.Store, prefix); err != nil {
 			return err
 		}
 		m.probed = true
 	}
-	if err := m.own(ctx); err != nil || m.next > 0 && m.epoch == epoch {
-		return err
+	if m.next > 0 && m.epoch == epoch {
+		return nil
 	}
 	// The clock keeps numbers apart whose segments were deleted.
 	next := uint64(max(1, time.Now().UnixMilli()))

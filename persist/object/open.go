@@ -38,7 +38,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Open returns the store that rawURL names: dir:///path, which it creates, or
+// Open returns the store that rawURL names: dir:///path, see Make, or
 // s3://bucket/prefix?endpoint=https://host:port&region=name, both parameters
 // optional. Credentials of s3 come from the usual AWS environment and files; a
 // URL that carries any is refused. Open sends nothing. It fails with an error

@@ -15,6 +15,9 @@ type Reader struct {
 	Store Store
 	// Timeout bounds one read, attempts and all; 0 is no bound.
 	Timeout time.Duration
+	// Check, if not nil, is asked about a store that lacks a segment: its error says
+	// that the store is not the one in which the values are. See Home.
+	Check func(context.Context) error
 }
 
 var _ kv.ColdReader = Reader{}
@@ -35,6 +38,11 @@ func (r Reader) ReadCold(ctx context.Context, ref kv.ColdRef) (string, error) {
 	}
 	id := segmentOf(p.Segment)
 	value, err := ReadValue(limited, r.Store, id, int64(p.Offset), ref.Key, ref.At, ref.Size)
+	if errors.Is(err, ErrNotFound) && r.Check != nil {
+		if elsewhere := r.Check(limited); elsewhere != nil {
+			err = elsewhere
+		}
+	}
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:

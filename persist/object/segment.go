@@ -23,7 +23,7 @@ func damaged(id ID, why string) error {
 }
 
 // Decode reads a whole segment and checks every byte of it. It fails with an
-// error that matches ErrDamaged and names the segment.
+// error that matches ErrDamaged or ErrNewer and names the segment.
 func Decode(id ID, b []byte) (*Segment, error) {
 	if len(b) < headSize+trailerSize {
 		return nil, damaged(id, "too short")
@@ -58,7 +58,9 @@ func (s *Segment) Value(b []byte, r Record) ([]byte, error) {
 }
 
 func parseEnds(id ID, head, tail []byte, size int64) (trailer, error) {
-	if _, why := parseHeader(id, head); why != "" {
+	if _, why := parseHeader(id, head); why == laterVersion {
+		return trailer{}, fmt.Errorf("segment %s: %w", id.Name(), ErrNewer)
+	} else if why != "" {
 		return trailer{}, damaged(id, why)
 	}
 	t, why := parseTrailer(head[:headSize], tail, size)
@@ -93,14 +95,28 @@ func parseFooter(id ID, t trailer, b []byte) ([]Record, error) {
 // ReadValue reads one value: the version of key at at, of size bytes, whose
 // record begins at offset in segment id. What looks damaged is read once more,
 // because the way may have damaged it. It fails with the errors of
-// Store.GetRange; those that match ErrDamaged or ErrNotFound name the segment.
+// Store.GetRange, or ErrNewer; those that match ErrDamaged or ErrNotFound name the
+// segment.
 func ReadValue(ctx context.Context, s Store, id ID, offset int64, key string, at kv.Locator, size int) (string, error) {
 	want := Record{Key: HashKey(key), At: at, Offset: offset, Size: size}
 	value, err := readRecord(ctx, s, id, want)
 	if isDamaged(err) {
 		value, err = readRecord(ctx, s, id, want)
 	}
+	if isDamaged(err) && isLater(ctx, s, id) {
+		err = fmt.Errorf("segment %s: %w", id.Name(), ErrNewer)
+	}
 	return string(value), err
+}
+
+// isLater reports whether a later release wrote the segment.
+func isLater(ctx context.Context, s Store, id ID) bool {
+	head, err := s.GetRange(ctx, id.Name(), 0, headSize)
+	if err != nil {
+		return false
+	}
+	_, why := parseHeader(id, head)
+	return why == laterVersion
 }
 
 func readRecord(ctx context.Context, s Store, id ID, want Record) ([]byte, error) {

@@ -79,7 +79,7 @@ func problem(err error) string {
 	if errors.Is(err, kv.ErrDamaged) {
 		return err.Error() // it names the segment
 	}
-	for _, known := range []error{ErrTaken, ErrUnfit, ErrUnavailable, ErrDamaged} {
+	for _, known := range []error{ErrTaken, ErrUnfit, ErrElsewhere, ErrNewer, ErrUnavailable, ErrDamaged} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

@@ -38,6 +38,9 @@ func (m *Mover) Tidy(ctx context.Context) (Sweep, error) {
 }
 
 func (m *Mover) tidy(ctx context.Context) (s Sweep, err error) {
+	if err := m.home.Check(ctx); err != nil {
+		return s, err // nothing is missing that is elsewhere
+	}
 	all, err := m.inventory(ctx)
 	if err != nil {
 		return s, err

@@ -63,7 +63,7 @@ type verdict int
 
 const (
 	whole   verdict = iota // all entries are there
-	refused                // a DamageError that names the file
+	refused                // a DamageError or a MisfitError that names the file
 	lastCut                // all but the last write are there
 )
 
@@ -72,8 +72,13 @@ func judge(t *testing.T, what string, fsys *faultfs.FS, file string, want []stri
 	t.Helper()
 	before := fsys.Ops()
 	l, err := wal.Open(dir, small(fsys))
-	var d *disk.DamageError
-	if errors.As(err, &d) {
+	if m, ok := errors.AsType[*disk.MisfitError](err); ok {
+		if m.Kind != disk.ErrMissing || m.File != file || fsys.Ops() != before {
+			t.Fatalf("%s: got %v, want %s missing and nothing changed", what, err, file)
+		}
+		return refused
+	}
+	if d, ok := errors.AsType[*disk.DamageError](err); ok {
 		if d.Offset < 0 || d.Reason == "" || d.Remedy == "" || filepath.Dir(d.File) != dir {
 			t.Fatalf("%s: the error does not say enough: %v", what, err)
 		}

@@ -1,6 +1,10 @@
 package wal
 
 import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+
 	"github.com/hashicorp/raft"
 )
 
@@ -47,3 +51,28 @@ func DecodeStable(b []byte) (map[string][]byte, error) {
 
 // EncodeStable is its reverse.
 var EncodeStable = encodeStable
+
+// LaterSegment, LaterGroup and LaterStable return files as a later release may write
+// them: the head of a segment, its first group, a stable store.
+func LaterSegment(b []byte) []byte {
+	b = bytes.Clone(b)
+	copy(b, segmentKind+"02")
+	binary.LittleEndian.PutUint32(b[28:], crc32.Checksum(b[:28], castagnoli))
+	return b
+}
+
+func LaterGroup(b []byte) []byte {
+	b = bytes.Clone(b)
+	g := b[segmentHead:]
+	size, _ := groupLength(g, binary.LittleEndian.Uint64(b[20:]))
+	g[52] = byte(kindSeal + 1)
+	binary.LittleEndian.PutUint32(g[4:], crc32.Checksum(g[8:size], castagnoli))
+	return b
+}
+
+func LaterStable(b []byte) []byte {
+	b = bytes.Clone(b)
+	copy(b, stableKind+"02")
+	binary.BigEndian.PutUint32(b[len(b)-4:], crc32.Checksum(b[:len(b)-4], castagnoli))
+	return b
+}

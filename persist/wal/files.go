@@ -140,7 +140,7 @@ func (l *Log) takeNext(old *segment, n int64) (*segment, error) {
 func (l *Log) makeSegment(size int64, quit <-chan struct{}) (*segment, error) {
 	number := l.files.last + 1
 	path := filepath.Join(l.dir, segmentName(number))
-	s := &segment{path: path, number: number, salt: newSalt(), size: size, end: segmentHead}
+	s := &segment{path: path, number: number, salt: newSalt(), store: l.opts.Store, size: size, end: segmentHead}
 	from, err := l.blank(s, quit)
 	if err == nil {
 		err = writeHead(s)

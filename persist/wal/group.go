@@ -37,7 +37,8 @@ const (
 	// kindEntries appends count entries, the first of them index.
 	kindEntries groupKind = iota + 1
 	// kindTruncate removes index and everything after it; count is the oldest
-	// segment that is still needed.
+	// segment that is still needed. If it removes all that there is because a
+	// checkpoint has it, the payload is the last index removed, as uint64.
 	kindTruncate
 	// kindFloor removes everything before index; count as above.
 	kindFloor
@@ -140,6 +141,15 @@ func decodeGroup(b []byte, salt uint64) (group, error) {
 		kind:    groupKind(b[52]),
 		payload: b[groupHead : groupHead+int(le.Uint32(b[44:]))],
 	}, nil
+}
+
+// decodeFloor returns the index in the payload of a group that emptied the log; 0
+// if there is none, as in those of earlier releases.
+func decodeFloor(payload []byte) uint64 {
+	if len(payload) < 8 {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(payload)
 }
 
 // entryLength returns the bytes of the entry that b begins with.

@@ -69,6 +69,7 @@ type Log struct {
 		sync.RWMutex
 		segs    []*segment // oldest first, the last one is active
 		first   uint64     // index of locs[0]; meaningless if there is none
+		floor   uint64     // last index that was removed from the front, 0 if not known
 		locs    []loc
 		bytes   int64    // encoded bytes of all live entries
 		tail    position // of the last group written
@@ -196,6 +197,29 @@ func (l *Log) LastIndex() (uint64, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.mu.tail.index, l.usableLocked()
+}
+
+// An Extent says what a log holds and held.
+type Extent struct {
+	// First and Last are the indexes of the oldest and the newest entry, 0 if there is
+	// none.
+	First, Last uint64
+	// Floor is the last index that was removed because a checkpoint has it; 0 if there
+	// was none, or an earlier release removed it.
+	Floor uint64
+	// Groups counts what was ever written to the log and is durable; it never falls.
+	Groups uint64
+}
+
+// Extent returns what the log holds now.
+func (l *Log) Extent() (e Extent, err error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if len(l.mu.locs) > 0 {
+		e.First = l.mu.first
+	}
+	e.Last, e.Floor, e.Groups = l.mu.tail.index, l.mu.floor, l.mu.durable.seq
+	return e, l.usableLocked()
 }
 
 // Synced returns the index of the newest durable entry, 0 if there is none.

@@ -35,6 +35,13 @@ const (
 type Options struct {
 	// FS is the file system; nil means disk.OS.
 	FS disk.FS
+	// Store is whose log it is: each segment that is made says so, and one that says
+	// otherwise is refused. 0 is for a log that belongs to no store.
+	Store disk.StoreID
+	// Accept, if not nil, is called with the log as it was found, before anything is
+	// changed, and may read it. Its error refuses the log. It is not called where there
+	// is no log.
+	Accept func(*Log) error
 	// SegmentSize is the size of a full-grown segment in bytes, at least 4 KiB; 0
 	// means DefaultSegmentSize. The first ones are smaller and double.
 	SegmentSize int64

@@ -12,7 +12,7 @@ import (
 // recover reads the log that is there, or begins one. It decides first and
 // changes files only when the log is known to be whole.
 func (l *Log) recover() error {
-	numbers, leftovers, err := l.listFiles()
+	numbers, leftovers, err := listFiles(l.fs, l.dir)
 	if err != nil {
 		return err
 	}
@@ -23,6 +23,9 @@ func (l *Log) recover() error {
 		}
 		l.mu.segs = append(l.mu.segs, s)
 		l.files.last = n
+		if s.store != 0 && l.opts.Store != 0 && s.store != l.opts.Store {
+			return s.foreign(l.opts.Store)
+		}
 	}
 	w := walk{log: l, segs: l.mu.segs, seq: 1, keep: 1}
 	if err := w.all(); err != nil {
@@ -30,6 +33,12 @@ func (l *Log) recover() error {
 	}
 	l.run, l.wr.real, l.wr.covered, l.mu.keep = w.run+1, w.real, w.synced, w.keep
 	l.mu.tail.seq = w.seq - 1
+	l.mu.durable = l.mu.tail // settle makes it true before anybody writes
+	if l.opts.Accept != nil && len(numbers) > 0 {
+		if err := l.opts.Accept(l); err != nil {
+			return err
+		}
+	}
 	for _, name := range leftovers {
 		if err := l.fs.Remove(filepath.Join(l.dir, name)); err != nil {
 			return err
@@ -49,9 +58,9 @@ func (l *Log) recover() error {
 }
 
 // listFiles returns the segments that are there, in order, and the leftovers of
-// files that were being made. A hole between segments is damage.
-func (l *Log) listFiles() (numbers []uint32, leftovers []string, err error) {
-	names, err := l.fs.ReadDir(l.dir)
+// files that were being made. A hole between segments is a missing one.
+func listFiles(fsys disk.FS, dir string) (numbers []uint32, leftovers []string, err error) {
+	names, err := fsys.ReadDir(dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -66,18 +75,18 @@ func (l *Log) listFiles() (numbers []uint32, leftovers []string, err error) {
 	slices.Sort(numbers)
 	for i, n := range numbers {
 		if want := numbers[0] + uint32(i); n != want {
-			return nil, nil, l.missing(want)
+			return nil, nil, missing(dir, want)
 		}
 	}
 	return numbers, leftovers, nil
 }
 
-// missing returns the damage of a segment that is not there.
-func (l *Log) missing(number uint32) error {
-	return &disk.DamageError{
-		File:   filepath.Join(l.dir, segmentName(number)),
-		Reason: "the log needs this segment and it is not there",
-		Remedy: disk.Remedy,
+// missing returns the error for a segment that is not there.
+func missing(dir string, number uint32) error {
+	return &disk.MisfitError{
+		Kind: disk.ErrMissing, File: filepath.Join(dir, segmentName(number)),
+		Reason: "is missing: the log needs this segment",
+		Remedy: "put the file back, or " + Remedy,
 	}
 }
 
@@ -176,7 +185,7 @@ func (w *walk) all() error {
 			return w.cut(reason)
 		}
 		if i == len(w.segs)-1 {
-			return w.log.missing(s.number + 1)
+			return missing(w.log.dir, s.number+1)
 		}
 	}
 	return nil
@@ -224,13 +233,15 @@ func (w *walk) group(s *segment, g group) error {
 		return w.entries(s, g)
 	case kindTruncate:
 		l.dropFromLocked(g.index)
+		l.mu.floor = max(l.mu.floor, decodeFloor(g.payload))
 		w.keep = g.count
 	case kindFloor:
 		l.dropBeforeLocked(g.index)
+		l.mu.floor = max(l.mu.floor, g.index-1)
 		w.keep = g.count
 	case kindMark, kindSeal:
 	default:
-		return s.damage(s.end, fmt.Sprintf("a group is of unknown kind %d", g.kind))
+		return disk.Newer(s.path, fmt.Sprintf("log groups of kind %d", g.kind), fmt.Sprintf("kinds up to %d", kindSeal))
 	}
 	return nil
 }
@@ -266,7 +277,7 @@ func (w *walk) cut(reason error) error {
 		return s.damage(s.end, "the oldest segment begins with no whole group")
 	}
 	if w.segs[0].number > w.keep {
-		return w.log.missing(w.keep)
+		return missing(w.log.dir, w.keep)
 	}
 	for _, other := range w.segs[w.at:] {
 		if err := w.beyond(s, other); err != nil {

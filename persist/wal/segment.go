@@ -14,11 +14,15 @@ import (
 )
 
 // Layout of a segment's head, little endian: magic, number uint32, size int64,
-// salt uint64, CRC32C uint32 of all before it. The first group begins at
-// segmentHead; the head's sector is written once and never again.
+// salt uint64, CRC32C uint32 of all before it; then the store's id uint64 and
+// CRC32C uint32 of salt and id, or zeros if an earlier release made the segment.
+// The first group begins at segmentHead; the head's sector is written once and
+// never again. The last two digits of the magic are the format; another one keeps
+// the first checksum where it is, and takes another magic for its groups.
 const (
 	segmentMagic  = "KWSEGv01"
-	segmentFields = 32
+	segmentKind   = "KWSEGv"
+	segmentFields = 44
 	segmentHead   = 512
 
 	segmentPrefix = "log-"
@@ -38,6 +42,7 @@ type segment struct {
 	path   string
 	number uint32 // 1, 2, 3 ... without a hole
 	salt   uint64
+	store  disk.StoreID // whose log it is; 0 if the head does not say
 	size   int64
 	end    int64 // where the next group goes; guarded by Log.mu
 }
@@ -58,6 +63,12 @@ func parseSegmentName(name string) (number uint32, ok bool) {
 	return uint32(n), ok && err == nil && len(hex) == 8
 }
 
+// IsSegment reports whether a file in a folder is part of a log by its name.
+func IsSegment(name string) bool {
+	_, ok := parseSegmentName(name)
+	return ok
+}
+
 // newSalt returns a random salt.
 func newSalt() uint64 {
 	var b [8]byte
@@ -74,7 +85,16 @@ func (s *segment) encodeHead() []byte {
 	le.PutUint64(b[12:], uint64(s.size))
 	le.PutUint64(b[20:], s.salt)
 	le.PutUint32(b[28:], crc32.Checksum(b[:28], castagnoli))
+	if s.store != 0 {
+		le.PutUint64(b[32:], uint64(s.store))
+		le.PutUint32(b[40:], storeSum(b))
+	}
 	return b
+}
+
+// storeSum is the checksum of salt and store in a head.
+func storeSum(head []byte) uint32 {
+	return crc32.Update(crc32.Checksum(head[20:28], castagnoli), castagnoli, head[32:40])
 }
 
 // fits tells whether a group of n bytes leaves room for the seal.
@@ -112,8 +132,11 @@ func (s *segment) readHead() error {
 	}
 	le := binary.LittleEndian
 	s.size, s.salt = int64(le.Uint64(b[12:])), le.Uint64(b[20:])
-	if string(b[:8]) != segmentMagic || crc32.Checksum(b[:28], castagnoli) != le.Uint32(b[28:]) {
+	if crc32.Checksum(b[:28], castagnoli) != le.Uint32(b[28:]) {
 		return s.damage(0, "the segment's head does not match its checksum")
+	}
+	if magic := string(b[:8]); magic != segmentMagic {
+		return s.unknown(magic)
 	}
 	if le.Uint32(b[8:]) != s.number {
 		return s.damage(8, "the head names another segment than the file's name")
@@ -121,10 +144,30 @@ func (s *segment) readHead() error {
 	if length < s.size {
 		return s.damage(length, fmt.Sprintf("the file should have %d bytes", s.size))
 	}
+	if s.store = disk.StoreID(le.Uint64(b[32:])); (s.store != 0 || le.Uint32(b[40:]) != 0) && le.Uint32(b[40:]) != storeSum(b) {
+		return s.damage(32, "the store's id does not match its checksum")
+	}
 	return nil
+}
+
+// unknown returns the error for a segment whose head is whole and has another magic.
+func (s *segment) unknown(magic string) error {
+	if format, ok := strings.CutPrefix(magic, segmentKind); ok {
+		return disk.Newer(s.path, "log format "+format, "01")
+	}
+	return s.damage(0, "it is not a segment of a log")
 }
 
 // damage returns a *disk.DamageError at an offset of this segment.
 func (s *segment) damage(offset int64, reason string) error {
-	return &disk.DamageError{File: s.path, Offset: offset, Reason: reason, Remedy: disk.Remedy}
+	return &disk.DamageError{File: s.path, Offset: offset, Reason: reason, Remedy: Remedy}
+}
+
+// foreign returns the error for a segment of another store than the folder's.
+func (s *segment) foreign(store disk.StoreID) error {
+	return &disk.MisfitError{
+		Kind: disk.ErrForeign, File: s.path,
+		Reason: fmt.Sprintf("belongs to store %s, and the folder to store %s", s.store, store),
+		Remedy: "put the right file back, or " + Remedy,
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"keywatch/persist/disk"
@@ -17,12 +18,18 @@ import (
 	"github.com/hashicorp/raft"
 )
 
+// StableRemedy is the advice for a stable store that cannot be used. It holds a term
+// and a vote only: while a server is the only voter, those of its log will do.
+const StableRemedy = "it holds no keys: move it away, and the next start writes it again, " +
+	"because this store has no other server; or restore a backup into another folder"
+
 // StableName is the name of a stable store's file.
 const StableName = "stable"
 
 const (
 	stableTemp  = "stable.tmp"
-	stableMagic = "KWSTBv01"
+	stableMagic = "KWSTBv01" // the digits are the format
+	stableKind  = "KWSTBv"
 	maxStable   = 16 << 20 // bytes; raft keeps some hundred
 	// stableSpare is the length of a spare file: less than any content has, so that
 	// writing over it leaves nothing of it.
@@ -69,16 +76,20 @@ func OpenStable(dir string, opts StableOptions) (*Stable, error) {
 		return nil, fmt.Errorf("open stable store: %w", err)
 	}
 	path := filepath.Join(dir, StableName)
-	b, err := readWhole(opts.FS, path)
+	b, err := disk.ReadFile(opts.FS, path, maxStable)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open stable store: %w", err)
 	}
-	if err := decodeStable(b, s.mu.values); err != nil {
+	err = decodeStable(b, s.mu.values)
+	if later, ok := errors.AsType[laterFormat](err); ok {
+		return nil, fmt.Errorf("open stable store: %w", disk.Newer(path, "format "+string(later), "01"))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open stable store: %w",
-			&disk.DamageError{File: path, Reason: err.Error(), Remedy: disk.Remedy})
+			&disk.DamageError{File: path, Offset: disk.Unknown, Reason: err.Error(), Remedy: StableRemedy})
 	}
 	return s, nil
 }
@@ -175,22 +186,6 @@ func (s *Stable) fillTemp(b []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// readWhole returns a small file's content.
-func readWhole(fsys disk.FS, path string) ([]byte, error) {
-	f, err := fsys.OpenFile(path, os.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	n, err := f.Size()
-	if err != nil || n == 0 {
-		return nil, err
-	}
-	b := make([]byte, min(n, maxStable+1))
-	_, err = f.ReadAt(b, 0)
-	return b, err
-}
-
 // encodeStable returns the file's content: magic, then for each key its length,
 // itself, the value's length and the value, then CRC32C of all; numbers are
 // uint32, big endian.
@@ -205,16 +200,28 @@ func encodeStable(values map[string][]byte) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// decodeStable reads a file's content into values.
+// A laterFormat is the format of a stable store that a later release wrote.
+type laterFormat string
+
+func (f laterFormat) Error() string { return "it has format " + string(f) }
+
+// decodeStable reads a file's content into values. The checksum is where it is in
+// every format.
 func decodeStable(b []byte, values map[string][]byte) error {
-	end := len(b) - 4
-	if end < len(stableMagic) || len(b) > maxStable || string(b[:len(stableMagic)]) != stableMagic {
+	end, head := len(b)-4, len(stableMagic)
+	if end < head || len(b) > maxStable {
 		return errors.New("it is not a stable store")
 	}
 	if crc32.Checksum(b[:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
 		return errChecksum
 	}
-	for b = b[len(stableMagic):end]; len(b) > 0; {
+	if magic := string(b[:head]); magic != stableMagic {
+		if format, ok := strings.CutPrefix(magic, stableKind); ok {
+			return laterFormat(format)
+		}
+		return errors.New("it is not a stable store")
+	}
+	for b = b[head:end]; len(b) > 0; {
 		key, rest, ok := cutField(b)
 		value, rest, ok2 := cutField(rest)
 		if !ok || !ok2 {

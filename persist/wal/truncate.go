@@ -1,14 +1,15 @@
 package wal
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"keywatch/persist/disk"
 )
 
 // DeleteRange removes the entries from lowest to highest, both included. The range must
-// reach the log's beginning (compaction), its end (a follower's conflict) or both;
-// one within it is ErrHole, one outside it removes nothing. The removal is durable
+// reach the log's beginning (a checkpoint has them), its end (a follower's conflict)
+// or both, which counts as the former; one within it is ErrHole, one outside it removes nothing. The removal is durable
 // when it returns, and FirstIndex stays exact over a restart; files are given up
 // afterwards, whole segments at a time.
 func (l *Log) DeleteRange(lowest, highest uint64) error {
@@ -45,8 +46,10 @@ func (l *Log) deleteLocked(lowest, highest uint64) error {
 	switch {
 	case empty || lowest > highest || highest < first || lowest > last:
 		return nil
+	case lowest <= first && highest >= last:
+		return l.emptyLocked()
 	case highest >= last:
-		return l.truncateLocked(max(lowest, first))
+		return l.truncateLocked(lowest)
 	case lowest <= first:
 		return l.floorLocked(highest + 1)
 	}
@@ -55,19 +58,34 @@ func (l *Log) deleteLocked(lowest, highest uint64) error {
 
 // truncateLocked removes index, which exists, and everything after it.
 func (l *Log) truncateLocked(index uint64) error {
-	return l.cutLocked(kindTruncate, index, func() { l.dropFromLocked(index) })
+	return l.cutLocked(kindTruncate, index, nil, func() { l.dropFromLocked(index) })
 }
 
 // floorLocked removes everything before index, which exists.
 func (l *Log) floorLocked(index uint64) error {
-	return l.cutLocked(kindFloor, index, func() { l.dropBeforeLocked(index) })
+	return l.cutLocked(kindFloor, index, nil, func() {
+		l.dropBeforeLocked(index)
+		l.mu.floor = index - 1
+	})
+}
+
+// emptyLocked removes every entry, and notes how far the log went: whoever opens it
+// next must have a checkpoint that reaches there.
+func (l *Log) emptyLocked() error {
+	l.mu.RLock()
+	first, last := l.mu.first, l.mu.tail.index
+	l.mu.RUnlock()
+	return l.cutLocked(kindTruncate, first, binary.LittleEndian.AppendUint64(nil, last), func() {
+		l.dropFromLocked(first)
+		l.mu.floor = last
+	})
 }
 
 // cutLocked logs a removal durably, whatever the policy, and then does it. Segments
 // are given up only once what makes them superfluous is durable.
-func (l *Log) cutLocked(kind groupKind, index uint64, drop func()) error {
+func (l *Log) cutLocked(kind groupKind, index uint64, payload []byte, drop func()) error {
 	keep := l.keepAfter(kind, index)
-	l.wr.buf = append(l.wr.buf[:0], make([]byte, groupHead)...)
+	l.wr.buf = append(append(l.wr.buf[:0], make([]byte, groupHead)...), payload...)
 	g := group{kind: kind, index: index, count: keep}
 	return l.writeLocked(g, true, func(*segment, int64) {
 		drop()

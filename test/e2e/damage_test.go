@@ -174,7 +174,7 @@ func (st damagedStore) serves(t *testing.T, s *server) string {
 }
 
 // explains reports whether err is a refusal that an operator can work with: it
-// names a file of dir, the place in it, and what to do. The file is not always
+// names a file of dir, what is wrong with it, and what to do. The file is not always
 // the damaged one: where a log says no more that an older segment was given up,
 // that segment is missing.
 func explains(err error, dir string) bool {
@@ -182,12 +182,11 @@ func explains(err error, dir string) bool {
 	if !errors.As(err, &exit) || exit.code != 1 {
 		return false
 	}
-	for _, want := range []string{dir + "/", "byte ", "restore"} {
-		if !strings.Contains(exit.output, want) {
-			return false
-		}
+	found := func(texts ...string) bool {
+		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(exit.output, text) })
 	}
-	return !strings.Contains(exit.output, "goroutine ")
+	wrong := found("is damaged at byte ", "is damaged: ", "missing", "is not a checkpoint or a backup of keywatch", "is an earlier copy")
+	return wrong && found(dir+"/") && found("restore") && !found("goroutine ", "empty its folder")
 }
 
 // try starts a server on a damaged folder, and a second one after it, and returns

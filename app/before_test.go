@@ -1,0 +1,124 @@
+package app_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/bzip2"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"keywatch/app"
+	"keywatch/kv"
+)
+
+// unpack writes what the release before left: testdata/before.tar.bz2 was made with the
+// release that knew no store file. Its folders hold k/05 to k/39, killed also k/40 to
+// k/54, some of them in object storage.
+func unpack(t *testing.T) (dir string) {
+	t.Helper()
+	f, err := os.Open("testdata/before.tar.bz2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	dir = t.TempDir()
+	for r := tar.NewReader(bzip2.NewReader(f)); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return dir
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, h.Name)
+		if h.FileInfo().IsDir() {
+			err = os.MkdirAll(path, 0o700)
+		} else {
+			err = writeSparse(path, r, h.Size)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// writeSparse writes a file and leaves out what is zero.
+func writeSparse(path string, r io.Reader, size int64) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	b, zero := make([]byte, 64<<10), make([]byte, 64<<10)
+	for off := int64(0); off < size; {
+		n, err := io.ReadFull(r, b[:min(int64(len(b)), size-off)])
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(b[:n], zero[:n]) {
+			if _, err := f.WriteAt(b[:n], off); err != nil {
+				return err
+			}
+		}
+		off += int64(n)
+	}
+	return f.Truncate(size)
+}
+
+// holdsKeys checks that an engine has k/05 to before k/end, and nothing else.
+func holdsKeys(t *testing.T, e *app.Engine, end int) {
+	t.Helper()
+	for i := range end {
+		got, err := e.Get(t.Context(), fmt.Sprintf("k/%02d", i))
+		want := fmt.Sprintf("value %d %s", i, strings.Repeat("v", 100))
+		if err != nil || (got != nil) != (i >= 5) || got != nil && got.Value() != want {
+			t.Fatalf("k/%02d: got %v, %v, want %q from 5 on", i, got, err, want)
+		}
+	}
+	n := 0
+	for _, err := range e.List(t.Context(), "") {
+		if n++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n != end-5 {
+		t.Errorf("there are %d keys, want %d", n, end-5)
+	}
+}
+
+// If a folder or a backup of the release before did not open as it is, an upgrade would
+// lose it.
+func TestReleaseBeforeOpens(t *testing.T) {
+	dir := unpack(t)
+	for _, name := range []string{"plain.backup", "full.backup"} {
+		err := app.Restore(t.Context(), filepath.Join(dir, name), filepath.Join(dir, name+".restored"), app.RestoreOptions{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	for _, c := range []struct {
+		folder string
+		end    int
+	}{{"killed", 55}, {"stopped", 40}, {"young", 40}, {"restored", 40}, {"plain.backup.restored", 40}, {"full.backup.restored", 50}} {
+		t.Run(c.folder, func(t *testing.T) {
+			config := app.Config{Data: filepath.Join(dir, c.folder)}
+			var was kv.Position
+			var store string
+			for i := range 2 { // the second start has a folder that names its store
+				e := openEngine(t, config)
+				holdsKeys(t, e, c.end)
+				if i > 0 && (e.Position() != was || e.Status().Store != store) || e.Status().Store == "" {
+					t.Errorf("store %s is at %s, and store %s was at %s", e.Status().Store, e.Position(), store, was)
+				}
+				was, store = e.Position(), e.Status().Store
+				if err := e.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
