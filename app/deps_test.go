@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"keywatch/test/e2e":           {},
 	"keywatch/test/golden":        {},
 	"keywatch/test/readme":        {},
+	"keywatch/test/words":         {},
 
 	"keywatch/app/keywatch/fanout": {},
 	"keywatch/test/proxies":        {},

@@ -46,6 +46,8 @@ var steps = []step{
 	{`keywatch lock deploy -- sh -c 'keywatch put app/version v3'`, prints(put)},
 	{`keywatch elect --value=10.0.0.7:80 api -- sleep 60 &`, elect},
 	{`package main`, goProgram},
+	{`db, err := app.Open(ctx, app.Config{Data: "keywatch-data"}) // or MemoryOnly: true`, goSnippet},
+	{`curl '127.0.0.1:7070/v1/kv?prefix=sensors/&limit=1'`, prints(`\{"entries":\[\{.*\}\](?:,"next":"[^"]+")?,"position":"[0-9a-f]{8}-\d+"\}\n(?:\{"key":.*\}\n)+\{"position":"[0-9a-f]{8}-\d+"\}\n`)},
 	{`keywatch status                              # what the server says of itself`, operating},
 }
 
@@ -182,6 +184,13 @@ func goProgram(r *reader, b block) {
 	r.run(r.home, "keywatch get config/app; keywatch get scheduler/run; keywatch get locks/scheduler", `(?s)v2\n?1\n?10\.0\.0\.7:80\n?`)
 	r.run(r.home, "keywatch put sensors/3 7", put)
 	p.shows(`sensors/3 is 7\n`).interrupt(false)
+}
+
+// goSnippet compiles a piece of a program within one.
+func goSnippet(r *reader, b block) {
+	r.write("inside/main.go", "package main\n\nimport (\n\"context\"\n\"fmt\"\n\"log\"\n\n\"keywatch/app\"\n\"keywatch/watch\"\n)\n\n"+
+		"func main() {\nctx := context.Background()\n"+b.text+"\n_ = r\n}\n")
+	r.run(filepath.Join(r.home, "inside"), "go mod init inside\ngo mod edit -replace keywatch=../keywatch\ngo get keywatch/app\ngo vet .\ngo build -o inside .", `(?s).*`)
 }
 
 // operating runs what is for whoever runs the server, the benchmark for a second
