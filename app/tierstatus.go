@@ -98,7 +98,7 @@ func (c *collector) addTiers() {
 		tier := prometheus.Labels{"tier": name}
 		c.addLabelled("keywatch_tier_hit_rate", "Share of all reads since the start that found the value in a tier.", tier, gauge,
 			func(s *Status) float64 { return pick(s).HitRate })
-		c.addLabelled("keywatch_tier_keys", "Keys whose value lies in a tier.", tier, gauge,
+		c.addLabelled("keywatch_tier_keys", "Keys by the tier that holds their value.", tier, gauge,
 			func(s *Status) float64 { return float64(pick(s).Keys) })
 		c.addLabelled("keywatch_tier_bytes", "Values that lie in a tier.", tier, gauge,
 			func(s *Status) float64 { return float64(pick(s).Bytes) })

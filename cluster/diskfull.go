@@ -34,6 +34,6 @@ func (n *Node) turn(c *clock, err error) {
 	if err != nil {
 		n.opts.Logger.Error("the disk is full: writes are refused and no key or lease ends until there is room", "err", err)
 	} else {
-		n.opts.Logger.Info("there is room on the disk again: writes are taken")
+		n.opts.Logger.Info("the disk has room again: writes are accepted")
 	}
 }

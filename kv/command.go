@@ -172,14 +172,14 @@ func (c *Command) Validate(l Limits) error {
 		}
 	}
 	if size > l.Command {
-		return fmt.Errorf("%w: %d bytes, %d are allowed", ErrBatchTooLarge, size, l.Command)
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrBatchTooLarge, size, l.Command)
 	}
 	return nil
 }
 
 func (c *Command) validateLease(l Limits) error {
 	if c.hasOps() || c.Prefix != nil || c.Lease != nil && c.Lock != nil {
-		return fmt.Errorf("%w: a lease or lock command does nothing else", ErrBadCommand)
+		return fmt.Errorf("%w: a lease or lock command must do nothing else", ErrBadCommand)
 	}
 	if len(c.Fences) > l.Ops {
 		return fmt.Errorf("%w: more than %d fences", ErrBatchTooLarge, l.Ops)
@@ -196,7 +196,7 @@ func (c *Command) hasOps() bool {
 
 func (c *Command) validatePrefix() error {
 	if c.hasOps() {
-		return fmt.Errorf("%w: a prefix deletion has no operations or checks", ErrBadCommand)
+		return fmt.Errorf("%w: a prefix deletion must have no operations or checks", ErrBadCommand)
 	}
 	if strings.HasPrefix(*c.Prefix, ReservedPrefix) {
 		return ErrReservedKey
@@ -209,10 +209,10 @@ func (k *Check) validate(l Limits) error {
 		return fmt.Errorf("%w: check kind %d", ErrBadCommand, k.Kind)
 	}
 	if k.Kind == CheckExists && k.N > 1 {
-		return fmt.Errorf("%w: exists is 0 or 1", ErrBadCommand)
+		return fmt.Errorf("%w: exists must be 0 or 1", ErrBadCommand)
 	}
 	if len(k.Value) > l.Value {
-		return fmt.Errorf("%w: %d bytes, %d are allowed", ErrValueTooLarge, len(k.Value), l.Value)
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrValueTooLarge, len(k.Value), l.Value)
 	}
 	return CheckKey(k.Key)
 }
@@ -253,7 +253,7 @@ func (op *Op) validate(l Limits) error {
 		return nil
 	}
 	if len(op.Value) > l.Value {
-		return fmt.Errorf("%w: %d bytes, %d are allowed", ErrValueTooLarge, len(op.Value), l.Value)
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrValueTooLarge, len(op.Value), l.Value)
 	}
 	if op.TTL != 0 && op.TTL != KeepTTL && (op.TTL < MinTTL || op.TTL > MaxTTL) {
 		return ErrBadTTL

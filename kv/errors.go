@@ -8,15 +8,15 @@ var (
 	// ErrBadKey is matched by every *KeyError.
 	ErrBadKey = errors.New("bad key")
 	// ErrReservedKey is returned when a write names a key under ReservedPrefix.
-	ErrReservedKey = errors.New("keys under " + ReservedPrefix + " are written by lock requests only")
+	ErrReservedKey = errors.New("keys under " + ReservedPrefix + " are changed by lock requests only")
 	// ErrValueTooLarge is returned when a value exceeds Limits.Value.
 	ErrValueTooLarge = errors.New("value too large")
 	// ErrBatchTooLarge is returned when a command exceeds Limits.Ops or Limits.Command.
 	ErrBatchTooLarge = errors.New("batch too large")
 	// ErrDuplicateKey is returned when a batch writes a key twice.
-	ErrDuplicateKey = errors.New("a key is written twice")
+	ErrDuplicateKey = errors.New("a key is written twice in one request")
 	// ErrBadTTL is returned when a TTL is not between MinTTL and MaxTTL.
-	ErrBadTTL = errors.New("a TTL is 1ms to 10 years")
+	ErrBadTTL = errors.New("a TTL must be 1ms to 10 years")
 	// ErrBadCommand is returned when a command is malformed in any other way.
 	ErrBadCommand = errors.New("malformed command")
 )
@@ -35,7 +35,7 @@ var (
 	// ErrDiskFull is returned when the log has no room left on its disk.
 	ErrDiskFull = errors.New("the disk is full")
 	// ErrMemoryFull is returned when a bound on memory refuses the command.
-	ErrMemoryFull = errors.New("memory full")
+	ErrMemoryFull = errors.New("memory is full")
 	// ErrOutcomeUnknown is returned when a command was handed to the log and its
 	// fate is not known: the leader was lost, the caller stopped waiting, or the
 	// log failed.

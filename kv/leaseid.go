@@ -19,7 +19,7 @@ type LeaseID [LeaseIDSize]byte
 
 // ErrBadLease is returned when a text cannot be the name of a lease: there never
 // was such a lease.
-var ErrBadLease = errors.New("not a lease")
+var ErrBadLease = errors.New("malformed lease id")
 
 // NewLeaseID draws the name of a new lease.
 func NewLeaseID() (id LeaseID) {

@@ -120,7 +120,7 @@ func (l *Loader) hang(sl *slot) error {
 	if e.lease() != nil {
 		known := m.leases.byID[e.lease().id]
 		if known == nil {
-			return fmt.Errorf("%w: key %.80q hangs on a lease that is missing", ErrDamaged, sl.key())
+			return fmt.Errorf("%w: key %.80q is attached to a lease that is missing", ErrDamaged, sl.key())
 		}
 		e.end.lease = known
 		m.leases.attach(known, sl)

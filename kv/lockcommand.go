@@ -114,7 +114,7 @@ func (l *LockCommand) validate() error {
 		return fmt.Errorf("%w: lock command %d", ErrBadCommand, l.Kind)
 	}
 	if !LockName(l.Name) {
-		return fmt.Errorf("%w: %.80q is not the name of a lock", ErrBadCommand, l.Name)
+		return fmt.Errorf("%w: %.80q is not a valid lock name", ErrBadCommand, l.Name)
 	}
 	if l.Kind == LockKeep || l.Kind == LockRelease || l.Kind == LockBreak {
 		return nil
@@ -129,7 +129,7 @@ func (l *LockCommand) validate() error {
 		return ErrBadTTL
 	}
 	if len(l.Owner) > MaxOwner || !utf8.ValidString(l.Owner) || len(l.Caller) > MaxOwner {
-		return fmt.Errorf("%w: an owner is UTF-8 of up to %d bytes", ErrBadCommand, MaxOwner)
+		return fmt.Errorf("%w: an owner must be UTF-8 of at most %d bytes", ErrBadCommand, MaxOwner)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ type Position struct {
 }
 
 // ErrBadPosition is returned when a text is not a position.
-var ErrBadPosition = errors.New("not a position")
+var ErrBadPosition = errors.New("malformed position")
 
 // AppendTo appends the text form, <epoch>-<rev>, to b.
 func (p Position) AppendTo(b []byte) []byte {

@@ -196,7 +196,7 @@ func (c *pageCheck) bytes(id uint64, n int64) ([]byte, error) {
 }
 
 // errElement is why an element cannot be read.
-var errElement = errors.New("an element lies outside its page")
+var errElement = errors.New("an element is outside its page")
 
 // element returns the two fields of the element at i: for a leaf, key and value; for
 // a branch, key and nothing.

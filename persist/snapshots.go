@@ -14,7 +14,7 @@ import (
 var (
 	// ErrNoStreams is returned when a sink of Snapshots is written to as a stream: a
 	// checkpoint that another node sends cannot be taken in yet.
-	ErrNoStreams = errors.New("a checkpoint from another node cannot be taken in yet")
+	ErrNoStreams = errors.New("checkpoints from other nodes are not supported")
 	// ErrSnapshotGone is returned when a snapshot is opened that a newer one replaced.
 	ErrSnapshotGone = errors.New("a newer checkpoint replaced this snapshot")
 

@@ -30,7 +30,7 @@ func ParseRates(text string) (Options, error) {
 			return Options{}, err
 		}
 		if named[class] {
-			return Options{}, fmt.Errorf("rate limit: %s is given twice", class)
+			return Options{}, fmt.Errorf("rate limit: %s is repeated", class)
 		}
 		named[class], rates[class] = true, rate
 	}
@@ -56,7 +56,7 @@ func (o Options) Rates() string {
 func parsePart(part string) (Class, Rate, error) {
 	name, value, ok := strings.Cut(part, "=")
 	if !ok {
-		return 0, Rate{}, fmt.Errorf("rate limit: %q is not like reads=1000/s", part)
+		return 0, Rate{}, fmt.Errorf("rate limit: expected CLASS=RATE such as reads=1000/s, got %q", part)
 	}
 	class, err := parseClass(strings.TrimSpace(name))
 	if err != nil {
@@ -75,7 +75,7 @@ func parseClass(name string) (Class, error) {
 			return c, nil
 		}
 	}
-	return 0, fmt.Errorf("rate limit: %q is not one of reads, writes, watches", name)
+	return 0, fmt.Errorf("rate limit: expected reads, writes or watches, got %q", name)
 }
 
 // unitSeconds are the seconds in each unit of a rate.
@@ -90,17 +90,17 @@ func parseRate(text string) (Rate, error) {
 	number, unit, ok := strings.Cut(text, "/")
 	seconds := unitSeconds[unit]
 	if !ok || seconds == 0 {
-		return Rate{}, fmt.Errorf("%q is not a number per s, m or h", text)
+		return Rate{}, fmt.Errorf("expected a number per s, m or h, got %q", text)
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || !(n > 0) {
-		return Rate{}, fmt.Errorf("%q is not a number above 0", number)
+		return Rate{}, fmt.Errorf("expected a number above 0, got %q", number)
 	}
 	rate := Rate{PerSecond: n / seconds}
 	if hasBurst {
 		rate.Burst, err = strconv.Atoi(burstText)
 		if err != nil || rate.Burst < 1 {
-			return Rate{}, fmt.Errorf("burst %q is not a whole number above 0", burstText)
+			return Rate{}, fmt.Errorf("burst: expected a whole number above 0, got %q", burstText)
 		}
 	}
 	return rate.withBurst(), nil

@@ -15,13 +15,13 @@ const MaxInterval = time.Hour
 // that matches kv.ErrBadKey.
 var (
 	// ErrEmptyRequest is returned when neither a key nor a prefix is named.
-	ErrEmptyRequest = errors.New("a watch names at least one key or prefix")
+	ErrEmptyRequest = errors.New("a watch requires at least one key or prefix")
 	// ErrRequestTooLarge is returned when a request names more than
 	// Options.MaxNames keys and prefixes.
 	ErrRequestTooLarge = errors.New("too many keys and prefixes in one watch")
 	// ErrBadInterval is returned when Interval is negative, above MaxInterval,
 	// or given in another mode than Latest.
-	ErrBadInterval = errors.New("an interval goes with mode latest and is at most 1h")
+	ErrBadInterval = errors.New("an interval requires mode latest and must be at most 1h")
 	// ErrTooManyWatches is returned when Options.MaxWatches are open.
 	ErrTooManyWatches = errors.New("too many watches")
 	// ErrClosed is returned by Next after the last message, and by Watch after
@@ -85,7 +85,7 @@ func (r *Request) validate(maxNames int) error {
 		return ErrEmptyRequest
 	}
 	if n := len(r.Keys) + len(r.Prefixes); n > maxNames {
-		return fmt.Errorf("%w: %d, %d are allowed", ErrRequestTooLarge, n, maxNames)
+		return fmt.Errorf("%w: %d, at most %d are allowed", ErrRequestTooLarge, n, maxNames)
 	}
 	if r.Interval < 0 || r.Interval > MaxInterval || r.Interval > 0 && r.Mode != Latest {
 		return ErrBadInterval

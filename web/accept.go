@@ -79,7 +79,7 @@ func (r *request) negotiate(offers ...string) (int, error) {
 	var buf [8]float64
 	qualities := buf[:len(offers)]
 	if !acceptable(accept, offers, qualities) {
-		return 0, api.Refuse(api.CodeBadParameter, "the Accept header cannot be read")
+		return 0, api.Refuse(api.CodeBadParameter, "the Accept header is malformed")
 	}
 	best := 0
 	for i, q := range qualities {
@@ -88,7 +88,7 @@ func (r *request) negotiate(offers ...string) (int, error) {
 		}
 	}
 	if qualities[best] == 0 {
-		return 0, api.Refuse(api.CodeNotAcceptable, "the answer can be one of %v", offers)
+		return 0, api.Refuse(api.CodeNotAcceptable, "no media type of the Accept header is available: expected one of %v", offers)
 	}
 	return best, nil
 }

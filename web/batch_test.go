@@ -112,7 +112,7 @@ func TestBatch(t *testing.T) {
 		{200, `{"checks":[{"key":"none","exists":true}],"ops":[],"else":[]}`, `{"committed":false,"failed":0,"results":[]}`},
 		{200, `{"ops":[]}`, `{"committed":true,"results":[]}`},
 		{412, `{"checks":[{"key":"none","exists":false},{"key":"e","rev":1}],"ops":[{"op":"put","key":"e","value":"y"}]}`,
-			`{"type":"about:blank","title":"Precondition Failed","status":412,"code":"check_failed","detail":"a check failed, and nothing was changed","index":1,"current":{"key":"e","value":"x","rev":5,"create_rev":5,"version":1,"tier":"memory"}}`},
+			`{"type":"about:blank","title":"Precondition Failed","status":412,"code":"check_failed","detail":"a check failed; nothing was changed","index":1,"current":{"key":"e","value":"x","rev":5,"create_rev":5,"version":1,"tier":"memory"}}`},
 	} {
 		if got := w.want(c.status, "POST", "/v1/batch", c.body); got.body != c.want {
 			t.Errorf("%s\ngot  %s\nwant %s", c.body, got.body, c.want)

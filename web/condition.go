@@ -17,7 +17,7 @@ import (
 func (r *request) unconditional(conditions ...field) error {
 	for _, f := range conditions {
 		if r.head.has(f) {
-			return api.Refuse(api.CodeBadCondition, "the header %s is not taken here", fieldNames[f])
+			return api.Refuse(api.CodeBadCondition, "header %s is not supported on this route", fieldNames[f])
 		}
 	}
 	return nil
@@ -39,7 +39,7 @@ func (r *request) checks(to []kv.Check) ([]kv.Check, error) {
 	}
 	if r.head.has(fieldIfNoneMatch) {
 		if string(r.head.get(fieldIfNoneMatch)) != "*" {
-			return nil, api.Refuse(api.CodeBadCondition, "If-None-Match of a write is *")
+			return nil, api.Refuse(api.CodeBadCondition, "If-None-Match of a write must be *")
 		}
 		to = append(to, api.CheckAbsent(r.key))
 	}
@@ -53,7 +53,7 @@ func (r *request) ifMatch() (kv.Check, error) {
 	}
 	tag, ok := api.ParseETag(borrow(text))
 	if !ok {
-		return kv.Check{}, api.Refuse(api.CodeBadCondition, "If-Match is one ETag as the server sent it, or *")
+		return kv.Check{}, api.Refuse(api.CodeBadCondition, "If-Match: expected one ETag as the server sent it, or *")
 	}
 	return api.CheckVersion(r.key, tag, r.s.opts.Store.State().Position().Epoch), nil
 }
@@ -67,7 +67,7 @@ func (r *request) fences() (fences []kv.Fence, err error) {
 		lock, token, ok := strings.Cut(strings.Trim(part, " \t"), "=")
 		n, err := strconv.ParseUint(token, 10, 64)
 		if !ok || !kv.LockName(lock) || err != nil || n == 0 || token[0] == '+' {
-			return nil, api.Refuse(api.CodeBadCondition, "If-Fence is <lock>=<token>[, ...]")
+			return nil, api.Refuse(api.CodeBadCondition, "If-Fence: expected LOCK=TOKEN[, LOCK=TOKEN ...]")
 		}
 		fences = append(fences, kv.Fence{Lock: lock, Token: kv.Rev(n)})
 	}
@@ -82,7 +82,7 @@ func (r *request) idem() (kv.Idem, error) {
 		return kv.Idem{}, nil
 	}
 	if r.head.twice(fieldIdemKey) {
-		return kv.Idem{}, api.Refuse(api.CodeBadParameter, "Idempotency-Key is there twice")
+		return kv.Idem{}, api.Refuse(api.CodeBadParameter, "header Idempotency-Key is repeated")
 	}
 	key := string(r.head.get(fieldIdemKey))
 	if err := api.CheckIdemKey("Idempotency-Key", key); err != nil {

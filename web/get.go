@@ -50,7 +50,7 @@ func (r *request) get() error {
 	r.position(at)
 	switch {
 	case e == nil:
-		return api.Refuse(api.CodeKeyNotFound, "there is no key %.200q", r.key)
+		return api.NoKey(r.key)
 	case opts.hasHeld && opts.holds(e, at):
 		r.etag(at.Epoch, e.Mod)
 		r.f.Response.SetStatusCode(304)
@@ -68,7 +68,7 @@ func (r *request) getOptions(o *getOptions) error {
 	if r.head.has(fieldIfNoneMatch) {
 		o.held, o.hasHeld = api.ParseETag(borrow(r.head.get(fieldIfNoneMatch)))
 		if !o.hasHeld {
-			return api.Refuse(api.CodeBadCondition, "If-None-Match of a read is one ETag as the server sent it")
+			return api.Refuse(api.CodeBadCondition, "If-None-Match: expected one ETag as the server sent it")
 		}
 	}
 	if len(r.query) == 0 {
@@ -84,7 +84,7 @@ func (r *request) getOptions(o *getOptions) error {
 	}
 	if ok {
 		if o.wait, ok = api.ParseDuration(text); !ok || o.wait > api.MaxWait {
-			return api.Refuse(api.CodeBadDuration, "wait is a duration up to %v, not %.80q", api.MaxWait, text)
+			return api.Refuse(api.CodeBadDuration, "wait: expected a duration of at most %v, got %.80q", api.MaxWait, text)
 		}
 	}
 	return r.params.done()
@@ -97,7 +97,7 @@ func (r *request) consistency() (bool, error) {
 		return false, err
 	}
 	if text != api.Local {
-		return false, api.Refuse(api.CodeBadParameter, "consistency is linearizable or local, not %.80q", text)
+		return false, api.Refuse(api.CodeBadParameter, "consistency: expected linearizable or local, got %.80q", text)
 	}
 	r.number(nameLag, uint64(max(0, r.s.opts.Lag().Milliseconds())))
 	return true, nil

@@ -102,7 +102,7 @@ var (
 func (r *request) admit() error {
 	host := r.f.Request.Header.Host()
 	if !r.probes() && !r.s.guard.allowsHost(host) {
-		return api.Refuse(api.CodeHostNotAllowed, "the host %.80q is not one of this server's; allow it with --allow-host", host)
+		return api.Refuse(api.CodeHostNotAllowed, "host %.80q is not allowed; to allow it start the server with --allow-host", host)
 	}
 	if r.f.Request.Header.RequestURI()[0] != '/' && !bytes.EqualFold(r.f.URI().Host(), host) {
 		return api.Refuse(api.CodeHostNotAllowed, "the request target names another host than the Host header")
@@ -112,7 +112,7 @@ func (r *request) admit() error {
 	}
 	if string(r.head.get(fieldFetchSite)) == "cross-site" && string(r.head.get(fieldFetchMode)) == "no-cors" {
 		// Another site's page, in a form that sends no Origin: an image, a script.
-		return api.Refuse(api.CodeOriginNotAllowed, "pages of another site may not embed what is here")
+		return api.Refuse(api.CodeOriginNotAllowed, "pages of another site cannot embed answers of this server")
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func (r *request) admitOrigin(origin, host []byte) error {
 		if r.route == routePage && r.method&(methodGet|methodHead) != 0 {
 			return nil
 		}
-		return api.Refuse(api.CodeOriginNotAllowed, "pages of %.80q may not use this server; allow them with --allow-origin", origin)
+		return api.Refuse(api.CodeOriginNotAllowed, "origin %.80q is not allowed; to allow it start the server with --allow-origin", origin)
 	}
 	r.header(nameAllowOrigin, origin)
 	r.header(nameAllowCreds, valueTrue)

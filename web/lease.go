@@ -44,11 +44,11 @@ func matchLease(path []byte) (route, []byte) {
 func (r *request) readName(rest []byte) error {
 	name, ok := unescape(nil, rest, false)
 	if !ok {
-		return api.Refuse(api.CodeBadKey, "the path has a bad escape")
+		return api.Refuse(api.CodeBadKey, "the path has a malformed escape: expected %% and two hexadecimal digits")
 	}
 	r.key = string(name)
 	if (r.route == routeLock || r.route == routeLockKeep) && !kv.LockName(r.key) {
-		return api.Refuse(api.CodeBadKey, "%.80q is not the name of a lock", r.key)
+		return api.Refuse(api.CodeBadKey, "%.80q is not a valid lock name", r.key)
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func (r *request) noBody() error {
 	if len(body) == 0 || string(body) == "{}" {
 		return nil
 	}
-	return api.Refuse(api.CodeBadJSON, "nothing is wanted in the body")
+	return api.Refuse(api.CodeBadJSON, "the body must be empty")
 }
 
 // leaseJSON puts what a lease is for into r.out.

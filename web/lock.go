@@ -117,12 +117,12 @@ func (r *request) releaseLock() error {
 		return err
 	}
 	if hasToken == force {
-		return api.Refuse(api.CodeBadParameter, "one of token and force=1 is wanted")
+		return api.Refuse(api.CodeBadParameter, "one of the parameters token and force=1 is required")
 	}
 	if force {
 		c.Lock.Kind = kv.LockBreak
 	} else if n, err := strconv.ParseUint(text, 10, 64); err != nil || n == 0 || text[0] == '+' {
-		return api.Refuse(api.CodeBadParameter, "token is a number from 1 on, not %.80q", text)
+		return api.Refuse(api.CodeBadParameter, "token: expected a number of at least 1, got %.80q", text)
 	} else {
 		c.Lock.Token = kv.Rev(n)
 	}
@@ -151,7 +151,7 @@ func (r *request) showLock() error {
 	info := store.State().Lock(r.key, queueShown)
 	r.position(info.At)
 	if info.Holder == nil {
-		return api.Refuse(api.CodeLockNotHeld, "nobody holds the lock %s", r.key)
+		return api.Refuse(api.CodeLockNotHeld, "lock %s is not held", r.key)
 	}
 	r.out = appendLock(r.out[:0], r.key, &info, store.Now())
 	r.json(200)

@@ -29,7 +29,7 @@ func (r *request) deletePrefix() error {
 		return err
 	}
 	if !has || prefix == "" && !all {
-		return api.Refuse(api.CodePrefixRequired, "prefix is wanted; to delete every key it is empty, and all=1")
+		return api.Refuse(api.CodePrefixRequired, "parameter prefix is required; to delete every key send prefix= and all=1")
 	}
 	if err := kv.CheckPrefix(prefix); err != nil {
 		return err

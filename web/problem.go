@@ -99,7 +99,7 @@ func malformedFailure(err error, maxBody int) *api.Failure {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return &api.Failure{Code: api.CodeRequestTimeout, Detail: "the request took too long to arrive"}
 	}
-	return &api.Failure{Code: api.CodeBadRequest, Detail: "the request is not HTTP/1.1 as this server reads it"}
+	return &api.Failure{Code: api.CodeBadRequest, Detail: "malformed HTTP/1.1 request"}
 }
 
 // Bounds of lingering with a client whose request is not read to the end.

@@ -30,7 +30,7 @@ func (r *request) write() (c kv.Command, err error) {
 func (r *request) encoding() error {
 	coding := r.head.get(fieldContentEncoding)
 	if r.head.has(fieldContentEncoding) && string(coding) != "identity" {
-		return api.Refuse(api.CodeEncodingNotSupported, "bodies with Content-Encoding %.40q are not read", coding)
+		return api.Refuse(api.CodeEncodingNotSupported, "Content-Encoding %.40q is not supported: send the body as it is", coding)
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (r *request) runWrite(c *kv.Command) error {
 	case c.Ops[0].Kind == kv.OpPut:
 		r.showPut(e, result.At.Epoch)
 	case e == nil:
-		return api.Refuse(api.CodeKeyNotFound, "there is no key %.200q", r.key)
+		return api.NoKey(r.key)
 	default:
 		r.f.Response.SetStatusCode(204)
 	}

@@ -10,11 +10,13 @@ import (
 // except those that take reads with many.
 type params struct {
 	names, values []string
+	// known are the names that were asked for.
+	known []string
 }
 
 // parse reads a raw query. A failure says what is malformed.
 func (p *params) parse(raw []byte) error {
-	p.names, p.values = p.names[:0], p.values[:0]
+	p.names, p.values, p.known = p.names[:0], p.values[:0], p.known[:0]
 	for len(raw) > 0 {
 		var pair []byte
 		pair, raw, _ = bytes.Cut(raw, []byte{'&'})
@@ -24,7 +26,7 @@ func (p *params) parse(raw []byte) error {
 			value, ok = unescape(nil, value, true)
 		}
 		if !ok {
-			return api.Refuse(api.CodeBadParameter, "the query has a bad escape: %.80q", pair)
+			return api.Refuse(api.CodeBadParameter, "the query has a malformed escape: %.80q", pair)
 		}
 		if len(name) == 0 {
 			return api.Refuse(api.CodeBadParameter, "the query has a parameter without a name")
@@ -40,7 +42,7 @@ func (p *params) parse(raw []byte) error {
 func (p *params) take(name string) (value string, ok bool, err error) {
 	values := p.many(name)
 	if len(values) > 1 {
-		return "", false, api.Refuse(api.CodeBadParameter, "the parameter %s is there %d times", name, len(values))
+		return "", false, api.Refuse(api.CodeBadParameter, "parameter %s is given %d times, expected once", name, len(values))
 	}
 	if len(values) == 0 {
 		return "", false, nil
@@ -60,11 +62,12 @@ func (p *params) flag(name string, value bool) (bool, error) {
 	case text == "0":
 		return false, nil
 	}
-	return false, api.Refuse(api.CodeBadParameter, "%s is 0 or 1, not %.80q", name, text)
+	return false, api.Refuse(api.CodeBadParameter, "%s: expected 0 or 1, got %.80q", name, text)
 }
 
 // many removes every parameter name and returns the values in order.
 func (p *params) many(name string) (values []string) {
+	p.known = append(p.known, name)
 	kept := 0
 	for i, n := range p.names {
 		if n == name {
@@ -83,7 +86,7 @@ func (p *params) done() error {
 	if len(p.names) == 0 {
 		return nil
 	}
-	return api.Refuse(api.CodeBadParameter, "the parameter %.80q is not known here", p.names[0])
+	return api.Refuse(api.CodeBadParameter, "unknown parameter %.80q%s", p.names[0], api.DidYouMean(p.names[0], p.known))
 }
 
 // integer parses a decimal number between 1 and limit.
@@ -97,7 +100,7 @@ func integer(name, text string, limit int) (int, error) {
 		n = n*10 + int(text[i]-'0')
 	}
 	if n < 1 || n > limit {
-		return 0, api.Refuse(api.CodeBadParameter, "%s is a number from 1 to %d, not %.80q", name, limit, text)
+		return 0, api.Refuse(api.CodeBadParameter, "%s: expected a number from 1 to %d, got %.80q", name, limit, text)
 	}
 	return n, nil
 }

@@ -149,11 +149,11 @@ func (r *request) answer() error {
 	}
 	if !r.s.offers(r.route) {
 		r.route = routeNone
-		return api.Refuse(api.CodeNoRoute, "there is nothing at %.200q", r.path)
+		return api.Refuse(api.CodeNoRoute, "no route for %.200q; see /v1/openapi.yaml", r.path)
 	}
 	if allowed[r.route]&r.method == 0 {
 		r.header(nameAllow, lend(allowed[r.route].String()))
-		return api.Refuse(api.CodeMethodNotAllowed, "%.20q is not one of %s", r.f.Method(), allowed[r.route])
+		return api.Refuse(api.CodeMethodNotAllowed, "method %.20q is not supported on this route: expected one of %s", r.f.Method(), allowed[r.route])
 	}
 	if r.method == methodOptions {
 		return r.options()
@@ -179,7 +179,7 @@ func (r *request) answer() error {
 // split cuts the request target into path and query, both as on the wire.
 func (r *request) split() (path []byte, err error) {
 	if p := r.f.Request.Header.Protocol(); string(p) != "HTTP/1.1" && string(p) != "HTTP/1.0" {
-		return nil, api.Refuse(api.CodeBadRequest, "HTTP/1.1 and HTTP/1.0 are spoken here, not %.20q", p)
+		return nil, api.Refuse(api.CodeBadRequest, "unsupported HTTP version %.20q: use HTTP/1.1", p)
 	}
 	target := r.f.Request.Header.RequestURI()
 	if len(target) > 0 && target[0] != '/' {
@@ -202,7 +202,7 @@ func (r *request) split() (path []byte, err error) {
 func (r *request) readKey(rest []byte) error {
 	key, ok := unescape(r.decoded[:0], rest, false)
 	if !ok {
-		return api.Refuse(api.CodeBadKey, "the path has a bad escape")
+		return api.Refuse(api.CodeBadKey, "the path has a malformed escape: expected %% and two hexadecimal digits")
 	}
 	if len(key) < len(rest) {
 		r.decoded = key

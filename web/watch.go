@@ -56,7 +56,7 @@ func (r *request) watchParams(sub *api.Watch) error {
 	}
 	if ok {
 		if text != "0" && text != "1" {
-			return api.Refuse(api.CodeBadParameter, "state is 0 or 1, not %.80q", text)
+			return api.Refuse(api.CodeBadParameter, "state: expected 0 or 1, got %.80q", text)
 		}
 		sub.State, sub.HasState = text == "1", true
 	}

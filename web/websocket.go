@@ -89,14 +89,14 @@ func (r *request) handshake() error {
 	h := &r.f.Request.Header
 	if r.c == nil || !h.IsHTTP11() || !websocket.IsWebSocketUpgrade(r.c) {
 		r.f.Response.Header.Set("Upgrade", "websocket")
-		return api.Refuse(api.CodeBadRequest, "this is a WebSocket: the request must ask to upgrade to one")
+		return api.Refuse(api.CodeBadRequest, "expected the handshake of a WebSocket: headers Connection: Upgrade and Upgrade: websocket")
 	}
 	if string(h.Peek(headerVersion)) != "13" {
 		r.f.Response.Header.Set(headerVersion, "13")
-		return api.Refuse(api.CodeBadRequest, "version 13 of WebSocket is spoken here")
+		return api.Refuse(api.CodeBadRequest, "unsupported WebSocket version: use Sec-WebSocket-Version: 13")
 	}
 	if key, err := base64.StdEncoding.Strict().DecodeString(string(h.Peek(headerKey))); err != nil || len(key) != 16 {
-		return api.Refuse(api.CodeBadRequest, "%s is not 16 bytes in base64", headerKey)
+		return api.Refuse(api.CodeBadRequest, "%s: expected 16 bytes in base64", headerKey)
 	}
 	return r.subprotocol()
 }
@@ -117,7 +117,7 @@ func (r *request) subprotocol() error {
 			}
 		}
 	}
-	return api.Refuse(api.CodeBadRequest, "the subprotocols are %s and %s", ws.Subprotocol, ws.SubprotocolLines)
+	return api.Refuse(api.CodeBadRequest, "unsupported subprotocol: use %s or %s", ws.Subprotocol, ws.SubprotocolLines)
 }
 
 // socketWatch reads the watch that the URL asks for, nil if it asks for none.
@@ -131,7 +131,7 @@ func (r *request) socketWatch() (*api.Watch, error) {
 		return nil, err
 	}
 	if sub.Unnamed {
-		return nil, api.Refuse(api.CodeBadParameter, "named is for server-sent events")
+		return nil, api.Refuse(api.CodeBadParameter, "parameter named applies to server-sent events only")
 	}
 	return sub, sub.Finish()
 }
@@ -145,7 +145,7 @@ func (r *request) upgrade(h ws.Handshake) error {
 	}
 	if err := r.s.upgrader(r.c); err != nil || r.f.Response.StatusCode() != fiber.StatusSwitchingProtocols {
 		h.Abandon()
-		return api.Refuse(api.CodeBadRequest, "the handshake is not that of a WebSocket")
+		return api.Refuse(api.CodeBadRequest, "the handshake is not one of a WebSocket")
 	}
 	r.f.Response.Header.SetNoDefaultContentType(true)
 	r.f.Response.Header.Del(fasthttp.HeaderContentType)

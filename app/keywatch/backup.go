@@ -21,7 +21,7 @@ type backupCmd struct {
 // Help is printed by keywatch backup --help.
 func (*backupCmd) Help() string {
 	return `
-The server goes on working meanwhile. The backup shows one moment of it.
+The server continues to work meanwhile. The backup shows one moment of it.
 
 ` + outputFileHelp + `
 

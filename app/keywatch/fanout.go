@@ -22,14 +22,14 @@ type fanoutCmd struct {
 	Burst     int           `help:"Requests sent at the same moment." default:"1"`
 	Batch     int           `help:"Keys written by one request." default:"1"`
 	Conns     int           `help:"Connections that write, at least." default:"1"`
-	Probe     float64       `help:"Puts a second to a key that nobody watches; their latency is shown." default:"0"`
+	Probe     float64       `help:"Puts a second to a key that is not watched; their latency is shown." default:"0"`
 	Duration  time.Duration `help:"How long to write." default:"10s"`
 	Settle    time.Duration `help:"How long to wait before memory is looked at." default:"1s"`
 	Patience  time.Duration `help:"How long opening, and coming back, may take." default:"1m"`
 	Idle      bool          `help:"Look at memory only; write nothing."`
 	Stalled   int           `help:"Percentage of watchers that do not read." default:"0"`
-	Drops     int           `help:"How often all watchers are dropped at once and come back." default:"0"`
-	Churn     float64       `help:"Watchers a second that are dropped and come back." default:"0"`
+	Drops     int           `help:"How often all watchers are dropped at once and reconnect." default:"0"`
+	Churn     float64       `help:"Watchers a second that are dropped and reconnect." default:"0"`
 	Size      int           `help:"Bytes in a value." default:"128"`
 	Prefix    string        `help:"What the keys begin with." default:"bench/fanout/"`
 	PID       []int         `help:"The server's processes; else those that listen on its port here." name:"pid" placeholder:"PID"`

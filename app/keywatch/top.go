@@ -23,7 +23,7 @@ type topCmd struct {
 func (*topCmd) Help() string {
 	return `
 Shows the server's rates over the last interval and its present figures, from
-/v1/status and /metrics. On a terminal it goes on until Ctrl-C; elsewhere, or with
+/v1/status and /metrics. On a terminal it runs until Ctrl-C; elsewhere, or with
 --once, it prints one table, or with -o json one object.
 
 Examples:

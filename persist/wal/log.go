@@ -26,7 +26,7 @@ var (
 	ErrTooLarge = errors.New("log entries are too large for one write")
 	// ErrHole is returned by DeleteRange for a range that has entries before and
 	// after it; nothing has been removed.
-	ErrHole = errors.New("log range to delete lies within the log")
+	ErrHole = errors.New("the log range to delete is inside the log")
 )
 
 var (

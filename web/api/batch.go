@@ -30,7 +30,7 @@ func ParseBatch(body []byte, limit int, c *kv.Command) error {
 		return err
 	}
 	if !seen.Has(1 << 1) {
-		return Refuse(CodeBadJSON, "ops is wanted")
+		return Refuse(CodeBadJSON, `field "ops" is required`)
 	}
 	if len(c.Ops)+len(c.Else) > limit {
 		return TooManyOps(limit)

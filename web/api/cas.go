@@ -41,7 +41,7 @@ func ParseCAS(body []byte) (d CAS, err error) {
 		return d, err
 	}
 	if !seen.Has(1<<0) || !seen.Has(1<<1) {
-		return d, Refuse(CodeBadJSON, "expected and new are wanted; null is absent")
+		return d, Refuse(CodeBadJSON, `fields "expected" and "new" are required; null means absent`)
 	}
 	return d, nil
 }
@@ -49,7 +49,7 @@ func ParseCAS(body []byte) (d CAS, err error) {
 // Command adds what the document asks for to c.
 func (d *CAS) Command(c *kv.Command, key string) (err error) {
 	if d.Remove && (d.TTL != 0 || d.Lease.Given()) {
-		return Refuse(CodeBadJSON, "a ttl or lease goes with a new value")
+		return Refuse(CodeBadJSON, "ttl and lease require a new value")
 	}
 	check := kv.Check{Kind: kv.CheckExists, Key: key}
 	if !d.Absent {

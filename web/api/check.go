@@ -86,9 +86,9 @@ func (s *Scanner) check() (k kv.Check) {
 func (s *Scanner) lockCheck(k *kv.Check, lock string) {
 	k.Kind, k.Key = kv.CheckCreate, kv.ReservedPrefix+lock
 	if !kv.LockName(lock) {
-		s.FailWith(Refuse(CodeBadCondition, "%.80q is not the name of a lock", lock))
+		s.FailWith(Refuse(CodeBadCondition, "%.80q is not a valid lock name", lock))
 	}
 	if k.N == 0 {
-		s.FailWith(Refuse(CodeBadCondition, "a token is at least 1"))
+		s.FailWith(Refuse(CodeBadCondition, "token: expected a number of at least 1"))
 	}
 }

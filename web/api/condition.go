@@ -44,11 +44,11 @@ func CheckAbsent(key string) kv.Check { return kv.Check{Kind: kv.CheckRev, Key: 
 // calls name.
 func CheckIdemKey(name, key string) error {
 	if len(key) == 0 || len(key) > MaxIdemKey {
-		return Refuse(CodeBadParameter, "%s is a text of 1 to %d characters", name, MaxIdemKey)
+		return Refuse(CodeBadParameter, "%s: expected 1 to %d characters", name, MaxIdemKey)
 	}
 	for i := range len(key) {
 		if key[i] <= ' ' || key[i] > '~' {
-			return Refuse(CodeBadParameter, "%s is visible ASCII", name)
+			return Refuse(CodeBadParameter, "%s: expected visible ASCII characters", name)
 		}
 	}
 	return nil

@@ -38,10 +38,10 @@ func ParseTTL(text string) (time.Duration, error) {
 	}
 	d, ok := ParseDuration(text)
 	if !ok {
-		return 0, Refuse(CodeBadDuration, "a TTL is keep, or 1ms to 10 years such as 30s, not %.80q", text)
+		return 0, Refuse(CodeBadDuration, "ttl: expected keep or a duration of 1ms to 10 years, such as 30s, got %.80q", text)
 	}
 	if d < kv.MinTTL || d > kv.MaxTTL {
-		return 0, Refuse(CodeBadDuration, "a TTL is 1ms to 10 years, not %.80q", text)
+		return 0, Refuse(CodeBadDuration, "ttl: expected 1ms to 10 years, got %.80q", text)
 	}
 	return d, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"keywatch/kv"
@@ -40,6 +41,15 @@ func (f *Failure) Unwrap() error { return f.Cause }
 // Refuse returns a failure with a detail.
 func Refuse(code Code, format string, args ...any) *Failure {
 	return &Failure{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// NoKey returns the failure of what needs a key that does not exist. A name that ends like a
+// prefix is often meant as one.
+func NoKey(key string) *Failure {
+	if strings.HasSuffix(key, "/") {
+		return Refuse(CodeKeyNotFound, "key %.200q does not exist; a prefix is listed with /v1/kv?prefix=%.200s", key, key)
+	}
+	return Refuse(CodeKeyNotFound, "key %.200q does not exist", key)
 }
 
 // FailureOf returns err as a failure.

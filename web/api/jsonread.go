@@ -70,9 +70,9 @@ func (s *Scanner) Peek() byte {
 func (s *Scanner) Open(bracket byte) {
 	if s.Peek() != bracket {
 		if bracket == '{' {
-			s.Fail("an object is wanted")
+			s.Fail("expected an object")
 		} else {
-			s.Fail("an array is wanted")
+			s.Fail("expected an array")
 		}
 		return
 	}
@@ -92,12 +92,12 @@ func (s *Scanner) More(bracket byte, n int) bool {
 	case n == 0:
 		return true
 	case c != ',':
-		s.Fail("a comma or the end is wanted")
+		s.Fail("expected a comma or the end")
 		return false
 	}
 	s.i++
 	if s.Peek() == bracket {
-		s.Fail("a comma has nothing behind it")
+		s.Fail("trailing comma")
 	}
 	return s.err == nil
 }
@@ -116,21 +116,21 @@ func (s *Scanner) Field(names []string, seen *FieldSet) int {
 			continue
 		}
 		if *seen&(1<<i) != 0 {
-			s.Fail("the field " + n + " is there twice")
+			s.Fail("field \"" + n + "\" is repeated")
 			return -1
 		}
 		*seen |= 1 << i
 		s.Colon()
 		return i
 	}
-	s.FailWith(Refuse(CodeBadJSON, "the field %.80q is not known here, at byte %d", name, s.i))
+	s.FailWith(Refuse(CodeBadJSON, "unknown field %.80q, at byte %d%s", name, s.i, DidYouMean(string(name), names)))
 	return -1
 }
 
 // Colon reads a colon.
 func (s *Scanner) Colon() {
 	if s.Peek() != ':' {
-		s.Fail("a colon is wanted")
+		s.Fail("expected a colon")
 		return
 	}
 	s.i++
@@ -139,7 +139,7 @@ func (s *Scanner) Colon() {
 // End checks that nothing follows the document.
 func (s *Scanner) End() error {
 	if s.Peek() != 0 || s.err == nil && s.i < len(s.b) {
-		s.Fail("something follows the document")
+		s.Fail("unexpected data after the document")
 	}
 	return s.err
 }
@@ -163,7 +163,7 @@ func (s *Scanner) Bool() bool {
 		return true
 	}
 	if !s.literal("false") {
-		s.Fail("true or false is wanted")
+		s.Fail("expected true or false")
 	}
 	return false
 }
@@ -183,7 +183,7 @@ func (s *Scanner) Uint() uint64 {
 	}
 	wide := s.i - start
 	if wide == 0 || wide > 1 && c == '0' || s.i < len(s.b) && (s.b[s.i] == '.' || s.b[s.i]|0x20 == 'e') {
-		s.Fail("a whole number is wanted")
+		s.Fail("expected a whole number")
 	}
 	return n
 }
@@ -191,7 +191,7 @@ func (s *Scanner) Uint() uint64 {
 // Text reads a string and checks it: its escapes, its surrogates, its UTF-8.
 func (s *Scanner) Text() (t Text) {
 	if s.Peek() != '"' {
-		s.Fail("a string is wanted")
+		s.Fail("expected a string")
 		return t
 	}
 	s.i++
@@ -202,26 +202,26 @@ func (s *Scanner) Text() (t Text) {
 		case c == '"':
 			t.raw = s.b[start:s.i]
 			if !ascii && !utf8.Valid(t.raw) {
-				s.Fail("a string is not UTF-8")
+				s.Fail("string is not valid UTF-8")
 			}
 			s.i++
 			return t
 		case c == '\\':
 			t.escaped = true
 			if !s.escape() {
-				s.Fail("a string has a bad escape")
+				s.Fail("string has a malformed escape")
 				return t
 			}
 			continue
 		case c < 0x20:
-			s.Fail("a string has a raw control character")
+			s.Fail("string has a control character that is not escaped")
 			return t
 		case c >= utf8.RuneSelf:
 			ascii = false
 		}
 		s.i++
 	}
-	s.Fail("a string has no end")
+	s.Fail("string is not closed")
 	return t
 }
 
@@ -289,7 +289,7 @@ func (s *Scanner) Wait() time.Duration {
 	text := s.Duration()
 	d, ok := ParseDuration(text)
 	if s.err == nil && (!ok || d > MaxWait) {
-		s.FailWith(Refuse(CodeBadDuration, "wait is a duration up to %v, not %.80q", MaxWait, text))
+		s.FailWith(Refuse(CodeBadDuration, "wait: expected a duration of at most %v, got %.80q", MaxWait, text))
 	}
 	return d
 }

@@ -69,18 +69,18 @@ func (t Text) Value(encoding Text) ([]byte, error) {
 		return t.Decode(nil), nil
 	}
 	if name := encoding.Decode(nil); string(name) != "base64" {
-		return nil, Refuse(CodeBadValue, "the encoding is base64, not %.80q", name)
+		return nil, Refuse(CodeBadValue, "encoding: expected base64, got %.80q", name)
 	}
 	src := t.Decode(nil)
 	dst := make([]byte, base64.StdEncoding.DecodedLen(len(src)))
 	for _, c := range src {
 		if c == '\r' || c == '\n' { // which the decoder would pass over
-			return nil, Refuse(CodeBadValue, "a value is not base64")
+			return nil, Refuse(CodeBadValue, "the value is not valid base64")
 		}
 	}
 	n, err := base64.StdEncoding.Strict().Decode(dst, src)
 	if err != nil {
-		return nil, Refuse(CodeBadValue, "a value is not base64")
+		return nil, Refuse(CodeBadValue, "the value is not valid base64")
 	}
 	return dst[:n], nil
 }

@@ -12,14 +12,14 @@ import (
 func NamedLease(text string) (kv.LeaseID, error) {
 	id, err := kv.ParseLeaseID(text)
 	if err != nil {
-		return id, &Failure{Code: CodeLeaseEnded, Detail: "the lease " + strconv.Quote(clip(text)) + " has ended, or never was"}
+		return id, &Failure{Code: CodeLeaseEnded, Detail: "lease " + strconv.Quote(clip(text)) + " does not exist or has expired"}
 	}
 	return id, nil
 }
 
 // LeaseNotFound returns the failure of a request about a lease that is not there.
 func LeaseNotFound(id string) error {
-	return Refuse(CodeLeaseNotFound, "the lease %q has ended, or never was", clip(id))
+	return Refuse(CodeLeaseNotFound, "lease %q does not exist or has expired", clip(id))
 }
 
 // clip bounds what a detail repeats of a request.
@@ -39,7 +39,7 @@ func ParseLease(body []byte) (ttl time.Duration, err error) {
 		return 0, err
 	}
 	if seen == 0 {
-		return 0, Refuse(CodeBadJSON, "ttl is wanted")
+		return 0, Refuse(CodeBadJSON, `field "ttl" is required`)
 	}
 	return ttl, nil
 }
@@ -48,7 +48,7 @@ func ParseLease(body []byte) (ttl time.Duration, err error) {
 func (s *Scanner) ownTTL() time.Duration {
 	ttl := s.TTL()
 	if s.err == nil && ttl == kv.KeepTTL {
-		s.FailWith(Refuse(CodeBadDuration, "a lease has a TTL of its own"))
+		s.FailWith(Refuse(CodeBadDuration, "the ttl of a lease must be a duration, not keep"))
 	}
 	return ttl
 }

@@ -42,7 +42,7 @@ func ParseCursor(cursor, prefix string) (after string, err error) {
 	raw, err := cursorEncoding.DecodeString(cursor)
 	after, ok := strings.CutPrefix(string(raw), cursorVersion)
 	if err != nil || !ok || kv.CheckKey(after) != nil || !strings.HasPrefix(after, prefix) {
-		return "", Refuse(CodeBadParameter, "the cursor is not one that a list of this prefix gave")
+		return "", Refuse(CodeBadParameter, "cursor: expected the value of next from a list of the same prefix")
 	}
 	return after, nil
 }

@@ -26,7 +26,7 @@ func ParseLock(body []byte, q *lock.Request) error {
 		return err
 	}
 	if !seen.Has(1 << 0) {
-		return Refuse(CodeBadJSON, "ttl is wanted")
+		return Refuse(CodeBadJSON, `field "ttl" is required`)
 	}
 	return CheckOwner(q.Owner)
 }
@@ -54,7 +54,7 @@ func ParseLockKeep(body []byte) (token kv.Rev, err error) {
 		return 0, err
 	}
 	if token == 0 {
-		return 0, Refuse(CodeBadJSON, "token is wanted")
+		return 0, Refuse(CodeBadJSON, `field "token" is required`)
 	}
 	return token, nil
 }

@@ -78,7 +78,7 @@ func (s *Scanner) opKind() kv.OpKind {
 	case "get":
 		return kv.OpGet
 	}
-	s.FailWith(Refuse(CodeBadJSON, "an op is put, delete or get, not %.80q", name))
+	s.FailWith(Refuse(CodeBadJSON, "op: expected put, delete or get, got %.80q", name))
 	return 0
 }
 

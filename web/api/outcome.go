@@ -24,19 +24,19 @@ func Outcome(c *kv.Command, result *kv.Result, params func() kv.Params, inBatch 
 	f := &Failure{Current: result.Current, NoValue: result.CurrentNoValue, Index: result.Failed, HasIndex: true}
 	switch result.Outcome {
 	case kv.CheckFailed:
-		f.Code, f.Detail, f.Compared = CodeCheckFailed, "a check failed, and nothing was changed", true
+		f.Code, f.Detail, f.Compared = CodeCheckFailed, "a check failed; nothing was changed", true
 		f.Key = c.Checks[result.Failed].Key
 		if !inBatch {
-			f.Code, f.Detail, f.HasIndex = CodeCompareFailed, "the key is not what the request expects", false
+			f.Code, f.Detail, f.HasIndex = CodeCompareFailed, "the key does not have the expected version or value", false
 		}
 	case kv.FenceLost:
 		f.Code, f.Lock = CodeFenceLost, c.Fences[result.Failed].Lock
 		f.Key = kv.ReservedPrefix + f.Lock
-		f.Detail = "the lock is not held under this token, and nothing was changed"
+		f.Detail = "the lock is not held with this token; nothing was changed"
 	case kv.TooMany:
 		return &Failure{Code: CodeBatchTooLarge, Detail: "more keys begin with the prefix than one request may delete", Limit: params().DeleteMax}
 	case kv.IdemMismatch:
-		return Refuse(CodeIdempotencyMismatch, "the Idempotency-Key was used for another request")
+		return Refuse(CodeIdempotencyMismatch, "the Idempotency-Key was used for a different request")
 	case kv.IdemCallerFull:
 		return &Failure{Code: CodeRateLimited, Detail: "too many requests with an Idempotency-Key are remembered for this caller", Limit: params().IdemPerCaller, Retry: idemRetry}
 	case kv.IdemFull:
@@ -58,20 +58,20 @@ func leaseOutcome(c *kv.Command, result *kv.Result, params func() kv.Params, inB
 		if c.Lease != nil {
 			return LeaseNotFound(c.Lease.ID.String())
 		}
-		f.Code, f.Detail = CodeLeaseEnded, "a lease that is named has ended, or never was, and nothing was changed"
+		f.Code, f.Detail = CodeLeaseEnded, "a lease in the request does not exist or has expired; nothing was changed"
 		f.Index, f.HasIndex = result.Failed, inBatch
 	case kv.LeaseFull:
-		return &Failure{Code: CodeMemoryFull, Detail: "too many leases live", Limit: params().LeaseMax, Retry: idemRetry}
+		return &Failure{Code: CodeMemoryFull, Detail: "too many leases", Limit: params().LeaseMax, Retry: idemRetry}
 	case kv.LeaseCallerFull:
 		return &Failure{Code: CodeRateLimited, Detail: "this caller has too many leases", Limit: params().LeasePerCaller, Retry: idemRetry}
 	case kv.LeaseKeysFull:
-		return &Failure{Code: CodeBatchTooLarge, Detail: "too many keys would hang on one lease", Limit: params().LeaseKeys, Index: result.Failed, HasIndex: inBatch}
+		return &Failure{Code: CodeBatchTooLarge, Detail: "too many keys would be attached to one lease", Limit: params().LeaseKeys, Index: result.Failed, HasIndex: inBatch}
 	case kv.LockHeld:
-		f.Code, f.Detail = CodeLockHeld, "the lock is held, and was not got in time"
+		f.Code, f.Detail = CodeLockHeld, "the lock is held by another client; the wait has ended"
 	case kv.LockLost:
-		f.Code, f.Detail = CodeLockLost, "the lock is not held any more under this token, or by this request"
+		f.Code, f.Detail = CodeLockLost, "the lock is no longer held with this token or by this request"
 	case kv.LockFree:
-		return Refuse(CodeLockNotHeld, "nobody holds the lock %s", c.Lock.Name)
+		return Refuse(CodeLockNotHeld, "lock %s is not held", c.Lock.Name)
 	default:
 		return nil
 	}

@@ -17,14 +17,14 @@ type Watch struct {
 func (w *Watch) Finish() error {
 	switch {
 	case w.HasSince && w.HasState && w.State:
-		return Refuse(CodeBadParameter, "since resumes, and state begins anew: one of them")
+		return Refuse(CodeBadParameter, "since and state=1 cannot be combined")
 	case w.HasSince:
 		w.Request.From = watch.FromPosition
 	case w.HasState && !w.State:
 		w.Request.From = watch.FromLive
 	}
 	if w.Request.Interval > 0 && w.Request.Mode != watch.Latest {
-		return Refuse(CodeBadParameter, "interval goes with mode latest")
+		return Refuse(CodeBadParameter, "interval requires mode=latest")
 	}
 	return nil
 }
@@ -39,7 +39,7 @@ func (w *Watch) SetMode(name string) error {
 	case "keys":
 		w.Request.Mode = watch.Keys
 	default:
-		return Refuse(CodeBadParameter, "mode is all, latest or keys, not %.80q", name)
+		return Refuse(CodeBadParameter, "mode: expected all, latest or keys, got %.80q", name)
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ func (w *Watch) SetMode(name string) error {
 func (w *Watch) SetInterval(text string) error {
 	d, ok := ParseDuration(text)
 	if !ok || d == 0 || d > watch.MaxInterval {
-		return Refuse(CodeBadDuration, "interval is a duration up to %v, not %.80q", watch.MaxInterval, text)
+		return Refuse(CodeBadDuration, "interval: expected a duration of at most %v, got %.80q", watch.MaxInterval, text)
 	}
 	w.Request.Interval = d
 	return nil

@@ -29,7 +29,7 @@ func (r *runner) rebind(c *command, did func(*runner, uint64, *kv.Command, *kv.R
 func (r *runner) didBind(id uint64, c *kv.Command, result *kv.Result) error {
 	ttl := time.Duration(result.Lease.TTL) * time.Millisecond
 	if ttl < bind.MinTTL {
-		return api.Refuse(api.CodeBadDuration, "a lease that is bound has a TTL of %v or more", bind.MinTTL)
+		return api.Refuse(api.CodeBadDuration, "a bound lease must have a TTL of at least %v", bind.MinTTL)
 	}
 	keeper := r.s.server.bound
 	keeper.Bind(r.s, result.Lease.ID, ttl)

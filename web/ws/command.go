@@ -70,6 +70,8 @@ type command struct {
 	id   uint64
 	op   *op
 	seen api.FieldSet
+	// unknownOp is what was written where op is nil.
+	unknownOp string
 	// spans are where the fields' values stand in text.
 	text  []byte
 	spans [len(commandFields)][2]int32
@@ -143,7 +145,7 @@ func (c *command) read(s *api.Scanner, field api.FieldSet, limit int) {
 		c.ifMatch = s.Text().String()
 	case hasIfAbsent:
 		if !s.Bool() && s.Err() == nil {
-			s.FailWith(api.Refuse(api.CodeBadCondition, "if_absent is true or not there"))
+			s.FailWith(api.Refuse(api.CodeBadCondition, "if_absent must be true or absent"))
 		}
 	case hasFence:
 		c.readFences(s)
@@ -163,7 +165,7 @@ func (c *command) read(s *api.Scanner, field api.FieldSet, limit int) {
 func (c *command) readID(s *api.Scanner) {
 	id := s.Uint()
 	if s.Err() == nil && (id == 0 || id > maxID) {
-		s.Fail("an id is a number from 1 to 2^53-1")
+		s.Fail("id: expected a number from 1 to 2^53-1")
 	}
 	if s.Err() == nil {
 		c.id = id
@@ -178,8 +180,10 @@ func (c *command) readOp(s *api.Scanner) {
 	for i := range ops {
 		if string(name) == ops[i].name {
 			c.op = &ops[i]
+			return
 		}
 	}
+	c.unknownOp = string(name)
 }
 
 // readWatch reads a field of a watch; a list has one called keys too, which says
@@ -213,7 +217,7 @@ func (c *command) readList(s *api.Scanner, field api.FieldSet) {
 	case hasLimit:
 		n := s.Uint()
 		if s.Err() == nil && (n < 1 || n > api.PageMax) {
-			s.FailWith(api.Refuse(api.CodeBadParameter, "limit is a number from 1 to %d", api.PageMax))
+			s.FailWith(api.Refuse(api.CodeBadParameter, "limit: expected a number from 1 to %d", api.PageMax))
 		}
 		c.list.Limit = int(n)
 	case hasCursor:
@@ -221,7 +225,7 @@ func (c *command) readList(s *api.Scanner, field api.FieldSet) {
 	case hasConsistency:
 		text := s.Text().String()
 		if c.list.Local = text == api.Local; s.Err() == nil && !c.list.Local && text != api.Linearizable {
-			s.FailWith(api.Refuse(api.CodeBadParameter, "consistency is linearizable or local, not %.80q", text))
+			s.FailWith(api.Refuse(api.CodeBadParameter, "consistency: expected linearizable or local, got %.80q", text))
 		}
 	}
 }
@@ -264,12 +268,12 @@ func (c *command) readFences(s *api.Scanner) {
 		}
 		for _, f := range c.cmd.Fences {
 			if f.Lock == lock {
-				s.Fail("a lock is there twice")
+				s.Fail("a lock is repeated")
 				return
 			}
 		}
 		if !kv.LockName(lock) || token == 0 || len(c.cmd.Fences) >= 64 {
-			s.FailWith(api.Refuse(api.CodeBadCondition, "fence has up to 64 names of locks, and their tokens"))
+			s.FailWith(api.Refuse(api.CodeBadCondition, "fence: expected at most 64 lock names, each with its token"))
 			return
 		}
 		c.cmd.Fences = append(c.cmd.Fences, kv.Fence{Lock: lock, Token: kv.Rev(token)})
@@ -280,21 +284,21 @@ func (c *command) readFences(s *api.Scanner) {
 func (c *command) check(limit int) error {
 	switch {
 	case c.id == 0:
-		return api.Refuse(api.CodeBadJSON, "a command has an id")
+		return api.Refuse(api.CodeBadJSON, `field "id" is required`)
 	case !c.has(hasOp):
-		return api.Refuse(api.CodeBadJSON, "a command has an op")
+		return api.Refuse(api.CodeBadJSON, `field "op" is required`)
 	case c.op == nil:
-		return api.Refuse(api.CodeBadJSON, "the op is not known here")
+		return api.Refuse(api.CodeBadJSON, "unknown op %.80q%s", c.unknownOp, api.DidYouMean(c.unknownOp, opNames))
 	}
 	if missing := c.op.need &^ c.seen; missing != 0 {
-		return api.Refuse(api.CodeBadJSON, "%s wants the field %s", c.op.name, fieldOfBit(missing))
+		return api.Refuse(api.CodeBadJSON, "%s requires field %q", c.op.name, fieldOfBit(missing))
 	}
 	if extra := c.seen &^ (c.op.need | c.op.may | hasID | hasOp); extra != 0 {
 		code := api.CodeBadJSON
 		if extra&conditions != 0 {
 			code, extra = api.CodeBadCondition, extra&conditions
 		}
-		return api.Refuse(code, "%s does not take the field %s", c.op.name, fieldOfBit(extra))
+		return api.Refuse(code, "%s does not support field %q", c.op.name, fieldOfBit(extra))
 	}
 	if n := len(c.cmd.Ops) + len(c.cmd.Else); n > limit {
 		return api.TooManyOps(limit)

@@ -31,7 +31,7 @@ func (c *command) readLock(s *api.Scanner, field api.FieldSet) {
 	case hasLock:
 		k.name = s.Text().String()
 		if s.Err() == nil && !kv.LockName(k.name) {
-			s.FailWith(api.Refuse(api.CodeBadKey, "%.80q is not the name of a lock", k.name))
+			s.FailWith(api.Refuse(api.CodeBadKey, "%.80q is not a valid lock name", k.name))
 		}
 	case hasOwner:
 		k.owner = s.Text().String()
@@ -54,7 +54,7 @@ func (r *runner) callerName() string { return string(r.s.caller.appendTo(nil)) }
 
 func (r *runner) grant(c *command) error {
 	if c.ttl == kv.KeepTTL {
-		return api.Refuse(api.CodeBadDuration, "a lease has a TTL of its own")
+		return api.Refuse(api.CodeBadDuration, "the ttl of a lease must be a duration, not keep")
 	}
 	c.cmd.Lease = &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: kv.NewLeaseID(), TTL: c.ttl, Caller: r.callerName()}
 	return r.write(c, 1, (*runner).didGrant)
@@ -91,7 +91,7 @@ func (r *runner) keep(c *command) error {
 		c.cmd.Lock = &kv.LockCommand{Kind: kv.LockKeep, Name: c.lock.name, Token: kv.Rev(c.lock.token)}
 		return r.write(c, 1, (*runner).didLock)
 	}
-	return api.Refuse(api.CodeBadJSON, "keepalive wants lease, or lock and token")
+	return api.Refuse(api.CodeBadJSON, "keepalive requires lease, or lock and token")
 }
 
 func (r *runner) revoke(c *command) error {
@@ -113,7 +113,7 @@ func (r *runner) didLock(id uint64, c *kv.Command, result *kv.Result) error {
 
 func (r *runner) unlock(c *command) error {
 	if c.has(hasToken) == c.has(hasForce) {
-		return api.Refuse(api.CodeBadJSON, "unlock wants one of token and force")
+		return api.Refuse(api.CodeBadJSON, "unlock requires one of token and force")
 	}
 	k := &kv.LockCommand{Kind: kv.LockRelease, Name: c.lock.name, Token: kv.Rev(c.lock.token)}
 	if c.has(hasForce) {
@@ -131,7 +131,7 @@ func (r *runner) unlock(c *command) error {
 // given back, unless the command may be repeated.
 func (r *runner) lock(c *command) error {
 	if c.ttl == kv.KeepTTL {
-		return api.Refuse(api.CodeBadDuration, "a lock has a TTL of its own")
+		return api.Refuse(api.CodeBadDuration, "the ttl of a lock must be a duration, not keep")
 	}
 	if err := r.identify(c); err != nil {
 		return err

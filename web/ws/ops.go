@@ -39,9 +39,17 @@ var ops = [...]op{
 	{"unlock", hasLock, hasToken | hasForce | anyWrite, (*runner).unlock},
 }
 
+// opNames are the names of ops.
+var opNames = func() (names []string) {
+	for i := range ops {
+		names = append(names, ops[i].name)
+	}
+	return names
+}()
+
 func (r *runner) watch(c *command) error {
 	if c.keysFlag {
-		return api.Refuse(api.CodeBadJSON, "keys of a watch is an array")
+		return api.Refuse(api.CodeBadJSON, "keys of a watch must be an array")
 	}
 	if err := c.sub.Finish(); err != nil {
 		return err
@@ -81,7 +89,7 @@ func (r *runner) get(c *command) error {
 		return err
 	}
 	if e == nil {
-		return api.Refuse(api.CodeKeyNotFound, "there is no key %.200q", c.key)
+		return api.NoKey(c.key)
 	}
 	b := api.AppendEntryFields(append(r.begin(c.id), ','), c.key, e, r.s.server.opts.Store.Now(), true)
 	r.end(appendAt(b, e.Mod, at))
@@ -102,7 +110,7 @@ func (r *runner) read(c *command) (*kv.Entry, kv.Position, error) {
 func (r *runner) list(c *command) error {
 	o := &c.list
 	if c.has(hasKeys) && !c.keysFlag {
-		return api.Refuse(api.CodeBadJSON, "keys of a list is true or false")
+		return api.Refuse(api.CodeBadJSON, "keys of a list must be true or false")
 	}
 	if err := kv.CheckPrefix(o.Prefix); err != nil {
 		return err
@@ -170,7 +178,7 @@ func (r *runner) delete(c *command) (err error) {
 		return r.deletePrefix(c)
 	}
 	if !c.has(hasKey) {
-		return api.Refuse(api.CodeBadJSON, "delete wants the field key, or prefix")
+		return api.Refuse(api.CodeBadJSON, `delete requires field "key" or "prefix"`)
 	}
 	if c.cmd.Checks, err = r.checks(c); err != nil {
 		return err
@@ -181,7 +189,7 @@ func (r *runner) delete(c *command) (err error) {
 
 func (r *runner) didDelete(id uint64, c *kv.Command, result *kv.Result) error {
 	if result.Ops[0].Entry == nil {
-		return api.Refuse(api.CodeKeyNotFound, "there is no key %.200q", c.Ops[0].Key)
+		return api.NoKey(c.Ops[0].Key)
 	}
 	return r.didRemove(id, c, result)
 }
@@ -203,11 +211,11 @@ func (r *runner) didRemove(id uint64, c *kv.Command, result *kv.Result) error {
 func (r *runner) deletePrefix(c *command) error {
 	switch {
 	case c.has(hasKey):
-		return api.Refuse(api.CodeBadJSON, "delete wants key or prefix, not both")
+		return api.Refuse(api.CodeBadJSON, "delete: key and prefix cannot be combined")
 	case c.has(hasIfMatch):
-		return api.Refuse(api.CodeBadCondition, "if_match goes with a key")
+		return api.Refuse(api.CodeBadCondition, "if_match requires key")
 	case c.list.Prefix == "":
-		return api.Refuse(api.CodePrefixRequired, "the prefix may not be empty")
+		return api.Refuse(api.CodePrefixRequired, "the prefix must not be empty")
 	}
 	if err := kv.CheckPrefix(c.list.Prefix); err != nil {
 		return err
@@ -272,7 +280,7 @@ func (r *runner) checks(c *command) (checks []kv.Check, err error) {
 		ok = err == nil
 	}
 	if !ok {
-		return nil, api.Refuse(api.CodeBadCondition, "if_match is one etag as the server sent it, or *")
+		return nil, api.Refuse(api.CodeBadCondition, "if_match: expected one ETag as the server sent it, or *")
 	}
 	epoch := r.s.server.opts.Store.State().Position().Epoch
 	return append(checks, api.CheckVersion(c.key, tag, epoch)), nil

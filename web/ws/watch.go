@@ -291,7 +291,7 @@ func (s *session) reserve(id uint64) (*subscription, error) {
 	defer s.mu.Unlock()
 	i, taken := s.placeLocked(id)
 	if taken {
-		return nil, api.Refuse(api.CodeBadParameter, "there is a watch %d on this socket already", id)
+		return nil, api.Refuse(api.CodeBadParameter, "watch %d exists on this socket already", id)
 	}
 	w := &subscription{session: s, id: id, fresh: id != 0}
 	s.mu.watches = slices.Insert(s.mu.watches, i, w)
@@ -326,7 +326,7 @@ func (s *session) open(id uint64, req watch.Request) error {
 func (s *session) unwatch(id uint64) error {
 	w := s.remove(id, nil)
 	if w == nil {
-		return api.Refuse(api.CodeBadParameter, "there is no watch %d on this socket", id)
+		return api.Refuse(api.CodeBadParameter, "watch %d does not exist on this socket", id)
 	}
 	w.watcher.Close()  // waits for a Poll, so that its events come before the answer
 	w.Wake(&w.watcher) // for the session to see that it has ended

@@ -206,7 +206,7 @@ func (x *run) drops(timed, ctx context.Context) error {
 		}
 		began := time.Now()
 		x.loop.do(x.loop.dropAll)
-		at, err := x.await(ctx, "come back")
+		at, err := x.await(ctx, "reconnect")
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,44 @@
+package api
+
+// nearestMax is the largest distance at which a name still counts as a misspelling.
+const nearestMax = 2
+
+// DidYouMean returns a hint that names the one of known that name is nearest to, empty if name
+// resembles none of them.
+func DidYouMean(name string, known []string) string {
+	best, least := "", nearestMax+1
+	for _, k := range known {
+		if d := distance(name, k); d < least && d < len(k) {
+			best, least = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
+
+// distance returns how many bytes must be inserted, removed or replaced to make b of a
+// (Levenshtein's distance); nearestMax+1 where the lengths alone differ by more than nearestMax.
+func distance(a, b string) int {
+	if len(a) > len(b)+nearestMax || len(b) > len(a)+nearestMax {
+		return nearestMax + 1
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		corner := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := corner
+			if a[i] != b[j] {
+				replaced++
+			}
+			corner = row[j+1]
+			row[j+1] = min(replaced, corner+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}
