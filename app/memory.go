@@ -23,7 +23,7 @@ const (
 	dirtyShare = 8
 	// snapshotShare is the part of the limit, one in snapshotShare, that versions may
 	// take which are kept for snapshots only.
-	snapshotShare = 8
+	snapshotShare = 4
 	// maxSnapshotBytes bounds it on a large machine.
 	maxSnapshotBytes = 256 << 20
 )

@@ -38,7 +38,7 @@ const (
 
 // scraped is the one table of those.
 var scraped = []scrapedMetric{
-	{"keywatch_http_in_flight", "Requests being answered.", gauge, func(x *sample) float64 { return float64(x.s.conns.working()) }},
+	{"keywatch_http_in_flight", "Requests being answered.", gauge, func(x *sample) float64 { return float64(x.s.conns.answering.Value()) }},
 	{"keywatch_http_fastpath_total", "Requests read and answered on the fast path.", counter, func(x *sample) float64 { return float64(x.s.metrics.fast.Value()) }},
 	{"keywatch_http_connections", "Connections with ordinary requests.", gauge, func(x *sample) float64 { return float64(x.s.conns.open.Load()) }},
 	{"keywatch_http_connections_max", "Bound on connections.", gauge, func(x *sample) float64 { return float64(x.s.conns.max) }},

@@ -16,7 +16,11 @@ const (
 	phaseWorking              // in a handler, or given away: takes what it takes
 	phaseWriting              // writing a piece of an answer
 	phases
+	phaseGone // closed, or handed over: for good
 )
+
+// answering reports whether a request is being answered.
+func (p phase) answering() bool { return p == phaseWorking || p == phaseWriting }
 
 // A conn notes what it is at. One sweep a second then looks after all of them,
 // where deadlines would have to be set three times for each request.
@@ -39,14 +43,34 @@ type conn struct {
 
 func (c *conn) enter(p phase) {
 	c.since.Store(c.conns.clock.Load())
-	c.at.Store(int32(p))
+	c.set(p)
+}
+
+// set notes the phase, and counts the requests that are being answered.
+func (c *conn) set(p phase) {
+	for {
+		old := phase(c.at.Load())
+		if old == phaseGone {
+			return
+		}
+		if !c.at.CompareAndSwap(int32(old), int32(p)) {
+			continue
+		}
+		switch {
+		case p.answering() && !old.answering():
+			c.conns.answering.Inc()
+		case old.answering() && !p.answering():
+			c.conns.answering.Dec()
+		}
+		return
+	}
 }
 
 // Write implements net.Conn. Each piece has its own time.
 func (c *conn) Write(b []byte) (int, error) {
 	c.enter(phaseWriting)
 	n, err := c.Conn.Write(b)
-	c.at.Store(int32(phaseWorking))
+	c.set(phaseWorking)
 	c.wrote(err)
 	return n, err
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/puzpuzpuz/xsync/v3"
 	"github.com/valyala/fasthttp"
 )
 
@@ -27,6 +28,9 @@ type connections struct {
 	limits  [phases]time.Duration
 	open    atomic.Int64
 	refused atomic.Int64
+	// answering counts the connections whose request is being answered; striped,
+	// because every request counts.
+	answering *xsync.Counter
 	// clock is moved on by interval in each sweep, in nanoseconds. It stands
 	// still while the process does, so that a pause costs nobody a connection.
 	clock atomic.Int64
@@ -43,6 +47,7 @@ func (c *connections) init(o *Options) {
 	c.max, c.hard = o.MaxConnections, o.MaxConnections+max(16, min(1024, o.MaxConnections/4))
 	c.limits = [phases]time.Duration{phaseIdle: o.IdleTimeout, phaseReading: o.ReadTimeout, phaseWriting: o.WriteTimeout}
 	c.mu.all = make(map[*conn]struct{})
+	c.answering = xsync.NewCounter()
 }
 
 // over reports whether there are more connections than the cap.
@@ -50,18 +55,6 @@ func (c *connections) over() bool { return c.open.Load() > int64(c.max) || c.all
 
 // all returns the number of connections, streams included.
 func (c *connections) all() int { return int(c.open.Load()) + c.streams() }
-
-// working counts the connections whose request is being answered.
-func (c *connections) working() (n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for own := range c.mu.all {
-		if p := phase(own.at.Load()); p == phaseWorking || p == phaseWriting {
-			n++
-		}
-	}
-	return n
-}
 
 // changed is fasthttp's ConnState hook.
 func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
@@ -99,6 +92,7 @@ func (c *connections) add(own *conn) {
 
 func (c *connections) remove(own *conn) {
 	c.forget(own)
+	own.set(phaseGone)
 	own.wrote(net.ErrClosed) // nothing will be
 }
 

@@ -390,3 +390,50 @@ func TestShutdownCutsOff(t *testing.T) {
 		t.Errorf("Serve after Shutdown: %v", err)
 	}
 }
+
+// What is counted as requests begin and end must come back to none, however they end,
+// or the figure would drift.
+func TestRequestsInFlightAreCounted(t *testing.T) {
+	w := newWorld(t)
+	started, release := make(chan struct{}), make(chan struct{})
+	w.log.fail = func(_ context.Context, c *kv.Command) error {
+		if c.Ops[0].Key == "slow" {
+			close(started)
+			<-release
+		}
+		return nil
+	}
+	w.want(201, "PUT", "/v1/kv/a", strings.Repeat("x", 1<<20))
+	var conns []net.Conn
+	for _, text := range []string{
+		"PUT /v1/kv/slow HTTP/1.1\r\nHost: " + w.addr + "\r\nContent-Length: 1\r\n\r\nx",
+		"GET /v1/kv/a HTTP/1.1\r\nHost: " + w.addr + "\r\n\r\n", // not read
+		"GET /v1/watch?key=a HTTP/1.1\r\nHost: " + w.addr + "\r\n\r\n",
+		"PUT /v1/kv/half HTTP/1.1\r\nHost: " + w.addr + "\r\nContent-Length: 9\r\n\r\nx",
+		"nonsense\r\n\r\n", "",
+	} {
+		conn, err := net.Dial("tcp", w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	<-started
+	inFlight := func(n int) func() bool {
+		return func() bool {
+			return strings.Contains(w.want(200, "GET", "/metrics", "").body, fmt.Sprintf("\nkeywatch_http_in_flight %d\n", n))
+		}
+	}
+	if !inFlight(2)() && !inFlight(3)() { // the one that is not read may be written whole
+		t.Error("a request that waits for the log is not counted")
+	}
+	close(release)
+	for _, conn := range conns {
+		conn.Close()
+	}
+	w.want(200, "GET", "/v1/kv/a", "")
+	w.eventually("no other request is in flight", inFlight(1))
+}
