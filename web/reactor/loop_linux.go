@@ -15,6 +15,8 @@ const (
 	// turn is how many sockets are looked after before other goroutines, writers
 	// for one, may have the processor.
 	turn = 16
+	// lateTimer is how late a socket is looked at that is read from and written to first.
+	lateTimer = 100 * time.Millisecond
 	// keepInbox is the largest inbox that a loop keeps, in sockets.
 	keepInbox = 1 << 12
 	// keepBuffer is the largest buffer that a loop keeps.
@@ -115,14 +117,20 @@ func (l *loop) run() {
 	}
 }
 
-// expire looks after the sockets whose time has come.
+// expire looks after the sockets whose time has come. One that is looked at late may be
+// so because the process did not run: what its peer has sent and read meanwhile comes
+// before any verdict about its silence.
 func (l *loop) expire(now time.Time) {
 	at := l.since(now)
 	for l.timers.Len() > 0 && l.timers.Min().at <= at {
 		d := l.timers.Pop()
 		if d.s.due == d.at {
+			bits := uint32(timed)
+			if at-d.at >= int64(lateTimer) {
+				bits |= readable | writable
+			}
 			d.s.due = 0
-			d.s.post(timed)
+			d.s.post(bits)
 		}
 	}
 }
