@@ -16,6 +16,7 @@ import (
 // Data: an engine needs a folder or MemoryOnly. The tags are for the command line.
 type Config struct {
 	Data       string `help:"Folder that keeps the data." default:"./keywatch-data" placeholder:"DIR"`
+	Existing   bool   `help:"Refuse to start if the data folder holds no store, such as a mount point that is not mounted, instead of beginning a new store there."`
 	MemoryOnly bool   `help:"Store nothing on disk: everything is lost when the server stops."`
 	Fsync      string `help:"When a write is acknowledged: always, once it is fsynced, or interval, once it is written; then fsyncs follow every --fsync-interval and a power failure loses what was not." default:"always" enum:"always,interval"`
 	// FsyncInterval is used with Fsync "interval".
@@ -167,6 +168,9 @@ func (c Config) Validate() error {
 	}
 	if c.MemoryOnly && (c.ObjectStore != "" || c.ObjectAfter != 0 || c.DiskMax != 0) {
 		return errors.New("object-store, object-after, disk-max: not supported with --memory-only")
+	}
+	if c.MemoryOnly && c.Existing {
+		return errors.New("existing: not supported with --memory-only")
 	}
 	if c.SegmentSize > 64<<20 {
 		return errors.New("segment-size: must be at most 64MiB")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -176,6 +177,23 @@ func TestLostSegmentIsDamage(t *testing.T) {
 	s.wants(e, "k/03", kv.ErrDamaged)
 	s.put(e, "k/03") // a write needs no value
 	s.wants(e, "k/03", nil)
+}
+
+// A first start that ended between Raft's term and its first entry has left a folder in
+// which nobody is a voter: each later start must not wait for votes for ever.
+func TestStartAfterOneCutShort(t *testing.T) {
+	dir := t.TempDir()
+	db, err := persist.Open(dir, persist.Options{Logger: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	must(t, db.Stable().SetUint64([]byte("CurrentTerm"), 1))
+	must(t, db.Close(false))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	e, err := app.Open(ctx, app.Config{Data: dir, Existing: true})
+	if err != nil {
+		t.Fatalf("the next start: %v", err)
+	}
+	must(t, e.Close())
 }
 
 // backups returns a plain and a full backup of a shelf.

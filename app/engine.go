@@ -133,7 +133,7 @@ func (e *Engine) openDisk(opts *cluster.Options) error {
 	}
 	db, err := persist.Open(c.Data, persist.Options{
 		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
-		Release: c.Version, LoadPinned: e.state.LoadPinned, Short: e.checkpoints.early.Wake,
+		Existing: c.Existing, Release: c.Version, LoadPinned: e.state.LoadPinned, Short: e.checkpoints.early.Wake,
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", c.Data, err)

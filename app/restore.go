@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,7 +37,7 @@ var errNoObjectsInside = errors.New("the backup has no objects in it: restore it
 func Restore(ctx context.Context, file, dir string, o RestoreOptions) error {
 	f, err := os.Open(file)
 	if err != nil {
-		return err
+		return fmt.Errorf("restore: %w", err)
 	}
 	defer f.Close()
 	r := &restoration{file: f, path: file, dir: dir, options: o}

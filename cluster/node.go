@@ -201,22 +201,18 @@ func (n *Node) lead(ctx context.Context) error {
 	return nil
 }
 
-// checkAlone returns an error unless this server is the only voter of its store: it would
+// checkAlone returns an error unless this server is the only one of its store: it would
 // wait for the others' votes for ever.
 func (n *Node) checkAlone() error {
-	var others []string
-	self := false
-	for _, s := range n.raft.GetConfiguration().Configuration().Servers {
-		if s.ID == raft.ServerID(n.opts.ID) && s.Suffrage == raft.Voter {
-			self = true
-		} else {
-			others = append(others, string(s.ID))
-		}
-	}
-	if self && len(others) == 0 {
+	servers := n.raft.GetConfiguration().Configuration().Servers
+	if len(servers) == 1 && servers[0].ID == raft.ServerID(n.opts.ID) && servers[0].Suffrage == raft.Voter {
 		return nil
 	}
-	return fmt.Errorf("the store belongs to other servers, %q, and this one is %q: open it with the release and the flags that it was served with, or restore a backup of it into another folder", others, n.opts.ID)
+	ids := make([]raft.ServerID, len(servers))
+	for i, s := range servers {
+		ids[i] = s.ID
+	}
+	return fmt.Errorf("the servers of this store are %q, and this one is %q, which must be the only one: run it where it belongs, or restore a backup of it into another folder", ids, n.opts.ID)
 }
 
 // drawEpoch returns a random epoch that is not 0.

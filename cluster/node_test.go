@@ -289,7 +289,7 @@ func TestStoreOfOtherServersIsRefused(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		_, err = cluster.Open(ctx, opts)
 		cancel()
-		if err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "other servers") {
+		if err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "must be the only one") {
 			t.Errorf("%q: got %v, want a refusal that names the servers", ids, err)
 		}
 	}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,14 +185,11 @@ func TestRestoreCutShort(t *testing.T) {
 	if _, err := persist.Restore(file, full, persist.RestoreOptions{Server: self}); err != nil {
 		t.Fatal(err)
 	}
-	// What is in place, and what is still in the folder that is being worked in.
-	for _, c := range [][2][]string{
-		{nil, nil},
-		{nil, {persist.CheckpointName}},
-		{nil, {persist.CheckpointName, "stable"}},
-		{{"stable"}, {persist.CheckpointName}},
-		{{"stable", persist.CheckpointName}, nil},
-	} {
+	files := slices.Sorted(maps.Keys(treeOf(t, full)))
+	if len(files) != 4 {
+		t.Fatalf("a restored folder has %q, want checkpoint, log, stable store and store file", files)
+	}
+	for _, c := range cutRestores(files) {
 		dir := t.TempDir()
 		mustMkdir(t, filepath.Join(dir, persist.RestoringName))
 		for i, sub := range []string{"", persist.RestoringName} {
@@ -211,6 +210,16 @@ func TestRestoreCutShort(t *testing.T) {
 		}
 		checkRestored(t, dir, meta, r.state.Position(), dump(t, r.state, false))
 	}
+}
+
+// cutRestores returns what a restore that is cut short leaves: which files are in place,
+// and which still in the folder in which it works.
+func cutRestores(files []string) (left [][2][]string) {
+	for i := range len(files) + 1 {
+		left = append(left, [2][]string{nil, files[:i]}) // while they are made
+		left = append(left, [2][]string{files[:i], files[i:]})
+	}
+	return left
 }
 
 // A writerFunc is an io.Writer.

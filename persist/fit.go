@@ -89,15 +89,22 @@ func (db *DB) voted() bool {
 	return err == nil
 }
 
+// signedStable returns the store that the stable store names; 0 if it names none.
+func (db *DB) signedStable() disk.StoreID {
+	b, _ := db.stable.Get(keyStore)
+	id, _ := disk.ParseStoreID(string(b))
+	return id
+}
+
 // checkStable refuses the stable store of another store.
 func (db *DB) checkStable() error {
-	b, err := db.stable.Get(keyStore)
-	if err != nil || string(b) == db.store.String() {
+	id := db.signedStable()
+	if id == 0 || id == db.store {
 		return nil
 	}
 	return &disk.MisfitError{
 		Kind: disk.ErrForeign, File: filepath.Join(db.dir, wal.StableName),
-		Reason: fmt.Sprintf("belongs to store %s, and the folder to store %s", b, db.store),
+		Reason: fmt.Sprintf("belongs to store %s, and the folder to store %s", id, db.store),
 		Remedy: wal.StableRemedy,
 	}
 }
@@ -137,7 +144,7 @@ func (db *DB) sign(f *folder) error {
 	if err := db.mendStable(f, ext); err != nil {
 		return err
 	}
-	if _, err := db.stable.Get(keyStore); err != nil {
+	if db.signedStable() == 0 {
 		if err := db.stable.Set(keyStore, []byte(db.store.String())); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ type folder struct {
 	legacy     disk.StoreID
 	checkpoint bool
 	log        wal.Found
-	objects    bool // whether there are segments of values
+	objects    bool // whether there are segments of values; not looked for if named
 }
 
 // survey looks what there is. It fails if a later release wrote the folder, or if what
@@ -45,6 +45,9 @@ func survey(fsys disk.FS, dir string) (f folder, err error) {
 	}
 	if f.log, err = wal.Survey(fsys, dir); err != nil {
 		return f, err
+	}
+	if f.named {
+		return f, nil
 	}
 	segments, err := filepath.Glob(filepath.Join(dir, "objects", "*", "*", "*.seg"))
 	f.objects = len(segments) > 0
@@ -122,9 +125,19 @@ func (f *folder) lostLog(checkpoint uint64, reason string) error {
 	}
 }
 
-// store returns the id that the files name, of which the checkpoint's is given; a new one
-// if none does. It fails if they name different stores.
-func (f *folder) store(checkpoint disk.StoreID) (disk.StoreID, error) {
+// noStore is the error for a folder in which a store is expected and none was begun.
+func noStore(dir string) error {
+	return &disk.MisfitError{
+		Kind: disk.ErrMissing, File: dir, Reason: "holds no store",
+		Remedy: "mount or put back the folder that does, or start without --existing to begin a new one",
+	}
+}
+
+// store returns the id that the files name, of which those of the checkpoint and of the
+// stable store are given; a new one if none does. A first start that was cut short may
+// have signed some only. It fails if checkpoint and log are of different stores; whether
+// the stable store is of this one is checked later.
+func (f *folder) store(checkpoint, stable disk.StoreID) (disk.StoreID, error) {
 	path := filepath.Join(f.dir, checkpointName)
 	switch log := f.log.Store; {
 	case f.named && checkpoint != 0 && checkpoint != f.id.Store:
@@ -137,6 +150,8 @@ func (f *folder) store(checkpoint disk.StoreID) (disk.StoreID, error) {
 		return checkpoint, nil
 	case log != 0:
 		return log, nil
+	case stable != 0:
+		return stable, nil
 	case f.legacy != 0:
 		return f.legacy, nil
 	}

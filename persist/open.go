@@ -74,6 +74,9 @@ func Open(dir string, opts Options) (*DB, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(dir); opts.Existing && errors.Is(err, os.ErrNotExist) {
+		return nil, noStore(dir) // and does not make the folder
+	}
 	lock, err := disk.LockDir(dir)
 	if err != nil {
 		return nil, err
@@ -115,11 +118,13 @@ func (db *DB) open() error {
 // openFiles opens checkpoint and log, or makes what a new store needs.
 func (db *DB) openFiles(f *folder) (err error) {
 	switch {
+	case db.opts.Existing && f.blank():
+		return noStore(db.dir)
 	case f.checkpoint:
 		if err := db.openCheckpoint(); err != nil {
 			return fmt.Errorf("open checkpoint: %w", err)
 		}
-		if db.store, err = f.store(db.head.Load().link.store); err != nil {
+		if db.store, err = f.store(db.head.Load().link.store, db.signedStable()); err != nil {
 			return err
 		}
 	case f.blank():
@@ -131,7 +136,7 @@ func (db *DB) openFiles(f *folder) (err error) {
 	case f.log.Segments == 0:
 		return f.lostCheckpoint()
 	default:
-		if db.store, err = f.store(0); err != nil {
+		if db.store, err = f.store(0, db.signedStable()); err != nil {
 			return err
 		}
 	}

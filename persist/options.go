@@ -31,6 +31,8 @@ type Options struct {
 	Interval    time.Duration
 	Fatal       func(error)
 	Short       func()
+	// Existing refuses a folder that holds no store, instead of beginning one there.
+	Existing bool
 	// Release is the version of this program, for the store file. It may be empty.
 	Release string
 	// Logger gets rare events; nil means slog.Default.

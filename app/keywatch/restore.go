@@ -1,10 +1,6 @@
 package main
 
-import (
-	"fmt"
-
-	"keywatch/app"
-)
+import "keywatch/app"
 
 // restoreCmd makes a data folder from a backup.
 type restoreCmd struct {
@@ -21,6 +17,7 @@ Works on files alone: no server may use the folder. The restored store begins a
 new epoch, so that no position or etag from before means something else now.
 
 Start the server with the same --object-store as this, or without if none is given.
+If the restore fails, no server starts on the folder until one has succeeded.
 
 Examples:
 
@@ -37,8 +34,8 @@ func (c *restoreCmd) Run(s *session) error {
 	if c.Data == "" {
 		return usagef("--data is empty")
 	}
-	if err := restoreBackup(s.ctx, c.File, c.Data, app.RestoreOptions{ObjectStore: c.ObjectStore}); err != nil {
-		return fmt.Errorf("restore: %w", err)
+	if err := restoreBackup(s.ctx, c.File, c.Data, app.RestoreOptions{ObjectStore: c.ObjectStore, Release: version()}); err != nil {
+		return err // it begins with what was done
 	}
 	if s.json() {
 		return s.printValue(map[string]string{"data": c.Data})

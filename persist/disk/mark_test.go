@@ -11,7 +11,6 @@ import (
 // A mark must be there after it was put and not after it was taken, whatever the
 // power does.
 func TestMarkSurvivesPowerCut(t *testing.T) {
-	const dir = "data"
 	fsys := faultfs.New(1)
 	for i, want := range []bool{false, true, false} {
 		if got, err := disk.CleanStop.In(fsys, dir); got != want || err != nil {
@@ -34,7 +33,6 @@ func TestMarkSurvivesPowerCut(t *testing.T) {
 // A mark that may not have reached the disk must not be reported as put, nor one
 // that may come back as taken.
 func TestMarkReportsFailures(t *testing.T) {
-	const dir = "data"
 	for at := 1; at <= 3; at++ {
 		fsys := faultfs.New(1)
 		fsys.FailAt(at)
