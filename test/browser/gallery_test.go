@@ -237,5 +237,5 @@ func (g gallery) showLosses() {
 func (p *tab) key(key string) {
 	p.t.Helper()
 	p.eval(fmt.Sprintf(`void (location.hash = encodeURIComponent(%q))`, key))
-	p.until(fmt.Sprintf(`document.querySelector('#detail h2')?.textContent === %q && document.querySelector('#detail .facts dd')?.textContent > '0'`, key))
+	p.until(fmt.Sprintf(`document.querySelector('#detail h2')?.textContent === %q && /[0-9]/.test(document.querySelector('#detail .facts dd')?.textContent)`, key))
 }

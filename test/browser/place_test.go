@@ -280,3 +280,30 @@ func TestListThatEndedSaysSo(t *testing.T) {
 	p.until(`document.querySelector('#phase').textContent === 'Live' && document.querySelector('#pause').textContent === 'Pause' && !document.body.matches('.paused')`)
 	p.clean()
 }
+
+// stillScript takes away the times at which the page draws without a reason.
+const stillScript = `
+	const interval = setInterval, timeout = setTimeout
+	window.setInterval = (fn, ms) => ms === 500 ? 0 : interval(fn, ms)
+	window.setTimeout = (fn, ms) => ms === 2000 ? 0 : timeout(fn, ms)
+`
+
+// If what an open key is now were drawn only when something else is, its panel would
+// show old values.
+func TestOpenKeyIsDrawnWhenItChanges(t *testing.T) {
+	s := newServer(t)
+	s.put("k", "one")
+	p := newTab(t, nil)
+	p.onNewPages(stillScript)
+	p.visit(s.url + "/")
+	p.key("k")
+	p.click("#pause") // the list, which draws too, is told of nothing
+	s.wait("keywatch_watchers", 1)
+	for _, v := range []string{"two", "three"} {
+		s.put("k", v)
+		p.until(`document.querySelector('#detail .whole').textContent === ` + quote(v))
+	}
+	s.delete("k")
+	p.until(`document.querySelector('#detail .state.calm').textContent.startsWith('Deleted at')`)
+	p.clean()
+}

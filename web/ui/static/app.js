@@ -60,7 +60,7 @@ const detail = new Detail(kw, $('detail'), store, (key, deleted) => {
   if (deleted) say(`${key} was deleted.`)
   arrive()
   $('grid').focus()
-})
+}, wake)
 const figures = new Figures(kw.url, $('figures'), wake)
 const connection = new Connection(kw, narrow, () => ({ pausedAt, stopped: watch?.phase === 'closed' }))
 
@@ -90,6 +90,7 @@ function start() {
     error: err => { notice('list', explain(err), h('button', { onclick: start }, 'Try again')); connection.draw() },
   })
   connection.draw()
+  wake()
 }
 
 /** reveal puts the cursor on a key, and opens what it is in. */

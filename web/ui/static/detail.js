@@ -17,15 +17,19 @@ const LOCKS = 'locks/' // keys that only lock requests write
 
 export class Detail {
   key = null
-  #kw; #box; #store; #closed; #watch = null; #entry = null; #first = 0; #changes = null; #trend; #editor = null
+  #kw; #box; #store; #closed; #wake; #watch = null; #entry = null; #first = 0; #changes = null; #trend; #editor = null
   #looked = 0; #looking = 0; #parts = null; #stale = false; #gone = null; #trouble = ''; #keeping = 0
 
-  /** store knows the past of a key; closed is called with the key when the panel was closed from within it, and whether the key was deleted. */
-  constructor(kw, box, store, closed) {
+  /**
+   * store knows the past of a key. closed is called with the key when the panel was
+   * closed from within it, and whether the key was deleted; wake has tick called.
+   */
+  constructor(kw, box, store, closed, wake) {
     this.#kw = kw
     this.#box = box
     this.#store = store
     this.#closed = closed
+    this.#wake = wake
     addEventListener('pagehide', () => this.#keep())
     addEventListener('beforeunload', e => { if (this.#editor?.changed) e.preventDefault() })
   }
@@ -42,6 +46,7 @@ export class Detail {
     this.#trouble = ''
     this.#trend = new Samples(TREND)
     this.#build()
+    this.redraw()
     this.#box.hidden = false
     document.body.classList.add('with-detail')
     this.#watch = this.#kw.watch({ keys: [key] }, {
@@ -114,7 +119,7 @@ export class Detail {
     }
     if (this.#first && !this.#entry) this.#editor?.note({ type: 'delete' }) // while nobody was connected
     this.#first = 0
-    this.#stale = true
+    this.redraw()
   }
 
   #changed(e) {
@@ -126,7 +131,7 @@ export class Detail {
     const n = e.type === 'put' && typeof e.value === 'string' && e.value.trim() !== '' ? Number(e.value) : NaN
     if (Number.isFinite(n)) this.#trend.push(n)
     this.#editor?.note(e)
-    this.#stale = true
+    this.redraw()
     if (Date.now() - this.#looked > LOOK) this.#look()
     else if (!this.#looking) this.#looking = setTimeout(() => this.#look(), LOOK)
   }
@@ -144,13 +149,13 @@ export class Detail {
     if (key !== this.key || !found || !this.#entry && found.rev <= this.#gone?.rev) return
     if (!this.#entry || this.#entry.rev === found.rev) this.#entry = { ...found }
     else Object.assign(this.#entry, { lease: found.lease, tier: found.tier }) // it changes faster than it can be asked for
-    this.#stale = true
+    this.redraw()
   }
 
   /** problem is shown until something else is tried. */
   #problem(err) {
     this.#trouble = explain(err)
-    this.#stale = true
+    this.redraw()
   }
 
   /** tick runs once a frame: what changed is drawn, and time runs down. */
@@ -195,8 +200,11 @@ export class Detail {
     draw(p.trend, this.#trend)
   }
 
-  /** redraw is for when the colours or the room have changed. */
-  redraw() { this.#stale = true }
+  /** redraw has everything drawn at the next frame. */
+  redraw() {
+    this.#stale = true
+    this.#wake()
+  }
 
   /** edit begins an edit of what is there now. */
   async edit() {
@@ -221,7 +229,7 @@ export class Detail {
       this.#editor = null
       p.body.replaceChildren(p.value, p.chart)
       p.actions.hidden = false
-      this.#stale = true
+      this.redraw()
       p.edit.focus()
     }
     const input = () => {
@@ -230,7 +238,7 @@ export class Detail {
     }
     this.#editor = new Editor(this.#kw, this.key, base, p.body, { done, input }, kept)
     p.actions.hidden = true
-    this.#stale = true
+    this.redraw()
   }
 
   get #draft() { return `edit ${this.#kw.url} ${this.key}` }

@@ -8,16 +8,16 @@ export const whole = n => n.toLocaleString('en')
 
 const UNKNOWN = '–'
 
-/** lines are the facts that follow from an entry: name, what it says, and what that means. */
+/** lines are the facts that follow from an entry: name, what it says, what that means, and whether it is long. */
 const lines = [
   ['Version', e => whole(e.version), '1 when the key was created, one more with each change'],
   ['Revision', e => whole(e.rev), 'The revision of the store at the last change'],
   ['Created at revision', e => whole(e.create_rev), 'The revision of the store when the key was created'],
   ['Size', e => bytes(sizeOf(e.value))],
-  ['Content', e => describe(e.value)],
+  ['Content', e => describe(e.value), undefined, true],
   ['Tier', e => e.tier ?? UNKNOWN, 'Where the value was when it was last read'],
   // A watch does not tell the lease: a key has none only where a read said so.
-  ['Lease', e => e.lease ?? (e.tier ? 'none' : UNKNOWN)],
+  ['Lease', e => e.lease ?? (e.tier ? 'none' : UNKNOWN), undefined, true],
 ]
 
 export class Facts {
@@ -25,7 +25,7 @@ export class Facts {
   #values = lines.map(() => h('dd'))
   #ttl = h('span'); #bar = h('progress', { max: 1, hidden: true, 'aria-label': 'Time to live' })
   #life = h('div', {}, h('dt', {}, 'Time to live'), h('dd', {}, this.#ttl, this.#bar))
-  el = h('dl', { class: 'facts' }, lines.map(([name, , title], i) => h('div', { title }, h('dt', {}, name), this.#values[i])), this.#life)
+  el = h('dl', { class: 'facts' }, lines.map(([name, , title, wide], i) => h('div', { title, class: wide && 'wide' }, h('dt', {}, name), this.#values[i])), this.#life)
 
   /** follow takes what a watch told of the key, so that the bar of its time to live is full when that begins. */
   follow(e, before) {
