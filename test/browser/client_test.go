@@ -194,7 +194,7 @@ func TestProofRestartResumes(t *testing.T) {
 			for _, p := range []*tab{one, two} {
 				p.consecutive(61)
 				if got := value[string](p, "kw.state.transport"); got != transport {
-					t.Errorf("came back by %s", got)
+					t.Errorf("reconnected by %s", got)
 				}
 			}
 		})

@@ -92,8 +92,8 @@ func TestTreeShowsWhatIsThere(t *testing.T) {
 	p.clean()
 }
 
-// If a value could become part of the page, whoever may write a key could act
-// for whoever looks at it.
+// If a value could become part of the page, those who may write a key could act
+// for those who look at it.
 func TestValuesAreTextOnly(t *testing.T) {
 	s := newServer(t)
 	const evil = `<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>`
@@ -110,7 +110,7 @@ func TestValuesAreTextOnly(t *testing.T) {
 	p.clean()
 }
 
-// If an edit overwrote what somebody else wrote meanwhile, the panel would lose
+// If an edit overwrote what another person wrote meanwhile, the panel would lose
 // their work; if it could not go on from there, it would lose yours.
 func TestEditConflict(t *testing.T) {
 	const saveAt = `JSON.stringify(document.querySelector('#save').getBoundingClientRect())`
@@ -286,7 +286,7 @@ func TestKeyboard(t *testing.T) {
 	p.clean()
 }
 
-// If the server's figures stood still, nobody would see a server in trouble.
+// If the server's figures stood still, trouble on a server would not be seen.
 func TestProofFigures(t *testing.T) {
 	gate.Long(t)
 	s := newServer(t)
@@ -302,7 +302,7 @@ func TestProofFigures(t *testing.T) {
 	p.clean()
 }
 
-// If the page did not come back by itself after the server did, a wall of
+// If the page did not reconnect after the server was back, a wall of
 // screens would go dark one restart after the other.
 func TestServerRestart(t *testing.T) {
 	s := newServer(t)
@@ -318,7 +318,7 @@ func TestServerRestart(t *testing.T) {
 	p.until(`document.querySelector('#connection').textContent.startsWith('Live')`)
 }
 
-// If what a key hangs on did not show, nobody would know why it went.
+// If the lease of a key did not show, its end would have no reason.
 func TestLeaseShows(t *testing.T) {
 	s := newServer(t)
 	var lease struct{ ID string }

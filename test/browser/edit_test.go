@@ -71,7 +71,7 @@ func quote(text string) string {
 	return string(quoted)
 }
 
-// If the page wrote what nobody changed, it would damage values that a person only
+// If the page wrote what was not changed, it would damage values that a person only
 // meant to look at, or of which a person changed one letter.
 func TestOnlyWhatWasChangedIsWritten(t *testing.T) {
 	s := newServer(t)
@@ -201,7 +201,7 @@ func TestLifetimeIsChosen(t *testing.T) {
 	p.edit("k")
 	choose("Time to live", "set")
 	p.click("#save")
-	p.says("Enter a time to live") // and no time that nobody chose
+	p.says("Enter a time to live") // and not a time that was not chosen
 	p.retype("#detail .options input", "soon")
 	p.click("#save")
 	p.says("bad_duration")
@@ -279,6 +279,12 @@ func TestKeyEndsWhileItIsEdited(t *testing.T) {
 	p.clean()
 }
 
+// back has the page try at once to connect again, until it is live.
+func (p *tab) back() {
+	p.t.Helper()
+	p.until(`(dispatchEvent(new Event('online')), document.querySelector('#phase').textContent === 'Live')`)
+}
+
 // If an edit did not outlast the connection, or were saved over another history of
 // the same revisions, a restart or a restore would cost what people write.
 func TestEditThroughRestarts(t *testing.T) {
@@ -292,15 +298,14 @@ func TestEditThroughRestarts(t *testing.T) {
 	p.until(`document.querySelector('#again')`)
 	p.until(`document.querySelector('#figures').matches('.stale')`)
 	s.start()
-	p.again()
-	p.until(`document.querySelector('#phase').textContent === 'Live'`)
+	p.back()
 	p.until(`document.querySelector('#value').value === 'vx' && !document.querySelector('#figures').matches('.stale')`)
 
 	s.stop()
 	s.config.Data = t.TempDir() // another store: the same key, the same revision
 	s.start()
 	s.put("k", "w")
-	p.again()
+	p.back()
 	p.says("Changed meanwhile")
 	p.click("#save")
 	p.until(`document.querySelector('.theirs')?.textContent.trim() === 'w'`)
@@ -311,7 +316,7 @@ func TestEditThroughRestarts(t *testing.T) {
 	s.stop()
 	s.config.Data = t.TempDir() // and one without the key
 	s.start()
-	p.again()
+	p.back()
 	p.says("Deleted meanwhile")
 	p.click("#replace")
 	p.until(`document.querySelector('.conflict')?.textContent.includes('does not exist')`)
@@ -320,8 +325,8 @@ func TestEditThroughRestarts(t *testing.T) {
 	p.until(`document.querySelector('#detail .state.calm')?.textContent === 'This key does not exist.'`)
 }
 
-// If keys that only lock requests write could be edited until Save refuses, whoever
-// wrote something there would have written it in vain.
+// If keys that only lock requests write could be edited until Save refuses, what
+// was written there would have been written in vain.
 func TestLockKeysAreNotEdited(t *testing.T) {
 	s := newServer(t)
 	s.do("POST", "/v1/locks/deploy", `{"ttl":"10m","owner":"me"}`)

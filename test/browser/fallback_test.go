@@ -103,7 +103,7 @@ func TestProofWithoutWebSockets(t *testing.T) {
 	}
 }
 
-// If a page slept on when the network is back or somebody looks, it would show
+// If a page slept on when the network is back or the page is looked at, it would show
 // old values for up to twenty seconds.
 func TestProofWakes(t *testing.T) {
 	gate.Long(t)
@@ -139,7 +139,7 @@ func TestProofWakes(t *testing.T) {
 			way.wake(p)
 			p.consecutive(2)
 			if early := value[float64](p, "early"); early < 500 {
-				t.Errorf("it came back %v ms before it would have by itself", early)
+				t.Errorf("it reconnected %v ms before it would have", early)
 			}
 		})
 	}

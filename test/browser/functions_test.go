@@ -46,7 +46,7 @@ func button(text string) string {
 	return fmt.Sprintf(`[...document.querySelectorAll('button')].find(b => b.checkVisibility() && b.textContent.trim() === %q)`, text)
 }
 
-// again asks for a connection now, if the page has not come back by itself.
+// again asks for a connection now, if the page has not reconnected.
 func (p *tab) again() { p.t.Helper(); p.eval(`void document.querySelector('#again')?.click()`) }
 
 // functions is everything that the dashboard can do, each as a person does it:
@@ -87,7 +87,7 @@ var functions = []struct {
 		p.until(`document.querySelector('#count').textContent === '3 keys'`)
 		p.retype("#prefix", "lab/d")
 		p.until(`document.querySelector('#count').textContent === '1 key' && !` + row("other"))
-		p.retype("#prefix", "nobody/")
+		p.retype("#prefix", "none/")
 		p.point(button("Show all keys"))
 		p.until(`document.querySelector('#count').textContent === '3 keys'`)
 		p.until(row("lab/deep/second"))

@@ -83,7 +83,7 @@ func (g gallery) seen(state string) {
 }
 
 // If the page were hard to read, cut off or out of reach on some screen in some
-// state, somebody could not use it there.
+// state, some people could not use it there.
 func TestProofEveryStateOnEveryScreen(t *testing.T) {
 	gate.Long(t)
 	s, empty, many := newServer(t), newServer(t), newServer(t)

@@ -11,8 +11,8 @@ import (
 	"keywatch/test/gate"
 )
 
-// If the page built elements for what nobody sees, or drew each change by
-// itself, a busy store would freeze it. How smooth it is depends on the machine
+// If the page built elements for what is not seen, or drew each change
+// alone, a busy store would freeze it. How smooth it is depends on the machine
 // and is only logged; what it is made of is not.
 func TestProofManyKeysManyChanges(t *testing.T) {
 	gate.Long(t)

@@ -76,7 +76,7 @@ func TestAddressSaysWhatIsShown(t *testing.T) {
 	p.clean()
 }
 
-// If a reload took what was typed, a slip of the hand would cost it. What comes back
+// If a reload took what was typed, a slip of the hand would cost it. What is restored
 // is saved only over the version that it began with.
 func TestReloadKeepsTheEdit(t *testing.T) {
 	s := newServer(t)
@@ -125,7 +125,7 @@ func TestReloadKeepsTheEdit(t *testing.T) {
 	p.until(`document.querySelector('#detail h2')?.textContent === 'k'`)
 	p.key("b")
 	if value[bool](p, `Boolean(document.querySelector('#value'))`) {
-		t.Error("what was discarded came back")
+		t.Error("what was discarded is there again")
 	}
 	p.clean()
 }

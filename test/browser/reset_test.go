@@ -9,7 +9,7 @@ import (
 )
 
 // If a copy kept anything of a history that has ended, such as that of a store
-// which was restored or replaced, it would show keys that nobody has.
+// which was restored or replaced, it would show keys that do not exist.
 func TestProofMirrorThroughResets(t *testing.T) {
 	gate.Long(t)
 	for _, transport := range []string{"websocket", "sse"} {

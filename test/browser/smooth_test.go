@@ -64,7 +64,7 @@ func (p *tab) collect() {
 	}))
 }
 
-// If each of 1,000 changes a second were laid out by itself, instead of all of a
+// If each of 1,000 changes a second were laid out alone, instead of all of a
 // frame together, pages would stutter on small machines; if what is no longer
 // shown were kept, a page left open would end. What it costs is only logged.
 // KEYWATCH_SMOOTH names the seconds to look.
@@ -91,10 +91,10 @@ func TestProofBusyStoreIsCheapToShow(t *testing.T) {
 			styles, layouts, nodes := p.watchFor(time.Duration(seconds) * time.Second)
 			t.Logf("%d changes in all", stop())
 			if styles > most || layouts > most {
-				t.Errorf("styles were computed %.1f times a frame, and what was changed laid out %.1f times; at most %.1f is wanted", styles, layouts, most)
+				t.Errorf("styles were computed %.1f times a frame, and what was changed laid out %.1f times; want at most %.1f", styles, layouts, most)
 			}
 			if nodes > mostNodes {
-				t.Errorf("the page has %.0f nodes more than before, at most %d are wanted", nodes, mostNodes)
+				t.Errorf("the page has %.0f nodes more than before, want at most %d", nodes, mostNodes)
 			}
 		})
 	}

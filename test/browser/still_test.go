@@ -18,7 +18,7 @@ const placesScript = `(() => {
 	return places
 })()`
 
-// If what changes pushed aside what does not, nobody could read or hit it.
+// If what changes pushed aside what does not, it could not be read or hit.
 func TestProofNothingMovesWhileValuesChange(t *testing.T) {
 	gate.Long(t)
 	s := newServer(t)

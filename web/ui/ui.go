@@ -2,9 +2,9 @@
 // keywatch.js with its types. All of it is in the binary; nothing is built and
 // nothing comes from elsewhere.
 //
-// keywatch.js is one module for whoever imports it, and several files for
-// whoever reads it: the parts in client are joined in order. What is served is
-// what was written; each file is compressed once.
+// keywatch.js is one module to import, and several files to read: the parts in
+// client are joined in order. What is served is what was written; each file is
+// compressed once.
 package ui
 
 import (

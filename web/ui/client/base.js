@@ -7,17 +7,17 @@
 //   Hub                      keeps a link up, resumes every subscription on it
 //   Tabs                     one tab of an origin runs the Hub, the others relay to it
 //   Watch, Mirror            what a page holds
-//   Keywatch                 the door: watches, and commands by fetch
+//   Keywatch                 what a page imports: watches, and commands by fetch
 //
 // A subscription's position lives in the tab that made it. A Hub passes on whole
 // revisions only, so whatever dies, a link, a leading tab or the server, the
-// next one goes on from that position without a gap and without an event twice.
+// next one continues from that position without a gap and without an event twice.
 
 /** Times in milliseconds, and limits. */
 const FIRST_DELAY = 500, MAX_DELAY = 20_000
-const STABLE = 10_000 // a link that lived this long has earned a short delay
-const SILENCE = 25_000, PATIENCE = 10_000, WAKE_PATIENCE = 3_000
-const LEADER_SILENCE = 20_000, LEADER_PATIENCE = 5_000
+const STABLE = 10_000 // after a link that lived this long the delay is short again
+const SILENCE = 25_000, ANSWER_TIMEOUT = 10_000, WAKE_TIMEOUT = 3_000
+const LEADER_SILENCE = 20_000, LEADER_TIMEOUT = 5_000
 const RETRY_SOCKET = 60_000 // on event streams, how often a WebSocket is tried again
 const QUEUE_MAX = 10_000 // events an iterator may be behind before its watch pauses
 const TRIES = 5 // of one command
@@ -33,7 +33,7 @@ export class KeywatchError extends Error {
   }
 }
 
-/** Codes of a refused watch that only time cures. */
+/** Codes of a refused watch that is tried again. */
 const TRANSIENT = new Set(['rate_limited', 'too_many_watches', 'too_many_connections', 'queue_full',
   'no_leader', 'starting', 'stopping', 'memory_full', 'disk_full', 'tier_unavailable', 'internal', 'outcome_unknown'])
 
@@ -42,8 +42,8 @@ export function backoff(tries, random = Math.random) {
   return random() * Math.min(MAX_DELAY, FIRST_DELAY * 2 ** Math.min(tries, 10))
 }
 
-/** Whether a closed WebSocket is to come back. */
-export const comesBack = code => code < 3500 || code > 3999
+/** Whether to reconnect a closed WebSocket. */
+export const reconnects = code => code < 3500 || code > 3999
 
 const sleep = (ms, signal) => new Promise((resolve, reject) => {
   const stop = () => { clearTimeout(timer); reject(signal.reason) }

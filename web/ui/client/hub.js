@@ -42,7 +42,7 @@ export class Hub {
   /** wake makes up for timers that slept: it looks at once whether the link lives, or tries again. */
   wake() {
     if (this.state.phase === 'waiting') this.#connect()
-    else if (this.state.phase === 'open' && Date.now() - this.#link.heard > 2000) this.#link.check(2000, WAKE_PATIENCE)
+    else if (this.state.phase === 'open' && Date.now() - this.#link.heard > 2000) this.#link.check(2000, WAKE_TIMEOUT)
   }
 
   close() {
@@ -193,7 +193,7 @@ export class Hub {
       return subs.forEach(sub => this.#fail(sub, error))
     }
     if (socket && !opened && this.#options.transport !== 'websocket') {
-      // Perhaps only WebSockets cannot pass: the same attempt goes on with streams.
+      // Perhaps only WebSockets cannot pass: the same attempt continues with streams.
       this.#socketFailed = Date.now()
       this.#drop()
       return this.#try(false)

@@ -1,4 +1,4 @@
-// ---------------------------------------------------------------- the door
+// ---------------------------------------------------------------- client
 
 export class Keywatch extends EventTarget {
   #base; #fetch; #headers; #source; #watches = new Set(); #n = 0; #stop = new AbortController()
@@ -25,7 +25,7 @@ export class Keywatch extends EventTarget {
     const on = (target, name, fn) => target?.addEventListener?.(name, fn, { signal: this.#stop.signal })
     on(globalThis, 'online', () => this.#source.wake())
     on(globalThis.document, 'visibilitychange', () => document.visibilityState === 'visible' && this.#source.wake())
-    // Into the page cache nothing is taken along; out of it all is resumed.
+    // A page in the page cache has no connection; what it watches resumes when it returns.
     on(globalThis, 'pagehide', () => this.#source.leave?.())
     on(globalThis, 'pageshow', e => e.persisted && this.#source.join?.())
   }
@@ -38,7 +38,7 @@ export class Keywatch extends EventTarget {
 
   watch({ keys, prefixes, mode, interval, state, since } = {}, handlers) {
     const query = { keys, prefixes, mode, interval: typeof interval === 'number' ? `${interval}ms` : interval, state, since }
-    if (!keys?.length && !prefixes?.length) throw new KeywatchError('usage', 'keys or prefixes are wanted; the prefix "" is everything')
+    if (!keys?.length && !prefixes?.length) throw new KeywatchError('usage', 'keys or prefixes are required; the prefix "" matches every key')
     const watch = new Watch(this.#source, ++this.#n, plain(query), handlers, ended => this.#watches.delete(ended))
     if (watch.phase !== 'closed') this.#watches.add(watch)
     return watch
@@ -95,7 +95,7 @@ export class Keywatch extends EventTarget {
     return body
   }
 
-  /** scan goes through all pages. */
+  /** scan reads all pages. */
   async *scan(options = {}) {
     for (let cursor; ;) {
       const page = await this.list({ ...options, cursor })

@@ -9,7 +9,7 @@ export class Mirror {
 
   constructor(start) {
     this.ready = new Promise((resolve, reject) => { this.#done = resolve; this.#refuse = reject })
-    this.ready.catch(() => {}) // whoever awaits it gets the error
+    this.ready.catch(() => {}) // the caller that awaits it gets the error
     this.#watch = start({
       reset: () => this.#begin(true),
       resync: () => this.#begin(false),

@@ -19,7 +19,7 @@ class SocketLink {
     this.#socket.onmessage = ({ data }) => this.#frame(data)
     this.#socket.onclose = ({ code, reason }) => this.#end(code, reason)
     // The first interval is jittered, so that tabs opened together do not ping together.
-    this.#watchdog = setInterval(() => this.check(SILENCE, PATIENCE), 4000 + Math.random() * 2000)
+    this.#watchdog = setInterval(() => this.check(SILENCE, ANSWER_TIMEOUT), 4000 + Math.random() * 2000)
   }
 
   #send(frame) {
@@ -43,14 +43,14 @@ class SocketLink {
     })
   }
 
-  /** check pings a link that was silent for longer than silence, and ends it if that goes unanswered. */
-  check(silence, patience) {
+  /** check pings a link that was silent for longer than silence, and ends it if there is no answer. */
+  check(silence, timeout) {
     const quiet = Date.now() - this.heard
-    if (this.#pinged && Date.now() - this.#pinged > patience) return this.#end(4000, 'no answer to a ping')
+    if (this.#pinged && Date.now() - this.#pinged > timeout) return this.#end(4000, 'no answer to a ping')
     if (!this.#pinged && quiet > silence) {
       this.#pinged = Date.now()
       this.ping().catch(() => {})
-      setTimeout(() => this.#pinged && this.check(silence, patience), patience + 50)
+      setTimeout(() => this.#pinged && this.check(silence, timeout), timeout + 50)
     }
   }
 
@@ -86,7 +86,7 @@ class SocketLink {
     if (this.#over) return
     this.close()
     const error = new KeywatchError('network', reason || `socket closed with ${code}`, { close: code })
-    this.#on.ended({ opened: this.#opened, error, retry: this.#retry, final: !comesBack(code) })
+    this.#on.ended({ opened: this.#opened, error, retry: this.#retry, final: !reconnects(code) })
   }
 
   close() {

@@ -8,7 +8,7 @@ class StreamLink {
     this.#on = on
     this.#fetch = fetch
     this.#headers = headers
-    this.#watchdog = setInterval(() => this.check(SILENCE, PATIENCE), 5000)
+    this.#watchdog = setInterval(() => this.check(SILENCE, ANSWER_TIMEOUT), 5000)
     // Open means that the server answers: streams are there only once something is watched.
     this.ping().then(() => {
       if (this.#over) return
@@ -36,14 +36,14 @@ class StreamLink {
     return performance.now() - sent
   }
 
-  check(silence, patience) {
+  check(silence, timeout) {
     // A stream says something every 15 s; one that does not is dead, whatever the socket thinks.
     for (const stream of this.#streams.values()) {
-      if (Date.now() - stream.heard > silence + patience) return this.#end(new KeywatchError('network', 'a stream fell silent'))
+      if (Date.now() - stream.heard > silence + timeout) return this.#end(new KeywatchError('network', 'a stream fell silent'))
     }
     if (silence >= SILENCE) return
-    const timeout = new Promise((_, reject) => setTimeout(reject, patience, new KeywatchError('network', 'no answer')))
-    Promise.race([this.ping(), timeout]).catch(err => this.#end(err))
+    const late = new Promise((_, reject) => setTimeout(reject, timeout, new KeywatchError('network', 'no answer')))
+    Promise.race([this.ping(), late]).catch(err => this.#end(err))
   }
 
   async #run(n, query) {

@@ -1,8 +1,8 @@
 // ---------------------------------------------------------------- tabs
 
 /**
- * Tabs lets all tabs of an origin share one link. Whoever holds the lock named
- * after the server leads: it runs the Hub. A tab that dies releases its locks,
+ * Tabs lets all tabs of an origin share one link. The tab that holds the lock
+ * named after the server leads: it runs the Hub. A tab that dies releases its locks,
  * so the next leads, and the leader learns which subscriptions are orphans.
  */
 class Tabs {
@@ -37,7 +37,7 @@ class Tabs {
     if (this.#hub) return this.#hub.ping()
     const n = Math.random(), sent = performance.now()
     await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => { this.#pongs.delete(n); reject(new KeywatchError('network', 'no answer')) }, PATIENCE)
+      const timer = setTimeout(() => { this.#pongs.delete(n); reject(new KeywatchError('network', 'no answer')) }, ANSWER_TIMEOUT)
       this.#pongs.set(n, ok => { clearTimeout(timer); ok ? resolve() : reject(new KeywatchError('network', 'not connected')) })
       this.#say({ type: 'ping', leader: this.#leader, n })
     })
@@ -47,10 +47,10 @@ class Tabs {
   wake() {
     if (this.#hub) return this.#hub.wake()
     this.#say({ type: 'wake', leader: this.#leader })
-    this.#ask(WAKE_PATIENCE)
+    this.#ask(WAKE_TIMEOUT)
   }
 
-  /** join takes part: at the start, and again when a page comes back out of the page cache. */
+  /** join takes part: at the start, and again when a page returns from the page cache. */
   async join() {
     if (this.#bus) return
     this.#id = randomID()
@@ -60,7 +60,7 @@ class Tabs {
     this.#bus.onmessage = ({ data }) => this.#overheard(data)
     this.#inbox.onmessage = ({ data }) => this.#told(data)
     this.#watchdog = setInterval(() => {
-      if (!this.#hub && this.#leader && Date.now() - this.#heard > LEADER_SILENCE) this.#ask(LEADER_PATIENCE)
+      if (!this.#hub && this.#leader && Date.now() - this.#heard > LEADER_SILENCE) this.#ask(LEADER_TIMEOUT)
     }, 5000)
     const { signal } = this.#away
     // Own lock first: the leader waits for it to learn of this tab's end.
@@ -141,12 +141,12 @@ class Tabs {
   }
 
   /** ask wants a sign of life from the leader, and takes its place if none comes. */
-  async #ask(patience) {
+  async #ask(timeout) {
     if (this.#asked || !this.#leader || this.#hub) return
     const { signal } = this.#away
     this.#asked = Date.now()
     this.#say({ type: 'alive', leader: this.#leader })
-    await sleep(patience)
+    await sleep(timeout)
     const silent = this.#heard < this.#asked
     this.#asked = 0
     if (silent && !this.#hub) this.#queue(signal, true)

@@ -25,7 +25,7 @@ export class Watch {
     this.#source.add(this.#key, this.#query, this.position, messages => this.#deliver(messages), err => this.#fail(err))
   }
 
-  /** pause stops the flow on the wire, too; resume goes on after the last event handled. */
+  /** pause stops the flow on the wire, too; resume continues after the last event handled. */
   pause() {
     if (this.phase === 'closed' || this.phase === 'paused') return
     this.#source.remove(this.#key)
@@ -55,7 +55,7 @@ export class Watch {
     this.#wake()
   }
 
-  /** deliver hands out messages: each by itself, and the changes of each revision together. */
+  /** deliver hands out messages: each alone, and the changes of each revision together. */
   #deliver(messages) {
     let changes = []
     for (const m of messages) {
@@ -87,7 +87,7 @@ export class Watch {
     if (this.#handlers) return
     this.#queue.push(m)
     this.#wake()
-    // Not within a state, which would begin anew and never end.
+    // Not within a state, which would begin again and never end.
     if (this.#queue.length > QUEUE_MAX && !this.#held && this.phase !== 'syncing') this.#hold()
   }
 

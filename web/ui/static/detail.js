@@ -117,7 +117,7 @@ export class Detail {
       this.#trend = new Samples(TREND)
       for (let i = 0; i < past.trend.length; i++) this.#trend.push(past.trend.at(i))
     }
-    if (this.#first && !this.#entry) this.#editor?.note({ type: 'delete' }) // while nobody was connected
+    if (this.#first && !this.#entry) this.#editor?.note({ type: 'delete' }) // while the page was not connected
     this.#first = 0
     this.redraw()
   }
@@ -271,7 +271,7 @@ export class Detail {
   async #remove(key, seen) {
     const result = await this.#kw.delete(key, { ifMatch: seen.etag })
     if (result.ok) return key === this.key && this.close(true)
-    if (!result.current) return // somebody else has deleted it
+    if (!result.current) return // another client has deleted it
     const current = { ...result.current, etag: result.etag }
     const answer = await choose('The key has changed', h('div', {}, h('p', {}, `${key} is at version ${current.version} now:`), h('pre', {}, text(current.value ?? '').slice(0, 2000))),
       [['delete', 'Delete this version', 'danger'], ['', 'Keep it', '']])

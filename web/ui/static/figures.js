@@ -1,4 +1,4 @@
-// The server's figures, asked for every two seconds while somebody looks.
+// The server's figures, asked for every two seconds while the page is visible.
 
 import { h, set, bytes, count, plural, span } from './dom.js'
 import { Samples, draw } from './spark.js'

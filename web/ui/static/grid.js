@@ -49,7 +49,7 @@ export class Grid {
   #restructure() {
     const at = this.#index()
     this.#rows = this.#store.rows()
-    // Where the key under the cursor was deleted, the cursor goes to what took its place.
+    // Where the key under the cursor was deleted, the cursor moves to the row in its place.
     if (at >= 0 && this.#index() < 0 && !this.#store.has(this.selected)) this.selected = this.#rows[Math.min(at, this.#rows.length - 1)]?.path ?? null
     this.#box.setAttribute('aria-rowcount', this.#rows.length + 1)
     this.#stretch()
@@ -178,7 +178,7 @@ class Row {
     this.#drawn = Boolean(node.trend)
     // An open prefix shows what changed in it; only a closed one speaks for it.
     if (other || node.folder && node.open || now - this.#flashed < FLASH) return
-    // Two names for one animation, taken in turns, start it again without a layout.
+    // Two names for one animation, used in turns, start it again without a layout.
     this.#flashed = now
     this.#flip = !this.#flip
     this.el.classList.toggle('flash-a', this.#flip)

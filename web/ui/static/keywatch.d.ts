@@ -71,7 +71,7 @@ export interface Handlers {
 }
 
 /**
- * A watch goes on by itself over lost connections, restarts and tabs that die:
+ * A watch continues through lost connections, restarts and tabs that die:
  * in order, no revision in part, nothing twice, nothing left out without a
  * `resync` or `reset`. Without handlers it is read by one `for await`, which may
  * be 10,000 messages behind; then the flow stops until it has caught up.
@@ -83,7 +83,7 @@ export interface Watch extends AsyncIterable<Message> {
   readonly error: KeywatchError | null
   /** Stops the flow on the wire too. */
   pause(): void
-  /** Goes on behind the last message that was handed out. */
+  /** Continues after the last message that was delivered. */
   resume(): void
   close(): void
 }
@@ -205,4 +205,4 @@ export class Keywatch extends EventTarget {
 /** Inner parts, exported for tests. */
 export class EventParser { constructor(emit: (e: { event: string; data: string; id?: string }) => void, retry?: (ms: number) => void); push(text: string): void }
 export function backoff(tries: number, random?: () => number): number
-export function comesBack(code: number): boolean
+export function reconnects(code: number): boolean

@@ -21,7 +21,7 @@ class Node {
   open = false
   keys = 0 // below a prefix
   changed = 0 // when it last changed, for this page
-  tick = 0 // counts its changes, for whoever draws it
+  tick = 0 // counts its changes, for those who draw it
   value = ''
   rev = 0
   version = 0

@@ -1,6 +1,6 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { Hub, backoff, comesBack } from './keywatch.mjs'
+import { Hub, backoff, reconnects } from './keywatch.mjs'
 
 /** A world has the links that a hub opened; each is told by hand what comes. */
 function world(options = {}) {
@@ -41,8 +41,8 @@ test('backoff is full jitter between 0.5 and 20 s', () => {
 
 // If a client that was sent away for good came back, it would do so for ever.
 test('close codes', () => {
-  for (const code of [1000, 1001, 1006, 1011, 1012, 1013, 3000, 3499, 4000]) assert.ok(comesBack(code), `${code}`)
-  for (const code of [3500, 3999]) assert.ok(!comesBack(code), `${code}`)
+  for (const code of [1000, 1001, 1006, 1011, 1012, 1013, 3000, 3499, 4000]) assert.ok(reconnects(code), `${code}`)
+  for (const code of [3500, 3999]) assert.ok(!reconnects(code), `${code}`)
 })
 
 // If half of a revision were passed on, a copy would show what never was.
