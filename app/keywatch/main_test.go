@@ -127,7 +127,7 @@ func gone(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	ts.Check(err)
-	for range 1500 {
+	for range 25_000 { // more than most test runs last
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil || strings.Contains(string(stat), ") Z ") { // nobody may reap it
 			return
@@ -141,7 +141,7 @@ func gone(ts *testscript.TestScript, _ bool, args []string) {
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	want := regexp.MustCompile(`(?m)` + args[1])
 	var got []byte
-	for range 1500 {
+	for range 25_000 { // more than most test runs last
 		got, _ = os.ReadFile(ts.MkAbs(args[0]))
 		if want.Match(got) {
 			return

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keywatch/app/keywatch/fanout"
+	"keywatch/test/gate"
 )
 
 // durations counts what it is told.
@@ -26,7 +27,7 @@ func options(b *broker, kind string) fanout.Options {
 	o := fanout.Options{
 		SubURL: b.url + "/" + kind + "/{key}", PubURL: b.url + "/pub/{key}", Transport: fanout.SSE,
 		Watchers: 6, Keys: 3, Prefix: "k", Size: 200, Rate: 400, Duration: 300 * time.Millisecond,
-		Settle: time.Millisecond, Drain: 500 * time.Millisecond, OpenTimeout: 20 * time.Second,
+		Settle: time.Millisecond, Drain: 500 * time.Millisecond, OpenTimeout: time.Hour,
 	}
 	if kind == "ws" {
 		o.Transport = fanout.WebSocket
@@ -36,9 +37,7 @@ func options(b *broker, kind string) fanout.Options {
 
 func run(t *testing.T, o fanout.Options) *fanout.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	r, err := fanout.Run(ctx, o)
+	r, err := fanout.Run(gate.Context(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +52,7 @@ func TestAFaithfulServerIsWhole(t *testing.T) {
 			b := newBroker(t, faithful)
 			b.bytewise = bytewise
 			o, took := options(b, kind), &durations{}
+			o.Drain = time.Hour // all of it comes
 			o.Delivery = took
 			r := run(t, o)
 			if !r.Whole() || r.Published < 10 || r.Expected != 2*r.Published || r.Delivered != r.Expected {
