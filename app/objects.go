@@ -19,7 +19,7 @@ import (
 const objectFolder = "objects"
 
 // An objectTier is where values go that are not used for long. Its work is done by
-// one loop and by whoever asks for a migration; reading is for all.
+// one loop and by callers that ask for a migration; reading is for all.
 type objectTier struct {
 	engine *Engine
 	url    string

@@ -27,7 +27,7 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	defer boundHeap(int64(config.MemoryMax))()
 	pages, done := config.keepHuge()
 	defer done()
-	// The listener first: a port that is taken is found out before any data is
+	// The listener first: a port that is in use is found out before any data is
 	// touched, and clients that come early wait instead of being refused.
 	ln, err := net.Listen("tcp", config.Listen)
 	if err != nil {

@@ -23,7 +23,7 @@ func (n *Node) room() error {
 	return nil
 }
 
-// turn replaces clock c, unless somebody else has: by one that stands still, because
+// turn replaces clock c, unless another call has: by one that stands still, because
 // of err, or by one that goes on from where it stood.
 func (n *Node) turn(c *clock, err error) {
 	next := c.beat(time.Now())

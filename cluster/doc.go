@@ -14,5 +14,5 @@
 // at least each second, and whenever one is due.
 //
 // The package imports kv only: it takes the log, the stable store and the
-// snapshot store from whoever opens it.
+// snapshot store from its opener.
 package cluster

@@ -56,7 +56,7 @@ type Options struct {
 	// Fatal is called, once, when the node cannot go on: an entry could not be
 	// applied. It should end the process. The default panics.
 	Fatal func(error)
-	// Logger receives changes of state; nil for nobody.
+	// Logger receives changes of state; nil discards them.
 	Logger *slog.Logger
 }
 

@@ -76,7 +76,7 @@ func (q *queue) addTick() {
 }
 
 // lastLocked returns the batch that takes the next command. A new one is
-// signalled here, once: whoever takes batches takes all there are.
+// signalled here, once: the goroutine that takes batches takes all there are.
 func (q *queue) lastLocked() *batch {
 	if n := len(q.mu.batches); n > 0 {
 		b := q.mu.batches[n-1]

@@ -11,7 +11,7 @@ import (
 // errAlone is returned by every call to another server: there is none.
 var errAlone = errors.New("this cluster has one server")
 
-// localTransport is the transport of a cluster of one. It reaches nobody; its
+// localTransport is the transport of a cluster of one. It reaches no server; its
 // use is to tell the server itself to stand for election at once.
 //
 // SetHeartbeatHandler does nothing on purpose, here and in any transport that

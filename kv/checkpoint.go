@@ -18,7 +18,7 @@ type dirtySet struct {
 	slots  []*slot
 	bytes  int64
 	// gone holds the slots that have left the map and the index while a durable
-	// record may still name them. A key that comes back gets its slot back.
+	// record may still name them. A key that is created again gets the same slot.
 	gone    map[string]*slot
 	running bool
 }

@@ -271,7 +271,7 @@ func (d *decoder) bytes(n uint64) []byte {
 
 func (d *decoder) blob() []byte { return d.bytes(d.uvarint()) }
 
-// text returns the next text. It shares memory with the input, so whoever keeps
+// text returns the next text. It shares memory with the input, so a caller that keeps
 // it must clone it.
 func (d *decoder) text() string {
 	b := d.blob()

@@ -34,7 +34,7 @@ type Op struct {
 	// TTL is the time to live that OpPut gives: 0 for none, KeepTTL to keep
 	// the deadline there is. It is rounded up to milliseconds.
 	TTL time.Duration
-	// Lease is the lease that the key is to hang on after OpPut; none if zero.
+	// Lease is the lease that OpPut attaches the key to; none if zero.
 	Lease LeaseID
 }
 

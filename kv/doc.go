@@ -35,7 +35,7 @@
 //
 // # Leases and locks
 //
-// A lease is a time to live that many keys hang on: when it ends they are deleted
+// A lease is a time to live that many keys are attached to: when it ends they are deleted
 // in one revision. Its name comes with the command that begins it, so that the
 // state draws nothing at random. A lock is the key of its holder, on a lease of
 // its own; its create revision is the fencing token. Those who wait have keys too.

@@ -24,15 +24,15 @@ type Entry struct {
 	// Version is 1 at creation and grows by one with each change, a deletion
 	// included.
 	Version uint64
-	// end is when and why the key ends by itself; nil if it does not.
+	// end is when and why the key ends on its own; nil if it does not.
 	end *end
 }
 
-// An end says what ends a key by itself. Most keys have none.
+// An end says what ends a key on its own. Most keys have none.
 type end struct {
 	// deadline is a log time; 0 is none.
 	deadline int64
-	// lease is what the key hangs on; nil for none. Of it only the name may be
+	// lease is what the key is attached to; nil for none. Of it only the name may be
 	// read without the apply lock.
 	lease *lease
 }
@@ -55,7 +55,7 @@ const (
 )
 
 // Value returns the value's bytes. It shares memory with the entry. It panics if
-// the entry is cold: whoever may meet such entries resolves them first.
+// the entry is cold: a caller that may meet such entries resolves them first.
 func (e *Entry) Value() string {
 	if e.cold {
 		panic("kv: the value of a cold entry was not resolved")
@@ -75,7 +75,7 @@ func (e *Entry) Deadline() int64 {
 	return e.end.deadline
 }
 
-// lease returns what the key hangs on, nil for nothing.
+// lease returns what the key is attached to, nil for none.
 func (e *Entry) lease() *lease {
 	if e.end == nil {
 		return nil
@@ -83,7 +83,7 @@ func (e *Entry) lease() *lease {
 	return e.end.lease
 }
 
-// Lease returns the lease that the key hangs on, the zero LeaseID if none.
+// Lease returns the lease that the key is attached to, the zero LeaseID if none.
 func (e *Entry) Lease() LeaseID {
 	if l := e.lease(); l != nil {
 		return l.id

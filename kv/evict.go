@@ -4,7 +4,7 @@ package kv
 const (
 	// evictLook is how many keys are looked at while the lock of the lists is held.
 	evictLook = 128
-	// evictSteps is how often it is taken.
+	// evictSteps is how often that lock is acquired.
 	evictSteps = 16
 )
 

@@ -37,7 +37,7 @@ type LeaseInfo struct {
 	TTL int64
 	// Deadline is the log time, in milliseconds, after which it ends.
 	Deadline int64
-	// Keys counts the keys that hang on it.
+	// Keys counts the keys that are attached to it.
 	Keys int
 	// Waiting is set while the lease is that of a place in the queue for a lock.
 	Waiting bool

@@ -13,7 +13,7 @@ const LeaseIDSize = 16
 // leasePrefix begins the text of every LeaseID.
 const leasePrefix = "l-"
 
-// A LeaseID names a lease. It is drawn at random by whoever proposes the lease,
+// A LeaseID names a lease. It is drawn at random where the lease is proposed,
 // and cannot be guessed. The zero LeaseID is none.
 type LeaseID [LeaseIDSize]byte
 

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// A leaseRecord is a lease as a checkpoint holds it. Which keys hang on it, and
-// whether it holds its lock, the keys say.
+// A leaseRecord is a lease as a checkpoint holds it. The keys say which of them are
+// attached to it, and whether it holds its lock.
 type leaseRecord struct {
 	id                  LeaseID
 	caller, lock, owner string
@@ -110,9 +110,9 @@ func (l *Loader) AddLease(id LeaseID, b []byte) error {
 	return nil
 }
 
-// hang attaches the key of sl, which comes in order of key, to its lease, and
+// attach attaches the key of sl, which comes in order of key, to its lease, and
 // notes what it means as a key of a lock.
-func (l *Loader) hang(sl *slot) error {
+func (l *Loader) attach(sl *slot) error {
 	m, e := &l.state.mu.machine, sl.cur.Load()
 	if e.Deleted() {
 		return nil

@@ -15,8 +15,8 @@ func (s *Store) Grant(ctx context.Context, caller string, ttl time.Duration, ide
 }
 
 // KeepAlive renews a lease: it lives for its TTL from when this was applied. The
-// outcome is Committed, with the result's Lease, or LeaseEnded: what has ended
-// never comes back. It fails as Do does.
+// outcome is Committed, with the result's Lease, or LeaseEnded: a lease that has ended
+// does not begin again. It fails as Do does.
 func (s *Store) KeepAlive(ctx context.Context, id LeaseID) (Result, error) {
 	return s.Do(ctx, &Command{Lease: &LeaseCommand{Kind: LeaseKeep, ID: id}})
 }
@@ -51,8 +51,8 @@ func (s *Store) Unlock(ctx context.Context, name string, token Rev, idem Idem) (
 	return s.Do(ctx, &Command{Idem: idem, Lock: &LockCommand{Kind: LockRelease, Name: name, Token: token}})
 }
 
-// Break takes a lock from whoever holds it. The outcome is Committed, or LockFree
-// if nobody does. It fails as Do does.
+// Break takes a lock from its holder. The outcome is Committed, or LockFree if it is
+// not held. It fails as Do does.
 func (s *Store) Break(ctx context.Context, name string, idem Idem) (Result, error) {
 	return s.Do(ctx, &Command{Idem: idem, Lock: &LockCommand{Kind: LockBreak, Name: name}})
 }

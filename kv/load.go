@@ -112,7 +112,7 @@ func (l *Loader) AddIdem(seq uint64, b []byte) error {
 
 // Done builds the index and publishes the state. It fails with an error that
 // matches ErrDamaged if idempotency records are missing, or a lease that a key
-// hangs on.
+// is attached to.
 func (l *Loader) Done() error {
 	s, m := l.state, &l.state.mu.machine
 	if m.idem.next != l.meta.IdemNext {
@@ -125,7 +125,7 @@ func (l *Loader) Done() error {
 			continue
 		}
 		m.order.Load(sl)
-		if err := l.hang(sl); err != nil {
+		if err := l.attach(sl); err != nil {
 			return err
 		}
 	}

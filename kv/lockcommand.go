@@ -42,15 +42,15 @@ const (
 	// LockRelease ends the lease of the holder, which Token must name; otherwise
 	// the outcome is LockLost.
 	LockRelease
-	// LockBreak ends the lease of whoever holds the lock. The outcome is LockFree
-	// if nobody does.
+	// LockBreak ends the lease of the holder. The outcome is LockFree if the lock is
+	// not held.
 	LockBreak
 )
 
 // A LockCommand is a request about one lock. A lock is the key LockKey(Name),
 // whose value says who holds it and whose create revision is the fencing token;
 // those who wait have keys LockKey(Name) + "/queue/" + n, with n growing in order
-// of arrival. Each hangs on a lease of its own.
+// of arrival. Each is attached to a lease of its own.
 type LockCommand struct {
 	Kind LockKind
 	Name string

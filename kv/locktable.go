@@ -103,7 +103,7 @@ func (t *lockTable) next(name string, m *machine) (*slot, *lease) {
 	return nil, nil
 }
 
-// unpark has whoever waits with l told, once the entry is published.
+// unpark has the request that waits with l told, once the entry is published.
 func (t *lockTable) unpark(l *lease) {
 	if l.parked != nil {
 		t.wakes = append(t.wakes, l.parked)

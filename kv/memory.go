@@ -7,7 +7,7 @@ import "sync/atomic"
 const DefaultColdMin = 64
 
 // memory counts what a state holds, in bytes as the allocator sees them. The
-// sums are changed by whoever changes the state, without a common lock: each is
+// sums are changed by every goroutine that changes the state, without a common lock: each is
 // exact, together they are no snapshot.
 type memory struct {
 	// values is what the values of newest versions take, or what cold ones keep of

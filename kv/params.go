@@ -25,7 +25,7 @@ type Params struct {
 	// LeaseMax and LeasePerCaller bound the leases that live at once, those of
 	// locks and of their queues included; 500,000 and 200,000.
 	LeaseMax, LeasePerCaller int
-	// LeaseKeys bounds the keys that hang on one lease, which all go in one
+	// LeaseKeys bounds the keys attached to one lease, which are all deleted in one
 	// revision; 10,000.
 	LeaseKeys int
 }

@@ -6,9 +6,9 @@ import (
 )
 
 // LoadPinned fetches the values of cold versions that were replaced and that open
-// snapshots still see. Whoever drops dead records of the checkpoint calls it
-// first, after the last commit: what is replaced later dies only with the next.
-// It fails as a ColdReader does; no record may be dropped then.
+// snapshots still see. It is called before dead records of the checkpoint are dropped,
+// after the last commit: what is replaced later dies only with the next. It fails as a
+// ColdReader does; no record may be dropped then.
 func (s *State) LoadPinned(ctx context.Context) error {
 	kept := s.keptCold()
 	if len(kept) == 0 {

@@ -6,7 +6,7 @@ import (
 )
 
 // ReadSize returns how many bytes of values the gets of c would return now, or those of
-// its else, whichever are more. Limits.Command bounds them; whoever answers for c needs
+// its else, whichever are more. Limits.Command bounds them; an answer to c needs
 // memory for them.
 func (s *Store) ReadSize(c *Command) int64 {
 	return max(s.getsSize(c.Ops), s.getsSize(c.Else))

@@ -151,7 +151,7 @@ func (s *Store) resolveResult(ctx context.Context, c *Command, r *Result) {
 }
 
 // failedKey returns the key of what Current shows: the check or fence that
-// failed, or the lock that somebody holds; empty if c has no such thing.
+// failed, or the lock that is held; empty if c has no such thing.
 func failedKey(c *Command, r *Result) string {
 	switch {
 	case r.Outcome == FenceLost && r.Failed < len(c.Fences):

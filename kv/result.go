@@ -30,7 +30,7 @@ const (
 	LeaseFull
 	// LeaseCallerFull means that the caller has Params.LeasePerCaller leases.
 	LeaseCallerFull
-	// LeaseKeysFull means that more than Params.LeaseKeys keys would hang on one
+	// LeaseKeysFull means that more than Params.LeaseKeys keys would be attached to one
 	// lease, and nothing ran.
 	LeaseKeysFull
 	// LockQueued means that the lock is held and the request has a place in its
@@ -41,7 +41,7 @@ const (
 	// LockLost means that the lock is not held under the token, or that the
 	// lease which had it, or waited for it, has ended.
 	LockLost
-	// LockFree means that nobody held the lock that was to be broken.
+	// LockFree means that the lock that was to be broken was not held.
 	LockFree
 )
 

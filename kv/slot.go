@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // A slot is the place of one key in the map and the index; the key lies behind
 // it: see newSlot. cur is its newest version, published or not; what is durable
-// belongs to the one checkpoint writer, the rest to whoever holds the apply lock.
+// belongs to the one checkpoint writer, the rest to the holder of the apply lock.
 type slot struct {
 	cur atomic.Pointer[Entry]
 	// newer and older are the neighbours in the list that access names; they

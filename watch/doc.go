@@ -1,4 +1,4 @@
-// Package watch tells whoever watches what changes in a kv.State: in order,
+// Package watch tells watchers what changes in a kv.State: in order,
 // without a gap, from any position last seen.
 //
 // A Hub keeps recent history in one ring. The goroutine that applies appends
@@ -6,7 +6,7 @@
 // walks the ring, finds the watchers of each event through an index of keys
 // and prefixes, and leaves references in their mailboxes, whole revisions at a
 // time. A Watcher that is fast reads its mailbox; one that is slow keeps no
-// queue, only a place in the ring, and reads on from there by itself; one that
+// queue, only a place in the ring, and reads on from there on its own; one that
 // the ring has left behind is brought up to date from a snapshot, and is told
 // so. What a watcher costs is bounded, and only it pays for being slow.
 //

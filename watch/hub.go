@@ -18,7 +18,7 @@ type Options struct {
 	// MaxNames bounds the keys and prefixes of one watch together; 1,024.
 	MaxNames int
 	// Mailbox bounds the references that wait for one watcher; 512. One with more
-	// to come reads history by itself.
+	// to come reads history on its own.
 	Mailbox int
 	// Mail is about how many references wait for all watchers together, 24 bytes each;
 	// 1,048,576. With more watchers each has fewer, down to 16.
@@ -242,7 +242,7 @@ func (h *Hub) Close() {
 // Stats are figures of a hub at one moment.
 type Stats struct {
 	// Watchers counts the open watches; Behind those of them that read history
-	// or a snapshot by themselves, because they have just begun or are slow.
+	// or a snapshot on their own, because they have just begun or are slow.
 	Watchers, Behind int
 	// MaxLag is the largest number of events that one of those has not looked at.
 	MaxLag uint64

@@ -46,7 +46,7 @@ func (l *link) covers(key string) bool {
 	return !l.prefix || len(l.name) == int(l.cut) || strings.HasPrefix(key, l.name)
 }
 
-// An index finds the watchers of a key. It belongs to whoever holds the hub's
+// An index finds the watchers of a key. It belongs to the holder of the hub's
 // lock. The zero value is not ready: see newIndex.
 type index struct {
 	seed  maphash.Seed

@@ -8,7 +8,7 @@ import (
 
 // A lagging knows the mailboxes whose watchers are behind, and the one that is
 // furthest, so that telling costs the same however many watchers there are. Its lock
-// is taken last, within that of a mailbox.
+// is acquired last, within that of a mailbox.
 type lagging struct {
 	mu struct {
 		sync.Mutex

@@ -26,7 +26,7 @@ type cursor struct {
 }
 
 // A mailbox is where the dispatcher leaves references for one watcher. It
-// begins behind, which means that the watcher reads the ring by itself and the
+// begins behind, which means that the watcher reads the ring on its own and the
 // dispatcher only notes what it passed over. An idle one is empty.
 type mailbox struct {
 	// waker is told when there is something to look at.
@@ -43,7 +43,7 @@ type mailbox struct {
 // A letter is what a mailbox holds.
 type letter struct {
 	// refs name whole revisions. The watcher may have come beyond the first of
-	// them by itself.
+	// them on its own.
 	refs []ref
 	// missed is the number after the newest event that the dispatcher passed
 	// over while the watcher was behind, and from where the watcher has to begin
@@ -139,7 +139,7 @@ func (b *mailbox) letterLocked() *letter {
 	return b.mu.letter
 }
 
-// moved says how far the watcher, which is behind, has come by itself.
+// moved says how far the watcher, which is behind, has come on its own.
 func (b *mailbox) moved(g *lagging, at cursor) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

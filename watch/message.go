@@ -26,7 +26,7 @@ const (
 	Progress
 	// Denied ends the stream: the credential ended.
 	Denied
-	// Bye ends the stream: come back after Retry.
+	// Bye ends the stream: reconnect after Retry.
 	Bye
 )
 
@@ -78,7 +78,7 @@ func positioned(k Kind, at kv.Position) Message { return Message{Kind: k, At: at
 // Goodbye returns a Bye with code and a Retry of its own.
 func Goodbye(code string) Message { return Message{Kind: Bye, Code: code, Retry: RetryAfter()} }
 
-// RetryAfter returns how long a client is asked to wait before it comes back:
+// RetryAfter returns how long a client is asked to wait before it reconnects:
 // 1 to 3 seconds at random, so that not all come at once.
 func RetryAfter() time.Duration {
 	return time.Second + time.Duration(rand.IntN(2001))*time.Millisecond

@@ -19,7 +19,7 @@ type rereading struct {
 }
 
 // openView opens a snapshot and decides what it is good for: to tell what
-// changed since r.since or, where that is not known, to begin anew.
+// changed since r.since or, where that is not known, to send the whole state.
 func (w *Watcher) openView(s *Scratch) {
 	r, m := w.progress.reread, w.hub.ring.mark()
 	least := kv.Position{Epoch: m.at.Epoch, Rev: m.floor}

@@ -61,7 +61,7 @@ type ring struct {
 	max   int64
 	now   atomic.Pointer[mark]
 	// floor is that of the next mark. It rises before a record goes, so that
-	// whoever finds a record gone finds the floor above it.
+	// a reader that finds a record gone finds the floor above it.
 	floor atomic.Uint64
 
 	// The rest belongs to the writer. Records before coded are sealed; those

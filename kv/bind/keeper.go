@@ -28,7 +28,7 @@ const (
 	retry = time.Second
 )
 
-// An Owner is whoever a lease lives with: a value that can be compared.
+// An Owner is what a lease lives with: a value that can be compared.
 type Owner any
 
 // A Keeper renews the leases that are bound to owners. It is safe for concurrent
@@ -85,8 +85,8 @@ func New(store *kv.Store) *Keeper {
 }
 
 // Bind has a lease, which was granted or renewed just now, live as long as its
-// owner is there, and for ttl after. A lease may have several owners. Whoever
-// binds to an owner that may be gone meanwhile calls Release once more.
+// owner is there, and for ttl after. A lease may have several owners. To bind
+// to an owner that may be gone meanwhile, call Release once more.
 func (k *Keeper) Bind(owner Owner, id kv.LeaseID, ttl time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

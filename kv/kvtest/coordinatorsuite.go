@@ -16,7 +16,7 @@ const (
 	queued = 4 * time.Minute
 )
 
-// passes is how much time passes between two looks, where it does not by itself.
+// passes is how much time passes between two looks, where it does not on its own.
 const passes = 10 * time.Millisecond
 
 // CoordinatorSuite runs the conformance suite of leases and locks; open returns
@@ -100,7 +100,7 @@ func (s *coordination) acquire(owner string, wait time.Duration, want kv.Outcome
 	return h
 }
 
-// A turn is the lock in somebody's hands.
+// A turn is the lock in one holder's hands.
 type turn struct {
 	owner string
 	Held
@@ -135,7 +135,7 @@ func (s *coordination) next(turns <-chan turn, owner string) turn {
 	}
 }
 
-// eventually polls until ok, letting time pass where it does not by itself.
+// eventually polls until ok, letting time pass where it does not on its own.
 func (s *coordination) eventually(what string, ok func() bool) {
 	s.Helper()
 	for deadline := time.Now().Add(patience); !ok(); {

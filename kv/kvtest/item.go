@@ -16,7 +16,7 @@ type Item struct {
 	// Deadline is in milliseconds of log time; of a tombstone it is the time of
 	// the deletion.
 	Deadline int64
-	// Lease is what the key hangs on.
+	// Lease is what the key is attached to.
 	Lease kv.LeaseID
 	// Cause is empty for a value, else why the key was deleted.
 	Cause string

@@ -57,7 +57,7 @@ func (m *Model) dueLeases() []modelLease {
 	return slices.DeleteFunc(m.byDeadline(), func(l modelLease) bool { return l.deadline >= m.Time })
 }
 
-// hanging returns the keys that hang on a lease, in order.
+// hanging returns the keys that are attached to a lease, in order.
 func (m *Model) hanging(id kv.LeaseID) (keys []string) {
 	for _, it := range m.Scan("", "") {
 		if it.Lease == id {
@@ -90,7 +90,7 @@ func (m *Model) expireLease(id kv.LeaseID) {
 	}
 }
 
-// expireKey deletes a key that is due, by itself or with its lease.
+// expireKey deletes a key that is due, on its own or with its lease.
 func (m *Model) expireKey(key string) {
 	if slices.Contains(m.due(""), key) {
 		m.expire(key)

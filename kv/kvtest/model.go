@@ -66,7 +66,7 @@ type Step struct {
 }
 
 // Apply runs an entry and returns its results, its events, and whether history
-// begins anew.
+// begins again.
 func (m *Model) Apply(now int64, steps []Step) (results []Result, events []Event, reset bool) {
 	m.Time = max(m.Time, now)
 	m.events, m.reset = nil, false

@@ -46,7 +46,7 @@ type movedValue struct {
 }
 
 // Hang draws an entry that begins a lease, if there may be another, and has a key
-// or two hang on it.
+// or two are attached to it.
 func (g *Generator) Hang(t *rapid.T) []Step {
 	grant := &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: g.newLease(t), TTL: g.someTTL(t), Caller: g.caller(t)}
 	put := &kv.Command{}
@@ -104,7 +104,7 @@ func (g *Generator) Object(p kv.Place) (value string, ok bool) {
 	return value, ok
 }
 
-// Leased counts the references in c to keys that hang on a lease, locks included.
+// Leased counts the references in c to keys that are attached to a lease, locks included.
 func (m *Model) Leased(c *kv.Refer) (n int) {
 	for _, ref := range c.Refs {
 		if it := m.Get(ref.Key); it != nil && it.Lease != (kv.LeaseID{}) && m.refTo(it) == withoutOffset(ref) {

@@ -135,7 +135,7 @@ func (m *Model) expireTouched(c *kv.Command) {
 	}
 }
 
-// expireUnder ends what is due and has a key under prefix: keys by themselves
+// expireUnder ends what is due and has a key under prefix: keys on their own
 // first, then leases.
 func (m *Model) expireUnder(prefix string) {
 	for _, key := range m.due(prefix) {

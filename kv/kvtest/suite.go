@@ -30,7 +30,7 @@ type Found struct {
 	Version     uint64
 	// TTL is set if the key has a deadline.
 	TTL bool
-	// Lease is the lease that the key hangs on, if any.
+	// Lease is the lease that the key is attached to, if any.
 	Lease kv.LeaseID
 }
 

@@ -34,13 +34,13 @@ func Outcome(c *kv.Command, result *kv.Result, params func() kv.Params, inBatch 
 		f.Key = kv.ReservedPrefix + f.Lock
 		f.Detail = "the lock is not held with this token; nothing was changed"
 	case kv.TooMany:
-		return &Failure{Code: CodeBatchTooLarge, Detail: "more keys begin with the prefix than one request may delete", Limit: params().DeleteMax}
+		return &Failure{Code: CodeBatchTooLarge, Detail: "more keys begin with the prefix than one request may delete: delete longer prefixes one by one, or raise --max-delete", Limit: params().DeleteMax}
 	case kv.IdemMismatch:
 		return Refuse(CodeIdempotencyMismatch, "the Idempotency-Key was used for a different request")
 	case kv.IdemCallerFull:
-		return &Failure{Code: CodeRateLimited, Detail: "too many requests with an Idempotency-Key are remembered for this caller", Limit: params().IdemPerCaller, Retry: idemRetry}
+		return &Failure{Code: CodeRateLimited, Detail: "too many requests with an Idempotency-Key are remembered for this caller: they expire after --idem-age, and --idem-per-caller and --idem-bytes bound them", Limit: params().IdemPerCaller, Retry: idemRetry}
 	case kv.IdemFull:
-		return &Failure{Code: CodeMemoryFull, Detail: "too many requests with an Idempotency-Key are remembered", Limit: params().IdemMax, Retry: idemRetry}
+		return &Failure{Code: CodeMemoryFull, Detail: "too many requests with an Idempotency-Key are remembered: they expire after --idem-age, and --idem-max and --idem-bytes bound them", Limit: params().IdemMax, Retry: idemRetry}
 	default:
 		return leaseOutcome(c, result, params, inBatch)
 	}
@@ -61,11 +61,11 @@ func leaseOutcome(c *kv.Command, result *kv.Result, params func() kv.Params, inB
 		f.Code, f.Detail = CodeLeaseEnded, "a lease in the request does not exist or has expired; nothing was changed"
 		f.Index, f.HasIndex = result.Failed, inBatch
 	case kv.LeaseFull:
-		return &Failure{Code: CodeMemoryFull, Detail: "too many leases", Limit: params().LeaseMax, Retry: idemRetry}
+		return &Failure{Code: CodeMemoryFull, Detail: "too many leases: let some expire, revoke them, or raise --lease-max", Limit: params().LeaseMax, Retry: idemRetry}
 	case kv.LeaseCallerFull:
-		return &Failure{Code: CodeRateLimited, Detail: "this caller has too many leases", Limit: params().LeasePerCaller, Retry: idemRetry}
+		return &Failure{Code: CodeRateLimited, Detail: "this caller has too many leases: let some expire, revoke them, or raise --lease-per-caller", Limit: params().LeasePerCaller, Retry: idemRetry}
 	case kv.LeaseKeysFull:
-		return &Failure{Code: CodeBatchTooLarge, Detail: "too many keys would be attached to one lease", Limit: params().LeaseKeys, Index: result.Failed, HasIndex: inBatch}
+		return &Failure{Code: CodeBatchTooLarge, Detail: "too many keys would be attached to one lease: use a second lease, or raise --lease-keys", Limit: params().LeaseKeys, Index: result.Failed, HasIndex: inBatch}
 	case kv.LockHeld:
 		f.Code, f.Detail = CodeLockHeld, "the lock is held by another client; the wait has ended"
 	case kv.LockLost:
