@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"time"
 
 	"keywatch/kv"
@@ -150,6 +151,9 @@ func (c Config) Validate() error {
 	c = c.withDefaults()
 	if c.Data == "" && !c.MemoryOnly {
 		return errors.New("data: a folder is required, or --memory-only to store nothing on disk")
+	}
+	if runtime.GOOS == "windows" && !c.MemoryOnly {
+		return errors.New("data: a store on disk is not supported on Windows, which cannot sync a folder; use --memory-only there")
 	}
 	if c.Fsync != "always" && c.Fsync != "interval" {
 		return fmt.Errorf("fsync: expected always or interval, got %q", c.Fsync)

@@ -48,6 +48,7 @@ var allowed = map[string][]string{
 
 	"keywatch/app/keywatch/fanout": {},
 	"keywatch/test/proxies":        {},
+	"keywatch/test/cputime":        {},
 	"keywatch/test/gate":           {},
 	"keywatch/test/prove":          {"keywatch/test/gate"},
 	"keywatch/test/rename":         {},

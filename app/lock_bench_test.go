@@ -7,13 +7,12 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"keywatch/app"
+	"keywatch/test/cputime"
 )
 
 // A benchServer is a durable server on a port of its own.
@@ -121,19 +120,10 @@ func BenchmarkKeepalive(b *testing.B) {
 		ids[i] = strings.Clone(l.ID)
 	})
 	b.ResetTimer()
-	before := cpu()
+	before := cputime.Used()
 	each(b.N, func(i int) { s.do(200, "POST", "/v1/leases/"+ids[i%leases]+"/keepalive", "", nil) })
 	b.StopTimer()
-	perLease := (cpu() - before).Seconds() / float64(b.N)
+	perLease := (cputime.Used() - before).Seconds() / float64(b.N)
 	b.ReportMetric(perLease*1e6, "cpu-us/op")
 	b.ReportMetric(perLease*leases/5, "cores-with-clients")
-}
-
-// cpu returns the time that this process has used.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

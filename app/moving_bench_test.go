@@ -9,12 +9,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"keywatch/app"
 	"keywatch/kv"
+	"keywatch/test/cputime"
 )
 
 // movingSize is what BenchmarkWhileMoving moves to object storage, in MiB; the
@@ -53,21 +53,12 @@ func (t *tally) quantile(q float64) time.Duration {
 	return t.took[int(q*float64(len(t.took)-1))]
 }
 
-// processCPU is the processor's time that this process has used.
-func processCPU(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // round has clients work for a while. op is one operation; each client's are timed
 // if timed says so.
 func (t *tally) round(b *testing.B, clients int, timed bool, op func(client, n int)) {
 	var running sync.WaitGroup
 	var stop atomic.Bool
-	cpu, began := processCPU(b), time.Now()
+	cpu, began := cputime.Used(), time.Now()
 	for c := range clients {
 		running.Go(func() {
 			var took []time.Duration
@@ -89,7 +80,7 @@ func (t *tally) round(b *testing.B, clients int, timed bool, op func(client, n i
 	}
 	time.AfterFunc(movingRound, func() { stop.Store(true) })
 	running.Wait()
-	t.cpu += processCPU(b) - cpu
+	t.cpu += cputime.Used() - cpu
 	t.time += time.Since(began)
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -97,7 +96,8 @@ func (v *victim) say(args ...any) {
 func (v *victim) at(s object.Step) error {
 	if s == v.Step && v.hits.Add(1) == v.Nth {
 		v.say("killed", s)
-		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		self, _ := os.FindProcess(os.Getpid())
+		_ = self.Kill()
 		select {}
 	}
 	return nil

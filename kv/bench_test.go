@@ -8,11 +8,11 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	"keywatch/app/hugepages"
 	"keywatch/kv"
+	"keywatch/test/cputime"
 )
 
 // benchKeys returns n keys of equal length, each with memory of its own.
@@ -22,17 +22,6 @@ func benchKeys(n int) []string {
 		keys[i] = fmt.Sprintf("bench/%07d", i)
 	}
 	return keys
-}
-
-// cpuTime returns the processor time that the process has taken, in nanoseconds:
-// other than elapsed time it does not depend much on what else the machine does.
-func cpuTime(b *testing.B) int64 {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
 }
 
 // fill puts a value of size bytes under each key, 500 to an entry.
@@ -72,14 +61,14 @@ func BenchmarkApply(b *testing.B) {
 			b.ReportAllocs()
 			runtime.GC()
 			settle(b)
-			began := cpuTime(b)
+			began := cputime.Used()
 			for b.Loop() {
 				index++
 				if _, err := s.Apply(index, 1, entries[index%64]); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(cpuTime(b)-began)/float64(b.N*puts), "cpu-ns/put")
+			b.ReportMetric(float64(cputime.Used()-began)/float64(b.N*puts), "cpu-ns/put")
 			b.ReportMetric(float64(b.N)*puts/b.Elapsed().Seconds(), "puts/s")
 		})
 	}
@@ -132,7 +121,7 @@ func settle(b *testing.B) {
 
 // benchGets reads what next, made for each goroutine, returns.
 func benchGets(b *testing.B, s *kv.State, next func(*rand.Rand) func() string) {
-	began := cpuTime(b)
+	began := cputime.Used()
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		key := next(rand.New(rand.NewPCG(rand.Uint64(), 1)))
@@ -143,7 +132,7 @@ func benchGets(b *testing.B, s *kv.State, next func(*rand.Rand) func() string) {
 			}
 		}
 	})
-	b.ReportMetric(float64(cpuTime(b)-began)/float64(b.N), "cpu-ns/get")
+	b.ReportMetric(float64(cputime.Used()-began)/float64(b.N), "cpu-ns/get")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
 }
 
@@ -248,12 +237,12 @@ func BenchmarkSnapshotGet(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer n.Close()
-	began := cpuTime(b)
+	began := cputime.Used()
 	b.ReportAllocs()
 	for b.Loop() {
 		if n.Get(keys[rand.IntN(len(keys))]) == nil {
 			b.Fatal("absent")
 		}
 	}
-	b.ReportMetric(float64(cpuTime(b)-began)/float64(b.N), "cpu-ns/get")
+	b.ReportMetric(float64(cputime.Used()-began)/float64(b.N), "cpu-ns/get")
 }

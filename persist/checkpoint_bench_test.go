@@ -1,3 +1,5 @@
+//go:build unix
+
 package persist_test
 
 import (
@@ -6,12 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"keywatch/kv"
 	"keywatch/persist"
+	"keywatch/test/cputime"
 
 	"github.com/hashicorp/raft"
 )
@@ -88,15 +90,6 @@ func written(b testing.TB) float64 {
 	return 0
 }
 
-// processCPU is the processor's time that this process has used.
-func processCPU(b testing.TB) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // BenchmarkCheckpoint writes a first checkpoint of a million keys, then a second after every
 // key has changed, which replaces and sweeps the first. s is until it counts; the rest is
 // with the sweep.
@@ -105,12 +98,12 @@ func BenchmarkCheckpoint(b *testing.B) {
 		n := newBench(b, b.TempDir())
 		for _, what := range []string{"first", "second"} {
 			n.fill()
-			before, cpu, begun := written(b), processCPU(b), time.Now()
+			before, cpu, begun := written(b), cputime.Used(), time.Now()
 			n.checkpoint()
 			took := time.Since(begun)
 			s := n.db.Stats()
 			b.ReportMetric(s.Took.Seconds(), what+"-s")
-			b.ReportMetric((processCPU(b) - cpu).Seconds(), what+"-cpu-s")
+			b.ReportMetric((cputime.Used() - cpu).Seconds(), what+"-cpu-s")
 			b.ReportMetric(benchKeys/took.Seconds(), what+"-records/s")
 			b.ReportMetric((written(b)-before)/float64(s.LastBytes), what+"-amplification")
 			b.ReportMetric(float64(s.FileBytes)/float64(s.LiveBytes), what+"-file/live")

@@ -1,3 +1,5 @@
+//go:build unix
+
 package web_test
 
 import (
@@ -8,13 +10,13 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"keywatch/kv"
+	"keywatch/test/cputime"
 	"keywatch/web"
 )
 
@@ -109,21 +111,13 @@ func wireRequests(method, body string) (requests [][]byte) {
 func (l *oneListener) measure(b *testing.B, requests [][]byte, want string) {
 	b.ReportAllocs()
 	b.ResetTimer()
-	began := processorTime()
+	began := cputime.Used()
 	c := l.play(b.N, requests)
-	b.ReportMetric(float64(processorTime()-began)/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(cputime.Used()-began)/float64(b.N), "cpu-ns/op")
 	b.StopTimer()
 	if c.writes < b.N || !strings.Contains(string(c.answer), want) {
 		b.Fatalf("%d writes for %d requests, the first %q", c.writes, b.N, c.answer)
 	}
-}
-
-// processorTime returns what the process has used, which other processes do not
-// change.
-func processorTime() time.Duration {
-	var use syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &use)
-	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
 // newWire returns a server on such a listener, with all keys written.
