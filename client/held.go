@@ -33,7 +33,7 @@ func (h *Held) Name() string { return h.name }
 // Token returns the fencing token: of two holders the later has the larger.
 func (h *Held) Token() Token { return h.token }
 
-// Lease returns the lease that the lock hangs on. Keys put with OnLease of it
+// Lease returns the lease that the lock is attached to. Keys put with OnLease of it
 // go when the lock does.
 func (h *Held) Lease() LeaseID { return h.lease }
 

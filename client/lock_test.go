@@ -216,7 +216,7 @@ func TestLockGivenUp(t *testing.T) {
 	})
 }
 
-// If a lease were believed in longer than it lives, what hangs on it would be
+// If a lease were believed in longer than it lives, what is attached to it would be
 // gone without anybody knowing.
 func TestLease(t *testing.T) {
 	bubble(t, func(t *testing.T, fake *fakeLocks, c *client.Client) {

@@ -299,7 +299,7 @@ func difference(before, after map[string]*Entry) []Change {
 }
 
 // same reports whether a and b are one version. A revision alone is not enough:
-// a server that keeps nothing on disk counts anew.
+// a server that keeps nothing on disk counts again.
 func same(a, b *Entry) bool {
 	return a.Rev == b.Rev && a.Version == b.Version && a.CreateRev == b.CreateRev && bytes.Equal(a.Value, b.Value)
 }

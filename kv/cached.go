@@ -2,7 +2,7 @@ package kv
 
 import "strings"
 
-// A cached entry has its value in memory although it lies in a segment, because a
+// A cached entry has its value in memory although it is in a segment, because a
 // reader brought it there. What a reference keeps stands behind the value, and how
 // long that is in the last byte: so eviction puts the reference back, and a
 // segment is alive as long as before.
@@ -20,7 +20,7 @@ func (e *Entry) cacheValue(value string) *Entry {
 	return h
 }
 
-// inSegment reports whether the value of e lies in a segment, whether or not it is
+// inSegment reports whether the value of e is in a segment, whether or not it is
 // in memory too.
 func (e *Entry) inSegment() bool { return e.cached || e.referred() }
 
@@ -39,7 +39,7 @@ func (e *Entry) keeps() string {
 	return e.data()[e.cachedSize() : e.size-1]
 }
 
-// reference returns e, whose value lies in a segment, without the value.
+// reference returns e, whose value is in a segment, without the value.
 func (e *Entry) reference() *Entry {
 	if !e.cached {
 		return e

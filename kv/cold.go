@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// A Tier says where a value lies.
+// A Tier says where a value is.
 type Tier uint8
 
 // The tiers, from the quickest.
@@ -37,7 +37,7 @@ type ColdRef struct {
 	// Size is the length of the value in bytes, Hash the first of its SHA-256.
 	Size int
 	Hash [HashSize]byte
-	// Place is what an object tier has noted of where the value lies; empty for
+	// Place is what an object tier has noted of where the value is; empty for
 	// TierDisk, where At says all.
 	Place string
 }
@@ -56,7 +56,7 @@ var (
 	// ErrColdGone is returned by a ColdReader that finds no such record: it was
 	// replaced and swept, unless its key still names it.
 	ErrColdGone = errors.New("no such record")
-	// ErrTierUnavailable is returned when a value lies in a tier that cannot be
+	// ErrTierUnavailable is returned when a value is in a tier that cannot be
 	// read at the moment. Nothing is lost.
 	ErrTierUnavailable = errors.New("tier unavailable")
 )
@@ -65,7 +65,7 @@ var (
 // Store.Get, State.Resolve and Snapshot.Resolve return entries that are not.
 func (e *Entry) Cold() bool { return e.cold }
 
-// Tier returns where the value lies or, of an entry that was read from a slower
+// Tier returns where the value is or, of an entry that was read from a slower
 // tier for this caller, where it lay before.
 func (e *Entry) Tier() Tier { return e.tier }
 

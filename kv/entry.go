@@ -10,11 +10,11 @@ type Entry struct {
 	prev atomic.Pointer[Entry]
 	// Mod is the revision of this change; Create that of the key's creation.
 	Mod Rev
-	// size is the length of what lies behind the entry, or far from it: see data.
+	// size is the length of what is behind the entry, or far from it: see data.
 	size    int
 	ordinal uint32
 	kind    entryKind
-	// tier is where the value lies, or lay before it was read for one reader.
+	// tier is where the value is, or lay before it was read for one reader.
 	tier Tier
 	// cold means that the data is what is left of the value, cached that a reference
 	// into a segment stands behind the value; never both.

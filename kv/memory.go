@@ -111,7 +111,7 @@ func (s *State) Memory() Memory {
 // TierStats are figures of the values that lie in one tier, and of the reads by
 // key that found them there.
 type TierStats struct {
-	// Keys counts the keys that exist whose value lies there, Bytes their values.
+	// Keys counts the keys that exist whose value is there, Bytes their values.
 	Keys, Bytes int64
 	// Reads counts the reads that were answered from there.
 	Reads uint64

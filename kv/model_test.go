@@ -17,7 +17,7 @@ import (
 // snapshots held open, the checkpoints begun, committed and aborted, and the
 // restarts from what they wrote. So it must where many keys have the same hash.
 func TestStateFollowsModel(t *testing.T) {
-	leased := 0 // references to keys that hang on a lease
+	leased := 0 // references to keys that are attached to a lease
 	// A few checks, as with -short, may by chance have none: then further ones follow.
 	for n := 0; n == 0 || n < 30 && leased == 0 && !t.Failed(); n++ {
 		leased += followModel(t)
@@ -151,7 +151,7 @@ func (w *world) entry(t *rapid.T, steps ...kvtest.Step) {
 	e := entry{data: kvtest.Encode(max(now, 0), steps), steps: steps}
 	e.results, e.events, e.reset = w.model.Apply(now, steps)
 	if e.reset {
-		e.events = nil // history begins anew, so nobody is told
+		e.events = nil // history begins again, so nobody is told
 	}
 	w.log = append(w.log, e)
 	w.replay(t, w.live, len(w.log))

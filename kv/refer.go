@@ -17,7 +17,7 @@ type SegmentID struct {
 	Seq   uint64
 }
 
-// A Place is where the value of an entry lies whose tier is TierObject: in which
+// A Place is where the value of an entry is whose tier is TierObject: in which
 // segment, and at which offset in it.
 type Place struct {
 	Segment SegmentID
@@ -86,7 +86,7 @@ func (d *decoder) place() (p Place) {
 	return p
 }
 
-// ObjectPlace returns where the value lies that ref names; ok is false unless its
+// ObjectPlace returns where the value is that ref names; ok is false unless its
 // tier is TierObject.
 func (ref ColdRef) ObjectPlace() (p Place, ok bool) {
 	if ref.Tier != TierObject || len(ref.Place) < recordedSize {
@@ -99,7 +99,7 @@ func (ref ColdRef) ObjectPlace() (p Place, ok bool) {
 // recorded: that of the Refer, not that of the version.
 const recordedSize = 12
 
-// refer returns e as it is once its value lies at p and the reference is recorded
+// refer returns e as it is once its value is at p and the reference is recorded
 // under at.
 func (e *Entry) refer(hash []byte, size int, at Locator, p Place) *Entry {
 	return e.with(referForm(hash, size, at, p), TierObject, true)
@@ -124,7 +124,7 @@ func (e *Entry) recorded() Locator {
 	}
 }
 
-// segment returns the segment that the value of e lies in.
+// segment returns the segment that the value of e is in.
 func (e *Entry) segment() SegmentID {
 	p, _ := parsePlace(e.keeps()[coldHead+recordedSize:])
 	return p.Segment

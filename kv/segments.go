@@ -90,7 +90,7 @@ func (r Resident) At() Locator { return Locator{r.entry.Mod, r.entry.ordinal} }
 // Hash returns what a Ref holds of the value.
 func (r Resident) Hash() [HashSize]byte { return r.entry.hash() }
 
-// Tier returns where the value lies, TierMemory only if it lies nowhere else but
+// Tier returns where the value lies, TierMemory only if it is nowhere else but
 // in the checkpoint.
 func (r Resident) Tier() Tier {
 	if r.entry.inSegment() {
@@ -99,7 +99,7 @@ func (r Resident) Tier() Tier {
 	return r.entry.tier
 }
 
-// InMemory reports whether the value is in memory, wherever else it lies.
+// InMemory reports whether the value is in memory, wherever else it is.
 func (r Resident) InMemory() bool { return !r.entry.cold }
 
 // Idle reports whether nobody has read or written the key since Age was called.

@@ -2,7 +2,7 @@ package kv
 
 import "sync/atomic"
 
-// A slot is the place of one key in the map and the index; the key lies behind
+// A slot is the place of one key in the map and the index; the key is behind
 // it: see newSlot. cur is its newest version, published or not; what is durable
 // belongs to the one checkpoint writer, the rest to the holder of the apply lock.
 type slot struct {

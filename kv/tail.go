@@ -6,7 +6,7 @@ import "unsafe"
 // entry with its value, or a slot with its key. That costs neither a header to
 // find it by nor an allocation of its own, and who reads the head finds the rest
 // in the same or the next cache line. What would make it larger than inlineMax
-// lies elsewhere: its tail is a string then.
+// is elsewhere: its tail is a string then.
 type tailed[H, T any] struct {
 	head H
 	tail T
@@ -83,7 +83,7 @@ func copyEntry(value []byte) *Entry {
 	return newEntry(unsafe.String(unsafe.SliceData(value), len(value)))
 }
 
-// inside returns where a value lies that is not far.
+// inside returns where a value is that is not far.
 func (e *Entry) inside() *byte {
 	return (*byte)(unsafe.Add(unsafe.Pointer(e), unsafe.Sizeof(*e)))
 }
@@ -116,7 +116,7 @@ func (s *slot) inside() *byte {
 	return (*byte)(unsafe.Add(unsafe.Pointer(s), unsafe.Sizeof(*s)))
 }
 
-// key returns the slot's key, which lies behind it.
+// key returns the slot's key, which is behind it.
 func (s *slot) key() string {
 	if s.keyLen == 0 {
 		return (*tailed[slot, string])(unsafe.Pointer(s)).tail

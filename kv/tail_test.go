@@ -11,7 +11,7 @@ import (
 )
 
 // Keys and values of every length must come back as they were, among others of
-// the same length: an allocation that is too small for what lies behind it would
+// the same length: an allocation that is too small for what is behind it would
 // be overwritten by its neighbour, or the collector would stumble over it.
 func TestEveryLength(t *testing.T) {
 	const most, each = 1024, 3

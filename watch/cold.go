@@ -10,7 +10,7 @@ import (
 
 // The codes of Bye where a state cannot be sent for want of a value.
 const (
-	// CodeTierUnavailable says that a value lies in a tier that cannot be read now.
+	// CodeTierUnavailable says that a value is in a tier that cannot be read now.
 	CodeTierUnavailable = "tier_unavailable"
 	// CodeDataDamaged says that a value is lost.
 	CodeDataDamaged = "data_damaged"

@@ -103,7 +103,7 @@ func (b *mailbox) deliver(g *lagging, l *letter, most int) (wake bool) {
 }
 
 // passOver says that the dispatcher delivered everything up to at and goes on
-// from next without looking at what lies between.
+// from next without looking at what is between.
 func (b *mailbox) passOver(g *lagging, at cursor, next uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 
 // If a revision without an event, as moving a value takes, did not count as seen, a
 // client that read at it would wait for its watch to come so far until something
-// else changes; and a watch from there would begin anew.
+// else changes; and a watch from there would begin again.
 func TestRevisionWithoutEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, watch.Options{}, kv.Params{})

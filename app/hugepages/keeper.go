@@ -13,7 +13,7 @@ const (
 	share, pause = 200, 20 * time.Millisecond
 	// rest is how long nothing is looked at once all was moved.
 	rest = 10 * time.Second
-	// recheck is after how many rests all is looked at anew: what was given back and
+	// recheck is after how many rests all is looked at again: what was given back and
 	// taken again is on small pages.
 	recheck = 6
 )

@@ -20,7 +20,7 @@ import (
 
 const piece = 2 << 20
 
-// memory maps n pieces, aligned, which the kernel backs by small pages. What lies
+// memory maps n pieces, aligned, which the kernel backs by small pages. What is
 // beside them cannot be used, so that they are a mapping of their own.
 func memory(t *testing.T, n int) []byte {
 	t.Helper()

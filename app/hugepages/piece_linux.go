@@ -53,7 +53,7 @@ func (k *Keeper) move(at uintptr) error {
 			k.done = map[uintptr]struct{}{}
 		}
 		k.done[at] = struct{}{}
-		k.bytes.Store(max(k.bytes.Load(), k.moved())) // while all is looked at anew there are fewer
+		k.bytes.Store(max(k.bytes.Load(), k.moved())) // while all is looked at again there are fewer
 	case unix.EAGAIN, unix.EBUSY, unix.EINVAL:
 	default:
 		return fmt.Errorf("huge: %w", errno)

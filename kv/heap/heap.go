@@ -9,7 +9,7 @@ type Heap[T any] struct {
 	moved func(x T, at int)
 }
 
-// New returns an empty heap. moved, if not nil, is told at which index an element lies
+// New returns an empty heap. moved, if not nil, is told at which index an element is
 // whenever that changes, and -1 once it was removed; Fix and Remove take that index.
 func New[T any](less func(a, b T) bool, moved func(x T, at int)) Heap[T] {
 	return Heap[T]{less: less, moved: moved}

@@ -8,7 +8,7 @@ import (
 	"keywatch/kv/heap"
 )
 
-// An item knows where it lies.
+// An item knows where it is.
 type item struct{ key, at int }
 
 // If this failed, something would come before what is due earlier, or an element that

@@ -30,7 +30,7 @@ type Generator struct {
 	asked []*kv.Command
 	// drawn counts the names of leases drawn.
 	drawn int
-	// objects holds what lies in segments, segments counts them, moved holds the
+	// objects holds what is in segments, segments counts them, moved holds the
 	// references drawn so far.
 	objects  map[kv.Place]string
 	segments uint64

@@ -265,7 +265,7 @@ func (r *Reader) finish() (m Message) {
 	return m
 }
 
-// release gives the partial back. The payload of a control frame lies in it, so
+// release gives the partial back. The payload of a control frame is in it, so
 // it is copied.
 func (r *Reader) release(m *Message) {
 	if !m.Owned && len(m.Payload) > 0 {

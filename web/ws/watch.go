@@ -131,7 +131,7 @@ func (s *session) events(b []byte, now time.Time, heavy bool) (_ []byte, more bo
 
 // poll appends what w has to tell.
 func (s *session) poll(b []byte, w *subscription, scratch *watch.Scratch, now time.Time) []byte {
-	w.queued.Store(false) // from here on it may be woken anew
+	w.queued.Store(false) // from here on it may be woken again
 	if w.fresh {
 		w.fresh = false
 		b = appendOK(b, w.id)
