@@ -70,8 +70,13 @@ func TestTreeShowsWhatIsThere(t *testing.T) {
 	s.put("a/b/c", "1")
 	s.put("a/b", "both a key and a prefix")
 	s.put("top", "x")
+	s.put("white", " \n\t")
 	p := open(t, s)
 	p.until(row("a/b/"))
+	if got := value[string](p, row("white")+`.querySelector('.value').dataset.empty`); got != "white space" {
+		t.Errorf("a value of white space shows as %q", got)
+	}
+	s.delete("white")
 	if got := value[string](p, row("a/b")+`.querySelector('.value').textContent`); got != "both a key and a prefix" {
 		t.Errorf("a/b shows %q", got)
 	}

@@ -96,7 +96,7 @@ func TestWholeLifeOfAKeyByKeyboard(t *testing.T) {
 	p.chord(kb.ModifierShift, kb.Tab)
 	p.until(`document.activeElement?.textContent === 'Delete'`)
 	p.press(kb.Enter)
-	p.until("!" + row("a/two"))
+	p.until("!" + row("a/two") + ` && ` + row("a/one") + `.matches('.selected')`) // the cursor has not left the list
 	p.until(`document.querySelector('#detail').hidden && document.activeElement?.id === 'grid'`)
 	p.press(kb.Home + kb.ArrowRight + kb.Enter)
 	p.until(`document.querySelector('#detail h2')?.textContent === 'a/one'`)

@@ -182,6 +182,7 @@ export class Detail {
     set(p.edit, e ? 'Edit' : 'Create')
     if (!e && (document.activeElement === p.remove || document.activeElement === p.copy)) p.edit.focus() // none can stay where nothing can be pressed
     p.remove.disabled = p.copy.disabled = !e
+    p.copy.title = p.copy.ariaLabel = e && typeof e.value !== 'string' ? 'Copy value as hexadecimal' : 'Copy value'
   }
 
   /** farewell says what became of a key that is not there. */
@@ -246,7 +247,8 @@ export class Detail {
   /** keep has an edit outlive a reload, until it is saved or discarded. */
   #keep() {
     clearTimeout(this.#keeping)
-    if (this.#editor) inTab.set(this.#draft, this.#editor.kept())
+    // One that is too long is not kept, and what was kept of it before is out of date.
+    if (this.#editor && !inTab.set(this.#draft, this.#editor.kept())) inTab.set(this.#draft, null)
   }
 
   #forget() {

@@ -47,10 +47,10 @@ export class Grid {
   }
 
   #restructure() {
-    const at = this.#index()
+    const gone = this.selected !== null && !this.#store.has(this.selected), at = gone ? this.#index() : -1
     this.#rows = this.#store.rows()
     // Where the key under the cursor was deleted, the cursor moves to the row in its place.
-    if (at >= 0 && this.#index() < 0 && !this.#store.has(this.selected)) this.selected = this.#rows[Math.min(at, this.#rows.length - 1)]?.path ?? null
+    if (at >= 0) this.selected = this.#rows[Math.min(at, this.#rows.length - 1)]?.path ?? null
     this.#box.setAttribute('aria-rowcount', this.#rows.length + 1)
     this.#stretch()
   }
@@ -172,7 +172,9 @@ class Row {
 
   #fill(node, other, now) {
     this.#tick = node.tick
-    set(this.#value, node.folder ? plural(node.keys, 'key') : node.value)
+    const text = node.folder ? plural(node.keys, 'key') : node.value
+    this.#value.dataset.empty = text ? 'white space' : 'empty'
+    set(this.#value, text.trim() ? text : '')
     set(this.#version, node.folder ? '' : String(node.version))
     if (node.trend?.length > 1 || this.#drawn) draw(this.#trend, node.trend)
     this.#drawn = Boolean(node.trend)
