@@ -86,7 +86,10 @@ func TestProofRulesWithAmpleHistory(t *testing.T) {
 func rulesWithAmpleHistory(t *testing.T, d time.Duration) {
 	t.Parallel()
 	keep := keep(t, t.TempDir(), "--heartbeat", "100ms", "--fsync", "interval")
-	h, list := observe(t, keep, func([]*streamer) { lasts(t, d) })
+	h, list := observe(t, keep, func(list []*streamer) {
+		lasts(t, d)
+		list[0].wait(gate.Context(t), 150) // however slow the machine is
+	})
 	_, _, changes := check(t, h, list, true)
 	if changes < 1000 {
 		t.Errorf("only %d changes were told", changes)
