@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"keywatch/test/gate"
 )
 
 // behind puts a proxy before s that has it below path, and names the Host that
@@ -75,7 +77,8 @@ func TestDashboardBelowAPath(t *testing.T) {
 
 // If a page behind a proxy that changes Host were blank, an operator would not know what to do.
 // It says so, and works once its origin is allowed.
-func TestDashboardWhereHostIsRewritten(t *testing.T) {
+func TestProofDashboardWhereHostIsRewritten(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.put("a", "1")
 	front := behind(t, s, "/kw", false)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"keywatch/test/gate"
 )
 
 // A stored is a key as the server has it, byte for byte.
@@ -73,7 +75,8 @@ func quote(text string) string {
 
 // If the page wrote what was not changed, it would damage values that a person only
 // meant to look at, or of which a person changed one letter.
-func TestOnlyWhatWasChangedIsWritten(t *testing.T) {
+func TestProofOnlyWhatWasChangedIsWritten(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	lease := s.lease()
 	big := strings.Repeat("0123456789abcdef\n", 60_000)
@@ -148,7 +151,8 @@ func TestUndoneIsUnchanged(t *testing.T) {
 
 // If bytes could not be edited as bytes, or turned into text only by losing them,
 // the page could not be let near them.
-func TestEditBytes(t *testing.T) {
+func TestProofEditBytes(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.put("b", "\xff\x00")
 	s.put("long", strings.Repeat("\xff", 70_000))
@@ -224,7 +228,8 @@ func TestLifetimeIsChosen(t *testing.T) {
 
 // If one tab could overwrite what another saved, or a hand that presses twice could,
 // two people would lose each other's work.
-func TestTwoTabsEditOneKey(t *testing.T) {
+func TestProofTwoTabsEditOneKey(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.do("PUT", "/v1/kv/k?lease="+s.lease(), "one")
 	a := open(t, s)
@@ -287,7 +292,8 @@ func (p *tab) back() {
 
 // If an edit did not outlast the connection, or were saved over another history of
 // the same revisions, a restart or a restore would cost what people write.
-func TestEditThroughRestarts(t *testing.T) {
+func TestProofEditThroughRestarts(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.put("k", "v")
 	p := open(t, s)

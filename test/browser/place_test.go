@@ -9,6 +9,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"keywatch/test/gate"
 )
 
 // reload loads the page again. Where the page asks whether what was typed may go,
@@ -41,7 +43,8 @@ func (p *tab) reload() (asked bool) {
 
 // If what the page shows were not in its address, it could not be sent, and a
 // reload would show something else.
-func TestAddressSaysWhatIsShown(t *testing.T) {
+func TestProofAddressSaysWhatIsShown(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	odd := "a/ü %25?&=#+\"<'>"
 	for _, key := range []string{"a/b/one", "a/b/two", odd, "b/three"} {
@@ -78,7 +81,8 @@ func TestAddressSaysWhatIsShown(t *testing.T) {
 
 // If a reload took what was typed, a slip of the hand would cost it. What is restored
 // is saved only over the version that it began with.
-func TestReloadKeepsTheEdit(t *testing.T) {
+func TestProofReloadKeepsTheEdit(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.do("PUT", "/v1/kv/k?ttl=5m", "one\r\ntwo")
 	s.put("b", "\xff\x01")
@@ -131,7 +135,8 @@ func TestReloadKeepsTheEdit(t *testing.T) {
 }
 
 // If Escape or a reload took what was typed for a new key, it would be typed twice.
-func TestNewKeyIsKept(t *testing.T) {
+func TestProofNewKeyIsKept(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	p := open(t, s)
 	p.press("n")
@@ -167,7 +172,8 @@ const lateScript = `
 
 // If a key that a person makes were not shown when the page is told of it late, on a
 // busy machine it would seem not to be there.
-func TestNewKeyIsShownHoweverLate(t *testing.T) {
+func TestProofNewKeyIsShownHoweverLate(t *testing.T) {
+	gate.Long(t)
 	for _, keys := range []int{0, 500} { // few, where all is open, and many
 		t.Run(fmt.Sprint(keys), func(t *testing.T) {
 			s := newServer(t)
@@ -205,7 +211,8 @@ func (p *tab) onNewPages(script string) {
 
 // If a key made here could be left out of the list without a word, it would seem not
 // to have been made.
-func TestHiddenNewKeyIsToldOf(t *testing.T) {
+func TestProofHiddenNewKeyIsToldOf(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.put("a/one", "1")
 	p := open(t, s)
@@ -234,7 +241,8 @@ func TestHiddenNewKeyIsToldOf(t *testing.T) {
 
 // If prefixes did not stay as a person left them, every reconnection would rearrange
 // the list.
-func TestPrefixesStayAsTheyWereLeft(t *testing.T) {
+func TestProofPrefixesStayAsTheyWereLeft(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.put("a/b/one", "1")
 	s.put("c/two", "2")
@@ -264,7 +272,8 @@ func TestPrefixesStayAsTheyWereLeft(t *testing.T) {
 
 // If a list that has ended, or is paused, looked like one that is live, old values
 // would be taken for those of now.
-func TestListThatEndedSaysSo(t *testing.T) {
+func TestProofListThatEndedSaysSo(t *testing.T) {
+	gate.Long(t)
 	s := newServer(t)
 	s.put("a", "1")
 	p := open(t, s)
