@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// admitWait is how long a writer waits for room.
-	admitWait = time.Second
+	// admitWait is how long a writer waits for room, and admitMost how long it does while
+	// a checkpoint is being written, which makes room.
+	admitWait, admitMost = time.Second, 5 * time.Second
 	// refusalsEvery is how often refusals are logged, at most.
 	refusalsEvery = 30 * time.Second
 )
@@ -34,26 +35,36 @@ func (m *memory) Admit(ctx context.Context, bytes int64) error {
 		return m.refuse(bytes)
 	}
 	w := m.join(bytes)
-	timer := time.NewTimer(admitWait)
-	defer timer.Stop()
-	var err error
-	select {
-	case <-w.ready:
-		return nil
-	case <-timer.C:
-		err = kv.ErrMemoryFull
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-m.stop:
-		err = kv.ErrStopping
-	}
-	if !m.leave(w) {
-		return nil // it was given room meanwhile
+	err := m.await(ctx, w)
+	if err == nil || !m.leave(w) {
+		return nil // or it was given room meanwhile
 	}
 	if err == kv.ErrStopping {
 		return err
 	}
 	return m.refuse(bytes)
+}
+
+// await returns nil once w has room, or why it does not wait any longer.
+func (m *memory) await(ctx context.Context, w *waiter) error {
+	began := time.Now()
+	timer := time.NewTimer(admitWait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-w.ready:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-m.stop:
+			return kv.ErrStopping
+		case <-timer.C:
+		}
+		if !m.writing() || time.Since(began) >= admitMost {
+			return kv.ErrMemoryFull
+		}
+		timer.Reset(admitWait / 4)
+	}
 }
 
 // Placed implements kv.Gate.

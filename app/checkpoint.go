@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"keywatch/kv/wake"
@@ -21,7 +22,9 @@ const (
 type checkpointer struct {
 	// early says that a checkpoint is needed before it is due.
 	early wake.Chan
-	mu    struct {
+	// running is set while a checkpoint is being written.
+	running atomic.Bool
+	mu      struct {
 		sync.Mutex
 		last time.Time
 	}
@@ -38,6 +41,8 @@ func (e *Engine) checkpoint() error {
 	if e.log.Bytes() == 0 {
 		return nil
 	}
+	e.checkpoints.running.Store(true)
+	defer e.checkpoints.running.Store(false)
 	if err := e.node.Checkpoint(); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}

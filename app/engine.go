@@ -54,7 +54,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	e.checkpoints.early = wake.New()
 	e.memory = &memory{
 		limit: int64(e.config.MemoryMax), stop: e.stop, wake: wake.New(),
-		checkpoint: e.checkpoints.early.Wake, logger: e.config.Logger.With("component", "memory"),
+		checkpoint: e.checkpoints.early.Wake, writing: e.checkpoints.running.Load, logger: e.config.Logger.With("component", "memory"),
 	}
 	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())

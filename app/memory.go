@@ -39,7 +39,9 @@ type memory struct {
 	node atomic.Pointer[cluster.Node]
 	// checkpoint asks for a checkpoint now; it does not wait.
 	checkpoint func()
-	logger     *slog.Logger
+	// writing reports whether a checkpoint is being written.
+	writing func() bool
+	logger  *slog.Logger
 	// wake says that memory may be short.
 	wake wake.Chan
 	stop <-chan struct{}
