@@ -17,7 +17,7 @@ const LOCKS = 'locks/' // keys that only lock requests write
 
 export class Detail {
   key = null
-  #kw; #box; #store; #closed; #wake; #watch = null; #entry = null; #first = 0; #changes = null; #trend; #editor = null
+  #kw; #box; #store; #closed; #wake; #watch = null; #entry = null; #read = null; #first = 0; #began = false; #changes = null; #trend; #editor = null
   #looked = 0; #looking = 0; #parts = null; #stale = false; #gone = null; #trouble = ''; #keeping = 0
 
   /**
@@ -41,16 +41,17 @@ export class Detail {
     if (key === this.key) return true
     if (!await this.leave()) return false
     this.key = key
-    this.#entry = this.#gone = null
+    this.#entry = this.#read = this.#gone = null
     this.#changes = new Changes(this.#store.recent.of(key, 50))
     this.#trouble = ''
+    this.#began = false
     this.#trend = new Samples(TREND)
     this.#build()
     this.redraw()
     this.#box.hidden = false
     document.body.classList.add('with-detail')
     this.#watch = this.#kw.watch({ keys: [key] }, {
-      reset: () => { this.#first++; this.#gone = this.#entry = null },
+      reset: () => this.#forgetAll(),
       put: e => this.#changed(e),
       delete: e => this.#changed(e),
       synced: () => this.#synced(),
@@ -110,6 +111,13 @@ export class Detail {
     return h('p', { class: 'why' }, `Only lock requests write this key. To break the lock: keywatch lock --break ${name}`)
   }
 
+  /** forgetAll makes room for a state. What was read holds only if no state came before it: another may be of another history. */
+  #forgetAll() {
+    this.#first++
+    this.#gone = this.#entry = null
+    if (this.#began) this.#read = null
+  }
+
   /** synced begins the line with what the tree has seen of this key. */
   #synced() {
     const past = this.#store.keys.get(this.key)
@@ -119,12 +127,15 @@ export class Detail {
     }
     if (this.#first && !this.#entry) this.#editor?.note({ type: 'delete' }) // while the page was not connected
     this.#first = 0
+    this.#began = true
     this.redraw()
   }
 
   #changed(e) {
     const wasThere = this.#entry
-    this.#entry = e.type === 'put' ? { ...e, lease: wasThere?.lease, tier: wasThere?.tier } : null
+    // What a read said holds until the next one, also where it came before the watch began.
+    const { lease, tier } = wasThere ?? (this.#read?.rev === e.rev ? this.#read : {})
+    this.#entry = e.type === 'put' ? { ...e, lease, tier } : null
     this.#parts.facts.follow(e, wasThere)
     this.#gone = e.type === 'delete' ? { cause: e.cause, rev: e.rev, when: Date.now() } : null
     if (!this.#first) this.#changes.add(change(e))
@@ -147,6 +158,7 @@ export class Detail {
     if (found === undefined && key === this.key && !this.#looking) this.#looking = setTimeout(() => this.#look(), LOOK)
     // What was asked before it was deleted is not to bring it back.
     if (key !== this.key || !found || !this.#entry && found.rev <= this.#gone?.rev) return
+    this.#read = found
     if (!this.#entry || this.#entry.rev === found.rev) this.#entry = { ...found }
     else Object.assign(this.#entry, { lease: found.lease, tier: found.tier }) // it changes faster than it can be asked for
     this.redraw()

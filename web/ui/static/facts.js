@@ -25,7 +25,8 @@ export class Facts {
   #values = lines.map(() => h('dd'))
   #ttl = h('span'); #bar = h('progress', { max: 1, hidden: true, 'aria-label': 'Time to live' })
   #life = h('div', {}, h('dt', {}, 'Time to live'), h('dd', {}, this.#ttl, this.#bar))
-  el = h('dl', { class: 'facts' }, lines.map(([name, , title, wide], i) => h('div', { title, class: wide && 'wide' }, h('dt', {}, name), this.#values[i])), this.#life)
+  #all = lines.map(([name, , title, wide], i) => h('div', { title, class: wide && 'wide' }, h('dt', {}, name), this.#values[i]))
+  el = h('dl', { class: 'facts' }, this.#all.slice(0, -1), this.#life, this.#all.at(-1))
 
   /** follow takes what a watch told of the key, so that the bar of its time to live is full when that begins. */
   follow(e, before) {
