@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"reflect"
 	"regexp"
@@ -94,7 +95,8 @@ func refuseEmpty(parsed *kong.Context) error {
 // read on.
 func asUsage(err error) error {
 	var parse *kong.ParseError
-	if !errors.As(err, &parse) {
+	var output *outputError
+	if !errors.As(err, &parse) || errors.As(err, &output) {
 		return err
 	}
 	e := &usageError{message: strings.ReplaceAll(err.Error(), hidden, ""), hint: helpHint(parse.Context)}
@@ -123,22 +125,26 @@ func helpPath(n *kong.Node) string {
 
 // outputAsked returns the output that args and the environment ask for, where they
 // could not be parsed.
-func outputAsked(args []string) string {
-	asked := os.Getenv("KEYWATCH_OUTPUT")
+func outputAsked(args []string) string { return asked(args, "KEYWATCH_OUTPUT", "--output", "-o") }
+
+// asked returns what args, or else the environment, ask of a flag of the given
+// names, where the command line could not be parsed.
+func asked(args []string, variable string, names ...string) string {
+	answer := os.Getenv(variable)
 	for i, arg := range args {
-		value, long := strings.CutPrefix(arg, "--output")
-		if !long {
-			var short bool
-			if value, short = strings.CutPrefix(arg, "-o"); !short {
+		for _, name := range names {
+			value, found := strings.CutPrefix(arg, name)
+			if !found {
 				continue
 			}
+			if value == "" && i+1 < len(args) {
+				value = args[i+1]
+			}
+			answer = strings.TrimPrefix(value, "=")
+			break
 		}
-		if value == "" && i+1 < len(args) {
-			value = args[i+1]
-		}
-		asked = strings.TrimPrefix(value, "=")
 	}
-	return asked
+	return answer
 }
 
 // durationText says what a duration looks like.
@@ -170,6 +176,20 @@ func decodeDuration(ctx *kong.DecodeContext, target reflect.Value) error {
 		target.SetInt(int64(d))
 	}
 	return err
+}
+
+// decodeLevel is how kong reads levels of the log.
+func decodeLevel(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("level", &text); err != nil {
+		return err
+	}
+	var level slog.Level
+	if level.UnmarshalText([]byte(text)) != nil {
+		return fmt.Errorf("expected debug, info, warn or error, got %q", text)
+	}
+	target.Set(reflect.ValueOf(level))
+	return nil
 }
 
 // ttl is the time to live that a flag asks for.

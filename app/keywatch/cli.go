@@ -117,6 +117,9 @@ func (s *session) parseAndRun(args []string) (err error) {
 	}
 	if err != nil {
 		s.cli.Output = outputAsked(args)
+		if isServe(err, parsed) && asked(args, "KEYWATCH_LOG_FORMAT", "--log-format") == "json" {
+			s.logJSON(slog.LevelError)
+		}
 		return asUsage(err)
 	}
 	if needsServer(parsed.Selected().Name) {
@@ -144,6 +147,7 @@ func newParser(s *session) (*kong.Kong, error) {
 		kong.Description(description),
 		kong.Bind(s),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
+		kong.TypeMapper(reflect.TypeFor[slog.Level](), kong.MapperFunc(decodeLevel)),
 		kong.PostBuild(nameVariables),
 		kong.Writers(s.stdout, s.stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),

@@ -47,7 +47,11 @@ func (s *session) writeFile(path string, fill func(io.Writer) error) error {
 			f.Close()
 		}
 	})
-	err = fill(f)
+	w := io.Writer(f)
+	if f.shared {
+		w = s.stdout // its reader may go
+	}
+	err = fill(w)
 	if !stop() {
 		err = context.Cause(s.ctx)
 	}

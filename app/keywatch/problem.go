@@ -107,7 +107,11 @@ func (s *session) report(err error) int {
 	}
 	hint := hintFor(err)
 	if s.log != nil {
-		s.log.Error("keywatch failed", "err", err, "hint", hint, "exit", code)
+		attrs := []any{"err", err, "exit", code}
+		if hint != "" {
+			attrs = append(attrs, "hint", hint)
+		}
+		s.log.Error("keywatch failed", attrs...)
 		return code
 	}
 	if s.json() {

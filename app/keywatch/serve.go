@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"keywatch/app"
 )
 
@@ -48,17 +50,13 @@ Examples:
 
 // Run returns when the server has stopped.
 func (c *serveCmd) Run(s *session) error {
+	logger := c.logger(s)
 	config, err := c.config()
 	if err != nil {
 		return err
 	}
 	out := newLogWriter(s.stdout.file)
 	defer out.close(s.ctx)
-	logger := c.logger(s.stderr)
-	if c.LogFormat == "json" {
-		s.log = logger
-		s.stderr.lost = lostRecord
-	}
 	config.Version, config.Logger = version(), logger
 	config.Fatal = func(err error) { fatal(logger, err) }
 	if !config.MemoryOnly && !filepath.IsAbs(c.Data) && isFresh(config.Data) {
@@ -104,11 +102,30 @@ func (c *serveCmd) announce(out io.Writer, addr net.Addr, config *app.ServeConfi
 	fmt.Fprintf(out, "keywatch: %s %s\n", url, where)
 }
 
-func (c *serveCmd) logger(w io.Writer) *slog.Logger {
+// logger returns the logger of the server. If it writes JSON, so does the session.
+func (c *serveCmd) logger(s *session) *slog.Logger {
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: readable}))
+		s.logJSON(c.LogLevel)
+		return s.log
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: c.LogLevel}))
+	return slog.New(slog.NewTextHandler(s.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+}
+
+// logJSON has everything that goes to standard error be a JSON record, the error that
+// ends the command included.
+func (s *session) logJSON(level slog.Level) {
+	s.log = slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: readable}))
+	s.stderr.lost = lostRecord
+}
+
+// isServe reports whether a command line that could not be parsed, or was refused, is
+// one of serve.
+func isServe(err error, parsed *kong.Context) bool {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) {
+		parsed = parse.Context
+	}
+	return parsed != nil && parsed.Selected() != nil && parsed.Selected().Name == "serve"
 }
 
 // readable has JSON show durations and other values as text does, instead of as

@@ -59,7 +59,10 @@ func (c *watchCmd) Run(s *session) error {
 	opts.Raw = s.json()
 	opts.Disconnected = w.disconnected
 	err = w.run(s.kw.Watch(s.ctx, opts), opts.Keys)
-	return errors.Join(err, w.out.Flush())
+	if unwritten := w.out.Flush(); err == nil {
+		err = unwritten
+	}
+	return err
 }
 
 func (c *watchCmd) options() (opts kw.WatchOptions, err error) {
