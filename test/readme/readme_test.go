@@ -65,7 +65,7 @@ func TestProofReadme(t *testing.T) {
 
 // If this failed, a block of a text would be one that no proof tries.
 func TestBlocksAreKnown(t *testing.T) {
-	for text, steps := range map[string][]step{"README.md": steps, "examples/README.md": exampleSteps} {
+	for text, steps := range map[string][]step{"README.md": steps, "examples/README.md": exampleSteps, "CONTRIBUTING.md": contributingSteps} {
 		all := readBlocks(t, filepath.Join("../..", text))
 		if wrong := pair(all, steps); len(all) == 0 || len(wrong) > 0 {
 			t.Errorf("%s: %d blocks: %s", text, len(all), strings.Join(wrong, "\n"))
