@@ -7,10 +7,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,9 +83,19 @@ func startServer(env *testscript.Env) (url string) {
 
 type fakeKey struct{}
 
+// hangUps has the commands of scripts get SIGHUP also where this process was
+// started by nohup: what a process ignores its children ignore, but what it catches
+// they do not.
+var hangUps = sync.OnceFunc(func() {
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
+})
+
 // runScripts runs the scripts in dir, each with a server of its own, which
 // they find by $KEYWATCH_SERVER.
 func runScripts(t *testing.T, dir string, start func(*testscript.Env) (url string)) {
+	hangUps()
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Setup: func(env *testscript.Env) error {
