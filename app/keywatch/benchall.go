@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	kw "keywatch/client"
@@ -44,7 +43,11 @@ func (s *session) withBenchKeys(prefix string, keep bool, run func() error) erro
 	}
 	// Also after an interrupt. The next signal ends the process.
 	if failed := deleteAll(context.WithoutCancel(s.ctx), s.kw, prefix); failed != nil {
-		return errors.Join(err, fmt.Errorf("keys under %q are left: %w", prefix, failed))
+		failed = fmt.Errorf("keys under %q are left: %w", prefix, failed)
+		if err != nil {
+			return fmt.Errorf("%w; %w", err, failed)
+		}
+		return failed
 	}
 	return err
 }

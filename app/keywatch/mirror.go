@@ -24,11 +24,12 @@ func (*mirrorCmd) Help() string {
 Each key is a file with its value, below DIR and without the prefix: config/app/a
 is DIR/app/a for the prefix config/. Files are replaced atomically and removed with
 their keys; changes made to them are overwritten at the next change of their key.
-When the server is away the files stay, and follow when it is back.
+While the server cannot be reached the files stay; then they are brought up to date.
 
 A segment that begins with a dot has it written as %2E, and % is %25. A key that
 is also the beginning of another (a beside a/b) is the file %value in that folder.
-Nothing is ever written outside DIR, also if it has links that lead there.
+Everything in DIR is the mirror's: other files and links in it are removed, and no
+link is followed, so that nothing is written outside DIR.
 
 Examples:
 

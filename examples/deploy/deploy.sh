@@ -3,14 +3,16 @@
 set -eu
 version=${1:?usage: deploy.sh VERSION}
 
-# Everything under the lock goes here. keywatch put takes the fence from its
-# environment: once the lock is lost nothing of this is written any more.
-if [ "${KEYWATCH_LOCK_NAME-}" = deploy ]; then
+# Everything under the lock is here. keywatch put sends the fence that is in its
+# environment: once the lock is lost nothing of this is written any more. The fence
+# names this lock also if another one was taken within it.
+case ",${KEYWATCH_FENCE-}," in *,deploy=*)
   keywatch put deploy/running "$version"
   # ... copy files, restart services ...
   keywatch put deploy/current "$version"
   keywatch delete deploy/running
   exit
-fi
+  ;;
+esac
 
 exec keywatch lock --wait=1m --owner="$(id -un) deploys $version" deploy -- "$0" "$version"
