@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"keywatch/web/api"
 )
@@ -88,7 +89,7 @@ func (r *request) negotiate(offers ...string) (int, error) {
 		}
 	}
 	if qualities[best] == 0 {
-		return 0, api.Refuse(api.CodeNotAcceptable, "no media type of the Accept header is available: expected one of %v", offers)
+		return 0, api.Refuse(api.CodeNotAcceptable, "no media type of the Accept header is available: expected one of %s", strings.Join(offers, ", "))
 	}
 	return best, nil
 }

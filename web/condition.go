@@ -53,7 +53,7 @@ func (r *request) ifMatch() (kv.Check, error) {
 	}
 	tag, ok := api.ParseETag(borrow(text))
 	if !ok {
-		return kv.Check{}, api.Refuse(api.CodeBadCondition, "If-Match: expected one ETag as the server sent it, or *")
+		return kv.Check{}, api.Refuse(api.CodeBadCondition, `If-Match: expected one ETag as the server sent it, such as "7f3a9c21-2" with its quotes, or *`)
 	}
 	return api.CheckVersion(r.key, tag, r.s.opts.Store.State().Position().Epoch), nil
 }

@@ -68,7 +68,7 @@ func (r *request) getOptions(o *getOptions) error {
 	if r.head.has(fieldIfNoneMatch) {
 		o.held, o.hasHeld = api.ParseETag(borrow(r.head.get(fieldIfNoneMatch)))
 		if !o.hasHeld {
-			return api.Refuse(api.CodeBadCondition, "If-None-Match: expected one ETag as the server sent it")
+			return api.Refuse(api.CodeBadCondition, `If-None-Match: expected one ETag as the server sent it, such as "7f3a9c21-2" with its quotes`)
 		}
 	}
 	if len(r.query) == 0 {

@@ -99,8 +99,12 @@ func malformedFailure(err error, maxBody int) *api.Failure {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return &api.Failure{Code: api.CodeRequestTimeout, Detail: "the request took too long to arrive"}
 	}
-	return &api.Failure{Code: api.CodeBadRequest, Detail: "malformed HTTP/1.1 request"}
+	return &api.Failure{Code: api.CodeBadRequest, Detail: malformedDetail}
 }
+
+// malformedDetail says what a request must be. Which of these one is not is said by
+// fasthttp only in texts that quote it.
+const malformedDetail = "malformed HTTP/1.1 request: expected METHOD /PATH HTTP/1.1, one Host, header lines NAME: VALUE that end in CR LF, and one Content-Length or chunks"
 
 // Bounds of lingering with a client whose request is not read to the end.
 const (

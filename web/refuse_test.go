@@ -191,6 +191,32 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// If an error does not say what was expected and what came, a newcomer has to guess.
+func TestErrorsNameWhatIsExpected(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct{ method, path, body, want string }{
+		{"PUT", "/v1/kv/a?TTL=3s", "1", "did you mean ttl?"},
+		{"GET", "/v1/kv?page=2", "", "expected one of prefix, "},
+		{"POST", "/v1/leases", "", "expected an object, got the end, at byte 0"},
+		{"POST", "/v1/cas/a", `{"expected":1,"new":"2"}`, "expected a string, got a number, at byte 12"},
+		{"POST", "/v1/batch", `[]`, "expected an object, got an array, at byte 0"},
+		{"POST", "/v1/batch", `{"ops":null}`, "expected an array, got null, at byte 7"},
+		{"POST", "/v1/leases", `{'ttl':'3s'}`, `expected a string, got \"'\", at byte 1`},
+		{"POST", "/v1/leases", `{"time":"3s"}`, "expected one of ttl"},
+	} {
+		if r := w.do(c.method, c.path, c.body); r.status != 400 || !strings.Contains(r.body, c.want) {
+			t.Errorf("%s %s %s: got %d %s, want %q in it", c.method, c.path, c.body, r.status, r.body, c.want)
+		}
+	}
+	r := w.do("GET", "/v1/watch?key=a", "", "Accept", "application/json")
+	if want := "expected one of text/event-stream, application/x-ndjson"; !strings.Contains(r.body, want) {
+		t.Errorf("Accept: got %s, want %q in it", r.body, want)
+	}
+	if got, want := w.raw("GET /v1/kv/a HTTP/1.1\r\n\r\n"), "expected METHOD /PATH HTTP/1.1, one Host"; !strings.Contains(got, want) {
+		t.Errorf("a request without Host: got %s, want %q in it", got, want)
+	}
+}
+
 // Without Allow a client cannot tell what would work.
 func TestAllow(t *testing.T) {
 	w := newWorld(t)

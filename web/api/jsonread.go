@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"encoding/hex"
+	"fmt"
 	"time"
 	"unicode/utf8"
 )
@@ -42,6 +44,31 @@ func (s *Scanner) Fail(what string) {
 	}
 }
 
+// expected notes that the next value is not what it must be.
+func (s *Scanner) expected(what string) { s.Fail("expected " + what + ", got " + s.got()) }
+
+// got says what the next value is.
+func (s *Scanner) got() string {
+	switch c := s.Peek(); {
+	case c == 0 && s.i >= len(s.b):
+		return "the end"
+	case c == '{':
+		return "an object"
+	case c == '[':
+		return "an array"
+	case c == '"':
+		return "a string"
+	case c == '-' || c >= '0' && c <= '9':
+		return "a number"
+	case bytes.HasPrefix(s.b[s.i:], []byte("null")):
+		return "null"
+	case bytes.HasPrefix(s.b[s.i:], []byte("true")), bytes.HasPrefix(s.b[s.i:], []byte("false")):
+		return "a boolean"
+	default:
+		return fmt.Sprintf("%.1q", s.b[s.i:])
+	}
+}
+
 // FailWith notes err, unless something was wrong before.
 func (s *Scanner) FailWith(err error) {
 	if s.err == nil {
@@ -70,9 +97,9 @@ func (s *Scanner) Peek() byte {
 func (s *Scanner) Open(bracket byte) {
 	if s.Peek() != bracket {
 		if bracket == '{' {
-			s.Fail("expected an object")
+			s.expected("an object")
 		} else {
-			s.Fail("expected an array")
+			s.expected("an array")
 		}
 		return
 	}
@@ -163,7 +190,7 @@ func (s *Scanner) Bool() bool {
 		return true
 	}
 	if !s.literal("false") {
-		s.Fail("expected true or false")
+		s.expected("true or false")
 	}
 	return false
 }
@@ -191,7 +218,7 @@ func (s *Scanner) Uint() uint64 {
 // Text reads a string and checks it: its escapes, its surrogates, its UTF-8.
 func (s *Scanner) Text() (t Text) {
 	if s.Peek() != '"' {
-		s.Fail("expected a string")
+		s.expected("a string")
 		return t
 	}
 	s.i++

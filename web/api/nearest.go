@@ -1,21 +1,28 @@
 package api
 
+import "strings"
+
 // nearestMax is the largest distance at which a name still counts as a misspelling.
 const nearestMax = 2
 
-// DidYouMean returns a hint that names the one of known that name is nearest to, empty if name
-// resembles none of them.
+// DidYouMean returns a hint that names the one of known that name is nearest to, whatever its
+// case, or all of known if name resembles none of them. It is empty if known is. All of known
+// are in lower case.
 func DidYouMean(name string, known []string) string {
 	best, least := "", nearestMax+1
+	name = strings.ToLower(name)
 	for _, k := range known {
 		if d := distance(name, k); d < least && d < len(k) {
 			best, least = k, d
 		}
 	}
-	if best == "" {
+	switch {
+	case best != "":
+		return "; did you mean " + best + "?"
+	case len(known) == 0:
 		return ""
 	}
-	return "; did you mean " + best + "?"
+	return "; expected one of " + strings.Join(known, ", ")
 }
 
 // distance returns how many bytes must be inserted, removed or replaced to make b of a

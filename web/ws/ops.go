@@ -280,7 +280,7 @@ func (r *runner) checks(c *command) (checks []kv.Check, err error) {
 		ok = err == nil
 	}
 	if !ok {
-		return nil, api.Refuse(api.CodeBadCondition, "if_match: expected one ETag as the server sent it, or *")
+		return nil, api.Refuse(api.CodeBadCondition, `if_match: expected one ETag as the server sent it, such as "7f3a9c21-2" with its quotes, or *`)
 	}
 	epoch := r.s.server.opts.Store.State().Position().Epoch
 	return append(checks, api.CheckVersion(c.key, tag, epoch)), nil
