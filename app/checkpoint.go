@@ -18,41 +18,64 @@ const (
 	checkpointRest = 16 * time.Second
 )
 
-// A checkpointer knows when the last checkpoint was made.
+// A checkpointer knows when the last checkpoint was made. Its init comes first.
 type checkpointer struct {
 	// early says that a checkpoint is needed before it is due.
 	early wake.Chan
 	// running is set while a checkpoint is being written.
 	running atomic.Bool
-	mu      struct {
+	// busy holds a token; who has taken it may have a checkpoint written.
+	busy chan struct{}
+	mu   struct {
 		sync.Mutex
 		last time.Time
 	}
 }
 
-// Checkpoint writes a checkpoint now and waits for it.
-func (e *Engine) Checkpoint(context.Context) error { return e.checkpoint() }
+func (c *checkpointer) init() {
+	c.early, c.busy = wake.New(), make(chan struct{}, 1)
+	c.busy <- struct{}{}
+	c.made()
+}
 
-// checkpoint writes a checkpoint, one at a time; nothing if nothing was applied
-// since the last one.
-func (e *Engine) checkpoint() error {
-	e.checkpoints.mu.Lock()
-	defer e.checkpoints.mu.Unlock()
+// made notes that the last checkpoint was made now, lastMade returns when it was.
+func (c *checkpointer) made() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.last = time.Now()
+}
+
+func (c *checkpointer) lastMade() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.last
+}
+
+// Checkpoint writes a checkpoint now and waits for it; nothing is written if nothing was
+// applied since the last one. If ctx ends first it fails with ctx's error, and the
+// checkpoint may go on.
+func (e *Engine) Checkpoint(ctx context.Context) error {
+	select {
+	case <-e.checkpoints.busy:
+	case <-ctx.Done():
+		return fmt.Errorf("checkpoint: %w", ctx.Err())
+	}
+	defer func() { e.checkpoints.busy <- struct{}{} }()
 	if e.log.Bytes() == 0 {
 		return nil
 	}
 	e.checkpoints.running.Store(true)
 	defer e.checkpoints.running.Store(false)
-	if err := e.node.Checkpoint(); err != nil {
+	if err := e.node.Checkpoint(ctx); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	e.checkpoints.mu.last = time.Now()
+	e.checkpoints.made()
 	e.objects.wakeMover() // only now is it known what lies on disk
 	return nil
 }
 
-// checkpointLoop writes a checkpoint whenever one is due.
-func (e *Engine) checkpointLoop() {
+// checkpointLoop writes a checkpoint whenever one is due, until ctx ends.
+func (e *Engine) checkpointLoop(ctx context.Context) {
 	poll := time.NewTicker(checkpointPoll)
 	defer poll.Stop()
 	var rest time.Duration // after a failure
@@ -63,13 +86,16 @@ func (e *Engine) checkpointLoop() {
 		case <-poll.C:
 		case <-e.checkpoints.early:
 			early = true
-		case <-e.stop:
+		case <-ctx.Done():
 			return
 		}
 		if time.Now().Before(from) || !early && !e.checkpointDue() {
 			continue
 		}
-		if err := e.checkpoint(); err != nil {
+		if err := e.Checkpoint(ctx); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
 			rest = min(max(checkpointPoll, 2*rest), checkpointRest)
 			from = time.Now().Add(rest)
 			e.config.Logger.Error("checkpoint failed; it will be tried again", "err", err, "after", rest)
@@ -91,7 +117,5 @@ func (e *Engine) checkpointDue() bool {
 	if s.DirtyBytes >= most || e.log.Bytes() >= 2*most {
 		return true
 	}
-	e.checkpoints.mu.Lock()
-	defer e.checkpoints.mu.Unlock()
-	return s.Dirty && time.Since(e.checkpoints.mu.last) >= e.config.CheckpointEvery
+	return s.Dirty && time.Since(e.checkpoints.lastMade()) >= e.config.CheckpointEvery
 }

@@ -27,6 +27,14 @@ func newCollector(e *Engine) *collector {
 	c.add("keywatch_queue_refused_total", "Commands that found the queue or the disk full.", prometheus.CounterValue,
 		func(s *Status) float64 { return float64(s.Cluster.Refused) })
 	c.addTiers()
+	for _, kind := range backgroundKinds {
+		c.all = append(c.all, metric{
+			prometheus.NewDesc("keywatch_background_seconds",
+				"For how long background work of this kind has been under way; 0 if there is none.",
+				nil, prometheus.Labels{"work": kind}),
+			prometheus.GaugeValue, func(s *Status) float64 { return s.backgroundSeconds(kind) },
+		})
+	}
 	if e.objects != nil {
 		c.addObjects()
 	}

@@ -12,6 +12,7 @@ import (
 
 	"keywatch/cluster"
 	"keywatch/kv"
+	"keywatch/kv/progress"
 	"keywatch/kv/wake"
 	"keywatch/persist"
 	"keywatch/persist/disk"
@@ -33,7 +34,8 @@ type Engine struct {
 	memory      *memory
 	objects     *objectTier // nil without an object store
 	checkpoints checkpointer
-	stop        chan struct{} // closed by Close
+	background  background
+	end         context.CancelFunc // ends what runs
 	running     sync.WaitGroup
 	closing     sync.Once
 	closed      error
@@ -45,25 +47,33 @@ type logSizer interface{ Bytes() int64 }
 // Open opens the engine that config describes; its listener, and what belongs
 // to one, is not used. It returns when the whole log has been applied. A folder
 // that another process has open fails with *disk.LockedError, damage with
-// *disk.DamageError.
+// *disk.DamageError. It fails with ctx's error if ctx ends first; the folder is then as
+// it was.
 func Open(ctx context.Context, config Config) (*Engine, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{config: config.withDefaults(), stop: make(chan struct{})}
-	e.checkpoints.early = wake.New()
+	life, end := context.WithCancel(context.Background())
+	e := &Engine{config: config.withDefaults(), end: end}
+	e.checkpoints.init()
+	e.background.logger = e.config.Logger
 	e.memory = &memory{
-		limit: int64(e.config.MemoryMax), stop: e.stop, wake: wake.New(),
+		limit: int64(e.config.MemoryMax), stop: life.Done(), wake: wake.New(),
 		checkpoint: e.checkpoints.early.Wake, writing: e.checkpoints.running.Load, logger: e.config.Logger.With("component", "memory"),
 	}
+	e.running.Go(func() { e.background.watch(life.Done()) })
 	if err := e.open(ctx); err != nil {
-		return nil, errors.Join(err, e.Close())
+		closed := e.Close()
+		if ctx.Err() != nil && closed == nil {
+			return nil, ctx.Err()
+		}
+		return nil, errors.Join(err, closed)
 	}
-	e.checkpoints.mu.last = time.Now()
-	e.running.Go(e.checkpointLoop)
+	e.checkpoints.made()
+	e.running.Go(func() { e.checkpointLoop(life) })
 	e.running.Go(e.memory.evictLoop)
 	if e.objects != nil {
-		e.running.Go(e.objectLoop)
+		e.running.Go(func() { e.objectLoop(life) })
 	}
 	return e, nil
 }
@@ -93,11 +103,13 @@ func (e *Engine) open(ctx context.Context) error {
 		return err
 	}
 	// The disk next: the state starts from its checkpoint, Raft from its log.
-	if err := e.openDisk(&opts); err != nil {
+	if err := e.openDisk(ctx, &opts); err != nil {
 		return err
 	}
 	// Raft last: it applies what the log holds beyond the checkpoint.
+	replay := e.beginReplay()
 	node, err := cluster.Open(ctx, opts)
+	replay.End()
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
@@ -119,7 +131,20 @@ func (e *Engine) open(ctx context.Context) error {
 	return nil
 }
 
-func (e *Engine) openDisk(opts *cluster.Options) error {
+// beginReplay notes that the log is about to be applied.
+func (e *Engine) beginReplay() *progress.Task {
+	task := e.background.board.Begin("replay", "entries")
+	if e.disk != nil {
+		if last, err := e.disk.Log().LastIndex(); err == nil {
+			from := e.state.Applied()
+			task.Expect(int64(last - min(last, from)))
+			task.Follow(func() int64 { return int64(e.state.Applied() - from) })
+		}
+	}
+	return task
+}
+
+func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 	c := e.config
 	if c.MemoryOnly {
 		mem := wal.NewMemLog()
@@ -134,13 +159,18 @@ func (e *Engine) openDisk(opts *cluster.Options) error {
 	db, err := persist.Open(c.Data, persist.Options{
 		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
 		Existing: c.Existing, Release: c.Version, LoadPinned: e.state.LoadPinned, Short: e.checkpoints.early.Wake,
+		Progress: &e.background.board,
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", c.Data, err)
 	}
 	e.disk, e.log = db, db.Log()
+	load := context.AfterFunc(ctx, db.GiveUp)
 	if _, err := db.Load(e.state); err != nil {
 		return fmt.Errorf("load %s: %w", c.Data, err)
+	}
+	if !load() {
+		return ctx.Err() // it was given up, so that there can be no checkpoint any more
 	}
 	opts.Log, opts.Stable, opts.Snapshots = db.Log(), db.Stable(), db.Snapshots()
 	opts.Room = db.Log().Room
@@ -188,7 +218,10 @@ func (e *Engine) Backup(ctx context.Context, w io.Writer) (int64, error) {
 	if err := e.Checkpoint(ctx); err != nil {
 		return 0, err
 	}
-	return e.disk.Backup(ctx, w)
+	task := e.background.board.Begin("backup", "bytes")
+	defer task.End()
+	task.Expect(e.backupSize())
+	return e.disk.Backup(ctx, countedWriter{w, task})
 }
 
 // backupSize returns about how many bytes a backup has.
@@ -214,29 +247,47 @@ func (e *Engine) Compact(ctx context.Context) error {
 
 // Close stops taking writes, finishes those in flight, ends every watch, writes
 // a last checkpoint and closes the disk. It may be called twice.
-func (e *Engine) Close() error {
-	e.closing.Do(func() { e.closed = e.close() })
+func (e *Engine) Close() error { return e.Shutdown(context.Background()) }
+
+// Shutdown is Close for who cannot wait: when ctx ends, background work and the last
+// checkpoint are given up. Nothing is lost then; the next start applies more of the log. It
+// may be called twice, and beside Close.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	e.closing.Do(func() { e.closed = e.shutdown(ctx) })
 	return e.closed
 }
 
-func (e *Engine) close() error {
+func (e *Engine) shutdown(ctx context.Context) error {
 	var errs []error
 	// Watchers first: what they are still owed they get from the next server.
 	e.hub.Close()
-	close(e.stop)
-	e.running.Wait() // before the node: a checkpoint needs Raft
+	e.end()
+	if e.disk != nil {
+		defer context.AfterFunc(ctx, e.disk.GiveUp)()
+	}
+	e.running.Wait() // before the node: what runs needs it
 	if e.node != nil {
 		e.node.Drain()
-		// The last checkpoint saves the next start from replaying the log.
-		if e.disk != nil && e.Ready() == kv.ErrStopping {
-			errs = append(errs, e.checkpoint())
-		}
-		errs = append(errs, e.node.Close())
+		errs = append(errs, e.lastCheckpoint(ctx), e.node.Close())
 	}
 	if e.disk != nil {
-		// The disk last, marked as closed in order only if all went well.
-		clean := e.node != nil && errors.Join(errs...) == nil
+		// The disk last, marked as closed in order only if all went well; a start that was
+		// given up leaves it as it was.
+		clean := (e.node != nil || e.disk.Clean()) && errors.Join(errs...) == nil
 		errs = append(errs, e.disk.Close(clean))
 	}
 	return errors.Join(errs...)
+}
+
+// lastCheckpoint saves the next start from replaying the log, if there is time for it.
+func (e *Engine) lastCheckpoint(ctx context.Context) error {
+	if e.disk == nil || e.Ready() != kv.ErrStopping {
+		return nil
+	}
+	err := e.Checkpoint(ctx)
+	if err != nil && ctx.Err() != nil {
+		e.config.Logger.Warn("no time for a last checkpoint; the next start applies the log", "bytes", e.log.Bytes())
+		return nil
+	}
+	return err
 }

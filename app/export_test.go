@@ -2,9 +2,13 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"keywatch/kv"
+	"keywatch/kv/progress"
 	"keywatch/persist/object"
 )
 
@@ -48,3 +52,30 @@ func (c Config) ObjectRead(d time.Duration) Config {
 
 // Position is where the engine's state is.
 func (e *Engine) Position() kv.Position { return e.state.Position() }
+
+// WatchBackground has logger told of what takes long on the board, until stop is closed.
+func WatchBackground(logger *slog.Logger, stop <-chan struct{}) (board *progress.Board, run func()) {
+	b := &background{logger: logger}
+	return &b.board, func() { b.watch(stop) }
+}
+
+// Gather returns the engine's metrics by name and labels.
+func (e *Engine) Gather() map[string]float64 {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(newCollector(e))
+	families, err := registry.Gather()
+	if err != nil {
+		panic(err)
+	}
+	all := make(map[string]float64)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += "{" + l.GetName() + "=" + l.GetValue() + "}"
+			}
+			all[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	return all
+}

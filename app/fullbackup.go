@@ -33,7 +33,9 @@ func (e *Engine) FullBackup(ctx context.Context, w io.Writer) (int64, error) {
 	}
 	defer release()
 	defer image.Close()
-	n, err := object.WriteFull(ctx, w, image, image.Size(), e.objects.store, ids)
+	task := e.background.board.Begin("backup", "bytes")
+	defer task.End()
+	n, err := object.WriteFull(ctx, countedWriter{w, task}, image, image.Size(), e.objects.store, ids)
 	return n, objectProblem(err)
 }
 

@@ -116,7 +116,7 @@ func (m *memory) evictLoop() {
 // evict makes room until there is enough or nothing left to drop. Then what is left
 // has to be written first.
 func (m *memory) evict() {
-	for over := m.over(); over > 0; over = m.over() {
+	for over := m.over(); over > 0 && !m.stopped(); over = m.over() {
 		freed := m.state.Evict(over+m.limit/(4*memorySpare)) > 0
 		m.serve()
 		if freed {
@@ -131,6 +131,16 @@ func (m *memory) evict() {
 		return
 	}
 	m.serve()
+}
+
+// stopped reports whether stop is closed.
+func (m *memory) stopped() bool {
+	select {
+	case <-m.stop:
+		return true
+	default:
+		return false
+	}
 }
 
 // dirtyMax returns how much may be written before a checkpoint is due.

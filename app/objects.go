@@ -89,7 +89,7 @@ func (e *Engine) startObjects() error {
 	e.objects.mover = object.NewMover(object.MoverOptions{
 		Store: e.objects.store, ID: id, Sole: e.config.ObjectStore == "", State: e.state, Log: rests, Rest: rests.rest,
 		SegmentSize: int(e.config.SegmentSize), Keep: e.config.BackupKeep, Grace: e.config.objectGrace,
-		Step: e.config.objectStep,
+		Step: e.config.objectStep, Progress: &e.background.board,
 	})
 	e.objects.aged, e.objects.tidied = time.Now(), time.Now()
 	return nil
@@ -119,16 +119,10 @@ func (e *Engine) haveObjects(used bool) error {
 	return nil
 }
 
-// objectLoop moves values by age and by pressure, and tidies, until the engine
-// stops. What fails is tried again at the next turn; meanwhile values stay on disk.
-func (e *Engine) objectLoop() {
+// objectLoop moves values by age and by pressure, and tidies, until ctx ends. What
+// fails is tried again at the next turn; meanwhile values stay on disk.
+func (e *Engine) objectLoop(ctx context.Context) {
 	t := e.objects
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	e.running.Go(func() {
-		<-e.stop
-		cancel()
-	})
 	poll := time.NewTicker(e.config.objectPoll)
 	defer poll.Stop()
 	t.say(t.mover.Check(ctx)) // before a read or a move meets it
@@ -136,7 +130,7 @@ func (e *Engine) objectLoop() {
 		select {
 		case <-poll.C:
 		case <-t.wake:
-		case <-e.stop:
+		case <-ctx.Done():
 			return
 		}
 		if worked, err := t.turn(ctx); worked && ctx.Err() == nil {
@@ -245,7 +239,7 @@ func (t *objectTier) relieve(ctx context.Context) error {
 	if excess == all {
 		return nil // there is nothing that can be moved
 	}
-	return t.engine.checkpoint()
+	return t.engine.Checkpoint(ctx)
 }
 
 // errNoObjects is returned by what needs an object store where there is none.
@@ -260,7 +254,7 @@ func (e *Engine) Migrate(ctx context.Context) error {
 		return errNoObjects
 	}
 	// Only what a checkpoint holds is moved.
-	if err := e.checkpoint(); err != nil {
+	if err := e.Checkpoint(ctx); err != nil {
 		return err
 	}
 	_, err := e.objects.mover.Move(ctx, 0, func(r kv.Resident) bool { return r.Tier() != kv.TierObject })
@@ -270,7 +264,7 @@ func (e *Engine) Migrate(ctx context.Context) error {
 	if errors.Is(err, object.ErrUnavailable) || errors.Is(err, object.ErrUnfit) || errors.Is(err, object.ErrTaken) {
 		err = fmt.Errorf("%w: %w", kv.ErrTierUnavailable, err)
 	}
-	return errors.Join(err, e.checkpoint())
+	return errors.Join(err, e.Checkpoint(ctx))
 }
 
 // ObjectStatus is about object storage.

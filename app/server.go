@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -34,6 +35,9 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 		return fmt.Errorf("listen: %w", err)
 	}
 	engine, err := Open(ctx, config.Config)
+	if err != nil && err == ctx.Err() {
+		return ln.Close() // it was told to stop before it had started
+	}
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -48,17 +52,25 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	}
 	select {
 	case err = <-failed:
+		return errors.Join(err, engine.Close())
 	case <-ctx.Done():
-		config.Logger.Info("stopping", "grace", config.Grace)
-		// Requests first: new ones are refused, those in flight still find a
-		// working store, and streams say goodbye.
-		grace, cancel := context.WithTimeout(context.Background(), config.Grace)
-		defer cancel()
-		err = server.Shutdown(grace)
 	}
-	// The engine after everybody who uses it.
-	return errors.Join(err, engine.Close())
+	config.Logger.Info("stopping", "grace", config.Grace)
+	begun := time.Now()
+	// Requests first: new ones are refused, those in flight still find a working store, and
+	// streams say goodbye.
+	grace, cancel := context.WithTimeout(context.Background(), config.Grace)
+	defer cancel()
+	err = server.Shutdown(grace)
+	// The engine after everybody who uses it, in what is left of the time.
+	rest, cancel := context.WithTimeout(context.Background(), max(config.Grace-time.Since(begun), checkpointLeast))
+	defer cancel()
+	return errors.Join(err, engine.Shutdown(rest))
 }
+
+// checkpointLeast is how long the last checkpoint may take where requests took all the
+// time there was for a stop.
+const checkpointLeast = time.Second
 
 // hugeLeast is how much memory must be in use before it is moved to huge pages: with
 // less, what a read misses is in the processor's caches anyway.

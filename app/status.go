@@ -18,6 +18,8 @@ type Status struct {
 	Memory     *MemoryStatus    `json:"memory"`
 	Tiers      *TiersStatus     `json:"tiers"`
 	Objects    *ObjectStatus    `json:"objects,omitempty"`
+	// Background is the work under way, the oldest first.
+	Background []BackgroundStatus `json:"background,omitempty"`
 }
 
 // ClusterStatus is about the order of writes.
@@ -70,6 +72,7 @@ func (e *Engine) Status() Status {
 		Queued: n.Queued, Refused: n.Refused,
 	}}
 	s.Memory, s.Tiers = e.memory.status(), tiersStatus(e.state.Tiers())
+	s.Background = e.background.status()
 	if e.objects != nil {
 		s.Objects = e.objects.status()
 	}

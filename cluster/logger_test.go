@@ -26,7 +26,7 @@ func TestRaftsLinesKeepTheirLevel(t *testing.T) {
 	opts.Snapshots, opts.Logger = noSnapshots{}, slog.New(slog.NewTextHandler(&b, nil))
 	n := open(t, opts)
 	mustPropose(t, n, put("k", "x", 0))
-	if err := n.Checkpoint(); err == nil {
+	if err := n.Checkpoint(t.Context()); err == nil {
 		t.Fatal("a checkpoint was made without a place for it")
 	}
 	if err := n.Close(); err != nil { // nobody writes to b any more

@@ -186,7 +186,7 @@ func (n *Node) lead(ctx context.Context) error {
 	if err := n.awaitLeader(ctx); err != nil {
 		return fmt.Errorf("become leader: %w", err)
 	}
-	if err := n.raft.Barrier(0).Error(); err != nil {
+	if err := await(ctx, n.raft.Barrier(0)); err != nil {
 		return fmt.Errorf("apply the log: %w", err)
 	}
 	if err := n.Ready(); err != kv.ErrStarting {
@@ -251,10 +251,23 @@ func (n *Node) agree() error {
 	return n.raft.Apply(b.Finish(n.Now()), 0).Error()
 }
 
-// Checkpoint writes a checkpoint and lets go of the log before it. It waits
-// until that is done.
-func (n *Node) Checkpoint() error {
-	err := n.raft.Snapshot().Error()
+// await waits for what Raft was asked to do, at most until ctx ends: Raft goes on with it
+// then, until Close.
+func await(ctx context.Context, f raft.Future) error {
+	done := make(chan error, 1) // the outcome, sent once
+	go func() { done <- f.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Checkpoint writes a checkpoint and lets go of the log before it. It waits until that is
+// done, or ctx ends: then the checkpoint goes on behind, and Close waits for it.
+func (n *Node) Checkpoint(ctx context.Context) error {
+	err := await(ctx, n.raft.Snapshot())
 	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		return nil
 	}

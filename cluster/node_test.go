@@ -330,7 +330,7 @@ func TestCheckpointCutsLog(t *testing.T) {
 		mustPropose(t, n, put(fmt.Sprint("k", i), "x", 0))
 	}
 	for range 2 { // the second has nothing to do
-		if err := n.Checkpoint(); err != nil {
+		if err := n.Checkpoint(t.Context()); err != nil {
 			t.Fatalf("checkpoint: %v", err)
 		}
 	}

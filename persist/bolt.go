@@ -253,7 +253,7 @@ func asDamage(path string, err error) error {
 	}
 	_, is := errors.AsType[*disk.DamageError](err)
 	_, misfit := errors.AsType[*disk.MisfitError](err)
-	if is || misfit {
+	if is || misfit || errors.Is(err, ErrClosed) {
 		return err
 	}
 	offset := int64(disk.Unknown)

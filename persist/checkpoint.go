@@ -37,7 +37,7 @@ const maxRest = 20 * time.Millisecond
 func (db *DB) acquire(done <-chan struct{}) error {
 	select {
 	case <-db.busy:
-	case <-db.closing:
+	case <-db.quitting:
 		return ErrClosed
 	case <-done:
 		return errGivenUp
@@ -58,7 +58,7 @@ func (db *DB) release() { db.busy <- struct{}{} }
 // going returns why the checkpoint file cannot be changed, nil if it can.
 func (db *DB) going() error {
 	select {
-	case <-db.closing:
+	case <-db.quitting:
 		return ErrClosed
 	default:
 		return db.lost
@@ -117,7 +117,7 @@ func (db *DB) rest(d time.Duration) {
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-db.closing:
+	case <-db.quitting:
 	}
 }
 
@@ -132,6 +132,7 @@ func (s *sink) write() error {
 			return err
 		}
 		err := s.db.update(s.file, txRecords, func(tx *bolt.Tx) error { return b.put(tx, s.next.ranges) })
+		s.db.task.Add(int64(len(b.items)))
 		b.reset()
 		replaced = replaced[:0]
 		return err
@@ -261,6 +262,7 @@ func (s *sink) writeIdem() error {
 			return nil
 		}
 		err := s.db.update(s.file, txIdem, b.putIdem)
+		s.db.found(len(b.items))
 		b.reset()
 		return err
 	}
@@ -333,7 +335,11 @@ var errTrimmed = errors.New("nothing to trim")
 func (db *DB) trim(f *boltFile) error {
 	h := db.head.Load()
 	for {
-		err := db.update(f, txTrim, func(tx *bolt.Tx) error { return trimSome(tx, h, db.opts.TxRecords) })
+		err := db.update(f, txTrim, func(tx *bolt.Tx) error {
+			n, err := trimSome(tx, h, db.opts.TxRecords)
+			db.task.Add(int64(n))
+			return err
+		})
 		if errors.Is(err, errTrimmed) {
 			return nil
 		}
@@ -343,9 +349,9 @@ func (db *DB) trim(f *boltFile) error {
 	}
 }
 
-// trimSome is one transaction of trim: a bucket or some idempotency records. It returns
-// errTrimmed if there is nothing left to do.
-func trimSome(tx *bolt.Tx, h *header, most int) error {
+// trimSome is one transaction of trim: a bucket or some idempotency records. It returns how
+// many of either, and errTrimmed if there is nothing left to do.
+func trimSome(tx *bolt.Tx, h *header, most int) (n int, err error) {
 	ranges := tx.Bucket(bucketRanges)
 	names := make(map[string]bool, len(h.ranges))
 	for i := range h.ranges {
@@ -354,23 +360,23 @@ func trimSome(tx *bolt.Tx, h *header, most int) error {
 	c := ranges.Cursor()
 	for k, _ := c.First(); k != nil; k, _ = c.Next() {
 		if !names[string(k)] {
-			return ranges.DeleteBucket(bytes.Clone(k))
+			return 1, ranges.DeleteBucket(bytes.Clone(k))
 		}
 	}
 	if found, err := h.trimLeases(tx); found || err != nil {
-		return err
+		return 1, err
 	}
 	idem := tx.Bucket(bucketIdem)
 	keys := h.unnamedIdem(idem, most)
 	if len(keys) == 0 {
-		return errTrimmed
+		return 0, errTrimmed
 	}
 	for _, k := range keys {
 		if err := idem.Delete(k); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(keys), nil
 }
 
 // unnamedIdem returns the keys of at most so many idempotency records that the header does not

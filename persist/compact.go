@@ -31,6 +31,9 @@ func (db *DB) compact(ctx context.Context) (*boltFile, error) {
 		return nil, err
 	}
 	defer db.release()
+	h := db.head.Load()
+	db.begin("compact", h.live()+h.idem.n)
+	defer db.task.End()
 	if err := db.loadPinned(ctx); err != nil {
 		return nil, err
 	}
@@ -128,6 +131,7 @@ func (db *DB) copyRun(from, to *boltFile, run []revRange, next *header) error {
 	for i := range kept.items {
 		kept.items[i].rng = len(next.ranges) - 1
 	}
+	db.task.Add(into.all.n)
 	return db.update(to, txRecords, func(tx *bolt.Tx) error { return kept.put(tx, next.ranges) })
 }
 
@@ -136,6 +140,7 @@ func (db *DB) copyIdem(from, to *boltFile, h *header) error {
 	var b batch
 	flush := func() error {
 		err := db.update(to, txIdem, b.putIdem)
+		db.task.Add(int64(len(b.items)))
 		b.reset()
 		return err
 	}

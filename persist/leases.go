@@ -58,6 +58,7 @@ func (db *DB) putLeases(to *boltFile, next *header, each func(give func(kv.Lease
 	var b batch
 	flush := func() error {
 		err := db.update(to, txLeases, func(tx *bolt.Tx) error { return b.putLeases(tx, head.name()) })
+		db.found(len(b.items))
 		b.reset()
 		return err
 	}

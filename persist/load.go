@@ -29,6 +29,8 @@ func (db *DB) Load(state *kv.State) (kv.Meta, error) {
 	}
 	defer db.release()
 	h := db.head.Load()
+	db.begin("load", h.records())
+	defer db.task.End()
 	if err := db.trim(db.file.Load()); err != nil {
 		return kv.Meta{}, fmt.Errorf("load checkpoint: %w", err)
 	}
@@ -70,7 +72,7 @@ func (db *DB) load(h *header, l *kv.Loader) error {
 			})
 		})
 	}()
-	c := census{header: h.clone(), deletions: make(map[kv.Locator]int64)}
+	c := census{header: h.clone(), deletions: make(map[kv.Locator]int64), did: db.did}
 	err := c.add(l, batches)
 	close(stop)
 	for range batches { // until the reader has ended
@@ -103,6 +105,8 @@ type census struct {
 	// of dead puts in each range.
 	deletions map[kv.Locator]int64
 	stale     []int64
+	// did is told of records that were added; its error ends the work.
+	did func(n int) error
 }
 
 // add hands records to the state and notes those that die.
@@ -110,6 +114,9 @@ func (c *census) add(l *kv.Loader, batches <-chan []loaded) error {
 	c.stale = make([]int64, len(c.ranges))
 	dead := make([]count, len(c.ranges))
 	for b := range batches {
+		if err := c.did(len(b)); err != nil {
+			return err
+		}
 		for i := range b {
 			at := b[i].record.Locator()
 			old, alive, err := l.Add(b[i].record)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"keywatch/kv"
+	"keywatch/kv/progress"
 	"keywatch/persist/disk"
 	"keywatch/persist/wal"
 
@@ -48,11 +49,13 @@ type DB struct {
 	gen     uint64 // last generation given out
 	torn    bool   // a failed checkpoint left something behind
 	lost    error  // a failed write made the file's state unknown
+	// task is the work under way, nil between.
+	task *progress.Task
 
-	// closing is closed by Close: work under way is given up.
-	closing chan struct{}
-	once    sync.Once
-	closed  error
+	// quitting is closed by GiveUp: work under way is given up. closing is closed by Close.
+	quitting, closing chan struct{}
+	quit, once        sync.Once
+	closed            error
 
 	images struct {
 		sync.Mutex
@@ -83,7 +86,8 @@ func Open(dir string, opts Options) (*DB, error) {
 	}
 	db := &DB{
 		dir: dir, opts: opts, log: opts.Logger, lock: lock,
-		busy: make(chan struct{}, 1), reading: make(chan struct{}, maxReading()), closing: make(chan struct{}),
+		busy: make(chan struct{}, 1), reading: make(chan struct{}, maxReading()),
+		quitting: make(chan struct{}), closing: make(chan struct{}),
 	}
 	db.busy <- struct{}{}
 	db.images.open = make(map[*Image]struct{})
@@ -255,12 +259,20 @@ func (db *DB) Meta() (meta kv.Meta, ok bool) {
 	return h.meta, h.seq > 0
 }
 
+// GiveUp ends the work that changes the checkpoint file, for a stop that cannot wait: a
+// checkpoint, sweep, compaction or Load under way fails with ErrClosed before its next
+// transaction or batch of records, and none begins any more. What was committed stands, and
+// the log has the rest. The log and reads go on until Close. It does not wait, and may be
+// called twice.
+func (db *DB) GiveUp() { db.quit.Do(func() { close(db.quitting) }) }
+
 // Close gives up a compaction or a checkpoint that is being written, ends open images, and
 // closes everything. Raft must have been shut down: a snapshot sink that is neither closed
 // nor cancelled keeps Close waiting. clean leaves the mark that Clean reports at the next
 // Open, if closing met no error. Close may be called twice; the first call counts.
 func (db *DB) Close(clean bool) error {
 	db.once.Do(func() {
+		db.GiveUp()
 		close(db.closing)
 		<-db.busy // whoever has the token gives up at the next transaction
 		db.closed = db.shut()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"keywatch/kv/progress"
 	"keywatch/persist/disk"
 	"keywatch/persist/wal"
 )
@@ -50,6 +51,9 @@ type Options struct {
 	// reader may still ask for are to be read now. While it fails none is dropped.
 	// nil is for a state whose values are all in memory.
 	LoadPinned func(ctx context.Context) error
+	// Progress is told what is done with the checkpoint file: "load", "checkpoint",
+	// "sweep" and "compact", in records. nil is for nobody.
+	Progress *progress.Board
 
 	// before and after are called around the commit of each transaction, with its
 	// kind; an error of before undoes it. Tests use them.

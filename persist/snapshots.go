@@ -110,6 +110,7 @@ func (s *sink) WriteCheckpoint(cp *kv.Checkpoint) error {
 	}
 	s.cp, s.file, s.base = cp, s.db.file.Load(), s.db.head.Load()
 	s.begun = time.Now()
+	s.db.begin("checkpoint", int64(cp.Len()))
 	if err := s.fill(); err != nil {
 		return errors.Join(fmt.Errorf("write checkpoint: %w", err), s.Cancel())
 	}
@@ -148,6 +149,9 @@ func (s *sink) Close() error {
 	s.db.stats.checkpoint(s)
 	s.cp = nil
 	defer s.db.release()
+	s.db.task.End()
+	s.db.begin("sweep", 0)
+	defer s.db.task.End()
 	s.db.tidy(s.next.bytesSince(s.base.seq))
 	return nil
 }
@@ -161,6 +165,7 @@ func (s *sink) Cancel() error {
 	s.db.stats.aborted.Add(1)
 	s.cp.Abort()
 	s.cp = nil
+	s.db.task.End()
 	s.db.release()
 	return nil
 }

@@ -1,7 +1,6 @@
 package persist
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,7 +19,9 @@ const leastSweep = 64 << 20
 func (db *DB) tidy(written int64) {
 	err := db.trim(db.file.Load())
 	if err == nil {
-		err = db.loadPinned(context.Background())
+		ctx, cancel := db.whileGoing()
+		err = db.loadPinned(ctx)
+		cancel()
 	}
 	if err == nil {
 		err = db.sweep(max(leastSweep, 4*written))
@@ -52,6 +53,7 @@ func (db *DB) sweep(budget int64) error {
 		}
 		for _, r := range ranges[j.from:j.to] {
 			budget -= r.all.bytes
+			db.task.Expect(r.all.n)
 		}
 	}
 	// From the newest, so that places before a job stay what they were.
@@ -81,6 +83,9 @@ func (db *DB) rewrite(j job) error {
 	names := make([][]byte, len(old))
 	for i := range old {
 		names[i] = old[i].name()
+	}
+	for i := range old {
+		db.task.Add(old[i].all.n)
 	}
 	db.stats.swept(old, into)
 	var in []revRange

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/progress"
 )
 
 // Proposer puts a command into the log and returns what became of it; kv.Log and
@@ -36,6 +37,9 @@ type MoverOptions struct {
 	// Rest, if not nil, is called after each piece of work of some milliseconds, with
 	// how long it took. Moving goes on when it returns.
 	Rest func(ctx context.Context, worked time.Duration)
+	// Progress is told of "move", in values looked at, and of "tidy", in segments. nil is
+	// for nobody.
+	Progress *progress.Board
 	// Step, if not nil, is called between two steps of moving; its error ends the
 	// move. Tests use it.
 	Step func(Step) error
@@ -138,11 +142,15 @@ func (m *Mover) Move(ctx context.Context, limit int64, want func(kv.Resident) bo
 func (m *Mover) move(ctx context.Context, limit int64, want func(kv.Resident) bool) (moved kv.Live, err error) {
 	p := &pack{mover: m}
 	var picked kv.Live
+	task := m.opts.Progress.Begin("move", "values")
+	defer task.End()
+	task.Expect(int64(m.opts.State.Len()))
 	defer func() { m.note(p.moved, picked, err) }()
 	for r := range m.throttled(ctx, m.opts.State.Residents()) {
 		if limit > 0 && picked.Bytes >= limit || ctx.Err() != nil {
 			break
 		}
+		task.Add(1)
 		if !want(r) || p.hopeless(r) {
 			continue
 		}

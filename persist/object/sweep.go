@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/progress"
 )
 
 // A Sweep is what a sweep found and did.
@@ -41,10 +42,13 @@ func (m *Mover) tidy(ctx context.Context) (s Sweep, err error) {
 	if err := m.home.Check(ctx); err != nil {
 		return s, err // nothing is missing that is elsewhere
 	}
+	task := m.opts.Progress.Begin("tidy", "segments")
+	defer task.End()
 	all, err := m.inventory(ctx)
 	if err != nil {
 		return s, err
 	}
+	task.Expect(int64(len(all)))
 	for _, info := range all {
 		s.Segments++
 		s.Bytes += info.Size
@@ -53,7 +57,7 @@ func (m *Mover) tidy(ctx context.Context) (s Sweep, err error) {
 	if lost != nil && !errors.Is(lost, kv.ErrDamaged) {
 		return s, lost
 	}
-	return s, errors.Join(m.deleteDead(ctx, all, &s), lost)
+	return s, errors.Join(m.deleteDead(ctx, all, task, &s), lost)
 }
 
 // rewrite moves what is alive in segments that are due, and what memory still has of
@@ -114,9 +118,10 @@ func (m *Mover) inventory(ctx context.Context) (map[ID]Info, error) {
 // deleteDead deletes what nothing has referred to for long enough. The token is
 // held, so nothing is between upload and reference, unless its outcome is unknown:
 // Grace is for that.
-func (m *Mover) deleteDead(ctx context.Context, all map[ID]Info, s *Sweep) error {
+func (m *Mover) deleteDead(ctx context.Context, all map[ID]Info, task *progress.Task, s *Sweep) error {
 	live, kept := m.opts.State.Segments(), m.opts.State.KeptSegments()
 	for id, info := range all {
+		task.Add(1)
 		if m.inUse(id, live, kept) {
 			delete(m.dead, id)
 			continue
