@@ -289,13 +289,17 @@ func TestObjectStoreThatIsSlow(t *testing.T) {
 	var answered atomic.Int64
 	for i := range 40 {
 		waiting.Go(func() {
-			if o := p.do("GET", cold(i), ""); o.status != 200 || o.body != bulky("cold", uint64(i)) {
+			o := p.do("GET", cold(i), "")
+			for o.status == 503 { // it had waited for as long as a request may
+				o = p.do("GET", cold(i), "")
+			}
+			if o.status != 200 || o.body != bulky("cold", uint64(i)) {
 				t.Errorf("%s: %d %.80q", cold(i), o.status, o.body)
 			}
 			answered.Add(1)
 		})
 	}
-	gate.Until(t, func() bool { return p.held.Load() == 40 }, "not all reads have reached the bucket")
+	gate.Until(t, func() bool { return p.held.Load() >= 40 }, "not all reads have reached the bucket")
 	p.hot(100)
 	if n := answered.Load(); n != 0 {
 		t.Errorf("%d cold reads were answered: the test proves nothing", n)
