@@ -39,28 +39,20 @@ func newShelf(t *testing.T, own bool) *shelf {
 	} else {
 		s.config.DiskMax = 1 << 40
 	}
-	e := openEngine(t, s.config.ObjectsHard(time.Millisecond))
+	e := openEngine(t, s.config)
 	for i := range 20 {
 		s.put(e, fmt.Sprintf("k/%02d", i))
 	}
 	if err := e.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(time.Minute); own && !s.remembers(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the data folder does not remember its object store")
-		}
+	if id, _, err := disk.ReadIdentity(disk.OS, s.config.Data); err != nil || id.Objects != s.config.ObjectStore {
+		t.Fatalf("the data folder remembers %q, %v, want %q", id.Objects, err, s.config.ObjectStore)
 	}
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// remembers reports whether the data folder names the object store.
-func (s *shelf) remembers() bool {
-	id, _, err := disk.ReadIdentity(disk.OS, s.config.Data)
-	return err == nil && id.Objects == s.config.ObjectStore
 }
 
 func (s *shelf) put(e *app.Engine, key string) {
@@ -165,7 +157,8 @@ func TestStartWithoutItsObjectStore(t *testing.T) {
 	}
 }
 
-// A value that is really gone from the right store must be called damaged.
+// A value that is really gone from the right store must be called damaged, and a write
+// must put another in its place.
 func TestLostSegmentIsDamage(t *testing.T) {
 	s := newShelf(t, true)
 	segments, err := filepath.Glob(filepath.Join(s.objects, "*", "*", "*.seg"))
@@ -175,8 +168,31 @@ func TestLostSegmentIsDamage(t *testing.T) {
 	}
 	e := openEngine(t, s.config)
 	s.wants(e, "k/03", kv.ErrDamaged)
-	s.put(e, "k/03") // a write needs no value
+	for i := range 20 {
+		s.put(e, fmt.Sprintf("k/%02d", i)) // a write needs no value
+	}
+	must(t, e.Migrate(t.Context()))
 	s.wants(e, "k/03", nil)
+}
+
+// A store that was used before another one bears the mark too: what is in the other one
+// must not be called damaged.
+func TestObjectStoreOfBefore(t *testing.T) {
+	s := newShelf(t, true)
+	e := openEngine(t, s.config)
+	for i := range 20 {
+		s.put(e, fmt.Sprintf("k/%02d", i))
+	}
+	must(t, e.Close()) // no key refers to the first store any more
+	second := s.config
+	second.ObjectStore = "dir://" + filepath.Join(t.TempDir(), "second")
+	e = openEngine(t, second)
+	must(t, e.Migrate(t.Context()))
+	must(t, e.Close())
+	e = openEngine(t, s.config)
+	s.wants(e, "k/03", kv.ErrTierUnavailable)
+	must(t, e.Close())
+	s.wants(openEngine(t, second), "k/03", nil)
 }
 
 // A first start that ended between Raft's term and its first entry has left a folder in

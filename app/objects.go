@@ -19,7 +19,7 @@ import (
 const objectFolder = "objects"
 
 // An objectTier is where values go that are not used for long. Its work is done by
-// one loop and by callers that ask for a migration; reading is for all.
+// one loop and by requests for a migration; any goroutine may read.
 type objectTier struct {
 	engine *Engine
 	url    string
@@ -65,9 +65,19 @@ func (e *Engine) openObjects() error {
 
 // check tells whether the store is the one in which the values are.
 func (t *objectTier) check(ctx context.Context) error {
-	home := object.Home{Store: t.store, ID: object.StoreID(t.engine.disk.Store()), Segments: t.engine.state.Segments}
+	home := object.Home{
+		Store: t.store, ID: object.StoreID(t.engine.disk.Store()),
+		Segments: t.engine.state.Segments, Known: t.known,
+	}
 	return home.Check(ctx)
 }
+
+// known reports whether the data folder remembers the store as the one in which its
+// values are.
+func (t *objectTier) known() bool { return t.engine.disk.Objects() == t.engine.config.ObjectStore }
+
+// adopted makes the data folder remember it.
+func (t *objectTier) adopted() error { return t.engine.disk.UseObjects(t.engine.config.ObjectStore) }
 
 // startObjects makes the mover, once commands can be proposed. It refuses to go on
 // without the object store that values are in.
@@ -87,7 +97,8 @@ func (e *Engine) startObjects() error {
 	id := object.StoreID(e.disk.Store())
 	rests := &throttle{state: e.state, log: e.node, hold: e.config.objectHold}
 	e.objects.mover = object.NewMover(object.MoverOptions{
-		Store: e.objects.store, ID: id, Sole: e.config.ObjectStore == "", State: e.state, Log: rests, Rest: rests.rest,
+		Store: e.objects.store, ID: id, Sole: e.config.ObjectStore == "",
+		Known: e.objects.known, Adopted: e.objects.adopted, State: e.state, Log: rests, Rest: rests.rest,
 		SegmentSize: int(e.config.SegmentSize), Keep: e.config.BackupKeep, Grace: e.config.objectGrace,
 		Step: e.config.objectStep, Progress: &e.background.board,
 	})
@@ -125,7 +136,7 @@ func (e *Engine) objectLoop(ctx context.Context) {
 	t := e.objects
 	poll := time.NewTicker(e.config.objectPoll)
 	defer poll.Stop()
-	t.say(t.mover.Check(ctx)) // before a read or a move meets it
+	t.say(t.first(ctx))
 	for {
 		select {
 		case <-poll.C:
@@ -137,6 +148,16 @@ func (e *Engine) objectLoop(ctx context.Context) {
 			t.say(err)
 		}
 	}
+}
+
+// first looks whether the store is the right one, before a read or a move does, and has
+// the data folder remember it if values are in it.
+func (t *objectTier) first(ctx context.Context) error {
+	err := t.mover.Check(ctx)
+	if err == nil && len(t.engine.state.Segments()) > 0 {
+		err = t.adopted()
+	}
+	return err
 }
 
 // say logs how the last turn went if that is news: a store can be away for days.
@@ -182,18 +203,10 @@ func (t *objectTier) turn(ctx context.Context) (worked bool, err error) {
 			return true, fmt.Errorf("tidy segments: %w", err)
 		}
 	}
-	return worked, t.remember()
+	return worked, nil
 }
 
-// remember notes in the data folder which object store values are in.
-func (t *objectTier) remember() error {
-	if url := t.engine.config.ObjectStore; url != "" && len(t.engine.state.Segments()) > 0 {
-		return t.engine.disk.UseObjects(url)
-	}
-	return nil
-}
-
-// idle picks what nobody has touched since it was asked last, and marks the rest.
+// idle picks what was not touched since it was asked last, and marks the rest.
 func idle(r kv.Resident) bool {
 	if r.Tier() == kv.TierObject {
 		return false

@@ -21,7 +21,7 @@ const restorePut = 5 * time.Minute
 type RestoreOptions struct {
 	// ObjectStore is where the values go that lay in object storage, if the backup
 	// has them: a URL as in Config. By default it is a folder within the data
-	// folder, which the server then finds on its own.
+	// folder, which the server finds without being told.
 	ObjectStore string
 	// Release is the version of this program, for the store file. It may be empty.
 	Release string

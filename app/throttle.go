@@ -14,14 +14,14 @@ const (
 	// read and write: it takes about a tenth of one processor then.
 	restShare = 9
 	// restMost bounds one rest: what took longer was waiting, for a disk, a network or
-	// its turn, which keeps nobody from working.
+	// its turn, which keeps no caller from working.
 	restMost = 100 * time.Millisecond
 	// quietRate is up to how many reads and writes a second the mover does not rest.
 	quietRate = 50
 )
 
 // A throttle keeps moving values from slowing down those who read and write: it says
-// how long to rest, and counts the mover's own commands, which are nobody's work.
+// how long to rest, and counts the mover's own commands, which are not a caller's work.
 // It belongs to the mover.
 type throttle struct {
 	state *kv.State

@@ -7,7 +7,7 @@ import (
 	"keywatch/kv"
 )
 
-// tiers reads the values that are not in memory, each from where it lies.
+// tiers reads the values that are not in memory, each from where it is.
 type tiers struct{ engine *Engine }
 
 var _ kv.ColdReader = tiers{}

@@ -33,7 +33,7 @@ type TiersStatus struct {
 	Evictions  uint64     `json:"evictions"`
 }
 
-// TierStatus is about one tier: the keys whose value lies there, the bytes of
+// TierStatus is about one tier: the keys whose value is there, the bytes of
 // these values, and the reads that found one there, in all and as a share.
 type TierStatus struct {
 	Keys    int64   `json:"keys"`

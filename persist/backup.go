@@ -175,7 +175,7 @@ func (db *DB) BackupSize() (int64, error) {
 }
 
 // Backup writes an image of the last committed checkpoint to w and returns the number of
-// bytes written. The server goes on meanwhile. It fails with ctx's error, w's,
+// bytes written. The server keeps serving meanwhile. It fails with ctx's error, w's,
 // ErrImageEnded or ErrClosed.
 func (db *DB) Backup(ctx context.Context, w io.Writer) (n int64, err error) {
 	img, err := db.OpenBackup()

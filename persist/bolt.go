@@ -196,7 +196,7 @@ func guard(path string, f func() error) (err error) {
 	return f()
 }
 
-// read runs f in a transaction that reads; what goes wrong within bbolt is a
+// read runs f in a transaction that reads; a failure within bbolt is a
 // *disk.DamageError.
 func (b *boltFile) read(f func(*bolt.Tx) error) error {
 	return guard(b.file.Name(), func() error {

@@ -179,7 +179,7 @@ func (s *sink) forget(records []kv.Locator) error {
 	}
 	for _, d := range s.deaths[n:] {
 		if !d.deleted {
-			return fmt.Errorf("record %d.%d is a value and goes without a deletion", d.at.Rev, d.at.Ordinal)
+			return fmt.Errorf("record %d.%d is a value and is removed without a deletion", d.at.Rev, d.at.Ordinal)
 		}
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 )
 
 // Compact copies the last checkpoint, without its dead records, into a new file that
-// takes the old one's place while the server goes on. Checkpoints wait for it. A crash at
+// takes the old one's place while the server keeps serving. Checkpoints wait for it. A crash at
 // any moment leaves the old file or the new one, which hold the same. It returns when open
 // images of the old file have ended, so that its space is free. It fails with ctx's error
 // or ErrClosed.

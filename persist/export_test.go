@@ -59,14 +59,6 @@ func (db *DB) RawRecords() (records, buckets int) {
 	return records, buckets
 }
 
-// Reindex gives the checkpoint another index and term in its header.
-func (db *DB) Reindex(index, term uint64) error {
-	h := db.head.Load().clone()
-	h.index, h.term = index, term
-	db.head.Store(h)
-	return db.update(db.file.Load(), txHeader, func(tx *bolt.Tx) error { return writeHeader(tx, h) })
-}
-
 // RawIdem returns how many idempotency records the file has, named by the header or not.
 func (db *DB) RawIdem() (n int) {
 	db.file.Load().View(func(tx *bolt.Tx) error {
@@ -99,6 +91,18 @@ func rewritten(b []byte, change func(tx *bolt.Tx) error) []byte {
 // Unlinked returns a checkpoint file as the release before writes it.
 func Unlinked(b []byte) []byte {
 	return rewritten(b, func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Delete(keyLink) })
+}
+
+// OtherTerm returns a checkpoint file that has another term at its index.
+func OtherTerm(b []byte) []byte {
+	return rewritten(b, func(tx *bolt.Tx) error {
+		h, err := readHeader(tx)
+		if err == nil {
+			h.term = 7
+			err = writeHeader(tx, h)
+		}
+		return err
+	})
 }
 
 // LaterHeader and LaterMeta return checkpoint files as a later release may write them.

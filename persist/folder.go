@@ -112,7 +112,7 @@ func (f *folder) lostCheckpoint() error {
 	}
 }
 
-// lostLog is the error for a folder whose log is not there, or was begun anew beside
+// lostLog is the error for a folder whose log is not there, or is a new one beside
 // files that are older.
 func (f *folder) lostLog(checkpoint uint64, reason string) error {
 	remedy := disk.PutBackRemedy
@@ -158,7 +158,7 @@ func (f *folder) store(checkpoint, stable disk.StoreID) (disk.StoreID, error) {
 	return disk.NewStoreID(), nil
 }
 
-// foreign is the error for a file of another store than what it lies beside.
+// foreign is the error for a file of another store than the files beside it.
 func foreign(path string, store disk.StoreID, beside string, other disk.StoreID) error {
 	return &disk.MisfitError{
 		Kind: disk.ErrForeign, File: path,

@@ -1,7 +1,7 @@
 package persist
 
 // Bounds on how much the checkpoint file grows at once. What a growth leaves unused
-// is given back to nobody; each costs an fsync.
+// is not given back; each costs an fsync.
 const (
 	leastGrowth = 256 << 10
 	mostGrowth  = 16 << 20

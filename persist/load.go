@@ -178,7 +178,7 @@ func (h *header) coldBytes(l *kv.Loader) int64 {
 	}
 	cold := l.ColdBytes(h.live(), live)
 	if cold > 0 {
-		cold += all - live // which lies among the live
+		cold += all - live // which is among the live
 	}
 	return cold
 }

@@ -19,7 +19,7 @@ const (
 // this process's memory. The file is mapped, and whatever is read once would stay:
 // in the end the whole file, and with it all the values that were dropped from
 // memory. What is given back stays in the system's page cache for as long as
-// nobody needs the room. It is safe for concurrent use.
+// the room is not needed. It is safe for concurrent use.
 type mapped struct {
 	own   *os.File // says how much there is; nil where nothing can be said
 	reads atomic.Uint64
@@ -41,7 +41,7 @@ func (m *mapped) close() {
 }
 
 // look gives the pages back if there are too many. It is called within tx, so that
-// the file stays mapped where it is; what tx has read is read anew from the page
+// the file stays mapped where it is; what tx has read is read again from the page
 // cache when it is used again.
 func (m *mapped) look(tx *bolt.Tx) {
 	if m.own == nil || m.resident()-m.base.Load() <= mappedMax || !m.busy.CompareAndSwap(false, true) {

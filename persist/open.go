@@ -41,8 +41,8 @@ type DB struct {
 	file atomic.Pointer[boltFile]
 	head atomic.Pointer[header]
 
-	// busy holds one token; whoever has taken it may change the checkpoint file: the
-	// one who writes a checkpoint, Compact, or Close. The fields below are theirs.
+	// busy holds one token; its holder may change the checkpoint file: the
+	// one who writes a checkpoint, Compact, or Close. The fields below belong to the holder.
 	busy chan struct{}
 	// reading holds a token for each read of a cold value that is under way.
 	reading chan struct{}
@@ -72,7 +72,8 @@ type DB struct {
 // The order: the lock first, because everything else changes files; then a look at
 // what there is; then the checkpoint, so that a folder that holds a log has always
 // held one; then stable store and log; the store file last, so that a folder that has
-// one is whole. A start that is refused changes nothing that was there.
+// one is whole. A start that is refused because files do not belong together changes
+// nothing.
 func Open(dir string, opts Options) (*DB, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -163,7 +164,7 @@ func (db *DB) openFiles(f *folder) (err error) {
 }
 
 // logMayBegin reports whether a folder without a log is one that has never had any: a
-// first start was cut short, or an earlier release restored it and nobody started it.
+// first start was cut short, or an earlier release restored it and it was never started.
 func (db *DB) logMayBegin(f *folder) bool {
 	if db.head.Load().seq == 0 {
 		return f.blank()
@@ -274,7 +275,7 @@ func (db *DB) Close(clean bool) error {
 	db.once.Do(func() {
 		db.GiveUp()
 		close(db.closing)
-		<-db.busy // whoever has the token gives up at the next transaction
+		<-db.busy // the holder of the token gives up at the next transaction
 		db.closed = db.shut()
 		if db.closed == nil && clean {
 			db.closed = disk.CleanStop.Put(db.opts.FS, db.dir)

@@ -23,7 +23,7 @@ const (
 	bucketHead   = 16 // root page uint64, sequence uint64
 	boltMagic    = 0xED0CDAED
 	boltVersion  = 2
-	metaSum      = 56 // where the checksum lies in a meta, over all before it
+	metaSum      = 56 // where the checksum is in a meta, over all before it
 	metaSize     = 64
 	maxPageDepth = 64
 	pageWindow   = 256 << 10
@@ -40,7 +40,7 @@ type pageCheck struct {
 	root   uint64
 	seen   []uint64 // a bit per page
 	window []byte
-	start  int64 // where window lies in the file
+	start  int64 // where window is in the file
 }
 
 // checkPages returns a *disk.DamageError unless every page that the newest meta page
@@ -81,7 +81,7 @@ func (c *pageCheck) readMetas() error {
 	best := uint64(0)
 	valid := c.takeMeta(head, &best)
 	own := isMeta(head)
-	// The second meta page lies one page on; if the first is damaged its size of a page
+	// The second meta page is one page on; if the first is damaged its size of a page
 	// is not known.
 	for size := int64(1024); size <= 64<<10; size *= 2 {
 		if valid && size != c.size {
@@ -297,7 +297,7 @@ func (c *pageCheck) walkBranch(id uint64, page []byte, n int, low, high []byte, 
 	return nil
 }
 
-// inOrder tells whether key follows last, strictly if after is set, and lies below high.
+// inOrder tells whether key follows last, strictly if after is set, and is below high.
 func inOrder(last, key, high []byte, after bool) bool {
 	if d := bytes.Compare(last, key); d > 0 || d == 0 && after {
 		return false

@@ -134,7 +134,7 @@ type job struct {
 // A range is rewritten when at least half of it, in records or in bytes, would go;
 // a run of mergeRun neighbours when together they fill less than one range; and every
 // range with stale records when deletions pinned by such ranges are too many. Each record
-// rewritten by the first rule is paid for by one that goes.
+// rewritten by the first rule is paid for by one that is removed.
 func (h *header) plan(o *Options) []job {
 	unpin := h.tooManyPinned(int64(o.RangeRecords))
 	var jobs []job

@@ -158,7 +158,7 @@ func (r *revRange) survivors(file *boltFile, tx *bolt.Tx, bury bool, kept *batch
 	return nil
 }
 
-// take counts a record that goes into the range.
+// take counts a record that is put into the range.
 func (r *revRange) take(at kv.Locator, key, value []byte, dead bool) {
 	if r.all.n == 0 {
 		r.first = at.Rev

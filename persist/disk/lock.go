@@ -71,7 +71,7 @@ func (l *DirLock) Close() error {
 	return f.Close()
 }
 
-// writePID leaves a hint for whoever meets the lock; failing to is no harm.
+// writePID leaves a hint for a process that meets the lock; a failure does no harm.
 func writePID(f *os.File) {
 	if f.Truncate(0) == nil {
 		f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)

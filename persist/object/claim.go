@@ -8,7 +8,7 @@ import (
 )
 
 // A claim is a small object that says which process moves and deletes for a store.
-// The last one counts: whoever makes one removes those before it, and whoever finds
+// The last one counts: a process that makes one removes those before it, and one that finds
 // its own gone stops. So two processes that run on copies of one data folder never
 // delete each other's segments; the folder's lock keeps two from running on one.
 // Claims are numbered, and a number is given once (see Store.Put).
@@ -50,13 +50,18 @@ func (m *Mover) own(ctx context.Context) error {
 			return m.taken
 		}
 	}
-	return m.claim(ctx) // somebody has cleaned up
+	return m.claim(ctx) // it was removed by hand
 }
 
 // claim makes this process the one that writes, in a store that is the right one.
 func (m *Mover) claim(ctx context.Context) error {
 	if err := m.home.Adopt(ctx); err != nil {
 		return err
+	}
+	if m.opts.Adopted != nil {
+		if err := m.opts.Adopted(); err != nil {
+			return err
+		}
 	}
 	for range claimTries {
 		older, err := m.claims(ctx)

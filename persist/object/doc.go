@@ -1,7 +1,7 @@
 // Package object keeps values in object storage: packed into immutable
 // segments of some megabytes, in a folder or in a bucket that speaks S3.
 //
-// A segment is built in memory, put once under a name that nobody has used,
+// A segment is built in memory, put once under a name that was never used,
 // read back, and only then named by anything. Its name begins with the store's
 // id and epoch, so that two stores, or two histories of one store, never meet.
 // A value is read with one ranged request and checked: a record carries the

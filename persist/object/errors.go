@@ -27,7 +27,7 @@ var (
 	ErrBadURL = errors.New("bad object store URL")
 	// ErrElsewhere is returned when a store is not the one that the values of a data
 	// folder are in. It matches ErrUnavailable: nothing is lost.
-	ErrElsewhere = fmt.Errorf("%w: it is another one than that in which the values are: it has neither the mark of this data folder nor any of its segments", ErrUnavailable)
+	ErrElsewhere = fmt.Errorf("%w: it is another one than that in which the values are: it has none of the segments that they are in", ErrUnavailable)
 	// ErrNewer is returned when a later release wrote what is read. It matches
 	// ErrUnavailable: nothing is lost.
 	ErrNewer = fmt.Errorf("%w: a later release of keywatch wrote it", ErrUnavailable)

@@ -84,7 +84,7 @@ func parseRecordHead(b []byte) (r Record) {
 	return r
 }
 
-// recordSum covers who the segment is, where the record lies in it, its head
+// recordSum covers who the segment is, where the record is in it, its head
 // and its value.
 func recordSum(id ID, offset int64, head, value []byte) uint32 {
 	var who [28]byte
@@ -152,7 +152,7 @@ func parseHeader(id ID, b []byte) (w Writer, why string) {
 	return Writer(b[32:48]), ""
 }
 
-// A trailer says where the footer lies.
+// A trailer says where the footer is.
 type trailer struct {
 	footer int64
 	count  int

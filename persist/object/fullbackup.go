@@ -135,7 +135,7 @@ func fetchSegment(ctx context.Context, s Store, id ID, sizes map[string]int64) (
 
 // A FullBackup reads a full backup.
 type FullBackup struct {
-	// Image and Size say where in the file the image of the checkpoint lies.
+	// Image and Size say where in the file the image of the checkpoint is.
 	Image, Size int64
 	from        *io.SectionReader
 }

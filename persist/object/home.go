@@ -13,9 +13,10 @@ import (
 // store from another one, such as the folder below a mount that did not come up: there
 // nothing may be moved to, and what is not there is not lost.
 //
-// The store bears a mark of each data folder that keeps values in it, which is put
-// before the first of them. Earlier releases put none: a store that has one of the
-// segments that the state refers to is the right one too.
+// The store bears a mark of each data folder that keeps values in it, which is put before
+// the first of them and says which format they have, and the folder remembers the store.
+// A store that it does not remember, or that has no mark, as those of earlier releases, is
+// the right one if it has a segment that the state refers to.
 //
 // A Home is safe for concurrent use.
 type Home struct {
@@ -23,6 +24,9 @@ type Home struct {
 	ID    StoreID
 	// Segments returns the segments that the state refers to.
 	Segments func() map[kv.SegmentID]kv.Live
+	// Known reports whether the data folder remembers this store as the one; nil is for
+	// one that remembers none.
+	Known func() bool
 }
 
 const (
@@ -47,7 +51,7 @@ func (h *Home) Check(ctx context.Context) error {
 		return nil
 	}
 	err := h.readMark(ctx)
-	if !errors.Is(err, ErrNotFound) {
+	if err == nil && h.Known != nil && h.Known() || err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	found, err := h.holdsOne(ctx, live)

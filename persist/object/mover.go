@@ -25,6 +25,11 @@ type MoverOptions struct {
 	// Sole says that no other store keeps anything in Store, so that what bears
 	// other names and is not used may be deleted too.
 	Sole bool
+	// Known reports whether the data folder remembers Store as the one in which its values
+	// are; Adopted makes it remember, before the first value is stored there. Both may be
+	// nil.
+	Known   func() bool
+	Adopted func() error
 	// State is moved from, Log is where references are proposed.
 	State *kv.State
 	Log   Proposer
@@ -35,7 +40,7 @@ type MoverOptions struct {
 	// was just uploaded is not taken for an orphan; 1 hour.
 	Keep, Grace time.Duration
 	// Rest, if not nil, is called after each piece of work of some milliseconds, with
-	// how long it took. Moving goes on when it returns.
+	// how long it took. Moving continues when it returns.
 	Rest func(ctx context.Context, worked time.Duration)
 	// Progress is told of "move", in values looked at, and of "tidy", in segments. nil is
 	// for nobody.
@@ -67,8 +72,8 @@ type Mover struct {
 	opts   MoverOptions
 	home   Home
 	writer Writer
-	// busy holds a token; whoever has taken it may move or delete. The fields below
-	// are theirs.
+	// busy holds a token; its holder may move or delete. The fields below
+	// belong to the holder.
 	busy    chan struct{}
 	probed  bool
 	claimed uint64   // number of the own claim; 0 for none yet
@@ -97,7 +102,7 @@ func NewMover(o MoverOptions) *Mover {
 		o.Step = func(Step) error { return nil }
 	}
 	m := &Mover{opts: o, writer: NewWriter(), busy: make(chan struct{}, 1), dead: make(map[ID]time.Time)}
-	m.home = Home{Store: o.Store, ID: o.ID, Segments: o.State.Segments}
+	m.home = Home{Store: o.Store, ID: o.ID, Segments: o.State.Segments, Known: o.Known}
 	m.busy <- struct{}{}
 	return m
 }
@@ -137,7 +142,7 @@ func (m *Mover) Move(ctx context.Context, limit int64, want func(kv.Resident) bo
 	return m.move(ctx, limit, want)
 }
 
-// move is Move for who has the token. Where it fails it goes on to count what would
+// move is Move for who has the token. Where it fails it continues to count what would
 // have been moved.
 func (m *Mover) move(ctx context.Context, limit int64, want func(kv.Resident) bool) (moved kv.Live, err error) {
 	p := &pack{mover: m}
@@ -234,7 +239,7 @@ func (p *pack) lose(r kv.Resident, err error) {
 	}
 }
 
-// hopeless reports whether the value of r lies in a segment that is lost.
+// hopeless reports whether the value of r is in a segment that is lost.
 func (p *pack) hopeless(r kv.Resident) bool {
 	id, ok := r.Segment()
 	return ok && p.losses[id] >= patience && !r.InMemory()

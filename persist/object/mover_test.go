@@ -211,7 +211,7 @@ func (w *world) step() {
 		_, err = w.mover.Move(w.t.Context(), int64(w.r.IntN(6000)), func(r kv.Resident) bool {
 			return r.Tier() != kv.TierObject && w.r.IntN(2) == 0
 		})
-	case 2, 8:
+	case 2, 8, 9:
 		_, err = w.mover.Tidy(w.t.Context())
 	case 3, 4:
 		w.checkpoint()

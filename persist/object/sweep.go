@@ -26,7 +26,7 @@ type Sweep struct {
 // earlier epoch or another store, and deletes those of this store, of whatever
 // epoch, that nothing has referred to for long enough: no key, and no version that
 // an open snapshot sees. Since when is remembered by this process only, so a restart
-// begins anew. It fails as Move does; what can be done is done.
+// starts again. It fails as Move does; what can be done is done.
 func (m *Mover) Tidy(ctx context.Context) (Sweep, error) {
 	end, err := m.begin(ctx)
 	if err != nil {

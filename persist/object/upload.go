@@ -65,7 +65,7 @@ func NewWriter() (w Writer) {
 
 // Probe finds out, with one small object under prefix, whether s can be
 // trusted with segments: a second Put of a name must be refused, bytes must
-// come back as they were, whole and in part, and a deleted object must be gone.
+// be read as they were, whole and in part, and a deleted object must be gone.
 // It fails with ErrUnfit, ErrUnavailable or ctx's error.
 func Probe(ctx context.Context, s Store, prefix string) error {
 	name, first := strings.TrimSuffix(prefix, "/")+probeName+rand.Text(), []byte("keywatch asks: is a name written once?\r\n\x00\xff")

@@ -11,7 +11,7 @@
 // Groups are numbered without a hole through the log's whole life, and each one
 // names the last group known durable when it was written. At Open the log is
 // read from its oldest segment until the first place that holds no valid next
-// group. Whatever lies beyond was never acknowledged, and is cut off, unless a
+// group. Whatever is beyond was never acknowledged, and is cut off, unless a
 // valid group anywhere beyond names that place as durable: then bytes that were
 // once safe are gone, and Open refuses with a *disk.DamageError. A segment that is
 // missing, too short or has a bad head is damage too, and so is an index that

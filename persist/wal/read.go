@@ -94,7 +94,7 @@ func (r *readAhead) take(s *segment, at loc, end int64, index uint64) []byte {
 	return bytes.Clone(r.buf[start : start+int64(at.length)])
 }
 
-// holds tells whether an entry lies in the buffer.
+// holds tells whether an entry is in the buffer.
 func (r *readAhead) holds(s *segment, at loc) bool {
 	return r.seg == s.number && at.off >= r.off &&
 		at.off+int64(at.length) <= r.off+int64(len(r.buf))

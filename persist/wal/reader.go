@@ -10,7 +10,7 @@ import (
 type reader struct {
 	file disk.File
 	size int64
-	off  int64  // where buf lies in the file
+	off  int64  // where buf is in the file
 	buf  []byte // valid bytes
 }
 

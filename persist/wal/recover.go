@@ -151,7 +151,7 @@ func (l *Log) rewrite(s *segment, off int64) error {
 	return l.fsync(s)
 }
 
-// A walk goes through all groups in order and rebuilds the index.
+// A walk reads all groups in order and rebuilds the index.
 type walk struct {
 	log    *Log
 	segs   []*segment

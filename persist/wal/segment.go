@@ -44,7 +44,7 @@ type segment struct {
 	salt   uint64
 	store  disk.StoreID // whose log it is; 0 if the head does not say
 	size   int64
-	end    int64 // where the next group goes; guarded by Log.mu
+	end    int64 // where the next group is written; guarded by Log.mu
 }
 
 // segmentName returns a segment's file name.

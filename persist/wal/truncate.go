@@ -69,8 +69,8 @@ func (l *Log) floorLocked(index uint64) error {
 	})
 }
 
-// emptyLocked removes every entry, and notes how far the log went: whoever opens it
-// next must have a checkpoint that reaches there.
+// emptyLocked removes every entry, and notes the last index: a checkpoint beside the
+// log must reach there.
 func (l *Log) emptyLocked() error {
 	l.mu.RLock()
 	first, last := l.mu.first, l.mu.tail.index
