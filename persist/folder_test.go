@@ -3,6 +3,7 @@ package persist_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,34 +22,50 @@ type combination struct {
 	words []string // what it says beside
 }
 
+// Words of remedies.
+const (
+	putBack = "put the right file back"
+	restore = "keywatch restore FILE --data NEWDIR"
+	lacks   = "it lacks only what was written after the last checkpoint"
+)
+
+// before returns a stage as the release before left it, which named no store.
+func (s stage) before() stage {
+	return s.changed(checkpointFile, persist.Unlinked).changed(stableFile, unsigned).without(storeFile).unstamped()
+}
+
 func combinations(t *testing.T) []combination {
 	s := makeStages(t)
-	old := func(s stage) stage { // as the release before left it
-		return s.changed(checkpointFile, persist.Unlinked).changed(stableFile, unsigned).without(storeFile).unstamped()
-	}
-	putBack, restore, lacks := "put the right file back", "keywatch restore FILE --data NEWDIR", "it lacks only what was written after the last checkpoint"
+	return slices.Concat(wholeFolders(s), logCombinations(t, s), checkpointCombinations(s), otherCombinations(t, s))
+}
+
+func wholeFolders(s stages) []combination {
 	return []combination{
 		{"a store without a checkpoint yet", s.young, nil, nil},
 		{"a store that was killed", s.late, nil, nil},
 		{"a store that was stopped", s.stopped, nil, nil},
-		{"a store of the release before", old(s.late), nil, nil},
-		{"the same, stopped", old(s.stopped), nil, nil},
-		{"the same, without a checkpoint yet", old(s.young), nil, nil},
-		{"the same, with an id", old(s.late).with(legacyIDFile, legacyFile), nil, nil},
+		{"a store of the release before", s.late.before(), nil, nil},
+		{"the same, stopped", s.stopped.before(), nil, nil},
+		{"the same, without a checkpoint yet", s.young.before(), nil, nil},
+		{"the same, with an id", s.late.before().with(legacyIDFile, legacyFile), nil, nil},
+	}
+}
 
+func logCombinations(t *testing.T, s stages) []combination {
+	return []combination{
 		{"log missing", s.late.without(logFiles), disk.ErrMissing, []string{logFiles, putBack, restore, lacks}},
 		{"log missing after a stop", s.stopped.without(logFiles), disk.ErrMissing, []string{logFiles, lacks}},
 		{"log missing before the first checkpoint", s.young.without(logFiles),
 			disk.ErrMissing, []string{logFiles, putBack, restore}},
-		{"log missing, release before", old(s.late).without(logFiles), disk.ErrMissing, []string{logFiles, lacks}},
-		{"log missing before the first checkpoint, release before", old(s.young).without(logFiles),
+		{"log missing, release before", s.late.before().without(logFiles), disk.ErrMissing, []string{logFiles, lacks}},
+		{"log missing before the first checkpoint, release before", s.young.before().without(logFiles),
 			disk.ErrMissing, []string{logFiles, putBack}},
 		{"log and stable store missing", s.late.without(logFiles, stableFile), disk.ErrMissing, []string{logFiles, lacks}},
 		{"nothing but the checkpoint", s.late.without(logFiles, stableFile, storeFile),
 			disk.ErrMissing, []string{logFiles, lacks}},
-		{"log new and empty, release before", old(s.late).with(emptyLog(t), logFiles),
+		{"log new and empty, release before", s.late.before().with(emptyLog(t), logFiles),
 			disk.ErrMissing, []string{logFiles, "new and empty", lacks}},
-		{"log new and empty before the first checkpoint", old(s.young).with(emptyLog(t), logFiles),
+		{"log new and empty before the first checkpoint", s.young.before().with(emptyLog(t), logFiles),
 			disk.ErrMissing, []string{logFiles, "new and empty"}},
 		{"log old", s.late.with(s.young, logFiles),
 			disk.ErrOutdated, []string{logFiles, "ends at index 6", "reaches to 11", putBack}},
@@ -58,11 +75,15 @@ func combinations(t *testing.T) []combination {
 			disk.ErrForeign, []string{"log-00000001.seg", "belongs to store", putBack}},
 		{"log newer", s.late.changed("log-00000001.seg", persist.LaterSegment),
 			disk.ErrNewer, []string{"log-00000001.seg", "later release", "nothing was changed"}},
+	}
+}
 
+func checkpointCombinations(s stages) []combination {
+	return []combination{
 		{"checkpoint missing", s.late.without(checkpointFile), disk.ErrMissing, []string{checkpointFile, putBack, restore}},
 		{"checkpoint missing after a stop", s.stopped.without(checkpointFile),
 			disk.ErrMissing, []string{checkpointFile, putBack}},
-		{"checkpoint missing, release before", old(s.stopped).without(checkpointFile),
+		{"checkpoint missing, release before", s.stopped.before().without(checkpointFile),
 			disk.ErrMissing, []string{checkpointFile, putBack}},
 		{"checkpoint missing, and the log has everything", s.young.without(checkpointFile), nil, nil},
 		{"checkpoint and log missing", s.late.without(checkpointFile, logFiles),
@@ -98,7 +119,11 @@ func combinations(t *testing.T) []combination {
 			kv.ErrDamaged, []string{checkpointFile, "at byte", "keep this folder"}},
 		{"checkpoint cut short", s.late.changed(checkpointFile, func(b []byte) []byte { return b[:3*4096] }),
 			kv.ErrDamaged, []string{checkpointFile, "at byte", "keep this folder"}},
+	}
+}
 
+func otherCombinations(t *testing.T, s stages) []combination {
+	return []combination{
 		{"stable store missing", s.late.without(stableFile), nil, nil},
 		{"stable store old", s.late.changed(stableFile, always(persist.EncodeStable(nil))), nil, nil},
 		{"stable store foreign", s.late.with(s.other, stableFile),
@@ -116,7 +141,7 @@ func combinations(t *testing.T) []combination {
 			kv.ErrDamaged, []string{storeFile, "holds no keys"}},
 		{"folder newer", s.late.changed(storeFile, laterLevel),
 			disk.ErrNewer, []string{"format 3 (keywatch 9.9)", "format 2", "nothing was changed"}},
-		{"id of the release before damaged", old(s.late).with(legacyIDFile, legacyFile).changed(legacyFile, always([]byte("zzz\n"))),
+		{"id of the release before damaged", s.late.before().with(legacyIDFile, legacyFile).changed(legacyFile, always([]byte("zzz\n"))),
 			kv.ErrDamaged, []string{legacyFile, "holds no keys"}},
 
 		{"clean-stop mark missing", s.stopped.without(string(disk.CleanStop)), nil, nil},
