@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -83,11 +84,14 @@ func choices(n *kong.Node) (words []word) {
 	return words
 }
 
+// names returns the names of all words, each once.
 func names(lists ...[]word) string {
 	var out []string
 	for _, list := range lists {
 		for _, w := range list {
-			out = append(out, w.name)
+			if !slices.Contains(out, w.name) {
+				out = append(out, w.name)
+			}
 		}
 	}
 	return strings.Join(out, " ")

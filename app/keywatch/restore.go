@@ -4,7 +4,7 @@ import "keywatch/app"
 
 // restoreCmd makes a data folder from a backup.
 type restoreCmd struct {
-	File string `arg:"" help:"Backup to read." type:"existingfile"`
+	File string `arg:"" help:"Backup to read."`
 	Data string `help:"Data folder to make." required:"" placeholder:"DIR"`
 
 	ObjectStore string `help:"Where the objects of a backup made with --include-objects go; by default into the data folder." placeholder:"URL"`
