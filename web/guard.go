@@ -162,13 +162,16 @@ func (r *request) options() error {
 // serving refuses requests while the server is not ready for them. How it
 // feels can be asked at any time.
 func (r *request) serving() error {
-	if r.s.conns.over() && r.f.ConnRequestNum() == 1 {
+	over := r.s.conns.over() && r.f.ConnRequestNum() == 1
+	if over {
 		r.f.SetConnectionClose()
-		r.s.conns.refused.Add(1)
-		return &api.Failure{Code: api.CodeTooManyConnections, Detail: "too many connections", Limit: r.s.conns.max}
 	}
 	if r.probes() {
 		return nil
+	}
+	if over {
+		r.s.conns.refused.Add(1)
+		return &api.Failure{Code: api.CodeTooManyConnections, Detail: "too many connections: close some, or raise --max-connections", Limit: r.s.conns.max}
 	}
 	if r.s.stopping.Load() {
 		r.f.SetConnectionClose()

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"keywatch/kv"
 	"keywatch/ratelimit"
@@ -101,8 +103,8 @@ func TestMaxConnections(t *testing.T) {
 		t.Cleanup(func() { conn.Close() })
 		return conn, bufio.NewReader(conn)
 	}
-	ask := func(conn net.Conn, r *bufio.Reader) int {
-		fmt.Fprintf(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	ask := func(conn net.Conn, r *bufio.Reader, path string) int {
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -112,21 +114,32 @@ func TestMaxConnections(t *testing.T) {
 	}
 	first, r1 := dial()
 	second, r2 := dial()
-	if a, b := ask(first, r1), ask(second, r2); a != 200 || b != 200 {
+	if a, b := ask(first, r1, "/v1/status"), ask(second, r2, "/v1/status"); a != 200 || b != 200 {
 		t.Fatalf("got %d and %d, want 200", a, b)
 	}
 	third, r3 := dial()
-	if got := ask(third, r3); got != 429 {
+	if got := ask(third, r3, "/v1/status"); got != 429 {
 		t.Errorf("the third connection: got %d, want 429", got)
 	}
-	if got := ask(first, r1); got != 200 {
+	// A probe that were refused here would have the server killed for being busy.
+	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		probe, r := dial()
+		_ = probe.SetReadDeadline(time.Now().Add(time.Minute))
+		if got := ask(probe, r, path); got != 200 {
+			t.Errorf("%s on one connection too many: got %d, want 200", path, got)
+		}
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			t.Errorf("%s on one connection too many: it stays open: %v", path, err)
+		}
+	}
+	if got := ask(first, r1, "/v1/status"); got != 200 {
 		t.Errorf("the first connection again: got %d, want 200", got)
 	}
 	second.Close()
 	w.eventually("a place is free", func() bool {
 		conn, r := dial()
 		defer conn.Close()
-		return ask(conn, r) == 200
+		return ask(conn, r, "/v1/status") == 200
 	})
 	// Far above the bound the answer comes without a look at the request.
 	var last net.Conn

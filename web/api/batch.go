@@ -43,6 +43,6 @@ func ParseBatch(body []byte, limit int, c *kv.Command) error {
 func TooManyOps(limit int) error {
 	return &Failure{
 		Code: CodeBatchTooLarge, Limit: limit,
-		Detail: fmt.Sprintf("a batch has up to %d operations and as many checks", limit),
+		Detail: fmt.Sprintf("a batch has up to %d operations and as many checks; --max-batch-ops bounds them", limit),
 	}
 }

@@ -61,9 +61,17 @@ func FailureOf(err error) *Failure {
 	if f.Code == CodeInternal {
 		f.Detail = "internal error"
 	} else {
-		f.Detail = err.Error()
+		f.Detail = err.Error() + remedies[f.Code]
 	}
 	return f
+}
+
+// remedies say what helps where the error of a limit does not know its flag.
+var remedies = map[Code]string{
+	CodeQueueFull:          ": send it again later, or raise --max-queue",
+	CodeTooManyWatches:     ": end some, or raise --max-watches",
+	CodeTooManyConnections: ": close some, or raise --max-watches and --max-files",
+	CodeValueTooLarge:      "; --max-value bounds it",
 }
 
 // RateLimited returns the failure of a request that its caller's rate does not
