@@ -13,6 +13,8 @@ const (
 	// admitWait is how long a writer waits for room, and admitMost how long it does while
 	// a checkpoint is being written, which makes room.
 	admitWait, admitMost = time.Second, 5 * time.Second
+	// readerGrace is how long a writer waits before snapshots are ended for it.
+	readerGrace = 250 * time.Millisecond
 	// refusalsEvery is how often refusals are logged, at most.
 	refusalsEvery = 30 * time.Second
 )
@@ -22,6 +24,7 @@ var _ kv.Gate = (*memory)(nil)
 // A waiter is a writer that waits for room.
 type waiter struct {
 	bytes int64
+	since time.Time
 	ready chan struct{} // closed once it has room
 }
 
@@ -86,13 +89,20 @@ func (m *memory) hopeless(bytes int64) bool { return m.fixed()+bytes > m.limit }
 
 // join puts a writer into the line, and has the evictor make room for it.
 func (m *memory) join(bytes int64) *waiter {
-	w := &waiter{bytes: bytes, ready: make(chan struct{})}
+	w := &waiter{bytes: bytes, since: time.Now(), ready: make(chan struct{})}
 	m.mu.Lock()
 	m.mu.line = append(m.mu.line, w)
 	m.waiting.Add(bytes)
 	m.mu.Unlock()
 	m.wake.Wake()
 	return w
+}
+
+// overdue reports whether a writer has waited so long that readers give way.
+func (m *memory) overdue() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.mu.line) > 0 && time.Since(m.mu.line[0].since) >= readerGrace
 }
 
 // leave takes a writer out of the line. It returns false if it has room by now.

@@ -124,7 +124,7 @@ func (m *memory) evict() {
 		}
 		// A snapshot keeps versions, and what replaced them, in memory. Who reads it may
 		// have stalled: that must cost no writer anything.
-		if m.waiting.Load() > 0 && m.state.EndOldestSnapshot() {
+		if m.overdue() && m.state.EndOldestSnapshot() {
 			continue
 		}
 		m.checkpoint()

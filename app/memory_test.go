@@ -108,17 +108,29 @@ func (w *worker) check(key string, e *kv.Entry) {
 
 // checkAll compares a list with what must be there.
 func (w *worker) checkAll() {
-	n := 0
+	items, err := w.list()
+	for errors.Is(err, kv.ErrSnapshotLost) { // a writer needed the room
+		items, err = w.list()
+	}
+	if err != nil {
+		w.t.Fatalf("list: %v", err)
+	}
+	for _, item := range items {
+		w.check(item.Key, item.Entry)
+	}
+	if len(items) != len(w.want) {
+		w.t.Errorf("list of %s: got %d keys, want %d", w.prefix, len(items), len(w.want))
+	}
+}
+
+func (w *worker) list() (items []app.Item, err error) {
 	for item, err := range w.engine.List(w.t.Context(), w.prefix+"/") {
 		if err != nil {
-			w.t.Fatalf("list: %v", err)
+			return nil, err
 		}
-		w.check(item.Key, item.Entry)
-		n++
+		items = append(items, item)
 	}
-	if n != len(w.want) {
-		w.t.Errorf("list of %s: got %d keys, want %d", w.prefix, n, len(w.want))
-	}
+	return items, nil
 }
 
 // fold keeps what a watch of everything tells, until it has told pos.
