@@ -174,6 +174,28 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
+// The checkpoint of a folder is a backup, but not while a server changes it.
+func TestRestoreFromAFolder(t *testing.T) {
+	l := beginLife(t, t.TempDir())
+	l.write(5)
+	l.checkpoint()
+	want := l.now().want
+	file, dir := filepath.Join(l.dir, persist.CheckpointName), filepath.Join(t.TempDir(), "new")
+	var locked *disk.LockedError
+	if _, err := persist.Restore(file, dir, persist.RestoreOptions{Server: self}); !errors.As(err, &locked) || !strings.Contains(err.Error(), "keywatch backup") {
+		t.Errorf("while it is served: got %v, want a LockedError and what to use", err)
+	}
+	old := l.state.Position()
+	if err := l.db.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	meta, err := persist.Restore(file, dir, persist.RestoreOptions{Server: self})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkRestored(t, dir, meta, old, want)
+}
+
 // If this failed, a store whose restore was cut short would start with a part of it.
 func TestRestoreCutShort(t *testing.T) {
 	r := newRig(t, quick())

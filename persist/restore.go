@@ -113,6 +113,9 @@ func fill(file, work string, opts RestoreOptions) (meta kv.Meta, err error) {
 			return meta, err
 		}
 	}
+	if err := checkStill(file); err != nil {
+		return meta, err
+	}
 	path := filepath.Join(work, checkpointName)
 	if err := copyFile(file, path, offset, size); err != nil {
 		return meta, err
@@ -128,6 +131,17 @@ func fill(file, work string, opts RestoreOptions) (meta kv.Meta, err error) {
 	}
 	id := disk.Identity{Level: disk.Level, Store: h.link.store, Release: opts.Release, Objects: opts.Objects}
 	return h.meta, beginFolder(work, id, h.term)
+}
+
+// checkStill refuses the checkpoint of a folder that a server changes.
+func checkStill(file string) error {
+	if filepath.Base(file) != checkpointName {
+		return nil
+	}
+	if err := disk.InUse(filepath.Dir(file)); err != nil {
+		return fmt.Errorf("%s changes while it is read: %w: use keywatch backup", file, err)
+	}
+	return nil
 }
 
 // blame makes an error about the copy of a backup one about the backup itself, in which

@@ -1,7 +1,9 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -59,6 +61,24 @@ func LockDir(dir string) (*DirLock, error) {
 	}
 	writePID(f)
 	return &DirLock{file: f}, nil
+}
+
+// InUse returns a *LockedError if a process owns the folder. It makes and changes
+// nothing.
+func InUse(dir string) error {
+	f, err := os.Open(filepath.Join(dir, LockName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for a lock: %w", err)
+	}
+	defer f.Close() // which gives up the lock if it was free
+	got, err := tryLock(f)
+	if err == nil && !got {
+		err = &LockedError{Dir: dir, PID: readPID(f)}
+	}
+	return err
 }
 
 // Close gives the folder up. It may be called twice.

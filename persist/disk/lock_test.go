@@ -22,10 +22,16 @@ func TestLockDirIsExclusive(t *testing.T) {
 	if !errors.As(err, &locked) || locked.Dir != path || locked.PID != os.Getpid() {
 		t.Errorf("second: got %v, want a LockedError for %s by %d", err, path, os.Getpid())
 	}
+	if err := disk.InUse(path); !errors.As(err, &locked) {
+		t.Errorf("InUse: got %v, want a LockedError", err)
+	}
 	for range 2 {
 		if err := first.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
+	}
+	if err := errors.Join(disk.InUse(path), disk.InUse(t.TempDir())); err != nil {
+		t.Errorf("InUse after Close, and of another folder: %v", err)
 	}
 	third, err := disk.LockDir(path)
 	if err != nil {
