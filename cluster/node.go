@@ -167,11 +167,22 @@ func (n *Node) startRaft() error {
 			return fmt.Errorf("bootstrap raft: %w", err)
 		}
 	}
-	n.raft, err = raft.NewRaft(conf, fsm{n}, n.opts.Log, n.opts.Stable, n.opts.Snapshots, n.trans)
+	n.raft, err = n.newRaft(conf)
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	return nil
+}
+
+// newRaft starts Raft. It panics where it cannot write its term, which is an error like any
+// other here.
+func (n *Node) newRaft(conf *raft.Config) (r *raft.Raft, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	return raft.NewRaft(conf, fsm{n}, n.opts.Log, n.opts.Stable, n.opts.Snapshots, n.trans)
 }
 
 // lead makes this node, a sole voter, leader without waiting for an election

@@ -346,3 +346,21 @@ func TestCheckpointCutsLog(t *testing.T) {
 		t.Errorf("version: got %d, want 2", r.Ops[0].Entry.Version)
 	}
 }
+
+// brokenStable cannot be written.
+type brokenStable struct{ raft.StableStore }
+
+func (brokenStable) Set([]byte, []byte) error       { return errors.New("no room for the term") }
+func (brokenStable) SetUint64([]byte, uint64) error { return errors.New("no room for the term") }
+
+// Raft panics where it cannot write its term at the start. If that got through, an operator
+// would read a stack trace where the reason should be.
+func TestStartThatCannotWriteItsTermFails(t *testing.T) {
+	opts := memory()
+	open(t, opts).Close()
+	opts.State = kv.NewState(kv.StateOptions{Presize: 64})
+	opts.Stable = brokenStable{opts.Stable}
+	if _, err := cluster.Open(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "no room for the term") {
+		t.Errorf("got %v, want the reason", err)
+	}
+}
