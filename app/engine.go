@@ -78,6 +78,15 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	return e, nil
 }
 
+const (
+	// queueShare is the part of the memory, one in queueShare, that writes take at most
+	// which wait for the log.
+	queueShare = 8
+	// mailShare is how many bytes of memory there are for each reference to an event
+	// that waits for a watcher: a reference has 24.
+	mailShare = 16 * 24
+)
+
 // open opens the parts in the order in which they need each other.
 func (e *Engine) open(ctx context.Context) error {
 	c := e.config
@@ -85,7 +94,8 @@ func (e *Engine) open(ctx context.Context) error {
 	// The hub comes first: the state tells it everything from its first entry.
 	e.hub = watch.New(watch.Options{
 		History: int64(c.History), MaxWatches: c.MaxWatches, Progress: c.Heartbeat,
-		Now: func() int64 { return e.node.Now() }, // there is a node before there is a watch
+		Mail: int(min(1<<20, max(1<<14, c.MemoryMax/mailShare))),
+		Now:  func() int64 { return e.node.Now() }, // there is a node before there is a watch
 	})
 	e.memory.hub = e.hub
 	bounds := kv.StateOptions{Publisher: e.hub, MemoryMax: e.memory.share(), SnapshotBytes: min(maxSnapshotBytes, e.memory.limit/snapshotShare)}
@@ -96,7 +106,8 @@ func (e *Engine) open(ctx context.Context) error {
 	e.memory.state = e.state
 	opts := cluster.Options{
 		State: e.state, Params: c.params(), QueueCommands: c.MaxQueue,
-		Fatal: c.Fatal, Logger: c.Logger.With("component", "cluster"),
+		QueueBytes: int(min(64<<20, max(1<<20, c.MemoryMax/queueShare))),
+		Fatal:      c.Fatal, Logger: c.Logger.With("component", "cluster"),
 	}
 	// Before anything is read, because what the log replays may lie there.
 	if err := e.openObjects(); err != nil {

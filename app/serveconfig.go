@@ -23,6 +23,9 @@ type ServeConfig struct {
 	RateLimit    string   `help:"Limits for each caller, such as reads=1000/s,writes=200/s:400,watches=10/s." default:"off"`
 	RateLoopback bool     `help:"Limit callers on this machine too."`
 
+	ClientMemory          Size `help:"Memory that clients can make the server hold beside --memory-max: connections, watches, requests and answers under way. By default a quarter of --memory-max and 16MiB." placeholder:"SIZE"`
+	ClientMemoryPerCaller Size `help:"How much of it one caller may hold; callers on this machine are not limited unless --rate-loopback is set. By default half." placeholder:"SIZE"`
+
 	MaxConnections int `help:"Most connections that ask and answer; streams do not count." default:"10000"`
 	MaxFiles       int `help:"Most connections of both kinds together; 0 is what the system lets the process open, less 512."`
 
@@ -33,6 +36,8 @@ type ServeConfig struct {
 func (c ServeConfig) withDefaults() ServeConfig {
 	c.Config = c.Config.withDefaults()
 	orDefault(&c.Listen, "127.0.0.1:7070")
+	orDefault(&c.ClientMemory, c.MemoryMax/4+16<<20)
+	orDefault(&c.ClientMemoryPerCaller, c.ClientMemory/2)
 	orDefault(&c.RateLimit, "off")
 	orDefault(&c.HugePages, "auto")
 	orDefault(&c.Grace, 10*time.Second)
@@ -55,13 +60,21 @@ func (c ServeConfig) Validate() error {
 	if c.HugePages != "auto" && c.HugePages != "off" {
 		return fmt.Errorf("huge-pages: expected auto or off, got %q", c.HugePages)
 	}
+	if c.ClientMemory < leastClientMemory {
+		return fmt.Errorf("client-memory: must be at least %v", Size(leastClientMemory))
+	}
 	if err := checkSettings([]setting{
+		{"client-memory", int64(c.ClientMemory)}, {"client-memory-per-caller", int64(c.ClientMemoryPerCaller)},
 		{"max-connections", int64(c.MaxConnections)}, {"max-files", int64(c.MaxFiles)}, {"grace", int64(c.Grace)},
 	}); err != nil {
 		return err
 	}
 	return c.checkListen()
 }
+
+// leastClientMemory is the least that clients need: with less a request of the largest
+// size would never fit.
+const leastClientMemory = 12 << 20
 
 // checkListen refuses to serve other machines unless Insecure is set.
 func (c ServeConfig) checkListen() error {

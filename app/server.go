@@ -107,6 +107,7 @@ func newServer(config ServeConfig, engine *Engine, pages *hugepages.Keeper, addr
 	return web.New(web.Options{
 		Store: engine.Store(), Hub: engine.Hub(),
 		Limiter: limiter, RateLoopback: config.RateLoopback,
+		Budget:    ratelimit.NewBudget(int64(config.ClientMemory), int64(config.ClientMemoryPerCaller)),
 		Listen:    []string{addr.String(), config.Listen},
 		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,
 		MaxConnections: config.MaxConnections, MaxStreams: config.MaxWatches, MaxFiles: config.maxFiles(), Heartbeat: config.Heartbeat,

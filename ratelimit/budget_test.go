@@ -77,6 +77,11 @@ func TestHoldFollowsWhatIsHeld(t *testing.T) {
 	if err := h.Set(ratelimit.Answers, 10); err != nil || h.Held(ratelimit.Answers) != 10 || b.Used() != 10 {
 		t.Errorf("got %v, %d held, %d used; want 10", err, h.Held(ratelimit.Answers), b.Used())
 	}
+	h.Correct(ratelimit.Requests, 2000)
+	if b.Used() != 2010 {
+		t.Errorf("%d used, want what it was corrected to", b.Used())
+	}
+	h.Correct(ratelimit.Requests, 0)
 	h.Shrink(ratelimit.Answers, 1000)
 	if b.Used() != 0 {
 		t.Errorf("%d used, want 0", b.Used())

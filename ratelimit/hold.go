@@ -144,11 +144,25 @@ func (h *Hold) Set(k Kind, n int64) error {
 	if more > 0 {
 		return h.growLocked(b, k, more)
 	}
-	if more < 0 {
+	if more < 0 && !h.closed {
 		b.takeLocked(h, k, more)
 		b.admitLocked()
 	}
 	return nil
+}
+
+// Correct is Set whether there is room or not.
+func (h *Hold) Correct(k Kind, n int64) {
+	b := h.budget()
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !h.closed {
+		b.takeLocked(h, k, min(n, maxHold)-int64(h.n[k]))
+		b.admitLocked()
+	}
 }
 
 // Held returns how many bytes of a kind are held.

@@ -15,7 +15,7 @@ type Options struct {
 	History int64
 	// MaxWatches bounds the watchers open at once; 100,000.
 	MaxWatches int
-	// MaxNames bounds the keys and prefixes of one watch together; 1,024.
+	// MaxNames bounds the keys and prefixes of one watch together; [MaxNames].
 	MaxNames int
 	// Mailbox bounds the references that wait for one watcher; 512. One with more
 	// to come reads history on its own.
@@ -42,7 +42,7 @@ func (o Options) withDefaults() Options {
 		o.MaxWatches = 100_000
 	}
 	if o.MaxNames == 0 {
-		o.MaxNames = 1_024
+		o.MaxNames = MaxNames
 	}
 	if o.Mailbox == 0 {
 		o.Mailbox = maxMail

@@ -8,6 +8,9 @@ import (
 	"keywatch/kv"
 )
 
+// MaxNames is the default of Options.MaxNames.
+const MaxNames = 1_024
+
 // MaxInterval is the longest Request.Interval.
 const MaxInterval = time.Hour
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keywatch/kv/kvjson"
+	"keywatch/ratelimit"
 	"keywatch/web/api"
 )
 
@@ -82,7 +83,36 @@ type statusDocument struct {
 	Watchers    int    `json:"watchers"`
 	Streams     int    `json:"streams"`
 	Connections int64  `json:"connections"`
-	Detail      any    `json:"detail,omitempty"`
+	// ClientMemory is what callers make the server hold in memory.
+	ClientMemory *clientMemory `json:"client_memory,omitempty"`
+	Detail       any           `json:"detail,omitempty"`
+}
+
+// A clientMemory is what callers make the server hold in memory, in bytes by kind, the
+// bounds on it, and how often there was no room, by kind.
+type clientMemory struct {
+	Limit     int64             `json:"limit"`
+	PerCaller int64             `json:"per_caller"`
+	Used      map[string]int64  `json:"used"`
+	Refused   map[string]uint64 `json:"refused"`
+	Callers   int               `json:"callers"`
+	Waiting   int               `json:"waiting"`
+}
+
+// clientMemoryOf returns the figures of a budget, nil if there is none.
+func clientMemoryOf(b *ratelimit.Budget) *clientMemory {
+	if b == nil {
+		return nil
+	}
+	s := b.Stats()
+	m := &clientMemory{
+		Limit: s.Limit, PerCaller: s.PerCaller, Callers: s.Callers, Waiting: s.Waiting,
+		Used: make(map[string]int64), Refused: make(map[string]uint64),
+	}
+	for _, k := range ratelimit.Kinds() {
+		m.Used[k.String()], m.Refused[k.String()] = s.Used[k], s.Refused[k]
+	}
+	return m
 }
 
 func (r *request) status() error {
@@ -94,7 +124,7 @@ func (r *request) status() error {
 		Durability: string(s.durability), Keys: stats.Keys, Bytes: stats.Bytes,
 		LogTime: stats.Time, Index: stats.Index,
 		Leases: stats.Leases, Locks: stats.Locks, LockWaiters: stats.LockWaiters, Watchers: s.opts.Hub.Stats().Watchers,
-		Streams: s.streams.Len(), Connections: s.conns.open.Load(),
+		Streams: s.streams.Len(), Connections: s.conns.open.Load(), ClientMemory: clientMemoryOf(s.opts.Budget),
 	}
 	if err := s.opts.Ready(); err != nil {
 		d.Ready, d.Reason = false, string(api.FailureOf(err).Code)

@@ -17,11 +17,19 @@ func (r *request) batch() error {
 	if err := api.ParseBatch(r.body(), r.s.opts.Store.Limits().Ops, &c); err != nil {
 		return err
 	}
+	// Before it takes its place: what has changed something must be told.
+	if size := r.s.opts.Store.ReadSize(&c); size > api.FreeBytes && size <= int64(r.s.opts.Store.Limits().Command) {
+		if err := r.room(int(size)); err != nil {
+			return err
+		}
+	}
 	result, err := r.do(&c, max(1, len(c.Ops)+len(c.Else)))
 	if err != nil {
 		return err
 	}
-	r.out = api.AppendBatch(r.out[:0], &c, &result, r.s.opts.Store.Now)
+	if r.out, err = api.AppendBatch(r.out[:0], &c, &result, r.s.opts.Store.Now, r.room); err != nil {
+		return err
+	}
 	r.json(200)
 	return nil
 }

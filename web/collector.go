@@ -94,6 +94,9 @@ func newCollector(s *Server, m *metrics) *collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descRequests
 	ch <- descRefused
+	for _, d := range []*prometheus.Desc{descClientUsed, descClientRefused, descClientMax, descCallerMax, descClientWaiting} {
+		ch <- d
+	}
 	for _, d := range c.descs {
 		ch <- d
 	}
@@ -107,7 +110,28 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		x.rate = c.s.opts.Limiter.Stats()
 	}
 	c.m.collect(ch)
+	collectBudget(c.s.opts.Budget, ch)
 	for i, g := range scraped {
 		ch <- prometheus.MustNewConstMetric(c.descs[i], g.kind, g.read(x))
 	}
+}
+
+var (
+	descClientUsed    = prometheus.NewDesc("keywatch_client_memory_bytes", "Memory that callers make the server hold, by what it is for.", []string{"kind"}, nil)
+	descClientRefused = prometheus.NewDesc("keywatch_client_memory_refused_total", "How often there was no room for it.", []string{"kind"}, nil)
+	descClientMax     = prometheus.NewDesc("keywatch_client_memory_max_bytes", "Bound on it.", nil, nil)
+	descCallerMax     = prometheus.NewDesc("keywatch_client_memory_per_caller_max_bytes", "Bound on that of one caller.", nil, nil)
+	descClientWaiting = prometheus.NewDesc("keywatch_client_memory_waiting", "Requests that wait for room.", nil, nil)
+)
+
+// collectBudget tells of what callers make the server hold.
+func collectBudget(b *ratelimit.Budget, ch chan<- prometheus.Metric) {
+	s := b.Stats()
+	for _, k := range ratelimit.Kinds() {
+		ch <- prometheus.MustNewConstMetric(descClientUsed, gauge, float64(s.Used[k]), k.String())
+		ch <- prometheus.MustNewConstMetric(descClientRefused, counter, float64(s.Refused[k]), k.String())
+	}
+	ch <- prometheus.MustNewConstMetric(descClientMax, gauge, float64(s.Limit))
+	ch <- prometheus.MustNewConstMetric(descCallerMax, gauge, float64(s.PerCaller))
+	ch <- prometheus.MustNewConstMetric(descClientWaiting, gauge, float64(s.Waiting))
 }

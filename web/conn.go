@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"keywatch/ratelimit"
 )
 
 // A phase is what a connection is at.
@@ -12,7 +14,8 @@ type phase int32
 
 const (
 	phaseIdle    phase = iota // waiting for a request to begin
-	phaseReading              // reading a request
+	phaseReading              // reading the head of a request
+	phaseBody                 // reading its body: each piece has its own time
 	phaseWorking              // in a handler, or given away: takes what it takes
 	phaseWriting              // writing a piece of an answer
 	phases
@@ -39,6 +42,22 @@ type conn struct {
 	written atomic.Pointer[func(error)]
 	// fast is whether a request of the fast path is being answered.
 	fast atomic.Int32
+	// hold is what the connection is charged as while it is open.
+	hold ratelimit.Hold
+	// moving is what is charged for the request at hand and its answer, if charges is
+	// set: bodyBytes and answerBytes. They belong to the goroutine that serves the
+	// connection; holds, their sum, and began, the clock when the body began, are for
+	// the sweep.
+	moving                 ratelimit.Hold
+	charges                bool
+	bodyBytes, answerBytes int
+	holds, began           atomic.Int64
+}
+
+// beginBody notes that a body is read from now on.
+func (c *conn) beginBody() {
+	c.began.Store(c.conns.clock.Load())
+	c.enter(phaseBody)
 }
 
 func (c *conn) enter(p phase) {
@@ -66,10 +85,19 @@ func (c *conn) set(p phase) {
 	}
 }
 
+// writePiece is how much of an answer has a time of its own, in bytes.
+const writePiece = 256 << 10
+
 // Write implements net.Conn. Each piece has its own time.
-func (c *conn) Write(b []byte) (int, error) {
-	c.enter(phaseWriting)
-	n, err := c.Conn.Write(b)
+func (c *conn) Write(b []byte) (n int, err error) {
+	for err == nil {
+		c.enter(phaseWriting)
+		var m int
+		m, err = c.Conn.Write(b[n:min(len(b), n+writePiece)])
+		if n += m; n == len(b) {
+			break
+		}
+	}
 	c.set(phaseWorking)
 	c.wrote(err)
 	return n, err
@@ -121,6 +149,9 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 	for {
 		n, err := c.Conn.Read(b)
+		if phase(c.at.Load()) == phaseBody {
+			c.enter(phaseBody)
+		}
 		if err != nil || c.conns.answer == nil || phase(c.at.Load()) != phaseIdle {
 			return n, err
 		}
@@ -151,6 +182,7 @@ func (c *conn) wrote(err error) {
 // Close implements net.Conn. While a request of the fast path is being answered the
 // connection is closed behind it: to fasthttp it seems idle.
 func (c *conn) Close() error {
+	c.hold.Close()
 	if c.fast.Swap(fastClosed) == fastBusy {
 		return nil
 	}

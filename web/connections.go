@@ -9,6 +9,8 @@ import (
 
 	"github.com/puzpuzpuz/xsync/v3"
 	"github.com/valyala/fasthttp"
+
+	"keywatch/ratelimit"
 )
 
 // connections knows the connections with ordinary requests, so that their
@@ -25,7 +27,11 @@ type connections struct {
 	// answer answers what is read where a request begins, if the fast path takes it.
 	answer func(*conn, []byte) (bool, error)
 	// limits are how long a connection may be in each phase.
-	limits  [phases]time.Duration
+	limits [phases]time.Duration
+	// budget is what connections are charged to, name for whom those of a peer count.
+	budget  *ratelimit.Budget
+	wait    time.Duration // for room in it
+	name    func(net.Addr) string
 	open    atomic.Int64
 	refused atomic.Int64
 	// answering counts the connections whose request is being answered; striped,
@@ -45,7 +51,10 @@ type connections struct {
 func (c *connections) init(o *Options) {
 	c.files = o.MaxFiles
 	c.max, c.hard = o.MaxConnections, o.MaxConnections+max(16, min(1024, o.MaxConnections/4))
-	c.limits = [phases]time.Duration{phaseIdle: o.IdleTimeout, phaseReading: o.ReadTimeout, phaseWriting: o.WriteTimeout}
+	c.limits = [phases]time.Duration{
+		phaseIdle: o.IdleTimeout, phaseReading: o.ReadTimeout, phaseBody: o.ReadTimeout, phaseWriting: o.WriteTimeout,
+	}
+	c.budget, c.wait = o.Budget, o.BudgetWait
 	c.mu.all = make(map[*conn]struct{})
 	c.answering = xsync.NewCounter()
 }
@@ -70,6 +79,7 @@ func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
 	case fasthttp.StateActive:
 		own.enter(phaseReading)
 	case fasthttp.StateIdle:
+		own.settle()
 		own.enter(phaseIdle)
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
 		c.remove(own)
@@ -93,6 +103,8 @@ func (c *connections) add(own *conn) {
 func (c *connections) remove(own *conn) {
 	c.forget(own)
 	own.set(phaseGone)
+	own.settle()
+	own.hold.Close()
 	own.wrote(net.ErrClosed) // nothing will be
 }
 
@@ -144,12 +156,14 @@ func (c *connections) watchOver(ctx context.Context) {
 // timeout, and does the rest.
 func (c *connections) sweep() {
 	now := time.Duration(c.clock.Add(int64(c.interval())))
-	past := time.Unix(1, 0)
+	past, short := time.Unix(1, 0), c.budget.Short()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for own := range c.mu.all {
 		p := phase(own.at.Load())
-		if limit := c.limits[p]; limit == 0 || now-time.Duration(own.since.Load()) <= limit {
+		limit := c.patience(own, p, short)
+		late := limit != 0 && now-time.Duration(own.since.Load()) > limit
+		if !late && !(short && p == phaseBody && own.slow(now)) {
 			continue
 		}
 		if p == phaseWriting {

@@ -8,7 +8,7 @@ func (s *Server) Reading() (n int) {
 	s.conns.mu.Lock()
 	defer s.conns.mu.Unlock()
 	for own := range s.conns.mu.all {
-		if phase(own.at.Load()) == phaseReading {
+		if p := phase(own.at.Load()); p == phaseReading || p == phaseBody {
 			n++
 		}
 	}

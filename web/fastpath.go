@@ -57,6 +57,7 @@ func (s *Server) answerFast(own *conn, request []byte) (done bool, err error) {
 	over := p.ctx.Response.ConnectionClose()
 	err = p.send(own)
 	p.clear()
+	own.settle()
 	if !own.fast.CompareAndSwap(fastBusy, fastNone) || over && err == nil {
 		_ = own.Conn.Close()
 		err = net.ErrClosed

@@ -56,8 +56,7 @@ func (r *request) get() error {
 		r.f.Response.SetStatusCode(304)
 		return nil
 	}
-	r.show(e, at, opts.wantJSON)
-	return nil
+	return r.show(e, at, opts.wantJSON)
 }
 
 // getOptions reads the conditions and parameters of a read.
@@ -127,8 +126,17 @@ func (r *request) read(local bool) (*kv.Entry, kv.Position, error) {
 	return e, at, api.ReadError(err)
 }
 
-// show answers with a version.
-func (r *request) show(e *kv.Entry, at kv.Position, asJSON bool) {
+// show answers with a version. Its value is charged: it stays in memory until it is
+// sent.
+func (r *request) show(e *kv.Entry, at kv.Position, asJSON bool) (err error) {
+	if asJSON {
+		r.out, err = api.Room(r.room).Entry(r.out[:0], r.key, e.Size())
+	} else if e.Size() > api.FreeBytes {
+		err = r.room(e.Size())
+	}
+	if err != nil {
+		return err
+	}
 	resp := &r.f.Response
 	r.etag(at.Epoch, e.Mod)
 	r.number(nameVersion, e.Version)
@@ -145,10 +153,11 @@ func (r *request) show(e *kv.Entry, at kv.Position, asJSON bool) {
 	if asJSON {
 		r.out = api.AppendEntry(r.out[:0], r.key, e, now, true)
 		r.json(200)
-		return
+		return nil
 	}
 	r.header(nameCSP, valueSandbox)
 	resp.Header.SetContentTypeBytes(typeBytes)
 	// An entry never changes, so its bytes are sent from where they are.
 	resp.SetBodyRaw(lend(e.Value()))
+	return nil
 }

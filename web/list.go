@@ -37,7 +37,7 @@ func (r *request) list() error {
 		return nil
 	}
 	defer snap.Close()
-	r.out, err = opts.AppendPage(r.deadline(), r.out[:0], snap, r.s.opts.Store.Now())
+	r.out, err = opts.AppendPage(r.deadline(), r.out[:0], snap, r.s.opts.Store.Now(), r.room)
 	if err := cmp.Or(snap.Err(), api.ColdError(err)); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (r *request) streamList(o *api.List, snap *kv.Snapshot) {
 		snap.Close()
 		return
 	}
-	l := &listReader{opts: *o, life: r.s.life, snap: snap, now: r.s.opts.Store.Now()}
+	l := &listReader{opts: *o, life: r.s.life, own: r.account(), snap: snap, now: r.s.opts.Store.Now()}
 	l.next, l.stop = iter.Pull2(snap.Scan(o.Prefix, ""))
 	r.f.Response.SetBodyStream(l, -1)
 }
@@ -111,6 +111,8 @@ func (r *request) streamList(o *api.List, snap *kv.Snapshot) {
 type listReader struct {
 	opts api.List
 	life context.Context
+	// own is what the lines are charged to; nil if they are not.
+	own  *conn
 	snap *kv.Snapshot
 	now  int64
 	next func() (string, *kv.Entry, bool)
@@ -142,21 +144,36 @@ func (l *listReader) fill() error {
 	if l.done {
 		return io.EOF
 	}
-	l.buf, l.sent = l.buf[:0], 0
+	if l.buf, l.sent = l.buf[:0], 0; cap(l.buf) > keepOut {
+		l.buf = nil
+		_ = l.room(0)
+	}
 	for len(l.buf) < linesAhead && !l.done {
 		key, e, ok := l.next()
 		if ok {
-			e, err := l.opts.Resolve(l.life, l.snap, key, e)
-			if err != nil {
+			if err := l.line(key, e); err != nil {
 				return err
 			}
-			l.buf = append(api.AppendEntry(l.buf, key, e, l.now, !l.opts.KeysOnly), '\n')
 			continue
 		}
 		l.done = true
 		l.buf = append(api.AppendPosition(append(l.buf, '{'), l.snap.Position()), '}', '\n')
 	}
 	return l.snap.Err()
+}
+
+func (l *listReader) room(n int) error { return l.own.answer(n) }
+
+// line appends the line of one entry.
+func (l *listReader) line(key string, e *kv.Entry) (err error) {
+	if l.buf, err = api.Room(l.room).Entry(l.buf, key, e.Size()); err != nil {
+		return err
+	}
+	if e, err = l.opts.Resolve(l.life, l.snap, key, e); err != nil {
+		return err
+	}
+	l.buf = append(api.AppendEntry(l.buf, key, e, l.now, !l.opts.KeysOnly), '\n')
+	return api.Room(l.room).Took(l.buf)
 }
 
 // Close implements io.Closer; the server calls it when the answer was sent or

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"keywatch/ratelimit"
 	"keywatch/web/api"
 )
 
@@ -38,14 +39,29 @@ func (l *capped) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.conns.open.Load() < int64(l.conns.hard) && l.conns.all() < l.conns.files+spareFiles {
-			return &conn{Conn: nc, conns: l.conns}, nil
+		own, answer := l.conns.admit(nc)
+		if own != nil {
+			return own, nil
 		}
 		l.conns.refused.Add(1)
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = nc.Write(refusal)
+		_, _ = nc.Write(answer)
 		l.part(nc)
 	}
+}
+
+// admit returns the connection, or what to answer if there is no room for it.
+func (c *connections) admit(nc net.Conn) (own *conn, answer []byte) {
+	if c.open.Load() >= int64(c.hard) || c.all() >= c.files+spareFiles {
+		return nil, refusal
+	}
+	own = &conn{Conn: nc, conns: c, hold: c.budget.Open(c.name(nc.RemoteAddr()))}
+	if err := own.hold.Grow(ratelimit.Connections, connCost); err != nil {
+		own.hold.Close()
+		f := api.FailureOf(err)
+		return nil, fixedAnswer(f.Code, f.Detail)
+	}
+	return own, nil
 }
 
 // part closes nc, whose request was not read. Done at once that would take the

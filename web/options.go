@@ -54,6 +54,12 @@ type Options struct {
 	// loopback addresses are exempt unless RateLoopback is set.
 	Limiter      *ratelimit.Limiter
 	RateLoopback bool
+	// Budget bounds the memory that callers make the server hold: connections,
+	// watches, bodies, answers that are not read; nil bounds nothing. For one caller it
+	// is limited as its rate is.
+	Budget *ratelimit.Budget
+	// BudgetWait is how long a request waits for room in it; 1 s.
+	BudgetWait time.Duration
 
 	// Listen names the addresses served, host:port, which requests may name as
 	// their Host beside loopback names and addresses. An unspecified host
@@ -78,9 +84,9 @@ type Options struct {
 	MaxFiles int
 	// RequestTimeout is how long a request waits for the log; 10 s.
 	RequestTimeout time.Duration
-	// ReadTimeout bounds reading one request, IdleTimeout the time between
-	// requests of a connection, and WriteTimeout each answer, or each part of
-	// a long one; 1, 2 and 1 minutes.
+	// ReadTimeout bounds reading the head of a request, and how long nothing of its
+	// body may come; IdleTimeout the time between requests of a connection, and
+	// WriteTimeout each part of an answer; 1, 2 and 1 minutes.
 	ReadTimeout, IdleTimeout, WriteTimeout time.Duration
 	// Heartbeat is how often an idle stream is sent its position; 15 s.
 	Heartbeat time.Duration
@@ -111,6 +117,7 @@ func (o Options) withDefaults() Options {
 	setInt(&o.MaxConnections, 10_000)
 	setInt(&o.MaxStreams, 100_000)
 	setInt(&o.MaxFiles, math.MaxInt32)
+	setDuration(&o.BudgetWait, time.Second)
 	setDuration(&o.RequestTimeout, 10*time.Second)
 	setDuration(&o.ReadTimeout, time.Minute)
 	setDuration(&o.IdleTimeout, 2*time.Minute)

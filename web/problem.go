@@ -59,7 +59,7 @@ func (r *request) problem(f *api.Failure) {
 		r.header(nameETag, api.AppendETag(nil, epoch, f.Current.Mod))
 	}
 	r.out = append(api.AppendProblem(r.out[:0], f, r.s.opts.Store.Now), '\n')
-	resp.SetBody(r.out)
+	r.send()
 }
 
 // fixedAnswer returns a whole response with a problem, which closes the

@@ -73,7 +73,11 @@ type request struct {
 	op      [1]kv.Op
 	// decoded and out are buffers that are kept from request to request.
 	decoded, out []byte
-	num          [32]byte
+	// kept is a buffer for bodies of up to api.FreeBytes.
+	kept []byte
+	// cut says that the body was not read to its end, so that the connection ends.
+	cut bool
+	num [32]byte
 }
 
 // keepOut is the largest out buffer that is kept from request to request.
@@ -96,7 +100,7 @@ func (s *Server) release(r *request) {
 	r.path, r.query = nil, nil
 	r.head.present, r.head.repeated = 0, 0
 	r.params.names, r.params.values = r.params.names[:0], r.params.values[:0]
-	r.caller, r.exempt = r.caller[:0], false
+	r.caller, r.exempt, r.cut = r.caller[:0], false, false
 	r.command, r.op = kv.Command{}, [1]kv.Op{}
 	r.out, r.decoded = r.out[:0], r.decoded[:0]
 	s.requests.Put(r)
@@ -123,6 +127,10 @@ func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx, p *fastPath) {
 	if err := r.answer(); err != nil {
 		r.fail(err)
 	}
+	if r.cut {
+		f.SetConnectionClose()
+		linger(f)
+	}
 }
 
 // panicked answers for a handler that broke, so that the server lives on.
@@ -136,6 +144,9 @@ func (r *request) answer() error {
 	r.head.read(&r.f.Request.Header)
 	r.method = methodOf(r.f.Method())
 	if err := r.framed(); err != nil {
+		return err
+	}
+	if err := r.readBody(); err != nil {
 		return err
 	}
 	target, err := r.split()
@@ -307,5 +318,16 @@ func (r *request) json(status int) {
 	r.f.Response.SetStatusCode(status)
 	r.f.Response.Header.SetContentTypeBytes(typeJSON)
 	r.out = append(r.out, '\n')
-	r.f.Response.SetBody(r.out)
+	r.send()
+}
+
+// send answers with r.out. What is large is handed over, not copied.
+func (r *request) send() {
+	if len(r.out) <= copyMax {
+		r.f.Response.SetBody(r.out)
+		return
+	}
+	r.account().answered(cap(r.out))
+	r.f.Response.SetBodyRaw(r.out)
+	r.out = nil
 }

@@ -85,10 +85,11 @@ func New(opts Options) (*Server, error) {
 	s.requests.New = func() any { return &request{s: s} }
 	s.fastPaths.New = newFastPath
 	s.conns.init(&opts)
+	s.conns.name = s.peerName
 	s.conns.answer = s.answerFast
-	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout})
+	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout, Short: opts.Budget.Short})
 	s.streams = newStreamRegistry(streamOptions{
-		hub: opts.Hub, reactor: s.reactor, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
+		hub: opts.Hub, reactor: s.reactor, budget: opts.Budget, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
 		full: func() bool { return s.conns.all() > opts.MaxFiles },
 	})
 	if s.sockets, err = s.newSockets(); err != nil {
@@ -120,8 +121,11 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		DisablePreParseMultipartForm: true,
 		StrictRouting:                true,
 		CaseSensitive:                true,
-		BodyLimit:                    s.opts.MaxBody,
-		ReadBufferSize:               maxHead,
+		// Bodies are read in body.go, to whose limit this is none: fasthttp reads ahead
+		// only so much of them.
+		StreamRequestBody: true,
+		BodyLimit:         1,
+		ReadBufferSize:    maxHead,
 		// Above the hard cap the listener refuses first: fasthttp does it in plain text.
 		Concurrency: s.conns.hard + 64,
 	})
@@ -139,6 +143,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		}
 		routed(f)
 	}
+	server.HeaderReceived = s.markLarge
 	server.ErrorHandler = s.malformed
 	server.ConnState = s.conns.changed
 	server.CloseOnShutdown = true

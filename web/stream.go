@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"keywatch/ratelimit"
 	"keywatch/watch"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
@@ -59,10 +61,11 @@ func (f streamForm) contentType() string {
 
 // serveStream answers with a stream of what req asks for. The connection is
 // taken over once the handler has returned; headers set on c until then are
-// sent. It fails, with nothing written, with api.ErrTooManyStreams, kv.ErrStopping
-// or an error of watch.Hub.Watch.
-func (s *Server) serveStream(c *fiber.Ctx, req watch.Request, form streamForm) error {
-	return s.streams.serve(c, req, form)
+// sent. It counts for caller. It fails, with nothing written, with
+// api.ErrTooManyStreams, kv.ErrStopping, a *ratelimit.FullError or an error of
+// watch.Hub.Watch.
+func (s *Server) serveStream(c *fiber.Ctx, req watch.Request, form streamForm, caller string) error {
+	return s.streams.serve(c, req, form, caller)
 }
 
 // writeBye answers an EventSource, which would give up on an error for good,
@@ -74,14 +77,20 @@ func writeBye(c *fiber.Ctx, code api.Code, retry time.Duration, form watch.Form)
 	return c.Status(fiber.StatusOK).Send(form.Append(nil, &bye))
 }
 
-func (r *streamRegistry) serve(c *fiber.Ctx, req watch.Request, form streamForm) error {
-	s := &stream{registry: r, form: form}
+func (r *streamRegistry) serve(c *fiber.Ctx, req watch.Request, form streamForm, caller string) error {
+	s := &stream{registry: r, form: form, hold: r.opts.budget.Open(caller)}
 	req.Progress, req.Waker = r.opts.heartbeat, s
-	if err := r.opts.hub.Open(&s.watcher, req); err != nil {
+	err := cmp.Or(s.hold.Grow(ratelimit.Connections, streamCost), s.hold.Grow(ratelimit.Watches, req.Cost()))
+	if err == nil {
+		err = r.opts.hub.Open(&s.watcher, req)
+	}
+	if err != nil {
+		s.hold.Close()
 		return err
 	}
 	if err := r.enter(s); err != nil {
 		s.watcher.Close()
+		s.hold.Close()
 		return err
 	}
 	r.setHead(c, form)
@@ -111,6 +120,8 @@ type stream struct {
 	// attached is set once the connection is handed over and socket is set.
 	ended, attached atomic.Bool
 	socket          reactor.Socket
+	// hold is what the stream makes the server hold.
+	hold ratelimit.Hold
 	// head is what is sent first; nil once it is sent.
 	head *[]byte
 }
@@ -170,6 +181,7 @@ func (s *stream) appendHead(ctx *fasthttp.RequestCtx) []byte {
 func (s *stream) end() {
 	if s.ended.CompareAndSwap(false, true) {
 		s.watcher.Close()
+		s.hold.Close()
 		s.registry.leave(s)
 	}
 }
@@ -197,7 +209,7 @@ func (s *stream) Receive([]byte) {}
 func (s *stream) Heavy() bool { return s.head == nil && s.watcher.Heavy() }
 
 // Unsent implements reactor.Handler.
-func (s *stream) Unsent(int) error { return nil }
+func (s *stream) Unsent(n int) error { return s.hold.Set(ratelimit.Answers, int64(n)) }
 
 // Closed implements reactor.Handler.
 func (s *stream) Closed(err error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/ratelimit"
 	"keywatch/watch"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
@@ -17,6 +18,8 @@ import (
 type streamOptions struct {
 	hub     *watch.Hub
 	reactor *reactor.Reactor
+	// budget is what streams are charged to.
+	budget *ratelimit.Budget
 	// max bounds the streams open at once; 100,000.
 	max int
 	// heartbeat is how long a stream may be silent; 15 seconds.

@@ -131,5 +131,5 @@ func (r *request) subscribe(sub *api.Watch) error {
 	}
 	return r.s.serveStream(r.c, sub.Request, streamForm{
 		ndjson: form == 1, named: !sub.Unnamed, eventSource: r.eventSourceOnly(), browser: r.head.has(fieldFetchMode),
-	})
+	}, r.memoryName())
 }

@@ -28,7 +28,7 @@ const (
 func (s *Server) newSockets() (*ws.Server, error) {
 	o := &s.opts
 	return ws.New(ws.Options{
-		Store: o.Store, Hub: o.Hub, Limiter: o.Limiter, Reactor: s.reactor, Deadlines: s.waits,
+		Store: o.Store, Hub: o.Hub, Limiter: o.Limiter, Budget: o.Budget, Reactor: s.reactor, Deadlines: s.waits,
 		Max: o.MaxStreams, Others: s.streams.Len, Full: s.streams.opts.full,
 		MaxBody: o.MaxBody, Heartbeat: o.Heartbeat, Durability: string(s.durability),
 		Refused: func(code api.Code) { s.metrics.refuse(code) }, Logger: o.Logger,

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"keywatch/kv"
+	"keywatch/ratelimit"
 	"keywatch/watch"
 )
 
@@ -59,6 +60,8 @@ const (
 	CodeStarting             Code = "starting"
 	CodeStopping             Code = "stopping"
 	CodeMemoryFull           Code = "memory_full"
+	CodeClientMemoryFull     Code = "client_memory_full"
+	CodeCallerMemoryFull     Code = "caller_memory_full"
 	CodeDiskFull             Code = "disk_full"
 	CodeTierUnavailable      Code = "tier_unavailable"
 	CodeOutcomeUnknown       Code = "outcome_unknown"
@@ -110,6 +113,7 @@ var codes = []codeRow{
 	{CodeRateLimited, 429, 3029, nil},
 	{CodeTooManyWatches, 429, 3029, []error{watch.ErrTooManyWatches}},
 	{CodeTooManyConnections, 429, 3029, []error{ErrTooManyStreams}},
+	{CodeCallerMemoryFull, 429, 3029, nil},
 	{CodeHeadTooLarge, 431, 3531, nil},
 	{CodeInternal, 500, 3100, nil},
 	{CodeDataDamaged, 500, 3100, []error{kv.ErrDamaged}},
@@ -119,6 +123,7 @@ var codes = []codeRow{
 	{CodeStarting, 503, 3103, []error{kv.ErrStarting}},
 	{CodeStopping, 503, 1012, []error{kv.ErrStopping, watch.ErrClosed}},
 	{CodeMemoryFull, 503, 3103, []error{kv.ErrMemoryFull, kv.ErrSnapshotLost}},
+	{CodeClientMemoryFull, 503, 3103, nil},
 	{CodeTierUnavailable, 503, 3103, []error{kv.ErrTierUnavailable}},
 	{CodeOutcomeUnknown, 504, 3104, []error{kv.ErrOutcomeUnknown, context.DeadlineExceeded, context.Canceled}},
 }
@@ -176,6 +181,9 @@ func (c Code) ComeBack() bool { return c.Status() == 429 || c.Status() >= 500 }
 
 // CodeOf returns the code of err, CodeInternal if it is not known.
 func CodeOf(err error) Code {
+	if full, ok := errors.AsType[*ratelimit.FullError](err); ok {
+		return memoryFull(full).Code
+	}
 	for i := range codes {
 		for _, target := range codes[i].errs {
 			if errors.Is(err, target) {

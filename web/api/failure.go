@@ -57,6 +57,9 @@ func FailureOf(err error) *Failure {
 	if f, ok := errors.AsType[*Failure](err); ok {
 		return f
 	}
+	if full, ok := errors.AsType[*ratelimit.FullError](err); ok {
+		return memoryFull(full)
+	}
 	f := &Failure{Code: CodeOf(err), Cause: err}
 	if f.Code == CodeInternal {
 		f.Detail = "internal error"

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 	"unicode/utf8"
+
+	"keywatch/watch"
 )
 
 // A Scanner reads one JSON document strictly, in one pass and without building
@@ -329,10 +331,15 @@ func (s *Scanner) TextOrNull() (t Text, null bool) {
 	return s.Text(), false
 }
 
-// Texts reads an array of strings.
-func (s *Scanner) Texts() (texts []string) {
+// Texts reads an array of up to limit strings, so that a document cannot grow far beyond
+// its size in memory.
+func (s *Scanner) Texts(limit int) (texts []string) {
 	s.Open('[')
 	for n := 0; s.More(']', n); n++ {
+		if n >= limit {
+			s.FailWith(fmt.Errorf("%w: up to %d are allowed", watch.ErrRequestTooLarge, limit))
+			return nil
+		}
 		texts = append(texts, s.Text().String())
 	}
 	return texts

@@ -39,8 +39,10 @@ func AppendPosition(b []byte, at kv.Position) []byte {
 }
 
 // AppendBatch appends the object of a batch that ran. now is the log time, in
-// milliseconds, that TTLs count from; it is asked only if there is one to show.
-func AppendBatch(b []byte, c *kv.Command, result *kv.Result, now func() int64) []byte {
+// milliseconds, that TTLs count from; it is asked only if there is one to show. It fails
+// as Room does if c only reads. What has changed something must be told: there values
+// for which there is no room are left out, as in a replayed result.
+func AppendBatch(b []byte, c *kv.Command, result *kv.Result, now func() int64, room Room) ([]byte, error) {
 	ops := c.Ops
 	if result.Outcome == kv.ElseRan {
 		ops = c.Else
@@ -62,12 +64,17 @@ func AppendBatch(b []byte, c *kv.Command, result *kv.Result, now func() int64) [
 		if did.Entry != nil && did.Entry.Deadline() != 0 && at == 0 {
 			at = now()
 		}
-		b = appendOpResult(b, &ops[i], did, at)
+		var err error
+		if b, err = appendOpResult(b, &ops[i], did, at, room); err != nil && c.ReadOnly() {
+			return b, err
+		}
 	}
-	return append(b, `]}`...)
+	return append(b, `]}`...), nil
 }
 
-func appendOpResult(b []byte, op *kv.Op, did *kv.OpResult, now int64) []byte {
+// appendOpResult appends the object of one operation. If room refuses a value it is
+// without it.
+func appendOpResult(b []byte, op *kv.Op, did *kv.OpResult, now int64, room Room) (_ []byte, err error) {
 	b = append(b, '{')
 	switch op.Kind {
 	case kv.OpPut:
@@ -79,8 +86,26 @@ func appendOpResult(b []byte, op *kv.Op, did *kv.OpResult, now int64) []byte {
 		b = append(b, `"found":`...)
 		b = strconv.AppendBool(b, did.Entry != nil)
 		if did.Entry != nil {
-			b = AppendEntryFields(append(b, ','), op.Key, did.Entry, now, !did.NoValue)
+			b, err = appendRead(append(b, ','), op.Key, did, now, room)
 		}
 	}
-	return append(b, '}')
+	return append(b, '}'), err
+}
+
+// appendRead appends the members of what a get has found. If room refuses its value they
+// are without it.
+func appendRead(b []byte, key string, did *kv.OpResult, now int64, room Room) ([]byte, error) {
+	if did.NoValue {
+		return AppendEntryFields(b, key, did.Entry, now, false), nil
+	}
+	start := len(b)
+	grown, err := room.Entry(b, key, did.Entry.Size())
+	if err == nil {
+		b = AppendEntryFields(grown, key, did.Entry, now, true)
+		err = room.Took(b)
+	}
+	if err != nil {
+		b = AppendEntryFields(b[:start], key, did.Entry, now, false)
+	}
+	return b, err
 }

@@ -48,32 +48,59 @@ func ParseCursor(cursor, prefix string) (after string, err error) {
 }
 
 // AppendPage appends the object of one page of snap. now is the log time, in
-// milliseconds, that TTLs count from. It fails if a value cannot be read.
-func (o *List) AppendPage(ctx context.Context, b []byte, snap *kv.Snapshot, now int64) ([]byte, error) {
+// milliseconds, that TTLs count from. A page ends where room has no more, unless that
+// is before its first entry. It fails if a value cannot be read, and as Room does.
+func (o *List) AppendPage(ctx context.Context, b []byte, snap *kv.Snapshot, now int64, room Room) ([]byte, error) {
 	b = append(b, `{"entries":[`...)
-	n, last, more := 0, "", false
+	n, last := 0, ""
 	for key, e := range snap.Scan(o.Prefix, o.After) {
-		if n == o.Limit || n > 0 && !o.KeysOnly && len(b)+e.Size() > pageBytes {
-			more = true
-			break
+		if o.full(n, len(b), e) {
+			return o.endPage(b, last, true, snap), nil
 		}
-		if n > 0 {
-			b = append(b, ',')
+		grown, err := room.Entry(b, key, o.size(e))
+		if err != nil && n > 0 {
+			return o.endPage(b, last, true, snap), nil
 		}
-		e, err := o.Resolve(ctx, snap, key, e)
+		if err == nil {
+			e, err = o.Resolve(ctx, snap, key, e)
+		}
 		if err != nil {
 			return b, err
 		}
+		if b = grown; n > 0 {
+			b = append(b, ',')
+		}
 		b = AppendEntry(b, key, e, now, !o.KeysOnly)
+		if err := room.Took(b); err != nil {
+			return b, err
+		}
 		n, last = n+1, key
 	}
+	return o.endPage(b, last, false, snap), nil
+}
+
+// full reports whether a page of n entries and size bytes ends before e.
+func (o *List) full(n, size int, e *kv.Entry) bool {
+	return n == o.Limit || n > 0 && size+o.size(e) > pageBytes
+}
+
+// size returns how many bytes of the value of e a page shows.
+func (o *List) size(e *kv.Entry) int {
+	if o.KeysOnly {
+		return 0
+	}
+	return e.Size()
+}
+
+// endPage ends a page whose last key is last; more says that others follow.
+func (o *List) endPage(b []byte, last string, more bool, snap *kv.Snapshot) []byte {
 	b = append(b, ']')
 	if more {
 		b = append(b, `,"next":"`...)
 		b = append(appendCursor(b, last), '"')
 	}
 	b = AppendPosition(append(b, ','), snap.Position())
-	return append(b, '}'), nil
+	return append(b, '}')
 }
 
 // Resolve returns e with its value, unless the list shows none.

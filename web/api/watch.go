@@ -64,9 +64,9 @@ func ParseWatch(body []byte) (w Watch, err error) {
 	for n := 0; s.More('}', n); n++ {
 		switch s.Field(watchFields, &seen) {
 		case 0:
-			w.Request.Keys = s.Texts()
+			w.Request.Keys = s.Texts(watch.MaxNames)
 		case 1:
-			w.Request.Prefixes = s.Texts()
+			w.Request.Prefixes = s.Texts(watch.MaxNames)
 		case 2:
 			w.Request.Since, w.HasSince = s.Text().String(), true
 		case 3:

@@ -285,6 +285,15 @@ func (r *Reader) Pending() int {
 	return cap(r.part.buf)
 }
 
+// Arrived returns a number that grows as more of a message arrives that is not complete;
+// 0 if there is none. Control frames inside it do not count.
+func (r *Reader) Arrived() int {
+	if r.part == nil {
+		return 0
+	}
+	return 1 + r.part.have + len(r.part.buf)
+}
+
 // Drop forgets what has arrived; the Reader is of no further use.
 func (r *Reader) Drop() { r.part = nil }
 

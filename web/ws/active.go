@@ -11,8 +11,17 @@ type active struct {
 	held []heldWatch
 	// ending is how the session closes, from stageClosing on.
 	ending ending
+	// message is how far a message has arrived that is not complete.
+	message progress
 	// claim gives the session up if it gets no socket.
 	claim *time.Timer
+}
+
+// A progress is how far a message has arrived: as wire.Reader.Arrived says, when it began
+// and when something of it came last, on the server's clock.
+type progress struct {
+	arrived     int
+	began, last time.Duration
 }
 
 // activate returns what the session has now and then, which may be new.
@@ -25,7 +34,7 @@ func (s *session) activate() *active {
 
 // tidy drops what is not needed any more.
 func (s *session) tidy() {
-	if a := s.active; a != nil && a.unread == nil && len(a.held) == 0 && s.stage < stageClosing {
+	if a := s.active; a != nil && a.unread == nil && len(a.held) == 0 && a.message.arrived == 0 && s.stage < stageClosing {
 		s.active = nil
 	}
 }

@@ -15,6 +15,15 @@ import (
 // run runs one command, and answers it or has it answered later.
 func (r *runner) run(text []byte) {
 	var id uint64
+	writes := len(r.writes)
+	defer func() {
+		size := len(text) + commandCost
+		if len(r.writes) > writes { // until it is answered
+			r.writes[writes].size = size
+		} else {
+			r.done += size
+		}
+	}()
 	r.guard(&id, func() error {
 		c, err := parseCommand(text, r.s.server.opts.Store.Limits().Ops)
 		id = c.id

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/watch"
 	"keywatch/web/api"
 )
 
@@ -193,12 +194,12 @@ func (c *command) readWatch(s *api.Scanner, field api.FieldSet) {
 	switch field {
 	case hasKeys:
 		if s.Peek() == '[' {
-			sub.Request.Keys = s.Texts()
+			sub.Request.Keys = s.Texts(watch.MaxNames)
 		} else {
 			c.list.KeysOnly, c.keysFlag = s.Bool(), true
 		}
 	case hasPrefixes:
-		sub.Request.Prefixes = s.Texts()
+		sub.Request.Prefixes = s.Texts(watch.MaxNames)
 	case hasSince:
 		sub.Request.Since, sub.HasSince = s.Text().String(), true
 	case hasState:

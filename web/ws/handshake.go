@@ -22,7 +22,7 @@ const claimTimeout = 30 * time.Second
 type Caller struct {
 	// Addr is its address.
 	Addr netip.Addr
-	// Exempt says that its rate is not limited.
+	// Exempt says that neither its rate is limited nor the memory it takes for itself.
 	Exempt bool
 }
 
@@ -31,11 +31,15 @@ type Caller struct {
 type Handshake struct{ session *session }
 
 // Begin takes a place for a socket; lines says that its client speaks
-// SubprotocolLines. It fails with api.ErrTooManyStreams or kv.ErrStopping.
+// SubprotocolLines. It fails with api.ErrTooManyStreams, kv.ErrStopping or a
+// *ratelimit.FullError.
 func (v *Server) Begin(c Caller, lines bool) (Handshake, error) {
 	s := &session{server: v, lines: lines, exempt: c.Exempt}
 	if c.Addr.IsValid() {
 		s.caller = c.Addr.As16()
+	}
+	if err := s.openHold(); err != nil {
+		return Handshake{}, err
 	}
 	s.activate().claim = time.AfterFunc(claimTimeout, func() {
 		if s.taken.CompareAndSwap(false, true) {
@@ -44,6 +48,7 @@ func (v *Server) Begin(c Caller, lines bool) (Handshake, error) {
 	})
 	if err := v.enter(s); err != nil {
 		s.active.claim.Stop()
+		s.hold.Close()
 		return Handshake{}, err
 	}
 	return Handshake{s}, nil

@@ -16,6 +16,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
+	"keywatch/ratelimit"
 	"keywatch/test/gate"
 	"keywatch/watch"
 	"keywatch/web/api"
@@ -44,7 +45,13 @@ type world struct {
 // that commands go to instead of the one given.
 func newWorld(t testing.TB, logged ...func(*kvtest.Direct) kv.Log) *world {
 	t.Helper()
-	w := newServer(t, logged...)
+	return newServer(t, nil, logged...).listen()
+}
+
+// listen gives the world a port.
+func (w *world) listen() *world {
+	t := w.t
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -69,10 +76,13 @@ func newWorld(t testing.TB, logged ...func(*kvtest.Direct) kv.Log) *world {
 	return w
 }
 
-// newServer returns a world without a port.
-func newServer(t testing.TB, logged ...func(*kvtest.Direct) kv.Log) *world {
+// newServer returns a world without a port, whose sockets are charged to b.
+func newServer(t testing.TB, b *ratelimit.Budget, logged ...func(*kvtest.Direct) kv.Log) *world {
 	t.Helper()
-	w := &world{t: t, hub: watch.New(watch.Options{}), reactor: reactor.New(reactor.Options{}), registry: prometheus.NewRegistry()}
+	w := &world{
+		t: t, hub: watch.New(watch.Options{}), registry: prometheus.NewRegistry(),
+		reactor: reactor.New(reactor.Options{Short: b.Short, WriteTimeout: time.Minute}),
+	}
 	w.state = kv.NewState(kv.StateOptions{Publisher: w.hub})
 	w.hub.Bind(w.state)
 	var err error
@@ -86,7 +96,7 @@ func newServer(t testing.TB, logged ...func(*kvtest.Direct) kv.Log) *world {
 	w.store = kv.NewStore(w.state, log, kv.Limits{})
 	w.server, err = ws.New(ws.Options{
 		Store: w.store, Hub: w.hub, Reactor: w.reactor, Deadlines: api.NewDeadlines(context.Background(), 10*time.Second),
-		MaxBody: 2 << 20, Durability: "memory; copies=1/1",
+		MaxBody: 2 << 20, Durability: "memory; copies=1/1", Budget: b,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -148,17 +158,21 @@ func (w *world) begin(req *http.Request) (ws.Handshake, error) {
 // bubble serves one connection without a network, inside a synctest bubble.
 func bubble(t *testing.T, test func(t *testing.T, w *world, conn net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newServer(t)
-		client, conn := net.Pipe()
-		go w.shake(conn)
-		test(t, w, client)
-		_ = client.Close()
-		synctest.Wait()
-		if got := w.hub.Stats().Watchers; got != 0 {
-			t.Errorf("got %d watchers at the end, want 0", got)
-		}
-		w.close()
+		bubbleIn(t, newServer(t, nil), test)
 	})
+}
+
+// bubbleIn serves one connection of w.
+func bubbleIn(t *testing.T, w *world, test func(t *testing.T, w *world, conn net.Conn)) {
+	client, conn := net.Pipe()
+	go w.shake(conn)
+	test(t, w, client)
+	_ = client.Close()
+	synctest.Wait()
+	if got := w.hub.Stats().Watchers; got != 0 {
+		t.Errorf("got %d watchers at the end, want 0", got)
+	}
+	w.close()
 }
 
 // write puts a key.

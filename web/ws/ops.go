@@ -91,9 +91,13 @@ func (r *runner) get(c *command) error {
 	if e == nil {
 		return api.NoKey(c.key)
 	}
-	b := api.AppendEntryFields(append(r.begin(c.id), ','), c.key, e, r.s.server.opts.Store.Now(), true)
+	b, err := api.Room(r.room).Entry(append(r.begin(c.id), ','), c.key, e.Size())
+	if err != nil {
+		return err
+	}
+	b = api.AppendEntryFields(b, c.key, e, r.s.server.opts.Store.Now(), true)
 	r.end(appendAt(b, e.Mod, at))
-	return nil
+	return api.Room(r.room).Took(r.out)
 }
 
 // read returns the newest version of a key, nil if it is absent.
@@ -136,7 +140,7 @@ func (r *runner) list(c *command) error {
 	defer snap.Close()
 	b := r.begin(c.id)
 	at := len(b)
-	b, err = o.AppendPage(r.deadline(), b, snap, store.Now())
+	b, err = o.AppendPage(r.deadline(), b, snap, store.Now(), r.room)
 	if err == nil {
 		err = snap.Err()
 	}
@@ -244,13 +248,23 @@ func (r *runner) cas(c *command) error {
 }
 
 func (r *runner) batch(c *command) error {
+	// Before it takes its place: what has changed something must be told.
+	store := r.s.server.opts.Store
+	if size := store.ReadSize(&c.cmd); size > api.FreeBytes && size <= int64(store.Limits().Command) {
+		if err := r.room(len(r.out) + int(size)); err != nil {
+			return err
+		}
+	}
 	return r.write(c, max(1, len(c.cmd.Ops)+len(c.cmd.Else)), (*runner).didBatch)
 }
 
 func (r *runner) didBatch(id uint64, c *kv.Command, result *kv.Result) error {
 	b := r.begin(id)
 	at := len(b)
-	b = api.AppendBatch(b, c, result, r.s.server.opts.Store.Now)
+	b, err := api.AppendBatch(b, c, result, r.s.server.opts.Store.Now, r.room)
+	if err != nil {
+		return err
+	}
 	b[at] = ',' // the members of the object go on from there
 	b = b[:len(b)-1]
 	if result.At.Epoch != 0 || result.At.Rev != 0 {

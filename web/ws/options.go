@@ -19,6 +19,8 @@ type Options struct {
 	Hub   *watch.Hub
 	// Limiter counts what callers ask for; nil limits nothing.
 	Limiter *ratelimit.Limiter
+	// Budget bounds the memory that callers make the server hold; nil bounds nothing.
+	Budget *ratelimit.Budget
 	// Reactor owns the connections. It is closed after the server.
 	Reactor *reactor.Reactor
 	// Deadlines say how long a command waits for the log.

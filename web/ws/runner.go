@@ -15,15 +15,17 @@ import (
 // A work is what a session has under way. It is guarded by the session's
 // lock.
 type work struct {
-	// inbox are the commands that were read, oldest first, size bytes in all;
-	// inFlight counts those that are not answered yet.
+	// inbox are the commands that were read, oldest first. inFlight counts those that
+	// are not answered yet, and size is what they take in memory, in bytes.
 	inbox    [][]byte
 	size     int
 	inFlight int
 	// out are frames that wait to be sent after sending, of which the first sent
-	// bytes are gone. Only out is kept short by maxAnswers.
+	// bytes are gone. Only out is kept short by maxAnswers. building is what the runner
+	// has charged for the frames that it has not handed over.
 	out, sending []byte
 	sent         int
+	building     int
 	// running says that a runner is at work, or that the session waits for one.
 	running bool
 	// waits ends when the session does; it is nil until a command waits for
@@ -91,7 +93,7 @@ func (s *session) enqueue(m *wire.Message) {
 	defer s.mu.Unlock()
 	k := s.workLocked()
 	k.inbox = append(k.inbox, text)
-	k.size += len(text)
+	k.size += len(text) + commandCost
 	k.inFlight++
 	s.wakeRunnerLocked(k)
 }
@@ -135,6 +137,7 @@ func (s *session) takeAnswers(b []byte) (_ []byte, whole, waiting bool) {
 			k.sending = nil
 		}
 		k.sending, k.sent = k.sending[:0], 0
+		s.correctAnswersLocked()
 	}
 	if len(k.inbox) > 0 && !k.running && k.unsent() < maxAnswers {
 		s.wakeRunnerLocked(k) // the runner had stopped for want of room
@@ -142,6 +145,7 @@ func (s *session) takeAnswers(b []byte) (_ []byte, whole, waiting bool) {
 	if k.idle() {
 		k.end()
 		s.mu.work = nil
+		s.correctAnswersLocked()
 	}
 	return b, k.sent == len(k.sending), len(k.out) > 0
 }
@@ -156,9 +160,13 @@ type runner struct {
 	s *session
 	// writes are those begun and not answered, in order.
 	writes []write
-	// out are frames to be handed over, which answer so many commands.
+	// out are frames to be handed over, which answer so many commands. done is what
+	// commands took in memory that are done with.
 	out      []byte
 	answered int
+	done     int
+	// reserved says that room was asked for frames that are not handed over.
+	reserved bool
 	// start is where the frame that is being written begins.
 	start int
 }
@@ -174,6 +182,8 @@ type write struct {
 	finish  func(r *runner, id uint64, c *kv.Command, result *kv.Result) error
 	batch   bool
 	err     error
+	// size is what the command takes in memory.
+	size int
 }
 
 // runCommands runs what is in the inbox, and what comes while that is under way.
@@ -215,7 +225,6 @@ func (r *runner) take() (text []byte, end bool) {
 		if k.inbox = k.inbox[1:]; len(k.inbox) == 0 {
 			k.inbox = nil
 		}
-		k.size -= len(text)
 		if text == nil {
 			text = []byte{}
 		}
@@ -232,15 +241,31 @@ func (r *runner) flushLocked(k *work) {
 		return
 	}
 	k.inFlight -= r.answered
-	if !r.s.gone.Load() {
-		k.out = append(k.out, r.out...)
-	}
+	k.size -= r.done
+	r.done = 0
+	r.handOutLocked(k)
 	r.s.server.framesOut.Add(int64(r.answered))
 	r.answered = 0
-	if r.out = r.out[:0]; cap(r.out) > keepAnswers {
+	r.s.wake()
+}
+
+// handOutLocked hands over the frames of the runner, and takes a buffer for the next.
+func (r *runner) handOutLocked(k *work) {
+	switch {
+	case r.s.gone.Load():
+		r.out = r.out[:0]
+	case len(k.out) == 0:
+		k.out, r.out = r.out, k.out[:0]
+	default:
+		k.out, r.out = append(k.out, r.out...), r.out[:0]
+	}
+	if cap(r.out) > keepAnswers {
 		r.out = nil
 	}
-	r.s.wake()
+	if r.reserved {
+		k.building, r.reserved = 0, false
+	}
+	r.s.correctAnswersLocked()
 }
 
 // settle answers the writes at the head of the queue that are applied.
@@ -252,6 +277,7 @@ func (r *runner) settle() {
 			break
 		}
 		r.guard(&w.id, func() error { return r.settleOne(w) })
+		r.done += w.size
 		done++
 	}
 	r.writes = slices.Delete(r.writes, 0, done)

@@ -14,6 +14,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
+	"keywatch/ratelimit"
 	"keywatch/test/gate"
 	"keywatch/web/ws/wstest"
 )
@@ -77,13 +78,16 @@ func (l *heldLog) waiting() int {
 	return len(l.wait)
 }
 
-func newHeldWorld(t *testing.T) (*world, *heldLog) {
+func newHeldWorld(t *testing.T) (*world, *heldLog) { return newHeldWorldIn(t, nil) }
+
+// newHeldWorldIn is newHeldWorld with sockets that are charged to b.
+func newHeldWorldIn(t *testing.T, b *ratelimit.Budget) (*world, *heldLog) {
 	log := &heldLog{}
-	w := newWorld(t, func(d *kvtest.Direct) kv.Log {
+	w := newServer(t, b, func(d *kvtest.Direct) kv.Log {
 		log.Direct = d
 		return log
 	})
-	return w, log
+	return w.listen(), log
 }
 
 // If pipelined writes were applied or answered in another order, the last of two

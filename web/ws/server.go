@@ -131,6 +131,7 @@ func (v *Server) end(s *session) {
 }
 
 func (v *Server) leave(s *session) {
+	s.hold.Close()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if s.prev == nil {

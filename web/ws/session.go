@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/ratelimit"
 	"keywatch/watch"
 	"keywatch/web/reactor"
 	"keywatch/web/wire"
@@ -71,6 +72,9 @@ type session struct {
 	// whatever the client sends, pinged by an unanswered ping, paused while
 	// nothing is read.
 	heavy, heard, pinged, paused bool
+	// tight says that there is no memory for more than what is under way: nothing is
+	// read until that is answered.
+	tight bool
 	// peerClosed says that the client has sent its close frame, or cannot be
 	// understood any more.
 	peerClosed bool
@@ -83,8 +87,12 @@ type session struct {
 	// nextPing and nextProgress are times on the server's clock.
 	nextPing, nextProgress time.Duration
 
-	// caller is for whom commands count.
+	// caller is for whom commands count, hold what the session makes the server hold
+	// in memory.
 	caller callerAddr
+	hold   ratelimit.Hold
+	// charged is what is charged of what was read and is under way.
+	charged int
 
 	// taken is set by whoever gives the session its socket, or gives it up;
 	// attached once sock is set; stopping when the server stops; gone, under the
@@ -99,6 +107,9 @@ type session struct {
 		watches []*subscription
 		// work is what is known of commands under way; nil while there are none.
 		work *work
+		// unsent is how many bytes the reactor keeps because the client does not read,
+		// answers what is charged of those and of the answers in work.
+		unsent, answers int
 	}
 	// The server's list of sessions is linked through these.
 	prev, next *session
@@ -144,11 +155,13 @@ func (s *session) Receive(p []byte) {
 	}
 	if unread := s.unread(); len(unread) > 0 {
 		s.keepUnread(append(unread, p...))
+		s.chargeRead()
 		return
 	}
 	if n := s.parse(p); n < len(p) {
 		s.keepUnread(slices.Clone(p[n:]))
 	}
+	s.chargeRead()
 }
 
 // parse handles the frames in p as long as there is room for what they ask, and
@@ -180,7 +193,7 @@ func (s *session) parse(p []byte) (n int) {
 func (s *session) listens() bool {
 	switch s.stage {
 	case stageOpen:
-		return !s.stopping.Load() && s.hasRoom(maxInFlight, maxAnswers)
+		return !s.stopping.Load() && !s.tight && s.hasRoom(maxInFlight, maxAnswers)
 	case stageClosed:
 		return true // for the client's close frame
 	}
@@ -231,6 +244,7 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 	b, more := s.events(b, now, heavy)
 	b = s.progress(b, at)
 	b = s.ping(b, at)
+	s.endUnfinished(at)
 	if more || waiting || s.stage >= stageClosing {
 		return b, now
 	}
@@ -240,11 +254,17 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 
 // readOn goes on with what was received, where that had to wait.
 func (s *session) readOn() {
+	if s.tight {
+		s.chargeRead()
+	}
 	if unread := s.unread(); len(unread) > 0 {
 		s.keepUnread(nil)
 		s.keepUnread(unread[s.parse(unread):])
 	}
-	open := s.stage == stageOpen && !s.stopping.Load() && s.hasRoom(maxInFlight/2, maxAnswers/2)
+	if s.charged > 0 || s.in.Pending() > 0 {
+		s.chargeRead()
+	}
+	open := s.stage == stageOpen && !s.stopping.Load() && !s.tight && s.hasRoom(maxInFlight/2, maxAnswers/2)
 	if s.paused && len(s.unread()) == 0 && (open || s.stage == stageClosed) {
 		s.paused = false
 		s.sock.Pause(false)
@@ -285,7 +305,7 @@ func (s *session) time(at time.Duration) time.Time {
 
 // again returns when there is something to do although nobody wakes the session.
 func (s *session) again() time.Time {
-	at := s.nextPing
+	at := min(s.nextPing, s.unfinishedAgain())
 	if s.synced > 0 {
 		at = min(at, s.nextProgress)
 	}
@@ -296,7 +316,12 @@ func (s *session) again() time.Time {
 }
 
 // Unsent implements reactor.Handler.
-func (s *session) Unsent(int) error { return nil }
+func (s *session) Unsent(n int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.unsent = n
+	return s.chargeAnswersLocked()
+}
 
 // Closed implements reactor.Handler.
 func (s *session) Closed(err error) {

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"keywatch/ratelimit"
 	"keywatch/watch"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
@@ -25,7 +26,9 @@ type subscription struct {
 	// fresh, synced and resting (in held) belong to the reactor's calls. A fresh
 	// watch is told that it is open before anything else.
 	ready, fresh, synced, resting bool
-	next                          *subscription
+	// cost is what the watch is charged as, in bytes.
+	cost int32
+	next *subscription
 }
 
 // A heldWatch is a watch that is looked at when it is due.
@@ -284,16 +287,19 @@ func (s *session) placeLocked(id uint64) (int, bool) {
 	})
 }
 
-// reserve takes the id for a watch that is about to be opened. It fails if
-// there is such a watch.
-func (s *session) reserve(id uint64) (*subscription, error) {
+// reserve takes the id for a watch that is about to be opened, and charges its cost. It
+// fails if there is such a watch, or with a *ratelimit.FullError.
+func (s *session) reserve(id uint64, cost int32) (*subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, taken := s.placeLocked(id)
 	if taken {
 		return nil, api.Refuse(api.CodeBadParameter, "watch %d exists on this socket already", id)
 	}
-	w := &subscription{session: s, id: id, fresh: id != 0}
+	if err := s.hold.Grow(ratelimit.Watches, int64(cost)); err != nil {
+		return nil, err
+	}
+	w := &subscription{session: s, id: id, cost: cost, fresh: id != 0}
 	s.mu.watches = slices.Insert(s.mu.watches, i, w)
 	return w, nil
 }
@@ -301,7 +307,7 @@ func (s *session) reserve(id uint64) (*subscription, error) {
 // open opens a watch under an id that is free. What it has to tell begins with
 // the answer to the command of that id, unless that is 0.
 func (s *session) open(id uint64, req watch.Request) error {
-	w, err := s.reserve(id)
+	w, err := s.reserve(id, int32(subscriptionCost+req.Cost()))
 	if err != nil {
 		return err
 	}
@@ -344,5 +350,6 @@ func (s *session) remove(id uint64, w *subscription) *subscription {
 	}
 	w = s.mu.watches[i]
 	s.mu.watches = slices.Delete(s.mu.watches, i, i+1)
+	s.hold.Shrink(ratelimit.Watches, int64(w.cost))
 	return w
 }

@@ -35,7 +35,8 @@ export class KeywatchError extends Error {
 
 /** Codes of a refused watch that is tried again. */
 const TRANSIENT = new Set(['rate_limited', 'too_many_watches', 'too_many_connections', 'queue_full',
-  'no_leader', 'starting', 'stopping', 'memory_full', 'disk_full', 'tier_unavailable', 'internal', 'outcome_unknown'])
+  'no_leader', 'starting', 'stopping', 'memory_full', 'client_memory_full',
+  'caller_memory_full', 'disk_full', 'tier_unavailable', 'internal', 'outcome_unknown'])
 
 /** Full jitter: anything up to 0.5 s, doubled with each try, at most 20 s. */
 export function backoff(tries, random = Math.random) {

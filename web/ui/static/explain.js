@@ -6,6 +6,7 @@ const words = {
   reserved_key: () => 'Keys below locks/ are written by lock requests only.',
   lease_ended: () => 'The lease has ended.',
   disk_full: () => 'The disk of the server is full. Nothing was written.',
+  client_memory_full: () => 'Clients take all the memory that the server has for them. Nothing was written.',
   memory_full: () => 'The memory of the server is full. Nothing was written.',
   outcome_unknown: () => 'The server does not know whether this was written. Look before you try again.',
   network: () => 'The server does not answer.',

@@ -1,0 +1,386 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+	"keywatch/web"
+)
+
+const mib = 1 << 20
+
+// budgeted gives a server a budget of limit bytes; callers on this machine are limited
+// too if perCaller is not 0.
+func budgeted(b **ratelimit.Budget, limit, perCaller int64) func(*web.Options) {
+	return func(o *web.Options) {
+		*b = ratelimit.NewBudget(limit, perCaller)
+		o.Budget, o.RateLoopback, o.BudgetWait = *b, perCaller != 0, 20*time.Millisecond
+	}
+}
+
+// heap returns what is alive.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// open opens a connection that is closed with the test.
+func (w *world) open() net.Conn {
+	w.t.Helper()
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// start sends the beginning of a request for a batch with a body of 8 MiB.
+func (w *world) start(piece int) net.Conn {
+	w.t.Helper()
+	conn := w.open()
+	_, err := io.WriteString(conn, "POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8388608\r\n\r\n"+strings.Repeat("x", piece))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return conn
+}
+
+// If this failed, 45 KB of heads that announce bodies would take gigabytes of memory.
+func TestAnnouncedBodiesTakeNoMemory(t *testing.T) {
+	var b *ratelimit.Budget
+	w := newWorld(t, budgeted(&b, 64*mib, 0))
+	before := heap()
+	for range 100 {
+		w.start(0)
+	}
+	w.eventually("all heads are read", func() bool { return w.server.Reading() == 100 })
+	if grown := heap() - before; grown > 100*64<<10 {
+		t.Errorf("100 heads that announce 8 MiB took %d bytes", grown)
+	}
+	if got := b.Stats().Used[ratelimit.Requests]; got != 0 {
+		t.Errorf("%d bytes are charged for bodies of which nothing has come", got)
+	}
+	w.want(201, "PUT", "/v1/kv/a", "1")
+}
+
+// If this failed, bodies that are not sent to their end would take all the memory there
+// is, or leave none for small requests.
+func TestUnfinishedBodiesAreBounded(t *testing.T) {
+	var b *ratelimit.Budget
+	w := newWorld(t, budgeted(&b, 8*mib, 0))
+	var all sync.WaitGroup
+	refused := make(chan string, 40)
+	var open []net.Conn
+	for range 40 {
+		conn := w.start(0)
+		open = append(open, conn)
+		all.Go(func() {
+			_, _ = io.WriteString(conn, strings.Repeat("x", 2*mib))
+			answer := make([]byte, 512)
+			if n, _ := conn.Read(answer); n > 0 {
+				refused <- string(answer[:n])
+			}
+		})
+	}
+	answer := <-refused
+	if !strings.HasPrefix(answer, "HTTP/1.1 503 ") {
+		t.Errorf("got %q, want 503", answer)
+	}
+	w.want(201, "PUT", "/v1/kv/a", "1")
+	if used := b.Used(); used > 8*mib {
+		t.Errorf("%d bytes are charged, 8 MiB are allowed", used)
+	}
+	for _, conn := range open {
+		conn.Close()
+	}
+	all.Wait()
+}
+
+// If this failed, one caller could take what is there for all.
+func TestOneCallerIsBounded(t *testing.T) {
+	var b *ratelimit.Budget
+	w := newWorld(t, budgeted(&b, 64*mib, 1*mib))
+	r := w.do("PUT", "/v1/kv/a", strings.Repeat("x", mib-1))
+	if r.status != 429 || r.code() != "caller_memory_full" || r.field("limit") != float64(mib) {
+		t.Errorf("got %d %s, want 429 caller_memory_full with its limit", r.status, r.body)
+	}
+	w.want(201, "PUT", "/v1/kv/a", strings.Repeat("x", 256<<10))
+	w.eventually("what the request took is given back", func() bool { return b.Stats().Used[ratelimit.Requests] == 0 })
+}
+
+// If this failed, pages that clients do not read would take all the memory there is; or
+// a client that pages through would not see every key where there is little of it.
+func TestPagesEndWhereMemoryDoes(t *testing.T) {
+	var b *ratelimit.Budget
+	w := newWorld(t, budgeted(&b, 8*mib, 0))
+	const keys = 16
+	for i := range keys {
+		w.write(fmt.Sprintf("v/%02d", i), strings.Repeat("x", mib-1))
+	}
+	for range 4 {
+		conn := w.open()
+		conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		_, _ = io.WriteString(conn, "GET /v1/kv?prefix=v/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}
+	w.eventually("answers are charged", func() bool { return b.Stats().Used[ratelimit.Answers] > mib })
+	if used := b.Used(); used > 8*mib {
+		t.Errorf("%d bytes are charged, 8 MiB are allowed", used)
+	}
+	w.want(201, "PUT", "/v1/kv/a", "1")
+
+	w = newWorld(t, budgeted(&b, 8*mib, 0))
+	for i := range keys {
+		w.write(fmt.Sprintf("v/%02d", i), strings.Repeat("x", mib-1))
+	}
+	seen, pages, cursor := 0, 0, ""
+	for seen < keys {
+		r := w.want(200, "GET", "/v1/kv?prefix=v/"+cursor, "")
+		var page struct {
+			Entries []struct{ Key string }
+			Next    string
+		}
+		if err := json.Unmarshal([]byte(r.body), &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Entries {
+			if want := fmt.Sprintf("v/%02d", seen); e.Key != want {
+				t.Fatalf("got key %s, want %s", e.Key, want)
+			}
+			seen++
+		}
+		pages++
+		cursor = "&cursor=" + page.Next
+	}
+	if pages < 3 {
+		t.Errorf("got 16 MiB in %d pages, with room for 6 MiB", pages)
+	}
+}
+
+// If this failed, values that were asked for and are not read would stay in memory
+// although nobody counts them.
+func TestValuesThatAreNotReadAreCounted(t *testing.T) {
+	var b *ratelimit.Budget
+	w := newWorld(t, budgeted(&b, 8*mib, 0))
+	w.write("big", strings.Repeat("x", mib))
+	request := "GET /v1/kv/big HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	for range 40 {
+		conn := w.open()
+		conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		_, _ = io.WriteString(conn, strings.Repeat(request, 10)) // the kernel's buffers have room for a few
+	}
+	w.eventually("there is no room for another", func() bool { return b.Stats().Refused[ratelimit.Answers] > 0 })
+	if used := b.Used(); used > 8*mib {
+		t.Errorf("%d bytes are charged, 8 MiB are allowed", used)
+	}
+	w.refused(503, "client_memory_full", "GET", "/v1/kv/big", "")
+	w.write("small", "1")
+	w.want(200, "GET", "/v1/kv/small", "")
+}
+
+// If this failed, connections would take memory that nobody counts.
+func TestConnectionsAreCharged(t *testing.T) {
+	var b *ratelimit.Budget
+	w := newWorld(t, budgeted(&b, mib, 0)) // for 16 of 48 KiB
+	var open []net.Conn
+	for {
+		conn := w.open()
+		open = append(open, conn)
+		fmt.Fprint(conn, "GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		answer := make([]byte, 1024)
+		n, err := conn.Read(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := string(answer[:n]); !strings.HasPrefix(text, "HTTP/1.1 404 ") {
+			if !strings.HasPrefix(text, "HTTP/1.1 503 ") || !strings.Contains(text, "client_memory_full") {
+				t.Errorf("got %q, want 503 client_memory_full", text)
+			}
+			break
+		}
+		if len(open) > 30 {
+			t.Fatal("no connection was refused")
+		}
+	}
+	for _, conn := range open {
+		conn.Close()
+	}
+	w.eventually("all is given back", func() bool { return b.Used() == 0 })
+	w.want(404, "GET", "/v1/kv/a", "")
+}
+
+// If this failed, the names of watches, or what watchers do not read, would take memory
+// that nobody counts.
+func TestStreamsAreCharged(t *testing.T) {
+	var b *ratelimit.Budget
+	w := newWorld(t, budgeted(&b, 8*mib, 0))
+	names := make([]string, 1024)
+	watch := func(i int) string {
+		for k := range names {
+			names[k] = fmt.Sprintf("%d-%04d-%s", i, k, strings.Repeat("n", 1000))
+		}
+		body, _ := json.Marshal(map[string]any{"prefixes": names, "state": false})
+		conn := w.open()
+		go fmt.Fprintf(conn, "POST /v1/watch HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		answer := make([]byte, 1024)
+		n, _ := conn.Read(answer)
+		return string(answer[:n])
+	}
+	for i := 0; ; i++ {
+		if answer := watch(i); !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
+			if !strings.HasPrefix(answer, "HTTP/1.1 503 ") || i < 3 {
+				t.Errorf("watch %d: got %q", i, answer)
+			}
+			break
+		}
+		if i > 10 {
+			t.Fatal("no watch was refused")
+		}
+	}
+	if used := b.Used(); used > 8*mib {
+		t.Errorf("%d bytes are charged, 8 MiB are allowed", used)
+	}
+	w.want(400, "POST", "/v1/watch", `{"keys":[`+strings.Repeat(`"a",`, 100_000)+`"a"]}`)
+}
+
+// If this failed, watchers that do not read would take memory that nobody counts.
+func TestUnreadEventsAreCharged(t *testing.T) {
+	var b *ratelimit.Budget
+	w := newWorld(t, budgeted(&b, 2*mib, 0))
+	for range 8 {
+		conn := w.open()
+		conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		fmt.Fprint(conn, "GET /v1/watch?key=big HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}
+	w.eventually("all watch", func() bool { return w.hub.Stats().Watchers == 8 })
+	for i := 0; b.Stats().Refused[ratelimit.Answers] == 0; i++ {
+		if i > 200 {
+			t.Fatal("nothing was refused")
+		}
+		w.write("big", strings.Repeat("x", 512<<10))
+	}
+	if used := b.Used(); used > 2*mib {
+		t.Errorf("%d bytes are charged, 2 MiB are allowed", used)
+	}
+	w.eventually("a watcher that does not read is ended", func() bool { return w.hub.Stats().Watchers < 8 })
+}
+
+// A pipes is a listener whose connections are pipes, for the bubble.
+type pipes struct {
+	conns chan net.Conn
+	once  sync.Once
+	done  chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7070} }
+
+// served runs test in a bubble, with a server on pipes.
+func served(t *testing.T, change func(*web.Options), test func(t *testing.T, dial func() net.Conn)) {
+	warm := newWorld(t) // fasthttp starts a goroutine for the date with its first answer
+	warm.want(200, "GET", "/healthz", "")
+	synctest.Test(t, func(t *testing.T) {
+		log, hub := newStore(t, kv.Params{})
+		opts := web.Options{
+			Store: kv.NewStore(log.state, log, kv.Limits{}), Hub: hub, Durability: web.DurabilityMemory,
+			Listen: []string{"127.0.0.1:7070"},
+		}
+		change(&opts)
+		server, err := web.New(opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+		ended := make(chan error, 1)
+		go func() { ended <- server.Serve(ln) }()
+		test(t, func() net.Conn {
+			client, conn := net.Pipe()
+			ln.conns <- conn
+			return client
+		})
+		if err := server.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		<-ended
+		hub.Close()
+		time.Sleep(time.Minute) // fasthttp's own goroutines end
+	})
+}
+
+// If this failed, a body that comes slowly but steadily would be cut, or one that does
+// not come on would hold its memory for ever.
+func TestBodiesMustComeOn(t *testing.T) {
+	head := "PUT /v1/kv/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+	served(t, func(*web.Options) {}, func(t *testing.T, dial func() net.Conn) {
+		slow := dial()
+		defer slow.Close()
+		fmt.Fprintf(slow, head, 26_000)
+		for range 26_000 / 200 {
+			time.Sleep(10 * time.Second) // 22 minutes in all
+			if _, err := io.WriteString(slow, strings.Repeat("z", 200)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		answer := make([]byte, 100)
+		if n, _ := slow.Read(answer); !strings.HasPrefix(string(answer[:n]), "HTTP/1.1 201 ") {
+			t.Errorf("a slow body: got %q", answer[:n])
+		}
+		stalled := dial()
+		defer stalled.Close()
+		fmt.Fprintf(stalled, head, 26_000)
+		_, _ = io.WriteString(stalled, "z")
+		start := time.Now()
+		n, _ := stalled.Read(answer)
+		if took := time.Since(start); !strings.HasPrefix(string(answer[:n]), "HTTP/1.1 408 ") || took > 62*time.Second || took < 59*time.Second {
+			t.Errorf("a body that does not come on: got %q after %v", answer[:n], took)
+		}
+	})
+}
+
+// If this failed, those who hold memory without moving would keep it for a minute from
+// others who need it.
+func TestStalledBodiesGoSoonerWhileMemoryIsShort(t *testing.T) {
+	budget := func(o *web.Options) { o.Budget = ratelimit.NewBudget(4*mib, 0) }
+	served(t, budget, func(t *testing.T, dial func() net.Conn) {
+		head := "POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8388608\r\n\r\n"
+		start := time.Now()
+		ended := make(chan time.Duration, 2)
+		for range 2 { // the second finds no room beside the first
+			conn := dial()
+			go func() {
+				defer conn.Close()
+				_, _ = io.WriteString(conn, head+strings.Repeat("x", 2*mib))
+				_, _ = io.Copy(io.Discard, conn)
+				ended <- time.Since(start)
+			}()
+		}
+		for range 2 {
+			if took := <-ended; took > 15*time.Second {
+				t.Errorf("a body that does not come on was kept for %v", took)
+			}
+		}
+	})
+}

@@ -1,0 +1,206 @@
+package ws_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"keywatch/ratelimit"
+	"keywatch/web/ws/wstest"
+)
+
+const mib = 1 << 20
+
+// begun is the beginning of a message of 1 MiB.
+const begun = "\x81\xff\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00"
+
+// If this failed, messages that are never finished would take all the memory there is,
+// and keep it for as long as their clients answer pings.
+func TestUnfinishedMessagesAreBounded(t *testing.T) {
+	b := ratelimit.NewBudget(4*mib, 4*mib)
+	w := newServer(t, b).listen()
+	var open []*wstest.Raw
+	for range 12 {
+		r := w.rawSocket("", "")
+		open = append(open, r)
+		_, _ = r.Conn.Write([]byte(begun + strings.Repeat("x", mib*3/4)))
+	}
+	w.eventually("there is no room for another", func() bool { return b.Stats().Refused[ratelimit.Requests] > 0 })
+	if used := b.Used(); used > 4*mib {
+		t.Errorf("%d bytes are charged, 4 MiB are allowed", used)
+	}
+	c := w.socket("")
+	if f := c.Ask(`{"id":1,"op":"put","key":"a","value":"1"}`); f["ok"] != true {
+		t.Errorf("a small write: got %v", f)
+	}
+	c.Conn.CloseNow()
+	for _, r := range open {
+		r.Conn.Close()
+	}
+	w.eventually("all is given back", func() bool { return b.Used() == 0 })
+}
+
+// If this failed, a client could begin a message and leave it at that.
+func TestMessagesMustComeOn(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		budget *ratelimit.Budget
+		piece  int
+		most   time.Duration
+	}{
+		{"plenty of memory", nil, 3000, 62 * time.Second},
+		{"little memory", ratelimit.NewBudget(4*mib, 4*mib), 64 << 10, 15 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := c.budget
+				if b != nil {
+					b = ratelimit.NewBudget(4*mib, 4*mib)
+				}
+				bubbleIn(t, newServer(t, b), func(t *testing.T, w *world, conn net.Conn) {
+					r := wstest.Upgrade(t, conn, "", "")
+					if b != nil { // somebody finds no room
+						other := b.Open("")
+						_ = other.Grow(ratelimit.Requests, 100*mib)
+						defer other.Close()
+					}
+					// A fragment, after which pings can be answered.
+					r.Send(wstest.Masked(0x01, strings.Repeat("x", c.piece)))
+					start := time.Now()
+					for {
+						first, payload := r.Frame()
+						if first == 0x89 {
+							r.Send(wstest.Masked(0x8a, ""))
+							continue
+						}
+						if first != 0x88 || !strings.HasPrefix(payload, "\x0d\xb4") { // 3508
+							t.Errorf("got %x %q, want a close frame with 3508", first, payload)
+						}
+						break
+					}
+					if took := time.Since(start); took > c.most || took < 5*time.Second {
+						t.Errorf("closed after %v, want %v at most", took, c.most)
+					}
+				})
+			})
+		})
+	}
+}
+
+// If this failed, a message that comes slowly but steadily would be cut.
+func TestSlowMessagesAreRead(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
+		r := wstest.Upgrade(t, conn, "", "")
+		text := wstest.Masked(wstest.Text, `{"id":1,"op":"put","key":"a","value":"`+strings.Repeat("x", 5000)+`"}`)
+		for len(text) > 0 {
+			n := min(100, len(text))
+			r.Send(text[:n])
+			text = text[n:]
+			time.Sleep(10 * time.Second) // 8 minutes in all
+		}
+		for {
+			first, payload := r.Frame()
+			if first == 0x89 {
+				continue // whoever sends is heard
+			}
+			if !strings.HasPrefix(payload, `{"id":1,"ok":true`) {
+				t.Errorf("got %x %q", first, payload)
+			}
+			return
+		}
+	})
+}
+
+// If this failed, answers that clients do not read would take memory that nobody counts.
+func TestUnreadAnswersAreCharged(t *testing.T) {
+	b := ratelimit.NewBudget(4*mib, 4*mib)
+	w := newServer(t, b).listen()
+	for i := range 3 {
+		w.write(fmt.Sprint("v/", i), strings.Repeat("x", 900<<10))
+	}
+	for range 12 {
+		r := w.rawSocket("", "")
+		r.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		for i := range 8 {
+			r.Send(wstest.Masked(wstest.Text, fmt.Sprintf(`{"id":%d,"op":"list","prefix":"v/"}`, i+1)))
+		}
+	}
+	w.eventually("there is no room for another", func() bool { return b.Stats().Refused[ratelimit.Answers] > 0 })
+	if used := b.Used(); used > 5*mib {
+		t.Errorf("%d bytes are charged, 4 MiB and one answer are allowed", used)
+	}
+	w.write("small", "1")
+	c := w.socket("")
+	if f := c.Ask(`{"id":1,"op":"get","key":"small"}`); f["ok"] != true {
+		t.Errorf("a small read: got %v", f)
+	}
+	if f := c.Ask(`{"id":2,"op":"get","key":"v/0"}`); f["error"] == nil || f["error"].(map[string]any)["code"] != "client_memory_full" {
+		t.Errorf("a large read: got %.100v, want client_memory_full", f)
+	}
+}
+
+// If this failed, the names of watches would take memory that nobody counts.
+func TestWatchesOfSocketsAreCharged(t *testing.T) {
+	b := ratelimit.NewBudget(4*mib, 4*mib)
+	w := newServer(t, b).listen()
+	c := w.socket("")
+	names := make([]string, 200)
+	for k := range names {
+		names[k] = fmt.Sprintf("%04d-%s", k, strings.Repeat("n", 1000))
+	}
+	list, _ := json.Marshal(names)
+	opened := 0
+	for ; opened < 100; opened++ {
+		f := c.Ask(`{"id":%d,"op":"watch","keys":%s,"state":false}`, opened+1, list)
+		if f["ok"] == true {
+			c.Next() // synced
+			continue
+		}
+		if f["error"].(map[string]any)["code"] != "client_memory_full" {
+			t.Errorf("got %v, want client_memory_full", f)
+		}
+		break
+	}
+	before := b.Stats().Used[ratelimit.Watches]
+	if opened < 5 || opened > 20 || before > 4*mib {
+		t.Errorf("%d watches were let in, which take %d bytes", opened, before)
+	}
+	c.Ask(`{"id":500,"op":"unwatch","watch":1}`)
+	if after := b.Stats().Used[ratelimit.Watches]; after > before-200*1000 {
+		t.Errorf("%d bytes are charged after a watch ended, %d before", after, before)
+	}
+	c.Conn.CloseNow()
+	w.eventually("all is given back", func() bool { return b.Used() == 0 })
+}
+
+// If this failed, a socket with a thousand commands on their way would take memory that
+// nobody counts; or it would not go on once there is room.
+func TestCommandsUnderWayAreCharged(t *testing.T) {
+	b := ratelimit.NewBudget(256<<10, 256<<10)
+	w, log := newHeldWorldIn(t, b)
+	log.hold(true)
+	c := w.socket("")
+	go func() {
+		for i := range 200 {
+			c.Say(`{"id":%d,"op":"put","key":"k%d","value":"%s"}`, i+1, i, strings.Repeat("x", 8000))
+		}
+	}()
+	w.eventually("writes wait", func() bool { return log.waiting() > 1 })
+	w.eventually("they are charged", func() bool { return b.Stats().Used[ratelimit.Requests] > 0 })
+	if used := b.Used(); used > 256<<10 {
+		t.Errorf("%d bytes are charged, 256 KiB are allowed", used)
+	}
+	log.hold(false)
+	for i := range 200 {
+		if f := c.Next(); f["id"] != float64(i+1) || f["ok"] != true {
+			t.Fatalf("answer %d: got %v", i+1, f)
+		}
+	}
+	if n := w.state.Len(); n != 200 {
+		t.Errorf("%d keys were written, want 200", n)
+	}
+}
