@@ -73,9 +73,27 @@ func TestConditions(t *testing.T) {
 			t.Errorf("put if %+v: etag %s, want %s (%v)", cond, did.ETag, e.ETag, err)
 		}
 	}
-	e, err := c.Get(ctx, "k")
+	for _, cond := range []client.Condition{client.IfRev(first.Rev), client.IfExists(), client.IfValue([]byte("")), client.IfETag("7f3a9c21-1")} {
+		if _, err := c.Put(ctx, "absent", nil, client.If(cond)); !errors.Is(err, client.ErrConflict) {
+			t.Errorf("put of an absent key if %+v: %v; want a conflict", cond, err)
+		}
+	}
+	if _, err := c.Put(ctx, "absent", nil, client.If(client.IfRev(0)), client.TTL(time.Minute)); err != nil {
+		t.Errorf("put of an absent key if revision 0: %v", err)
+	}
+}
+
+// If the tag of a write were not that of the key, or a condition on it held for another
+// version, a change between two requests would be overwritten.
+func TestETags(t *testing.T) {
+	ctx, c := gate.Context(t), connect(t, serve(t, app.ServeConfig{}).url)
+	first, err := c.Put(ctx, "k", []byte("1"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	e, err := c.Get(ctx, "k")
+	if err != nil || e.ETag != first.ETag {
+		t.Fatalf("etag %s, %v; want %s", e.ETag, err, first.ETag)
 	}
 	if did, err := c.Put(ctx, "k", []byte("2"), client.If(client.IfETag(e.ETag))); err != nil || did.Version != e.Version+1 {
 		t.Errorf("put if %s: %+v, %v; want version %d", e.ETag, did, err, e.Version+1)
@@ -85,14 +103,6 @@ func TestConditions(t *testing.T) {
 	}
 	if existed, err := c.Delete(ctx, "k", client.If(client.IfValue([]byte("2")))); err != nil || !existed {
 		t.Errorf("delete if 2: %v, %v", existed, err)
-	}
-	for _, cond := range []client.Condition{client.IfRev(first.Rev), client.IfExists(), client.IfValue([]byte("")), client.IfETag(e.ETag)} {
-		if _, err := c.Put(ctx, "absent", nil, client.If(cond)); !errors.Is(err, client.ErrConflict) {
-			t.Errorf("put of an absent key if %+v: %v; want a conflict", cond, err)
-		}
-	}
-	if _, err := c.Put(ctx, "absent", nil, client.If(client.IfRev(0)), client.TTL(time.Minute)); err != nil {
-		t.Errorf("put of an absent key if revision 0: %v", err)
 	}
 }
 
