@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 )
 
 // A phase is what a connection is at.
@@ -42,8 +43,10 @@ type conn struct {
 	written atomic.Pointer[func(error)]
 	// fast is whether a request of the fast path is being answered.
 	fast atomic.Int32
-	// hold is what the connection is charged as while it is open.
-	hold ratelimit.Hold
+	// hold is what the connection is charged as while it is open. short, if not nil, is why
+	// it could not be charged: then it is one of the spare connections.
+	hold  ratelimit.Hold
+	short *api.Failure
 	// moving is what is charged for the request at hand and its answer, if charges is
 	// set: bodyBytes and answerBytes. They belong to the goroutine that serves the
 	// connection; holds, their sum, and began, the clock when the body began, are for

@@ -29,10 +29,12 @@ type connections struct {
 	// limits are how long a connection may be in each phase.
 	limits [phases]time.Duration
 	// budget is what connections are charged to, name for whom those of a peer count.
-	budget  *ratelimit.Budget
-	wait    time.Duration // for room in it
-	name    func(net.Addr) string
-	open    atomic.Int64
+	budget *ratelimit.Budget
+	wait   time.Duration // for room in it
+	name   func(net.Addr) string
+	open   atomic.Int64
+	// spares counts the connections that there was no memory for.
+	spares  atomic.Int64
 	refused atomic.Int64
 	// answering counts the connections whose request is being answered; striped,
 	// because every request counts.
@@ -105,6 +107,9 @@ func (c *connections) remove(own *conn) {
 	own.set(phaseGone)
 	own.settle()
 	own.hold.Close()
+	if own.short != nil {
+		c.spares.Add(-1)
+	}
 	own.wrote(net.ErrClosed) // nothing will be
 }
 

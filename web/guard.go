@@ -166,6 +166,15 @@ func (r *request) serving() error {
 	if over {
 		r.f.SetConnectionClose()
 	}
+	own := r.connection()
+	if own != nil && own.short != nil {
+		r.f.SetConnectionClose()
+		if !r.probes() && r.route != routeStatus {
+			r.s.conns.refused.Add(1)
+			return own.short
+		}
+		return nil
+	}
 	if r.probes() {
 		return nil
 	}

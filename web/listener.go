@@ -18,6 +18,10 @@ const acceptPause = 20 * time.Millisecond
 // they are refused with an answer.
 const spareFiles = 64
 
+// spareConns is how many connections that there is no memory for are served all the same,
+// shortly: they may ask how the server is, and get the reason for everything else.
+const spareConns = 64
+
 // A capped listener refuses connections above the hard cap with a fixed
 // answer, unread.
 type capped struct {
@@ -56,10 +60,15 @@ func (c *connections) admit(nc net.Conn) (own *conn, answer []byte) {
 		return nil, refusal
 	}
 	own = &conn{Conn: nc, conns: c, hold: c.budget.Open(c.name(nc.RemoteAddr()))}
-	if err := own.hold.Grow(ratelimit.Connections, connCost); err != nil {
-		own.hold.Close()
-		f := api.FailureOf(err)
-		return nil, fixedAnswer(f.Code, f.Detail)
+	err := own.hold.Grow(ratelimit.Connections, connCost)
+	if err == nil {
+		return own, nil
+	}
+	own.hold.Close()
+	own.short = api.FailureOf(err)
+	if c.spares.Add(1) > spareConns {
+		c.spares.Add(-1)
+		return nil, fixedAnswer(own.short.Code, own.short.Detail)
 	}
 	return own, nil
 }

@@ -125,6 +125,9 @@ func (c *conn) settle() {
 // patience returns how long own may be at p now.
 func (c *connections) patience(own *conn, p phase, short bool) time.Duration {
 	limit := c.limits[p]
+	if own.short != nil && p != phaseWorking {
+		return shortTimeout
+	}
 	if limit > shortTimeout && short && own.holds.Load() > 0 && (p == phaseBody || p == phaseWriting) {
 		return shortTimeout
 	}

@@ -216,6 +216,15 @@ func TestConnectionsAreCharged(t *testing.T) {
 			t.Fatal("no connection was refused")
 		}
 	}
+	// Whoever looks after the server must still see it: a probe that is refused gets it killed.
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/v1/status"} {
+		if got := w.raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.Contains(got, "Connection: close") {
+			t.Errorf("%s: got %.300q, want 200 and the end", path, got)
+		}
+	}
+	if got := w.raw("GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 503 ") {
+		t.Errorf("got %.300q, want 503", got)
+	}
 	for _, conn := range open {
 		conn.Close()
 	}
