@@ -196,6 +196,7 @@ func (c *Checkpoint) commit() {
 	m.idem.saved, m.leases.saved = c.meta.IdemNext, c.leaseChanges
 	s.committed.Store(uint64(c.meta.At.Rev))
 	c.endLocked()
+	s.countMemoryLocked()
 }
 
 // letGoLocked forgets a slot that has left map and index and that no record

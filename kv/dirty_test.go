@@ -97,3 +97,34 @@ func TestLoadedStateIsNotDirty(t *testing.T) {
 		t.Errorf("got %d leases, dirty %v, want one and nothing to write", s.Leases, s.Dirty)
 	}
 }
+
+// If this failed, an idle server would count memory against its limit that a checkpoint has
+// given free: that of keys which were deleted and forgotten.
+func TestCheckpointCountsWhatItLetsGo(t *testing.T) {
+	store, log := openDirect(t, kv.StateOptions{Presize: 64}, kv.Params{TombstoneAge: time.Second})
+	state := store.State()
+	commit := func() {
+		t.Helper()
+		c, err := state.Freeze()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Commit()
+	}
+	for _, op := range []kv.Op{kvtest.Put("a", "1"), {Kind: kv.OpDelete, Key: "a"}} {
+		if _, err := store.Do(t.Context(), &kv.Command{Ops: []kv.Op{op}}); err != nil {
+			t.Fatal(err)
+		}
+		commit()
+	}
+	if err := log.Advance(5000); err != nil {
+		t.Fatal(err)
+	}
+	if state.Used() == 0 {
+		t.Fatal("nothing is used by a key that a record on disk still names: the test tests nothing")
+	}
+	commit()
+	if n := state.Used(); n != 0 {
+		t.Errorf("%d bytes are used after the last key was forgotten, want 0", n)
+	}
+}

@@ -59,11 +59,10 @@ func (m *Model) dueLeases() []modelLease {
 
 // hanging returns the keys that are attached to a lease, in order.
 func (m *Model) hanging(id kv.LeaseID) (keys []string) {
-	for _, it := range m.Scan("", "") {
-		if it.Lease == id {
-			keys = append(keys, it.Key)
-		}
+	for _, it := range m.where(func(it Item) bool { return it.Cause == "" && it.Lease == id }) {
+		keys = append(keys, it.Key)
 	}
+	slices.Sort(keys)
 	return keys
 }
 
@@ -92,9 +91,9 @@ func (m *Model) expireLease(id kv.LeaseID) {
 
 // expireKey deletes a key that is due, on its own or with its lease.
 func (m *Model) expireKey(key string) {
-	if slices.Contains(m.due(""), key) {
+	if it := m.Get(key); m.ended(it) {
 		m.expire(key)
-	} else if it := m.Get(key); it != nil && it.Lease != (kv.LeaseID{}) {
+	} else if it != nil && it.Lease != (kv.LeaseID{}) {
 		m.expireLease(it.Lease)
 	}
 }

@@ -111,14 +111,20 @@ func (m *Model) Get(key string) *Item {
 	return nil
 }
 
-// Changes returns the newest versions of keys under prefix made after since, by
-// key, tombstones included.
-func (m *Model) Changes(prefix string, since kv.Rev) (out []Item) {
-	for key, it := range m.newest {
-		if strings.HasPrefix(key, prefix) && it.Mod > since {
+// where returns the newest versions that are wanted, in no order.
+func (m *Model) where(want func(it Item) bool) (out []Item) {
+	for _, it := range m.newest {
+		if want(it) {
 			out = append(out, it)
 		}
 	}
+	return out
+}
+
+// Changes returns the newest versions of keys under prefix made after since, by
+// key, tombstones included.
+func (m *Model) Changes(prefix string, since kv.Rev) []Item {
+	out := m.where(func(it Item) bool { return it.Mod > since && strings.HasPrefix(it.Key, prefix) })
 	slices.SortFunc(out, func(a, b Item) int { return strings.Compare(a.Key, b.Key) })
 	return out
 }
@@ -135,13 +141,11 @@ func (m *Model) Scan(prefix, after string) []Item {
 func (m *Model) Tombstones() int { return len(m.Changes("", 0)) - len(m.Scan("", "")) }
 
 // Deadlines returns how many keys have a deadline.
-func (m *Model) Deadlines() (n int) {
-	for _, it := range m.Scan("", "") {
-		if it.Deadline != 0 {
-			n++
-		}
-	}
-	return n
+func (m *Model) Deadlines() int { return len(m.timed()) }
+
+// timed returns the keys with a deadline.
+func (m *Model) timed() []Item {
+	return m.where(func(it Item) bool { return it.Cause == "" && it.Deadline != 0 })
 }
 
 // IdemRecords returns how many outcomes are kept.
@@ -152,22 +156,26 @@ func (m *Model) NextDeadline() (at int64, ok bool) {
 	if leases := m.byDeadline(); len(leases) > 0 {
 		at, ok = leases[0].deadline+1, true
 	}
-	for _, it := range m.Scan("", "") {
-		if it.Deadline != 0 && (!ok || it.Deadline+1 < at) {
+	for _, it := range m.timed() {
+		if !ok || it.Deadline+1 < at {
 			at, ok = it.Deadline+1, true
 		}
 	}
 	return at, ok
 }
 
+// ended reports whether the deadline of a version has passed.
+func (m *Model) ended(it *Item) bool {
+	return it != nil && it.Cause == "" && it.Deadline != 0 && it.Deadline < m.Time
+}
+
 // due returns the keys under prefix whose deadline has passed, the earliest
 // first.
-func (m *Model) due(prefix string) []string {
-	items := slices.DeleteFunc(m.Scan(prefix, ""), func(it Item) bool {
-		return it.Deadline == 0 || it.Deadline >= m.Time
+func (m *Model) due(prefix string) (keys []string) {
+	items := m.where(func(it Item) bool { return m.ended(&it) && strings.HasPrefix(it.Key, prefix) })
+	slices.SortFunc(items, func(a, b Item) int {
+		return cmp.Or(cmp.Compare(a.Deadline, b.Deadline), strings.Compare(a.Key, b.Key))
 	})
-	slices.SortStableFunc(items, func(a, b Item) int { return cmp.Compare(a.Deadline, b.Deadline) })
-	var keys []string
 	for _, it := range items {
 		keys = append(keys, it.Key)
 	}
@@ -176,7 +184,7 @@ func (m *Model) due(prefix string) []string {
 
 // expire deletes key, if it is due, in a revision of its own.
 func (m *Model) expire(key string) {
-	if slices.Contains(m.due(""), key) {
+	if m.ended(m.Get(key)) {
 		m.revision(func() { m.remove(key, "expired") })
 	}
 }
@@ -232,7 +240,7 @@ func (m *Model) write(it Item) *Item {
 // forget drops the oldest deletions while they are beyond the window.
 func (m *Model) forget() {
 	for {
-		tombs := slices.DeleteFunc(m.Changes("", 0), func(it Item) bool { return it.Cause == "" })
+		tombs := m.where(func(it Item) bool { return it.Cause != "" })
 		if len(tombs) == 0 {
 			return
 		}
