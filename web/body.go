@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/valyala/fasthttp"
 
@@ -56,9 +57,8 @@ func (r *request) readBody() error {
 
 // readStream reads a body of length bytes; a negative length is not known.
 func (r *request) readStream(stream io.Reader, length int) ([]byte, error) {
-	most := r.s.opts.MaxBody
 	b := r.kept[:0]
-	for {
+	for length < 0 || len(b) < length {
 		if len(b) == cap(b) {
 			var err error
 			if b, err = r.growBody(b, length); err != nil {
@@ -68,38 +68,80 @@ func (r *request) readStream(stream io.Reader, length int) ([]byte, error) {
 		n, err := stream.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
 		switch {
-		case len(b) > most:
+		case len(b) > r.s.opts.MaxBody:
 			return nil, fasthttp.ErrBodyTooLarge
-		case err == io.EOF && length >= 0 && len(b) < length:
+		case err == io.EOF && len(b) < length:
 			return nil, io.ErrUnexpectedEOF
 		case err == io.EOF:
-			if cap(b) <= api.FreeBytes {
-				r.kept = b
-			}
-			return b, nil
+			length = len(b)
 		case err != nil:
 			return nil, err
 		}
 	}
+	if cap(b) <= api.FreeBytes {
+		r.kept = b
+	}
+	return b, nil
 }
 
-// growBody returns b with more room for a body of length bytes. Room for one byte more
-// than there can be shows that there are no more.
+// growBody returns b with more room for a body of length bytes. Where that is not known
+// room for one byte more than there may be shows that there are more.
 func (r *request) growBody(b []byte, length int) ([]byte, error) {
-	most := r.s.opts.MaxBody
+	most := r.s.opts.MaxBody + 1
 	if length >= 0 {
 		most = length
 	}
-	size := min(most+1, max(minBody, 4*cap(b)))
+	size, class := bodySize(len(b), most)
 	if own := r.account(); own != nil && size > api.FreeBytes {
 		if err := own.charge(ratelimit.Requests, &own.bodyBytes, size); err != nil {
 			return nil, err
 		}
 	}
-	grown := make([]byte, len(b), size)
-	copy(grown, b)
+	grown := append(r.s.bodies.take(size, class), b...)
+	r.returnBody()
+	if class >= 0 {
+		r.borrowed, r.class = grown, class
+	}
 	return grown, nil
 }
 
-// minBody is the smallest buffer for a body.
-const minBody = 4 << 10
+// returnBody gives a borrowed buffer back.
+func (r *request) returnBody() {
+	if b := r.borrowed; b != nil {
+		r.s.bodies.pools[r.class].Put(&b)
+		r.borrowed = nil
+	}
+}
+
+// bodyClasses are the sizes of the buffers for bodies that are used again. A body gets
+// the next one when it has filled the one before.
+var bodyClasses = [...]int{64 << 10, 256 << 10, 1 << 20}
+
+// bodySize returns how large the buffer is that follows one of have bytes, where most
+// are needed, and its class, -1 if it has none.
+func bodySize(have, most int) (size, class int) {
+	if have < api.FreeBytes {
+		return min(most, api.FreeBytes), -1
+	}
+	for i, size := range bodyClasses {
+		if size > have {
+			return size, i
+		}
+	}
+	return min(most, 4*have), -1
+}
+
+// bodies holds idle buffers for bodies, by class.
+type bodies struct {
+	pools [len(bodyClasses)]sync.Pool
+}
+
+// take returns an empty buffer.
+func (p *bodies) take(size, class int) []byte {
+	if class >= 0 {
+		if b, ok := p.pools[class].Get().(*[]byte); ok {
+			return (*b)[:0]
+		}
+	}
+	return make([]byte, 0, size)
+}

@@ -47,6 +47,8 @@ type conn struct {
 	// it could not be charged: then it is one of the spare connections.
 	hold  ratelimit.Hold
 	short *api.Failure
+	// acked is what the peer had acknowledged when the sweep looked last.
+	acked uint64
 	// moving is what is charged for the request at hand and its answer, if charges is
 	// set: bodyBytes and answerBytes. They belong to the goroutine that serves the
 	// connection; holds, their sum, and began, the clock when the body began, are for
@@ -88,19 +90,11 @@ func (c *conn) set(p phase) {
 	}
 }
 
-// writePiece is how much of an answer has a time of its own, in bytes.
-const writePiece = 256 << 10
-
-// Write implements net.Conn. Each piece has its own time.
-func (c *conn) Write(b []byte) (n int, err error) {
-	for err == nil {
-		c.enter(phaseWriting)
-		var m int
-		m, err = c.Conn.Write(b[n:min(len(b), n+writePiece)])
-		if n += m; n == len(b) {
-			break
-		}
-	}
+// Write implements net.Conn. It may take as long as the peer goes on reading: see
+// connections.sweep.
+func (c *conn) Write(b []byte) (int, error) {
+	c.enter(phaseWriting)
+	n, err := c.Conn.Write(b)
 	c.set(phaseWorking)
 	c.wrote(err)
 	return n, err

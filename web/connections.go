@@ -157,8 +157,8 @@ func (c *connections) watchOver(ctx context.Context) {
 	}
 }
 
-// sweep ends what has taken too long. The connection's own goroutine sees a
-// timeout, and does the rest.
+// sweep ends what has taken too long: of an answer, what the peer has stopped reading.
+// The connection's own goroutine sees a timeout, and does the rest.
 func (c *connections) sweep() {
 	now := time.Duration(c.clock.Add(int64(c.interval())))
 	past, short := time.Unix(1, 0), c.budget.Short()
@@ -166,6 +166,10 @@ func (c *connections) sweep() {
 	defer c.mu.Unlock()
 	for own := range c.mu.all {
 		p := phase(own.at.Load())
+		if p == phaseWriting && own.reads() {
+			own.since.Store(int64(now))
+			continue
+		}
 		limit := c.patience(own, p, short)
 		late := limit != 0 && now-time.Duration(own.since.Load()) > limit
 		if !late && !(short && p == phaseBody && own.slow(now)) {

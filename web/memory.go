@@ -134,6 +134,14 @@ func (c *connections) patience(own *conn, p phase, short bool) time.Duration {
 	return limit
 }
 
+// reads reports whether the peer has read something since the sweep looked last. What
+// waits in the kernel's buffers is not read.
+func (c *conn) reads() bool {
+	before := c.acked
+	c.acked = acked(c.Conn)
+	return c.acked != before
+}
+
 // slow reports whether a body comes so slowly that others must not wait for the memory
 // that it holds.
 func (own *conn) slow(now time.Duration) bool {

@@ -15,6 +15,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/ratelimit"
+	"keywatch/test/gate"
 	"keywatch/web"
 )
 
@@ -392,4 +393,36 @@ func TestStalledBodiesGoSoonerWhileMemoryIsShort(t *testing.T) {
 			}
 		}
 	})
+}
+
+// If this failed, an answer that a client reads slowly but steadily would be cut, or one
+// that it does not read any more would hold its memory for ever.
+func TestProofAnswersMustBeRead(t *testing.T) {
+	gate.Long(t)
+	const patience = 2 * time.Second
+	w := newWorld(t, func(o *web.Options) { o.WriteTimeout = patience })
+	for i := range 8 {
+		w.write(fmt.Sprint("v/", i), strings.Repeat("x", mib-100))
+	}
+	page := func() net.Conn {
+		conn := w.open()
+		conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		fmt.Fprint(conn, "GET /v1/kv?prefix=v/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		return conn
+	}
+	slow, start, read := page(), time.Now(), 0
+	buf := make([]byte, 512<<10)
+	for read < 7*mib {
+		n, err := slow.Read(buf)
+		if read += n; err != nil {
+			t.Fatalf("a page that is read steadily ended after %v and %d bytes: %v", time.Since(start), read, err)
+		}
+		time.Sleep(patience / 16)
+	}
+	if took := time.Since(start); took < 3*patience {
+		t.Errorf("the page was read in %v: the test proves nothing", took)
+	}
+	page() // nobody reads it
+	w.eventually("it is being written", func() bool { return w.metric("keywatch_http_in_flight") == 2 })
+	w.eventually("it is given up", func() bool { return w.metric("keywatch_http_in_flight") == 1 })
 }

@@ -73,8 +73,10 @@ type request struct {
 	op      [1]kv.Op
 	// decoded and out are buffers that are kept from request to request.
 	decoded, out []byte
-	// kept is a buffer for bodies of up to api.FreeBytes.
-	kept []byte
+	// kept is a buffer for bodies of up to api.FreeBytes, borrowed one of a class for
+	// larger ones.
+	kept, borrowed []byte
+	class          int
 	// cut says that the body was not read to its end, so that the connection ends.
 	cut bool
 	num [32]byte
@@ -95,6 +97,7 @@ func (s *Server) release(r *request) {
 	if cap(r.out) > keepOut {
 		r.out = nil
 	}
+	r.returnBody()
 	r.f, r.c, r.fast = nil, nil, nil
 	r.route, r.method, r.key = routeNone, 0, ""
 	r.path, r.query = nil, nil

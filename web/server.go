@@ -42,6 +42,7 @@ type Server struct {
 	lockWaits  lockWaits
 	// requests holds idle *request values.
 	requests sync.Pool
+	bodies   bodies
 	// fastPaths holds idle *fastPath values.
 	fastPaths sync.Pool
 	// background counts the goroutines that produce backups, and those that look
