@@ -20,6 +20,7 @@ type dirtySet struct {
 	// gone holds the slots that have left the map and the index while a durable
 	// record may still name them. A key that is created again gets the same slot.
 	gone    map[string]*slot
+	most    int // what fit notes of gone
 	running bool
 }
 
@@ -204,6 +205,7 @@ func (c *Checkpoint) commit() {
 func (s *State) letGoLocked(key string) {
 	m := &s.mu.machine
 	delete(m.dirty.gone, key)
+	m.dirty.gone = fit(m.dirty.gone, &m.dirty.most)
 	m.table -= slotCost(key)
 }
 

@@ -21,6 +21,8 @@ type idemTable struct {
 	saved       uint64
 	// scratch is where the next outcome is encoded.
 	scratch []byte
+	// most is what fit notes of the maps.
+	most struct{ byKey, callers int }
 }
 
 // keepScratch is the largest buffer that is kept for encoding outcomes, in bytes.
@@ -191,11 +193,13 @@ func (t *idemTable) expire(now int64) {
 
 func (t *idemTable) remove(rec *idemRecord) {
 	delete(t.byKey, rec.id)
+	t.byKey = fit(t.byKey, &t.most.byKey)
 	t.bytes -= rec.cost()
 	its := t.callers[rec.caller]
 	its.bytes -= rec.cost()
 	if its.records--; its.records == 0 {
 		delete(t.callers, rec.caller)
+		t.callers = fit(t.callers, &t.most.callers)
 	}
 }
 

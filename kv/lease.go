@@ -93,6 +93,8 @@ type leaseTable struct {
 	// changes counts what became of leases, saved what of it the last checkpoint
 	// holds.
 	changes, saved uint64
+	// most is what fit notes of the maps.
+	most struct{ byID, callers int }
 }
 
 func newLeaseTable() leaseTable {
@@ -120,9 +122,11 @@ func (t *leaseTable) remove(l *lease) {
 	t.changes++
 	t.heap.Remove(l.at)
 	delete(t.byID, l.id)
+	t.byID = fit(t.byID, &t.most.byID)
 	t.bytes -= l.cost()
 	if t.callers[l.caller]--; t.callers[l.caller] == 0 {
 		delete(t.callers, l.caller)
+		t.callers = fit(t.callers, &t.most.callers)
 	}
 }
 

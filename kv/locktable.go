@@ -5,6 +5,7 @@ package kv
 // checkpoint has the same.
 type lockTable struct {
 	queues map[string]*lockQueue
+	most   int // what fit notes of queues
 	// held counts the locks that are held, waiting the places in all queues.
 	held, waiting int
 	// granted and woken count since this process began.
@@ -72,6 +73,7 @@ func (t *lockTable) pop(name string) {
 	switch {
 	case q.live == 0:
 		delete(t.queues, name)
+		t.queues = fit(t.queues, &t.most)
 	case len(q.places) > 2*q.live+16:
 		q.pack()
 	}

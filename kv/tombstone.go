@@ -52,7 +52,7 @@ func (t *tombstones) oldest() (tombstone, bool) {
 		}
 		t.queue[t.head] = tombstone{}
 	}
-	t.queue, t.head = t.queue[:0], 0
+	t.queue, t.head = nil, 0
 	return tombstone{}, false
 }
 
@@ -116,6 +116,7 @@ func (s *State) insertLocked(key string, e *Entry) {
 	sl := m.dirty.gone[key]
 	if sl != nil {
 		delete(m.dirty.gone, key)
+		m.dirty.gone = fit(m.dirty.gone, &m.dirty.most)
 	} else {
 		sl = newSlot(key)
 		m.table += slotCost(key)

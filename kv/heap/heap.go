@@ -1,6 +1,8 @@
 // Package heap has a binary heap of any type.
 package heap
 
+import "slices"
+
 // A Heap gives its elements back by the order of less, the least first. It is not safe
 // for concurrent use.
 type Heap[T any] struct {
@@ -14,6 +16,12 @@ type Heap[T any] struct {
 func New[T any](less func(a, b T) bool, moved func(x T, at int)) Heap[T] {
 	return Heap[T]{less: less, moved: moved}
 }
+
+const (
+	// fitLeast is the capacity from which on a heap that has become fitShare times smaller
+	// gives its memory back.
+	fitLeast, fitShare = 4096, 16
+)
 
 // Len returns the number of elements.
 func (h *Heap[T]) Len() int { return len(h.items) }
@@ -41,6 +49,9 @@ func (h *Heap[T]) Remove(i int) T {
 	x, last := h.items[i], h.items[n]
 	h.items[n] = none
 	h.items = h.items[:n]
+	if cap(h.items) > fitLeast && n < cap(h.items)/fitShare {
+		h.items = slices.Clone(h.items)
+	}
 	if i < n {
 		h.settle(i, last)
 	}
