@@ -15,8 +15,8 @@ import (
 
 // An event is a line of go test -json.
 type event struct {
+	Time                          time.Time
 	Action, Package, Test, Output string
-	Elapsed                       float64
 }
 
 // A proof is a test that ended.
@@ -33,10 +33,13 @@ type report struct {
 	skipped int                 // proofs and their subtests
 	failed  int                 // packages
 	output  map[string][]string // what each test and package printed, by name
+	// began is when each test began or went on, by name: what Go itself says does
+	// not count the time of subtests that ran in parallel.
+	began map[string]time.Time
 }
 
 func newReport(to io.Writer) *report {
-	return &report{to: to, output: make(map[string][]string)}
+	return &report{to: to, output: make(map[string][]string), began: make(map[string]time.Time)}
 }
 
 // read reads events until from ends.
@@ -59,6 +62,10 @@ func (r *report) take(e *event) {
 	top, _, sub := strings.Cut(e.Test, "/")
 	name := strings.TrimSuffix(e.Package+" "+top, " ")
 	switch e.Action {
+	case "run", "cont":
+		if !sub {
+			r.began[name] = e.Time
+		}
 	case "build-output":
 		fmt.Fprint(r.to, e.Output)
 	case "output":
@@ -71,7 +78,7 @@ func (r *report) take(e *event) {
 			r.failed++
 		}
 		if !sub && (strings.HasPrefix(top, gate.Prefix) || e.Action == "fail") {
-			r.ended(proof{name, time.Duration(e.Elapsed * float64(time.Second)), e.Action})
+			r.ended(proof{name, e.Time.Sub(r.began[name]), e.Action})
 		}
 	}
 }

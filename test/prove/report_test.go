@@ -8,9 +8,11 @@ import (
 // Without it a proof that failed, was skipped or did not run could pass for one
 // that succeeded.
 func TestReport(t *testing.T) {
-	const passed = `{"Action":"run","Package":"p","Test":"TestProofA"}
+	const passed = `{"Time":"2030-01-01T00:00:00Z","Action":"run","Package":"p","Test":"TestProofA"}
+{"Time":"2030-01-01T00:00:01Z","Action":"pause","Package":"p","Test":"TestProofA"}
+{"Time":"2030-01-01T00:01:00Z","Action":"cont","Package":"p","Test":"TestProofA"}
 {"Action":"output","Package":"p","Test":"TestProofA","Output":"said by a\n"}
-{"Action":"pass","Package":"p","Test":"TestProofA","Elapsed":12.34}
+{"Time":"2030-01-01T00:01:12.34Z","Action":"pass","Package":"p","Test":"TestProofA","Elapsed":0}
 {"Action":"pass","Package":"p","Elapsed":13}
 `
 	for _, c := range []struct {
@@ -24,9 +26,10 @@ func TestReport(t *testing.T) {
 		{"part skipped", `{"Action":"output","Package":"p","Test":"TestProofA/x","Output":"--- SKIP: TestProofA/x\n"}
 {"Action":"skip","Package":"p","Test":"TestProofA/x","Elapsed":0}
 ` + passed, "1 proofs or parts of them were skipped", []string{"SKIP: TestProofA/x", "said by a"}, nil},
-		{"failed", `{"Action":"output","Package":"p","Test":"TestProofA/x","Output":"want 1, got 2\n"}
+		{"failed", `{"Time":"2030-01-01T00:00:00Z","Action":"run","Package":"p","Test":"TestProofA"}
+{"Action":"output","Package":"p","Test":"TestProofA/x","Output":"want 1, got 2\n"}
 {"Action":"fail","Package":"p","Test":"TestProofA/x","Elapsed":1}
-{"Action":"fail","Package":"p","Test":"TestProofA","Elapsed":2}
+{"Time":"2030-01-01T00:00:02Z","Action":"fail","Package":"p","Test":"TestProofA","Elapsed":2}
 {"Action":"fail","Package":"p","Elapsed":3}`, "1 packages failed", []string{"want 1, got 2", "fail p TestProofA (2.0s)"}, nil},
 		{"does not build", passed + `{"Action":"build-output","ImportPath":"q","Output":"undefined: x\n"}
 {"Action":"fail","Package":"q","Elapsed":0}`, "1 packages failed", []string{"undefined: x"}, nil},
