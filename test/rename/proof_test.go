@@ -91,8 +91,8 @@ func importFrom(t *testing.T, root string) {
 		t.Fatal(err)
 	}
 	runIn(t, dir, "go", "mod", "init", "example.org/other")
-	runIn(t, dir, "go", "mod", "edit", "-replace="+movedTo+"="+root)
-	runIn(t, dir, "go", "get", movedTo+"/app", movedTo+"/client")
+	runIn(t, dir, "go", "mod", "edit", "-require="+movedTo+"@v0.0.0", "-replace="+movedTo+"="+root)
+	runIn(t, dir, "go", "mod", "tidy") // go get would ask for the path, which nobody has
 	runIn(t, dir, "go", "vet", ".")
 	if got := runIn(t, dir, "go", "run", "."); got != "v<nil>" {
 		t.Errorf("the program printed %q, want v and no error", got)
