@@ -158,9 +158,16 @@ func (t *idemTable) encode(r *Result) []byte {
 	return t.scratch
 }
 
-// add takes a record over. Its caller's name is replaced by the one that its other
-// records have.
+// add takes a record over.
 func (t *idemTable) add(rec *idemRecord) {
+	t.enter(rec)
+	t.queue = append(t.queue, rec)
+	t.next++
+}
+
+// enter makes a record one that is found and counted. Its caller's name is replaced by the
+// one that its other records have.
+func (t *idemTable) enter(rec *idemRecord) {
 	its := t.callers[rec.caller]
 	if its == nil {
 		its = &idemCaller{name: strings.Clone(rec.caller)}
@@ -174,21 +181,32 @@ func (t *idemTable) add(rec *idemRecord) {
 	its.bytes += rec.cost()
 	t.bytes += rec.cost()
 	t.byKey[rec.id] = rec
-	t.queue = append(t.queue, rec)
-	t.next++
 }
 
-// expire drops the records that have ended at log time now.
+// expire drops the records that have ended at log time now. Where that are most of them,
+// what is left is counted again: after an idle hour a million may end in one entry, and
+// writers wait for it.
 func (t *idemTable) expire(now int64) {
 	n := 0
 	for n < len(t.queue) && t.queue[n].expires <= now {
-		rec := t.queue[n]
-		t.queue[n] = nil
-		t.remove(rec)
 		n++
 	}
+	ended := t.queue[:n]
 	t.queue = t.queue[n:]
 	t.first += uint64(n)
+	if n > len(t.queue) {
+		t.byKey, t.callers, t.bytes = make(map[idemKey]*idemRecord), make(map[string]*idemCaller), 0
+		t.most.byKey, t.most.callers = 0, 0
+		t.queue = slices.Clone(t.queue)
+		for _, rec := range t.queue {
+			t.enter(rec)
+		}
+		return
+	}
+	for i, rec := range ended {
+		ended[i] = nil
+		t.remove(rec)
+	}
 }
 
 func (t *idemTable) remove(rec *idemRecord) {

@@ -66,15 +66,24 @@ func (t *tombstones) pop() {
 	}
 }
 
+// forgetMost is how many deletions one entry forgets because of their age, and the rest of
+// the last one's revision: after an idle hour all there are may be due at once, and writers
+// wait for it.
+const forgetMost = 1000
+
 // forgetLocked drops the tombstones that are beyond the window. The floor moves
 // with them: below it, what was deleted is no longer known. No tombstone at or
-// below the floor stays.
+// below the floor stays, nor more than there may be.
 func (s *State) forgetLocked() {
 	m := &s.mu.machine
 	oldest := m.time - m.params.TombstoneAge.Milliseconds()
-	for {
+	for n := 0; ; n++ {
 		t, ok := m.tombs.oldest()
-		if !ok || t.entry.Mod > m.floor && m.tombs.live <= m.params.TombstoneMax && t.entry.Deadline() >= oldest {
+		if !ok {
+			return
+		}
+		must := t.entry.Mod <= m.floor || m.tombs.live > m.params.TombstoneMax
+		if aged := t.entry.Deadline() < oldest; !must && (!aged || n >= forgetMost) {
 			return
 		}
 		s.raiseFloorLocked(t.entry.Mod)
