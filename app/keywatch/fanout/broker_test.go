@@ -22,7 +22,7 @@ type broker struct {
 	// of key, counted from 1.
 	tamper func(b *broker, key string, n int, value string) []string
 	// bytewise writes each byte alone.
-	bytewise bool
+	bytewise atomic.Bool
 	pongs    atomic.Int64
 
 	mu   sync.Mutex
@@ -87,7 +87,7 @@ func (b *broker) subscribe(kind, key string, conn net.Conn, rw *bufio.ReadWriter
 func (b *broker) write(rw *bufio.ReadWriter, text string) {
 	for len(text) > 0 {
 		n := len(text)
-		if b.bytewise {
+		if b.bytewise.Load() {
 			n = 1
 		}
 		rw.WriteString(text[:n])

@@ -50,7 +50,7 @@ func TestAFaithfulServerIsWhole(t *testing.T) {
 	for _, kind := range []string{"sub", "ws"} {
 		for _, bytewise := range []bool{false, true} {
 			b := newBroker(t, faithful)
-			b.bytewise = bytewise
+			b.bytewise.Store(bytewise)
 			o, took := options(b, kind), &durations{}
 			o.Drain = time.Hour // all of it comes
 			o.Delivery = took
