@@ -62,6 +62,9 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	grace, cancel := context.WithTimeout(context.Background(), config.Grace)
 	defer cancel()
 	err = server.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("stop: requests or streams did not end within --grace=%v and were cut off", config.Grace)
+	}
 	// The engine after everybody who uses it, in what is left of the time.
 	rest, cancel := context.WithTimeout(context.Background(), max(config.Grace-time.Since(begun), checkpointLeast))
 	defer cancel()

@@ -153,7 +153,7 @@ func (n *Node) startRaft() error {
 	conf.BatchApplyCh = true
 	conf.PreVoteDisabled = true // nobody else votes
 	conf.LogLevel = "WARN"
-	conf.LogOutput = lineLogger{n.opts.Logger}
+	conf.LogOutput = lineLogger{n}
 
 	known, err := raft.HasExistingState(n.opts.Log, n.opts.Stable, n.opts.Snapshots)
 	if err != nil {
@@ -301,8 +301,9 @@ func (n *Node) Close() (err error) {
 // Drain makes the node refuse new commands with kv.ErrStopping.
 func (n *Node) Drain() { n.setStatus(kv.ErrStopping) }
 
-// lineLogger hands Raft's own log lines on: a time, a level in brackets, and text.
-type lineLogger struct{ *slog.Logger }
+// lineLogger hands Raft's own log lines on: a time, a level in brackets, and text. While
+// the node stops they are information: what is given up then is no error.
+type lineLogger struct{ node *Node }
 
 var _ io.Writer = lineLogger{}
 
@@ -314,6 +315,9 @@ func (l lineLogger) Write(line []byte) (int, error) {
 	} else if bytes.HasSuffix(head, []byte("[ERROR")) {
 		level = slog.LevelError
 	}
-	l.Log(context.Background(), level, string(bytes.TrimSpace(text)))
+	if l.node.Ready() == kv.ErrStopping {
+		level = slog.LevelInfo
+	}
+	l.node.opts.Logger.Log(context.Background(), level, string(bytes.TrimSpace(text)))
 	return len(line), nil
 }

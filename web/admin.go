@@ -5,10 +5,13 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"time"
 
+	"keywatch/kv"
 	"keywatch/kv/kvjson"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
@@ -142,13 +145,17 @@ func (r *request) status() error {
 	return nil
 }
 
-// work runs a job of the operator's and answers when it is done.
+// work runs a job of the operator's and answers when it is done. A stop ends it at once:
+// it can be asked for again, and would outlast any grace.
 func (r *request) work(job func(context.Context) error) error {
 	if err := r.encoding(); err != nil {
 		return err
 	}
 	began := time.Now()
-	if err := job(r.s.life); err != nil {
+	if err := job(r.s.draining); err != nil {
+		if r.s.draining.Err() != nil && errors.Is(err, context.Canceled) {
+			err = fmt.Errorf("%w: the work is not done", kv.ErrStopping)
+		}
 		return err
 	}
 	r.out = kvjson.AppendNumber(append(r.out[:0], '{'), "took_ms", uint64(time.Since(began).Milliseconds()))

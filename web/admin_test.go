@@ -130,3 +130,26 @@ func TestAdminWork(t *testing.T) {
 		t.Errorf("the checkpoint ran %d times", ran)
 	}
 }
+
+// If this failed, a stop would wait for the operator's jobs until its time is up, and then
+// call them an error.
+func TestStopEndsAdminWork(t *testing.T) {
+	began := make(chan struct{})
+	w := newWorld(t, func(o *web.Options) {
+		o.Admin = workingAdmin()
+		o.Admin.Compact = func(ctx context.Context) error {
+			close(began)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	})
+	answered := make(chan reply, 1)
+	go func() { answered <- w.do("POST", "/v1/admin/compact", "") }()
+	<-began
+	if err := w.server.Shutdown(t.Context()); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if r := <-answered; r.status != 503 || r.code() != "stopping" {
+		t.Errorf("got %d %s, want 503 stopping", r.status, r.body)
+	}
+}
