@@ -18,7 +18,7 @@ const (
 
 // Kinds of background work, in the order in which /metrics lists them. All but "backup"
 // and "replay" are named by the packages that do them.
-var backgroundKinds = []string{"load", "replay", "checkpoint", "sweep", "compact", "backup", "move", "tidy"}
+var backgroundKinds = []string{"check", "load", "replay", "checkpoint", "sweep", "compact", "backup", "move", "tidy"}
 
 // A background watches over the work that its board knows, so that none goes on for ever
 // without a word.
@@ -86,7 +86,7 @@ func reportAttrs(r progress.Report) []any {
 // BackgroundStatus is background work under way. It is /v1/status's detail of what
 // otherwise shows as load only.
 type BackgroundStatus struct {
-	// Work is its kind: one of load, replay, checkpoint, sweep, compact, backup, move, tidy.
+	// Work is its kind: one of check, load, replay, checkpoint, sweep, compact, backup, move, tidy.
 	Work string `json:"work"`
 	// Seconds is how long ago it began, UnchangedSeconds for how long Done has been the same.
 	Seconds          float64 `json:"seconds"`

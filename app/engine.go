@@ -170,7 +170,7 @@ func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 	db, err := persist.Open(c.Data, persist.Options{
 		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
 		Existing: c.Existing, Release: c.Version, LoadPinned: e.state.LoadPinned, Short: e.checkpoints.early.Wake,
-		Progress: &e.background.board,
+		Progress: &e.background.board, Interrupt: ctx.Done(),
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", c.Data, err)

@@ -26,7 +26,7 @@ func Early(o Options) Options { o.early = true; return o }
 
 // LoadFile loads a checkpoint file alone, without a log, as Open and Load do.
 func LoadFile(path string, state *kv.State) (kv.Meta, error) {
-	f, h, err := openChecked(path)
+	f, h, err := openChecked(path, nil, nil)
 	if err != nil {
 		return kv.Meta{}, err
 	}

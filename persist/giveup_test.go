@@ -107,6 +107,28 @@ func TestGiveUpCompaction(t *testing.T) {
 	s.lives()
 }
 
+// If this failed, a start that looks through a large file could not be ended, or would call the
+// file damaged.
+func TestInterruptOpen(t *testing.T) {
+	s := newStop(t)
+	s.mustCheckpoint()
+	want := dump(t, s.state, false)
+	if err := s.db.Close(true); err != nil {
+		t.Fatal(err)
+	}
+	opts, quit := s.opts, make(chan struct{})
+	opts.Interrupt = quit
+	close(quit)
+	if db, err := persist.Open(s.dir, opts); !errors.Is(err, persist.ErrClosed) {
+		t.Errorf("open: %v, %v, want ErrClosed", db, err)
+	}
+	if left := s.board.Running(); len(left) > 0 {
+		t.Errorf("after the end the board has %+v", left)
+	}
+	s.open()
+	equal(t, "after the next start", dump(t, s.state, false), want)
+}
+
 // If this failed, a signal during a long start would be heard when that is over.
 func TestGiveUpLoad(t *testing.T) {
 	s := newStop(t)

@@ -182,7 +182,9 @@ func (db *DB) makeCheckpoint() error {
 
 // openCheckpoint opens the checkpoint file.
 func (db *DB) openCheckpoint() error {
-	f, h, err := openChecked(filepath.Join(db.dir, checkpointName))
+	task := db.opts.Progress.Begin("check", "pages")
+	defer task.End()
+	f, h, err := openChecked(filepath.Join(db.dir, checkpointName), task, db.opts.Interrupt)
 	if err != nil {
 		return err
 	}
@@ -196,9 +198,10 @@ func (db *DB) openCheckpoint() error {
 	return nil
 }
 
-// openChecked opens a checkpoint file after a look at its structure.
-func openChecked(path string) (*boltFile, *header, error) {
-	if err := checkPages(path); err != nil {
+// openChecked opens a checkpoint file after a look at its structure, which checkPages
+// describes.
+func openChecked(path string, task *progress.Task, quit <-chan struct{}) (*boltFile, *header, error) {
+	if err := checkPages(path, task, quit); err != nil {
 		return nil, nil, err
 	}
 	f, err := openBolt(path)

@@ -51,9 +51,12 @@ type Options struct {
 	// reader may still ask for are to be read now. While it fails none is dropped.
 	// nil is for a state whose values are all in memory.
 	LoadPinned func(ctx context.Context) error
-	// Progress is told what is done with the checkpoint file: "load", "checkpoint",
-	// "sweep" and "compact", in records. nil is for nobody.
+	// Progress is told what is done with the checkpoint file: "check", in pages, and "load",
+	// "checkpoint", "sweep" and "compact", in records. nil is for nobody.
 	Progress *progress.Board
+	// Interrupt, if not nil, is closed to end Open, which then fails with ErrClosed. What
+	// comes after Open is ended by GiveUp.
+	Interrupt <-chan struct{}
 
 	// before and after are called around the commit of each transaction, with its
 	// kind; an error of before undoes it. Tests use them.

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"keywatch/kv/progress"
 )
 
 // bbolt's pages, as its file format has them; numbers are the machine's own, which
@@ -41,17 +43,22 @@ type pageCheck struct {
 	seen   []uint64 // a bit per page
 	window []byte
 	start  int64 // where window is in the file
+	// task is told of the pages that were read; quit, if not nil, ends the work once it is
+	// closed.
+	task *progress.Task
+	quit <-chan struct{}
 }
 
 // checkPages returns a *disk.DamageError unless every page that the newest meta page
-// leads to is what and where it should be.
-func checkPages(path string) error {
+// leads to is what and where it should be. task is told of the pages that were read. Once
+// quit is closed it fails with ErrClosed; nil never is.
+func checkPages(path string, task *progress.Task, quit <-chan struct{}) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	c := &pageCheck{file: f, path: path}
+	c := &pageCheck{file: f, path: path, task: task, quit: quit}
 	if err := c.readMetas(); err != nil {
 		return err
 	}
@@ -62,6 +69,7 @@ func checkPages(path string) error {
 	if info.Size() < int64(c.count)*c.size {
 		return damaged(path, info.Size(), fmt.Sprintf("it ends before its last page, %d", c.count-1))
 	}
+	c.task.Expect(int64(c.count))
 	c.seen = make([]uint64, c.count/64+1)
 	c.seen[0] = 3 // the meta pages
 	return c.walk(c.root, nil, nil, 0)
@@ -183,7 +191,13 @@ func (c *pageCheck) read(id uint64, depth int) ([]byte, error) {
 func (c *pageCheck) bytes(id uint64, n int64) ([]byte, error) {
 	off, size := int64(id)*c.size, n*c.size
 	if off < c.start || off+size > c.start+int64(len(c.window)) {
+		select {
+		case <-c.quit:
+			return nil, ErrClosed
+		default:
+		}
 		want := min(max(size, pageWindow), int64(c.count)*c.size-off)
+		c.task.Add(want / c.size)
 		if int64(cap(c.window)) < want {
 			c.window = make([]byte, want)
 		}

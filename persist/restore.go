@@ -303,7 +303,7 @@ func copyFile(from, to string, off, n int64) error {
 
 // renew checks a copy of a backup and makes it the checkpoint of a new store.
 func renew(path string, opts RestoreOptions) (*header, error) {
-	f, h, err := openChecked(path)
+	f, h, err := openChecked(path, nil, nil)
 	if err != nil {
 		return nil, err
 	}
