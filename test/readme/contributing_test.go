@@ -78,3 +78,40 @@ func TestProofContributing(t *testing.T) {
 	r.env = append(r.env, "GOFLAGS=-buildvcs=false")
 	r.follow("CONTRIBUTING.md", contributingSteps)
 }
+
+// taskName finds the names of tasks: in Taskfile.yml, and in the table of
+// CONTRIBUTING.md.
+var taskName = regexp.MustCompile("(?m)^  ([a-z-]+):$|^\\| ((?:`[a-z-]+`(?:, )?)+) \\|")
+
+// If this failed, the table of tasks would name one that does not exist, or Task
+// would refuse the whole file: in a flow sequence braces are not text.
+func TestTasksExist(t *testing.T) {
+	taskfile, err := os.ReadFile("../../Taskfile.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks := make(map[string]bool)
+	for _, m := range taskName.FindAllStringSubmatch(string(taskfile), -1) {
+		tasks[m[1]] = true
+	}
+	for line := range strings.Lines(string(taskfile)) {
+		if _, list, flow := strings.Cut(line, ": ["); flow && strings.ContainsAny(list, "{}") {
+			t.Errorf("Taskfile.yml: a template in a flow sequence: %s", line)
+		}
+	}
+	text, err := os.ReadFile("../../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, m := range taskName.FindAllStringSubmatch(string(text), -1) {
+		for name := range strings.SplitSeq(m[2], ", ") {
+			if named++; !tasks[strings.Trim(name, "`")] {
+				t.Errorf("CONTRIBUTING.md names the task %s, which Taskfile.yml has not", name)
+			}
+		}
+	}
+	if named < 10 {
+		t.Errorf("only %d names were found: the test tests nothing", named)
+	}
+}

@@ -24,8 +24,27 @@ func TestProofRename(t *testing.T) {
 	runIn(t, root, "go", "vet", "./...")
 	runIn(t, root, "go", "mod", "tidy", "-diff")
 	runIn(t, root, "go", "test", "-count=1", "./app", "-run", "^(TestImportsGoOneWay|TestStateMachineIsPure|TestEveryPackageHasAComment)$")
+	knowsArrows(t, root)
 	runIn(t, filepath.Join(root, "test/peers"), "go", "vet", "./...")
 	importFrom(t, root)
+}
+
+// knowsArrows checks that the test of imports in root still finds one that is not
+// allowed.
+func knowsArrows(t *testing.T, root string) {
+	t.Helper()
+	bad := filepath.Join(root, "ratelimit", "bad.go")
+	if err := os.WriteFile(bad, []byte("package ratelimit\n\nimport _ \""+movedTo+"/web/ui\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "./app", "-run", "^TestImportsGoOneWay$")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "which is not allowed") {
+		t.Errorf("an import that is not allowed was not found: %v\n%s", err, out)
+	}
+	if err := os.Remove(bad); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // copyModule returns a copy of this module.
