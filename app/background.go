@@ -88,9 +88,10 @@ func reportAttrs(r progress.Report) []any {
 type BackgroundStatus struct {
 	// Work is its kind: one of check, load, replay, checkpoint, sweep, compact, backup, move, tidy.
 	Work string `json:"work"`
-	// Seconds is how long ago it began, UnchangedSeconds for how long Done has been the same.
-	Seconds          float64 `json:"seconds"`
-	UnchangedSeconds float64 `json:"unchanged_seconds"`
+	// AgeMS is how long ago it began, at least 1, UnchangedMS for how long Done has been the
+	// same.
+	AgeMS       int64 `json:"age_ms"`
+	UnchangedMS int64 `json:"unchanged_ms"`
 	// Done and Total count Unit; Total is left out if it is not known.
 	Done  int64  `json:"done"`
 	Total int64  `json:"total,omitempty"`
@@ -101,7 +102,7 @@ type BackgroundStatus struct {
 func (b *background) status() (all []BackgroundStatus) {
 	for _, r := range b.board.Running() {
 		all = append(all, BackgroundStatus{
-			Work: r.Work, Seconds: r.Age.Seconds(), UnchangedSeconds: r.Unchanged.Seconds(),
+			Work: r.Work, AgeMS: max(1, r.Age.Milliseconds()), UnchangedMS: r.Unchanged.Milliseconds(),
 			Done: r.Done, Total: r.Total, Unit: r.Unit,
 		})
 	}
@@ -113,7 +114,7 @@ func (b *background) status() (all []BackgroundStatus) {
 func (s *Status) backgroundSeconds(kind string) float64 {
 	for _, b := range s.Background {
 		if b.Work == kind {
-			return b.Seconds
+			return float64(b.AgeMS) / 1e3
 		}
 	}
 	return 0

@@ -136,7 +136,7 @@ func TestBackgroundWorkIsAMetric(t *testing.T) {
 	go func() { migrated <- e.Migrate(ctx) }()
 	<-h.waits
 	works := e.Status().Background
-	if len(works) != 1 || works[0].Work != "move" || works[0].Done == 0 || works[0].Total != 300 || works[0].Unit != "values" || works[0].Seconds <= 0 {
+	if len(works) != 1 || works[0].Work != "move" || works[0].Done == 0 || works[0].Total != 300 || works[0].Unit != "values" || works[0].AgeMS <= 0 {
 		t.Errorf("the status has %+v, want a move of 300 values", works)
 	}
 	all := e.Gather()

@@ -51,7 +51,8 @@ func (*statusCmd) Run(s *session) error {
 type statusField struct {
 	name   string
 	text   string
-	fields []statusField // of an object
+	fields []statusField // of an object, or the objects of a list
+	list   bool          // fields are those of a list
 }
 
 // readField reads the next JSON value. It reads tokens, because a map would lose
@@ -68,6 +69,7 @@ func readField(d *json.Decoder, name string) (statusField, error) {
 		return f, nil
 	}
 	var list []string
+	objects := false
 	for d.More() {
 		var field string
 		if delim == '{' {
@@ -82,8 +84,9 @@ func readField(d *json.Decoder, name string) (statusField, error) {
 			return f, err
 		}
 		f.fields, list = append(f.fields, below), append(list, below.text)
+		objects = objects || below.fields != nil
 	}
-	if delim == '[' {
+	if f.list = delim == '[' && objects; delim == '[' && !objects {
 		f.fields, f.text = nil, strings.Join(list, ", ")
 	}
 	_, err = d.Token() // the closing bracket
@@ -104,10 +107,20 @@ func (f *statusField) print(table *tabwriter.Writer, section string) {
 		case below.fields == nil:
 		case below.name == "detail":
 			below.print(table, section)
+		case below.list: // a section for each
+			for _, one := range below.fields {
+				one.name = below.name
+				one.printSection(table, section)
+			}
 		default:
-			title := strings.TrimSpace(section + " " + strings.ReplaceAll(below.name, "_", " "))
-			fmt.Fprintf(table, "\n%s\n", strings.ToUpper(title))
-			below.print(table, title)
+			below.printSection(table, section)
 		}
 	}
+}
+
+// printSection prints an object under a title of its own.
+func (f *statusField) printSection(table *tabwriter.Writer, section string) {
+	title := strings.TrimSpace(section + " " + strings.ReplaceAll(f.name, "_", " "))
+	fmt.Fprintf(table, "\n%s\n", strings.ToUpper(title))
+	f.print(table, title)
 }

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"text/tabwriter"
+)
+
+// If a list of objects were printed as one empty line, nobody would see at a shell what the
+// server is busy with.
+func TestStatusShowsLists(t *testing.T) {
+	const status = `{"version":"1","peers":["a","b"],"none":[],
+		"detail":{"background":[{"work":"sweep","age_ms":1500,"done":7},{"work":"move","age_ms":10,"done":1}],"log":{"segments":2}}}`
+	d := json.NewDecoder(strings.NewReader(status))
+	d.UseNumber()
+	root, err := readField(d, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	table := tabwriter.NewWriter(&got, 0, 0, 2, ' ', 0)
+	root.print(table, "")
+	if err := table.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	want := `version  1
+peers    a, b
+none     
+
+BACKGROUND
+work  sweep
+age   1.5s
+done  7
+
+BACKGROUND
+work  move
+age   10ms
+done  1
+
+LOG
+segments  2
+`
+	if got.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+	}
+}
