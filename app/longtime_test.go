@@ -18,8 +18,12 @@ import (
 	"keywatch/test/gate"
 )
 
-// ages is how long TestProofEngineLongTime goes on.
-var ages = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
+// ages is how long TestProofEngineLongTime goes on, ageSeed the seed of its first random
+// choices.
+var (
+	ages    = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
+	ageSeed = flag.Uint64("longtime-seed", uint64(time.Now().UnixNano()), "seed of its first random choices")
+)
 
 // A longTime is an engine on real files, with its clock, its background work and its watchers,
 // of which weeks pass in a minute: it runs in a bubble whose time goes on when everybody waits.
@@ -311,7 +315,8 @@ func TestEngineLongTime(t *testing.T) {
 // TestProofEngineLongTime is TestEngineLongTime for longer, with other seeds each time.
 func TestProofEngineLongTime(t *testing.T) {
 	gate.Long(t)
-	for end := time.Now().Add(*ages); time.Now().Before(end) && !t.Failed(); {
-		liveLong(t, uint64(time.Now().UnixNano()), 300, func(phase int) bool { return phase < 6 })
+	seed := *ageSeed
+	for end := time.Now().Add(*ages); time.Now().Before(end) && !t.Failed(); seed++ {
+		liveLong(t, seed, 300, func(phase int) bool { return phase < 6 })
 	}
 }

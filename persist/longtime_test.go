@@ -23,8 +23,11 @@ import (
 	"keywatch/test/gate"
 )
 
-// ages is how long TestProofLongTime goes on.
-var ages = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
+// ages is how long TestProofLongTime goes on, ageSeed the seed of its random choices.
+var (
+	ages    = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
+	ageSeed = flag.Uint64("longtime-seed", uint64(time.Now().UnixNano()), "seed of its random choices")
+)
 
 // A longTime is a store on real files of which days pass in a minute: nothing in a state
 // reads a clock, so that log time is whatever the entries say. In each phase crowds of
@@ -320,7 +323,7 @@ func TestProofLongTime(t *testing.T) {
 	gate.Long(t)
 	end := time.Now().Add(*ages)
 	for i, opts := range []persist.Options{quiet, small} {
-		l := newLongTime(t, uint64(time.Now().UnixNano()), opts)
+		l := newLongTime(t, *ageSeed, opts)
 		until := time.Now().Add(time.Until(end) / time.Duration(2-i))
 		l.run(700, func(phase int) bool { return phase < 2 || time.Now().Before(until) })
 	}
