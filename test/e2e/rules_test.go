@@ -196,3 +196,17 @@ func lastWhole(steps []watchtest.Step) int {
 	}
 	panic(fmt.Sprintf("no change among %d steps", len(steps)))
 }
+
+// If the control spoiled what a client drops anyway, it would say that a rule finds
+// nothing.
+func TestLastWholeIsJudged(t *testing.T) {
+	t.Parallel()
+	connect, told := watchtest.Step{Kind: watchtest.Connect}, watchtest.Step{Kind: watch.Put}
+	told.Rev = 5
+	whole := told
+	whole.HasAt = true
+	steps := []watchtest.Step{connect, whole, whole, told, whole, told, told, connect, whole, connect}
+	if got := lastWhole(steps); got != 2 {
+		t.Errorf("got step %d, want 2: the last that a change with a position follows", got)
+	}
+}
