@@ -178,8 +178,8 @@ var (
 	segmentsOnly = stage{files: map[string][]byte{filepath.Join("objects", "00000000000000ab", "00000001", "01.seg"): []byte("x")}}
 )
 
-// laterLevel makes a store file that of a later release.
-func laterLevel(b []byte) []byte {
+// laterLevel makes a store file that of a later release, whatever it held.
+func laterLevel([]byte) []byte {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
 		panic(err)
@@ -189,7 +189,10 @@ func laterLevel(b []byte) []byte {
 	if err := id.Write(disk.OS, dir); err != nil {
 		panic(err)
 	}
-	b, _ = os.ReadFile(filepath.Join(dir, storeFile))
+	b, err := os.ReadFile(filepath.Join(dir, storeFile))
+	if err != nil {
+		panic(err)
+	}
 	return b
 }
 
