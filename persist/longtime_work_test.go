@@ -238,9 +238,9 @@ func (l *longTime) empty() {
 	}
 	l.calm = true
 	defer func() { l.calm = false }()
-	// The first writes what ended, the second that it is forgotten, the third what the sweep
-	// after that one could not bury yet.
-	for range 3 {
+	// The first writes what ended, the second that it is forgotten, and the sweep after that one
+	// buries it, however many ranges wait for each other.
+	for range 2 {
 		l.checkpoint()
 	}
 	records, buckets := l.db.RawRecords()

@@ -42,27 +42,39 @@ func (h *header) bytesSince(seq uint64) (n int64) {
 }
 
 // sweep rewrites the ranges that are due, the oldest first, until it has read about
-// budget bytes.
+// budget bytes. Ranges that wait for an older one to be clean are due once that is rewritten, so
+// it plans again until nothing is due. That ends: every job removes records or makes
+// ranges fewer.
 func (db *DB) sweep(budget int64) error {
-	jobs := db.head.Load().plan(&db.opts)
+	for budget > 0 {
+		jobs := db.head.Load().plan(&db.opts)
+		if len(jobs) == 0 {
+			return nil
+		}
+		jobs, budget = db.afford(jobs, budget)
+		// From the newest, so that places before a job stay what they were.
+		for _, j := range slices.Backward(jobs) {
+			if err := db.rewrite(j); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// afford returns the first of jobs, until they read about budget bytes, and what is left of it.
+func (db *DB) afford(jobs []job, budget int64) ([]job, int64) {
 	ranges := db.head.Load().ranges
 	for i, j := range jobs {
 		if budget <= 0 {
-			jobs = jobs[:i]
-			break
+			return jobs[:i], budget
 		}
 		for _, r := range ranges[j.from:j.to] {
 			budget -= r.all.bytes
 			db.task.Expect(r.all.n)
 		}
 	}
-	// From the newest, so that places before a job stay what they were.
-	for _, j := range slices.Backward(jobs) {
-		if err := db.rewrite(j); err != nil {
-			return err
-		}
-	}
-	return nil
+	return jobs, budget
 }
 
 // rewrite puts the survivors of a run of ranges into one new range, in one transaction.

@@ -95,6 +95,36 @@ func TestForgottenDeletionStaysWhileItHidesAPut(t *testing.T) {
 	}
 }
 
+// If this failed, deletions that are all forgotten would leave the file one range a checkpoint,
+// because each range waits for the older one to be clean.
+func TestSweepGoesOnToRangesThatWaited(t *testing.T) {
+	r := newRig(t, quick())
+	r.params(kv.Params{TombstoneMax: 500})
+	for i := range 4 { // each range has deletions, and a few puts that the last one ends
+		for j := range 10 {
+			r.do(put(fmt.Sprint("gone/", i, j), "v", 0))
+			r.do(del(fmt.Sprint("gone/", i, j)))
+		}
+		for j := range 3 {
+			r.do(put(fmt.Sprint("later/", i, j), "v", 0))
+		}
+		r.mustCheckpoint()
+	}
+	for i := range 4 {
+		for j := range 3 {
+			r.do(del(fmt.Sprint("later/", i, j)))
+		}
+	}
+	r.mustCheckpoint()
+	before := r.db.Stats()
+	r.params(kv.Params{TombstoneMax: 1})
+	r.mustCheckpoint()
+	if s := r.db.Stats(); before.Ranges < 4 || s.Records != 1 || s.Live != 1 {
+		t.Errorf("got %d records, %d of them live, where %d ranges were; want the one tombstone of at least 4 ranges",
+			s.Records, s.Live, before.Ranges)
+	}
+}
+
 // If this failed, a sweep during which the state runs ahead would drop what a restart from the
 // checkpoint still needs.
 func TestSweepIgnoresWhatCameAfterTheCheckpoint(t *testing.T) {
