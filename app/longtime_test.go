@@ -18,12 +18,8 @@ import (
 	"keywatch/test/gate"
 )
 
-// ages is how long TestProofEngineLongTime goes on, ageSeed the seed of its first random
-// choices.
-var (
-	ages    = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
-	ageSeed = flag.Uint64("longtime-seed", uint64(time.Now().UnixNano()), "seed of its first random choices")
-)
+// ages is how long TestProofEngineLongTime goes on.
+var ages = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
 
 // A longTime is an engine on real files, with its clock, its background work and its watchers,
 // of which weeks pass in a minute: it runs in a bubble whose time goes on when everybody waits.
@@ -312,10 +308,10 @@ func TestEngineLongTime(t *testing.T) {
 	liveLong(t, 1, 60, func(phase int) bool { return phase < 2 })
 }
 
-// TestProofEngineLongTime is TestEngineLongTime for longer, with other seeds each time.
+// TestProofEngineLongTime is TestEngineLongTime for longer, with a seed a phase.
 func TestProofEngineLongTime(t *testing.T) {
 	gate.Long(t)
-	seed := *ageSeed
+	seed := gate.Seed(t)
 	for end := time.Now().Add(*ages); time.Now().Before(end) && !t.Failed(); seed++ {
 		liveLong(t, seed, 300, func(phase int) bool { return phase < 6 })
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keywatch/client"
+	"keywatch/test/gate"
 )
 
 // bubble runs f where time is not real, with a client of a fake server.
@@ -41,8 +42,7 @@ func open(done <-chan struct{}) bool {
 // If a holder believed in its lock when the server had given it to another, two
 // would do what only one may. The network delays and loses at random, for hours.
 func TestHolderNeverBelievesTooLong(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := gate.Seed(t)
 	bubble(t, func(t *testing.T, fake *fakeLocks, c *client.Client) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		fake.delay = 700 * time.Millisecond

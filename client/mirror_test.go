@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"time"
 
 	"keywatch/app"
 	"keywatch/client"
@@ -181,8 +180,7 @@ func caughtUp(t testing.TB, m *client.Mirror, c *client.Client, when string) {
 // to be, through restarts, lost history and lost connections, it would be worse
 // than none.
 func TestMirrorIsExact(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := gate.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	config := app.ServeConfig{Config: app.Config{Data: t.TempDir(), History: 4 << 10, TombstoneMax: 60, Fsync: "interval"}}
 	s := serve(t, config)

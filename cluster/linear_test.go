@@ -12,6 +12,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
+	"keywatch/test/gate"
 )
 
 // A call is one operation on one key as its caller saw it.
@@ -154,7 +155,7 @@ func TestNodeIsLinearizable(t *testing.T) {
 	opts := memory()
 	n := open(t, opts)
 	store := kv.NewStore(opts.State, n, kv.Limits{})
-	seed := rand.Uint64()
+	seed := gate.Seed(t)
 	h := &history{start: time.Now()}
 	var wg sync.WaitGroup
 	for id := range 6 {

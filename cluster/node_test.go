@@ -55,24 +55,24 @@ func mustPropose(t testing.TB, n *cluster.Node, c *kv.Command) kv.Result {
 	return r
 }
 
-// gate is a log store whose writes can be held up or failed. It waits on a
+// door is a log store whose writes can be held up or failed. It waits on a
 // channel, because a bubble's time stands still while a mutex is waited for.
-type gate struct {
+type door struct {
 	*wal.MemLog
 	turn chan error // holds the error that writes return, nil for none
 }
 
-func newGate(fail error) *gate {
-	g := &gate{MemLog: wal.NewMemLog(), turn: make(chan error, 1)}
+func newDoor(fail error) *door {
+	g := &door{MemLog: wal.NewMemLog(), turn: make(chan error, 1)}
 	g.turn <- fail
 	return g
 }
 
 // shut holds writes up until reopen, which has them fail with err unless nil.
-func (g *gate) shut()            { <-g.turn }
-func (g *gate) reopen(err error) { g.turn <- err }
+func (g *door) shut()            { <-g.turn }
+func (g *door) reopen(err error) { g.turn <- err }
 
-func (g *gate) StoreLogs(logs []*raft.Log) error {
+func (g *door) StoreLogs(logs []*raft.Log) error {
 	fail := <-g.turn
 	defer func() { g.turn <- fail }()
 	if fail != nil {
@@ -81,7 +81,7 @@ func (g *gate) StoreLogs(logs []*raft.Log) error {
 	return g.MemLog.StoreLogs(logs)
 }
 
-func (g *gate) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l}) }
+func (g *door) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l}) }
 
 // A store over a node must pass the conformance suite.
 func TestNodeConforms(t *testing.T) {
@@ -103,7 +103,7 @@ func TestNodeCoordinates(t *testing.T) {
 // all that was accepted must be applied; meanwhile the log must see few entries.
 func TestFullQueueRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(nil)
+		g := newDoor(nil)
 		opts := memory()
 		opts.Log, opts.QueueCommands, opts.EntryCommands = g, 100, 10
 		n := open(t, opts)
@@ -150,7 +150,7 @@ func TestFullQueueRefuses(t *testing.T) {
 // The queue must be bounded in bytes too, however long it is never empty.
 func TestQueueBytesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(nil)
+		g := newDoor(nil)
 		opts := memory()
 		opts.Log, opts.QueueBytes, opts.EntryBytes = g, 10_000, 1000
 		n := open(t, opts)
@@ -181,7 +181,7 @@ func TestQueueBytesAreBounded(t *testing.T) {
 
 // A caller who stops waiting must learn that the outcome is unknown, at once.
 func TestCancelledCallerLearnsNothing(t *testing.T) {
-	g := newGate(nil)
+	g := newDoor(nil)
 	opts := memory()
 	opts.Log = g
 	n := open(t, opts)
@@ -204,7 +204,7 @@ func TestCancelledCallerLearnsNothing(t *testing.T) {
 // outcome is unknown, and nothing may become visible.
 func TestFailedLogLeavesOutcomeUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(nil)
+		g := newDoor(nil)
 		opts := memory()
 		opts.Log = g
 		n := open(t, opts)
@@ -305,7 +305,7 @@ func TestFailedOpenLeavesNothing(t *testing.T) {
 		}
 		for _, kept := range []bool{false, true} {
 			opts := memory()
-			g := newGate(nil)
+			g := newDoor(nil)
 			opts.Log = g
 			if kept {
 				open(t, opts).Close()

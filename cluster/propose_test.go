@@ -11,7 +11,7 @@ import (
 // If commands that were begun one after the other were applied in another order,
 // the last of a client's pipelined writes would not be the one that stays.
 func TestBeginKeepsOrder(t *testing.T) {
-	g := newGate(nil)
+	g := newDoor(nil)
 	opts := memory()
 	opts.Log = g
 	n := open(t, opts)

@@ -23,11 +23,8 @@ import (
 	"keywatch/test/gate"
 )
 
-// ages is how long TestProofLongTime goes on, ageSeed the seed of its random choices.
-var (
-	ages    = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
-	ageSeed = flag.Uint64("longtime-seed", uint64(time.Now().UnixNano()), "seed of its random choices")
-)
+// ages is how long TestProofLongTime goes on.
+var ages = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
 
 // A longTime is a store on real files of which days pass in a minute: nothing in a state
 // reads a clock, so that log time is whatever the entries say. In each phase crowds of
@@ -318,12 +315,13 @@ func TestLongTime(t *testing.T) {
 	}
 }
 
-// TestProofLongTime is TestLongTime with larger crowds and other seeds each time.
+// TestProofLongTime is TestLongTime with larger crowds, for longer.
 func TestProofLongTime(t *testing.T) {
 	gate.Long(t)
 	end := time.Now().Add(*ages)
+	seed := gate.Seed(t)
 	for i, opts := range []persist.Options{quiet, small} {
-		l := newLongTime(t, *ageSeed, opts)
+		l := newLongTime(t, seed, opts)
 		until := time.Now().Add(time.Until(end) / time.Duration(2-i))
 		l.run(700, func(phase int) bool { return phase < 2 || time.Now().Before(until) })
 	}

@@ -2,12 +2,12 @@ package watch_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"keywatch/kv"
+	"keywatch/test/gate"
 	"keywatch/watch"
 )
 
@@ -18,7 +18,7 @@ func TestRandomHistoriesOfTheLate(t *testing.T) {
 	for i, history := range []int64{4 << 10, 20 << 10, 0} {
 		for _, mailbox := range []int{2, 512} {
 			t.Run(fmt.Sprintf("history=%d/mailbox=%d", history, mailbox), func(t *testing.T) {
-				seed := rand.Uint64()
+				seed := gate.Seed(t)
 				w := newWorld(t, watch.Options{History: history, Mailbox: mailbox, SelfReadMax: 1}, kv.Params{TombstoneMax: []int{3, 20, 1000}[i]})
 				requests, told := w.run(seed, 12, 4, 800, i == 1)
 				for i := range told {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/test/gate"
 	"keywatch/watch"
 	"keywatch/watch/watchtest"
 )
@@ -140,7 +141,7 @@ func TestRandomHistories(t *testing.T) {
 	for i, o := range []watch.Options{{History: 2 << 10}, {History: 20 << 10}, {}} {
 		for _, epochs := range []bool{false, true} {
 			t.Run(fmt.Sprintf("history=%d/epochs=%v", o.History, epochs), func(t *testing.T) {
-				seed := rand.Uint64()
+				seed := gate.Seed(t)
 				w := newWorld(t, o, kv.Params{TombstoneMax: []int{3, 20, 1000}[i]})
 				requests, told := w.run(seed, 8, 4, 800, epochs)
 				for i := range told {
@@ -157,7 +158,7 @@ func TestRandomHistories(t *testing.T) {
 // are, or be told of an older version after a newer one.
 func TestLatestConverges(t *testing.T) {
 	for _, history := range []int64{2 << 10, 20 << 10} {
-		seed := rand.Uint64()
+		seed := gate.Seed(t)
 		w := newWorld(t, watch.Options{History: history}, kv.Params{TombstoneMax: 3})
 		ends := make([]chan kv.Rev, 8)
 		records := make([]watchtest.Record, len(ends))

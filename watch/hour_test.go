@@ -182,8 +182,7 @@ func anHour(t *testing.T, lifetime time.Duration) {
 		epochs     bool
 	}{{8 << 10, 5, false}, {64 << 10, 100, true}, {0, 100_000, false}} {
 		t.Run(fmt.Sprintf("history=%d", c.history), func(t *testing.T) {
-			seed := rand.Uint64()
-			t.Logf("seed %d", seed)
+			seed := gate.Seed(t)
 			synctest.Test(t, func(t *testing.T) {
 				o := watch.Options{History: c.history, Mailbox: 16}
 				h := &hour{world: newWorld(t, o, kv.Params{TombstoneMax: c.tombstones}), over: make(chan struct{})}

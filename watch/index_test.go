@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/test/gate"
 	"keywatch/watch"
 )
 
@@ -83,7 +84,7 @@ func randomNames(rnd *rand.Rand, n int) (names []string) {
 // where others with the same names, or with ones that begin alike, come and go.
 func TestWatchersComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		seed := rand.Uint64()
+		seed := gate.Seed(t)
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		w := newWorld(t, watch.Options{}, kv.Params{})
 		var visitors []*visitor

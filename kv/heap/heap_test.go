@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"keywatch/kv/heap"
+	"keywatch/test/gate"
 )
 
 // An item knows where it is.
@@ -14,8 +15,7 @@ type item struct{ key, at int }
 // If this failed, something would come before what is due earlier, or an element that
 // is fixed or removed would be another than the one meant.
 func TestHeapAgainstASortedSlice(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := gate.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	h := heap.New(func(a, b *item) bool { return a.key < b.key }, func(x *item, at int) { x.at = at })
 	var all []*item

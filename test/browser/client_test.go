@@ -215,8 +215,7 @@ func TestProofMirrorEqualsServer(t *testing.T) {
 			one.mirror()
 			two := client(t, s, one, fmt.Sprintf("{ transport: %q }", transport))
 			two.mirror()
-			seed := rand.Uint64()
-			t.Logf("seed %d", seed)
+			seed := gate.Seed(t)
 			random := rand.New(rand.NewPCG(seed, 1))
 			write := func(n int) {
 				for range n {

@@ -22,8 +22,7 @@ func TestProofMirrorThroughResets(t *testing.T) {
 			for _, p := range []*tab{one, two} {
 				p.eval(`void (window.resets = 0, mirror.onchange(step => { if (step.cause === 'reset') resets++ }))`)
 			}
-			seed := rand.Uint64()
-			t.Logf("seed %d", seed)
+			seed := gate.Seed(t)
 			random := rand.New(rand.NewPCG(seed, 2))
 			for round := range 3 {
 				for range 30 {
