@@ -82,6 +82,10 @@ const (
 	// queueShare is the part of the memory, one in queueShare, that writes take at most
 	// which wait for the log.
 	queueShare = 8
+	// sweepShare is the part of the memory, one in sweepShare, that the records may take
+	// which are swept as one, twice over; leastRange is what may be swept in any case.
+	sweepShare = 16
+	leastRange = 4 << 20
 	// mailShare is how many bytes of memory there are for each reference to an event
 	// that waits for a watcher: a reference has 24.
 	mailShare = 16 * 24
@@ -171,6 +175,7 @@ func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
 		Existing: c.Existing, Release: c.Version, LoadPinned: e.state.LoadPinned, Short: e.checkpoints.early.Wake,
 		Progress: &e.background.board, Interrupt: ctx.Done(),
+		RangeBytes: min(persist.DefaultRangeBytes, max(leastRange, int64(c.MemoryMax)/sweepShare)),
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", c.Data, err)

@@ -126,13 +126,17 @@ func (q *queue) take() (b *batch, more bool) {
 	return b, true
 }
 
-// entry returns the log entry of a batch that was taken, in memory of its own
+// entry returns the log entry of a batch that was taken, in memory of about its own
 // size: entries stay in memory logs for long. The buffer that the batch was
-// built in is used again.
+// built in is used again, unless it is large.
 func (q *queue) entry(b *batch, now int64) []byte {
 	buf := b.builder.Finish(now)
+	large := cap(buf) > spareSize
+	if large && cap(buf)-len(buf) <= len(buf)/8 {
+		return buf
+	}
 	data := bytes.Clone(buf)
-	if cap(buf) > spareSize {
+	if large {
 		return data
 	}
 	q.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unsafe"
 )
@@ -74,8 +75,30 @@ func (b *EntryBuilder) Size() int { return len(b.buf) }
 // Add appends a command, which must be valid. Nothing of c is kept.
 func (b *EntryBuilder) Add(c *Command) {
 	b.grow()
+	if n := c.bytes(); n > growBytes {
+		b.buf = slices.Grow(b.buf, n) // at once: to double leaves much garbage behind
+	}
 	b.buf = appendCommand(b.buf, c)
 }
+
+// growBytes is how large a command is, in bytes, for which room is made at once.
+const growBytes = 64 << 10
+
+// bytes returns about how many bytes c takes in an entry.
+func (c *Command) bytes() (n int) {
+	for _, ops := range [2][]Op{c.Ops, c.Else} {
+		for i := range ops {
+			n += len(ops[i].Key) + len(ops[i].Value) + opBytes
+		}
+	}
+	for i := range c.Checks {
+		n += len(c.Checks[i].Key) + len(c.Checks[i].Value) + opBytes
+	}
+	return n
+}
+
+// opBytes is what an operation takes at most beside its key and value.
+const opBytes = 48
 
 // AddSetup appends a change of the state's own settings.
 func (b *EntryBuilder) AddSetup(u Setup) {

@@ -258,6 +258,32 @@ func TestColdKeysNeedNoDisk(t *testing.T) {
 
 func must(e *kv.Entry, _ kv.Position) *kv.Entry { return e }
 
+// If this failed, many reads of large values that are not in memory would all have them
+// there at once, before anybody could say that this is too much.
+func TestReadAsksBeforeItFetches(t *testing.T) {
+	s := newShelf(t, kv.StateOptions{Presize: 64})
+	value := strings.Repeat("x", 1000)
+	s.put("k", value)
+	full := errors.New("no room")
+	var asked []int
+	may := func(refuse error) func(int) error {
+		return func(size int) error { asked = append(asked, size); return refuse }
+	}
+	if e, _, err := s.store.GetIf(t.Context(), "k", may(full)); err != nil || e.Value() != value || len(asked) != 0 {
+		t.Errorf("a value in memory: got %v, asked for %v", err, asked)
+	}
+	s.checkpoint(false)
+	if s.state.Evict(1) == 0 {
+		t.Fatal("nothing was evicted")
+	}
+	if _, _, err := s.store.GetIf(t.Context(), "k", may(full)); !errors.Is(err, full) || s.reads.Load() != 0 {
+		t.Errorf("refused: got %v after %d reads", err, s.reads.Load())
+	}
+	if e, _, err := s.store.GetIf(t.Context(), "k", may(nil)); err != nil || e.Value() != value || len(asked) != 2 || asked[1] != len(value) {
+		t.Errorf("allowed: got %v, asked for %v", err, asked)
+	}
+}
+
 // What is not in the checkpoint yet must stay in memory, and so must what a
 // commit has not reached.
 func TestDirtyValuesStay(t *testing.T) {

@@ -12,6 +12,12 @@ import (
 // error that matches ErrDamaged if the value is lost, with ErrTierUnavailable,
 // or with ctx's error.
 func (s *State) Read(ctx context.Context, key string) (*Entry, Position, error) {
+	return s.ReadIf(ctx, key, nil)
+}
+
+// ReadIf is Read that asks may, if not nil, before it fetches a value of size bytes that
+// is not in memory: it fails as may does.
+func (s *State) ReadIf(ctx context.Context, key string, may func(size int) error) (*Entry, Position, error) {
 	for {
 		sl, e, at := s.find(key)
 		if e == nil {
@@ -21,6 +27,11 @@ func (s *State) Read(ctx context.Context, key string) (*Entry, Position, error) 
 			sl.access.touch()
 			s.reads[TierMemory].Inc()
 			return e, at, nil
+		}
+		if may != nil {
+			if err := may(e.Size()); err != nil {
+				return nil, at, err
+			}
 		}
 		got, err := s.fetch(ctx, sl.key(), e)
 		if err == nil {

@@ -51,10 +51,15 @@ func (s *Store) Barrier(ctx context.Context) error { return s.log.ReadBarrier(ct
 // of the read, which is linearizable. It has its value, wherever that was. Get
 // fails as Log.ReadBarrier and State.Read do.
 func (s *Store) Get(ctx context.Context, key string) (*Entry, Position, error) {
+	return s.GetIf(ctx, key, nil)
+}
+
+// GetIf is Get that asks may as State.ReadIf does.
+func (s *Store) GetIf(ctx context.Context, key string, may func(size int) error) (*Entry, Position, error) {
 	if err := s.log.ReadBarrier(ctx); err != nil {
 		return nil, Position{}, err
 	}
-	return s.state.Read(ctx, key)
+	return s.state.ReadIf(ctx, key, may)
 }
 
 // Snapshot opens a snapshot that shows every write acknowledged before the

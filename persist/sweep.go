@@ -81,7 +81,7 @@ func (db *DB) afford(jobs []job, budget int64) ([]job, int64) {
 func (db *DB) rewrite(j job) error {
 	file, next := db.file.Load(), db.head.Load().clone()
 	old := next.ranges[j.from:j.to]
-	var kept batch
+	kept := batch{buf: make([]byte, 0, liveBytes(old))}
 	var into revRange
 	err := file.read(func(tx *bolt.Tx) (err error) {
 		into, err = collect(file, tx, old, j.bury, &kept)
@@ -120,6 +120,14 @@ func (db *DB) rewrite(j job) error {
 		db.head.Store(next)
 	}
 	return err
+}
+
+// liveBytes returns about how many bytes survive of a run of ranges.
+func liveBytes(run []revRange) (n int64) {
+	for i := range run {
+		n += run[i].live.bytes
+	}
+	return n
 }
 
 // collect reads a run of ranges and puts what stays into kept: live records and, unless

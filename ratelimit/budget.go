@@ -45,9 +45,13 @@ func (k Kind) lasts() bool { return k <= Watches }
 // Kinds returns all kinds.
 func Kinds() []Kind { return []Kind{Connections, Watches, Requests, Answers} }
 
-// groupShare is the part of a budget, in quarters, that what lasts may take, and
-// also what comes and goes: neither can leave nothing for the other.
-const groupShare = 3
+// The parts of a budget, in quarters, that may be taken at most by what lasts, and also
+// by what comes and goes, and by watches alone: none of them can leave nothing for the
+// others.
+const (
+	groupShare = 3
+	watchShare = 2
+)
 
 // shortFor is how long a budget counts as short after it had no room.
 const shortFor = 10 * time.Second
@@ -210,9 +214,11 @@ func (b *Budget) fullLocked(a *account, k Kind, n int64) error {
 			group += used
 		}
 	}
-	switch most := b.limit / 4 * groupShare; {
+	switch most, watches := b.limit/4*groupShare, b.limit/4*watchShare; {
 	case a.name != "" && a.bytes+n > b.perCaller:
 		return &FullError{Kind: k, Limit: b.perCaller, Caller: true}
+	case k == Watches && b.mu.used[k]+n > watches:
+		return &FullError{Kind: k, Limit: watches}
 	case group+n > most:
 		return &FullError{Kind: k, Limit: most}
 	case all+n > b.limit:

@@ -35,8 +35,9 @@ func TestBudgetBoundsCallersAndAll(t *testing.T) {
 	must(one.Grow(ratelimit.Connections, 400))
 	must(one.Grow(ratelimit.Requests, 200))
 	wantFull(t, "one caller", one.Grow(ratelimit.Requests, 1), ratelimit.Requests, 600, true)
-	must(two.Grow(ratelimit.Watches, 350))
-	wantFull(t, "what lasts", two.Grow(ratelimit.Watches, 1), ratelimit.Watches, 750, false)
+	must(two.Grow(ratelimit.Watches, 340))
+	wantFull(t, "what lasts", two.Grow(ratelimit.Watches, 11), ratelimit.Watches, 750, false)
+	must(two.Grow(ratelimit.Connections, 10))
 	must(proxy.Grow(ratelimit.Answers, 50))
 	wantFull(t, "all", proxy.Grow(ratelimit.Answers, 1), ratelimit.Answers, 1000, false)
 	if !b.Short() {
@@ -49,10 +50,11 @@ func TestBudgetBoundsCallersAndAll(t *testing.T) {
 		t.Errorf("used %d, want 1000", got)
 	}
 	s := b.Stats()
-	if s.Callers != 1 || s.Used[ratelimit.Watches] != 350 || s.Refused[ratelimit.Requests] != 1 || s.Limit != 1000 {
+	if s.Callers != 1 || s.Used[ratelimit.Watches] != 340 || s.Refused[ratelimit.Requests] != 1 || s.Limit != 1000 {
 		t.Errorf("got %+v", s)
 	}
 	two.Close()
+	wantFull(t, "watches", proxy.Grow(ratelimit.Watches, 501), ratelimit.Watches, 500, false)
 	proxy.Close()
 	if got := b.Used(); got != 0 {
 		t.Errorf("%d bytes are left after all were closed", got)

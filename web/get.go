@@ -119,10 +119,10 @@ func (o *getOptions) unchanged(e *kv.Entry, at kv.Position) bool {
 // read returns the newest version of the key, nil if it is absent.
 func (r *request) read(local bool) (*kv.Entry, kv.Position, error) {
 	if local {
-		e, at, err := r.s.opts.Store.State().Read(r.deadline(), r.key)
+		e, at, err := r.s.opts.Store.State().ReadIf(r.deadline(), r.key, r.mayFetch)
 		return e, at, api.ColdError(err)
 	}
-	e, at, err := r.s.opts.Store.Get(r.deadline(), r.key)
+	e, at, err := r.s.opts.Store.GetIf(r.deadline(), r.key, r.mayFetch)
 	return e, at, api.ReadError(err)
 }
 

@@ -36,7 +36,7 @@ func (r *request) await(o *getOptions, at kv.Position) (*kv.Entry, kv.Position, 
 		if e, now := state.Get(r.key); o.unchanged(e, now) && ctx.Err() == nil {
 			continue
 		}
-		e, now, err := state.Read(r.deadline(), r.key)
+		e, now, err := state.ReadIf(r.deadline(), r.key, r.mayFetch)
 		if err != nil || !o.unchanged(e, now) || ctx.Err() != nil {
 			return e, now, api.ColdError(err)
 		}

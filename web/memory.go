@@ -77,6 +77,26 @@ func (r *request) account() *conn {
 // room is the api.Room of the answer.
 func (r *request) room(n int) error { return r.account().answer(n) }
 
+// fetchRoom charges a value that is about to be fetched.
+func (r *request) fetchRoom(size int) error {
+	if size <= api.FreeBytes {
+		return nil
+	}
+	return r.room(size)
+}
+
+// readsRoom charges the values that a batch is about to read, and the answer with them.
+func (r *request) readsRoom(size int) error {
+	own := r.account()
+	if own == nil || size <= api.FreeBytes {
+		return nil
+	}
+	if err := own.charge(ratelimit.Requests, &own.bodyBytes, own.bodyBytes+size); err != nil {
+		return err
+	}
+	return own.answer(size)
+}
+
 // charge charges what makes n bytes of kind k, and waits a while for room.
 func (c *conn) charge(k ratelimit.Kind, have *int, n int) error {
 	if n > *have {

@@ -77,6 +77,8 @@ type request struct {
 	// larger ones.
 	kept, borrowed []byte
 	class          int
+	// mayFetch is asked before a value is fetched that is not in memory.
+	mayFetch func(size int) error
 	// cut says that the body was not read to its end, so that the connection ends.
 	cut bool
 	num [32]byte

@@ -83,7 +83,11 @@ func New(opts Options) (*Server, error) {
 	s.draining, s.drain = context.WithCancel(s.life)
 	s.lockWaits.init(s)
 	s.waits = api.NewDeadlines(s.life, opts.RequestTimeout)
-	s.requests.New = func() any { return &request{s: s} }
+	s.requests.New = func() any {
+		r := &request{s: s}
+		r.mayFetch = r.fetchRoom
+		return r
+	}
 	s.fastPaths.New = newFastPath
 	s.conns.init(&opts)
 	s.conns.name = s.peerName

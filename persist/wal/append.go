@@ -42,6 +42,16 @@ func (l *Log) store(entries []*raft.Log) error {
 	return l.storeLocked(entries)
 }
 
+// groupBytes returns how many bytes a group of entries takes at most: room is made at
+// once, because to double a large buffer leaves much garbage behind.
+func groupBytes(entries []*raft.Log) int {
+	n := 2 * groupHead
+	for _, e := range entries {
+		n += entryHead + len(e.Data) + len(e.Extensions)
+	}
+	return int(groupSize(n))
+}
+
 // storeLocked checks, encodes and writes entries.
 func (l *Log) storeLocked(entries []*raft.Log) error {
 	if err := l.usable(); err != nil {
@@ -50,7 +60,7 @@ func (l *Log) storeLocked(entries []*raft.Log) error {
 	if err := l.checkLocked(entries); err != nil {
 		return err
 	}
-	buf := append(l.wr.buf[:0], make([]byte, groupHead)...)
+	buf := append(slices.Grow(l.wr.buf[:0], groupBytes(entries)), make([]byte, groupHead)...)
 	locs := l.wr.locs[:0]
 	for _, e := range entries {
 		start := len(buf)

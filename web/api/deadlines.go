@@ -13,6 +13,7 @@ import (
 type Deadlines struct {
 	life context.Context
 	wait time.Duration
+	born time.Time // by a clock that no change of the time of day moves
 	now  atomic.Pointer[deadline]
 }
 
@@ -25,14 +26,16 @@ type deadline struct {
 // NewDeadlines returns deadlines that come wait after a request begins, and when
 // life ends.
 func NewDeadlines(life context.Context, wait time.Duration) *Deadlines {
-	return &Deadlines{life: life, wait: wait}
+	return &Deadlines{life: life, wait: wait, born: time.Now()}
 }
 
-// Context returns a context that ends wait after now, or up to a second later.
+// Context returns a context that ends wait after now, or up to a second later. A request
+// that began before others which have asked already, because its body was long in coming,
+// gets theirs.
 func (d *Deadlines) Context(now time.Time) context.Context {
-	second := now.Unix()
+	second := int64(now.Sub(d.born) / time.Second)
 	old := d.now.Load()
-	if old != nil && old.second == second {
+	if old != nil && old.second >= second {
 		return old.ctx
 	}
 	next := &deadline{second: second}

@@ -20,6 +20,10 @@ func TestDeadlines(t *testing.T) {
 		if d.Context(start) != first {
 			t.Error("two requests of one moment have two contexts")
 		}
+		later := d.Context(start.Add(2 * time.Second))
+		if later == first || d.Context(start) != later {
+			t.Error("a request whose body was long in coming has a context of its own, and so have those after it")
+		}
 		<-first.Done()
 		if got := time.Since(start); got < 10*time.Second || got > 11*time.Second {
 			t.Errorf("a request had %v, want 10 s and up to one more", got)

@@ -145,6 +145,14 @@ func (r *runner) room(n int) error {
 	return nil
 }
 
+// fetchRoom charges a value that is about to be fetched.
+func (r *runner) fetchRoom(size int) error {
+	if size <= freeBytes {
+		return nil
+	}
+	return r.room(cap(r.out) + size)
+}
+
 // noteMessage takes note of how far a message has arrived that is not complete.
 func (s *session) noteMessage() {
 	arrived := s.in.Arrived()

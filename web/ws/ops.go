@@ -104,10 +104,10 @@ func (r *runner) get(c *command) error {
 func (r *runner) read(c *command) (*kv.Entry, kv.Position, error) {
 	store := r.s.server.opts.Store
 	if c.list.Local {
-		e, at, err := store.State().Read(r.deadline(), c.key)
+		e, at, err := store.State().ReadIf(r.deadline(), c.key, r.fetchRoom)
 		return e, at, api.ColdError(err)
 	}
-	e, at, err := store.Get(r.deadline(), c.key)
+	e, at, err := store.GetIf(r.deadline(), c.key, r.fetchRoom)
 	return e, at, api.ReadError(err)
 }
 
