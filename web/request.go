@@ -5,7 +5,6 @@ import (
 	"context"
 	"runtime/debug"
 	"strconv"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -263,11 +262,7 @@ func (r *request) run() error {
 
 // deadline returns the context that the request waits for the log under.
 func (r *request) deadline() context.Context {
-	began := r.f.Time()
-	if began.IsZero() {
-		began = time.Now() // the handler was called without a server
-	}
-	return r.s.waits.Context(began)
+	return r.s.waits.Context()
 }
 
 // body returns the request's body as it was sent.

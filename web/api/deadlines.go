@@ -23,17 +23,16 @@ type deadline struct {
 	cancel context.CancelFunc
 }
 
-// NewDeadlines returns deadlines that come wait after a request begins, and when
+// NewDeadlines returns deadlines that come wait after they are asked for, and when
 // life ends.
 func NewDeadlines(life context.Context, wait time.Duration) *Deadlines {
 	return &Deadlines{life: life, wait: wait, born: time.Now()}
 }
 
-// Context returns a context that ends wait after now, or up to a second later. A request
-// that began before others which have asked already, because its body was long in coming,
-// gets theirs.
-func (d *Deadlines) Context(now time.Time) context.Context {
-	second := int64(now.Sub(d.born) / time.Second)
+// Context returns a context that ends wait after the call, or up to a second later. It does
+// not count from when the request began: the body may have been long in coming.
+func (d *Deadlines) Context() context.Context {
+	second := int64(time.Since(d.born) / time.Second)
 	old := d.now.Load()
 	if old != nil && old.second >= second {
 		return old.ctx

@@ -3,7 +3,6 @@ package ws
 import (
 	"context"
 	"slices"
-	"time"
 
 	"keywatch/kv"
 	"keywatch/kv/wake"
@@ -324,4 +323,4 @@ func (r *runner) wait() {
 }
 
 // deadline returns what a command waits for the log under.
-func (r *runner) deadline() context.Context { return r.s.server.opts.Deadlines.Context(time.Now()) }
+func (r *runner) deadline() context.Context { return r.s.server.opts.Deadlines.Context() }
