@@ -61,8 +61,9 @@ type FullError struct {
 	Kind Kind
 	// Limit is what was exceeded, in bytes.
 	Limit int64
-	// Caller is set if that is the limit of one caller, not that of all.
-	Caller bool
+	// Caller is set if that is the limit of one caller, not that of all; Part if it is the
+	// part of the budget that such memory may take.
+	Caller, Part bool
 }
 
 // Error implements error.
@@ -218,9 +219,9 @@ func (b *Budget) fullLocked(a *account, k Kind, n int64) error {
 	case a.name != "" && a.bytes+n > b.perCaller:
 		return &FullError{Kind: k, Limit: b.perCaller, Caller: true}
 	case k == Watches && b.mu.used[k]+n > watches:
-		return &FullError{Kind: k, Limit: watches}
+		return &FullError{Kind: k, Limit: watches, Part: true}
 	case group+n > most:
-		return &FullError{Kind: k, Limit: most}
+		return &FullError{Kind: k, Limit: most, Part: true}
 	case all+n > b.limit:
 		return &FullError{Kind: k, Limit: b.limit}
 	}

@@ -55,9 +55,12 @@ func (room Room) Took(b []byte) error {
 func memoryFull(err *ratelimit.FullError) *Failure {
 	f := &Failure{Code: CodeClientMemoryFull, Limit: int(err.Limit), Cause: err}
 	f.Detail = fmt.Sprintf("no memory for more %s: --client-memory is used up", err.Kind)
-	if err.Caller {
+	switch {
+	case err.Caller:
 		f.Code = CodeCallerMemoryFull
 		f.Detail = fmt.Sprintf("no memory for more %s of this caller: --client-memory-per-caller is used up", err.Kind)
+	case err.Part:
+		f.Detail = fmt.Sprintf("no memory for more %s: the part of --client-memory for them is used up", err.Kind)
 	}
 	return f
 }
