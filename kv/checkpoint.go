@@ -19,9 +19,12 @@ type dirtySet struct {
 	bytes  int64
 	// gone holds the slots that have left the map and the index while a durable
 	// record may still name them. A key that is created again gets the same slot.
-	gone    map[string]*slot
-	most    int // what fit notes of gone
-	running bool
+	gone map[string]*slot
+	most int // what fit notes of gone
+	// going is what gone was when the running checkpoint was begun, less what that has
+	// looked at.
+	going   map[string]*slot
+	running *Checkpoint // nil if none is
 }
 
 // add lists sl, which now holds a value of size bytes.
@@ -40,13 +43,16 @@ type Checkpoint struct {
 	state *State
 	view  *view
 	meta  Meta
-	slots []*slot
-	bytes int64
-	// dropped are gone slots, whose durable records are tombstones.
+	// slots are those that changed, numbered with the checkpoint's number.
+	slots  []*slot
+	number uint32
+	bytes  int64
+	// dropped are gone slots, whose durable records are tombstones. It belongs to the
+	// holder of the apply lock until all that are going were looked at.
 	dropped  []*slot
 	idemFrom uint64
 	idem     []*idemRecord
-	leases   []leaseRecord
+	leases   *leaseCopy
 	// leaseChanges is how many changes of leases this checkpoint holds.
 	leaseChanges uint64
 	records      []Record
@@ -54,31 +60,25 @@ type Checkpoint struct {
 }
 
 // Freeze begins a checkpoint at the newest revision. It fails with
-// ErrCheckpointRunning while another is open.
+// ErrCheckpointRunning while another is open. However much the checkpoint holds, nothing
+// is copied here but what it takes to name the new idempotency records, 8 bytes each:
+// the rest is copied before it changes, or in steps while it is read.
 func (s *State) Freeze() (*Checkpoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := &s.mu.machine
-	if m.dirty.running {
+	if m.dirty.running != nil {
 		return nil, ErrCheckpointRunning
 	}
-	m.dirty.running = true
-	c := &Checkpoint{state: s, view: s.openViewLocked(true)}
+	c := &Checkpoint{state: s, view: s.openViewLocked(true), number: m.dirty.number}
+	m.dirty.running = c
 	c.slots, c.bytes = m.dirty.slots, m.dirty.bytes
 	m.dirty.slots, m.dirty.bytes = nil, 0
-	for key, sl := range m.dirty.gone {
-		switch {
-		case sl.dirty == m.dirty.number: // c.slots has it: the next one drops it
-		case sl.durable() != Locator{}:
-			c.dropped = append(c.dropped, sl)
-		default:
-			s.letGoLocked(key)
-		}
-	}
+	m.dirty.going, m.dirty.gone, m.dirty.most = m.dirty.gone, make(map[string]*slot), 0
 	m.dirty.number++
 	c.idemFrom, c.idem = m.idem.unsaved()
 	c.idem = slices.Clone(c.idem)
-	c.leases, c.leaseChanges = m.leases.records(), m.leases.changes
+	c.leases, c.leaseChanges = m.leases.copyFrom(), m.leases.changes
 	c.meta = Meta{
 		Index: m.index, Term: m.term, At: c.view.at, Time: m.time, Floor: m.floor, Params: m.params,
 		IdemFirst: m.idem.first, IdemNext: m.idem.next,
@@ -115,6 +115,7 @@ func (c *Checkpoint) collect() {
 	if c.records != nil {
 		return
 	}
+	run(c.settleSteps())
 	type pair struct {
 		slot  *slot
 		entry *Entry
@@ -150,6 +151,7 @@ func (c *Checkpoint) collect() {
 // Dropped returns the durable records that no key names any more: tombstones
 // that have been forgotten.
 func (c *Checkpoint) Dropped() []Locator {
+	run(c.settleSteps())
 	out := make([]Locator, len(c.dropped))
 	for i, sl := range c.dropped {
 		out[i] = sl.durable()
@@ -179,6 +181,7 @@ func (c *Checkpoint) Commit() {
 		sl.setDurable(c.records[i].Locator())
 	}
 	written := c.olds
+	run(c.letGoSteps())
 	c.commit()
 	c.state.enter(written...)
 }
@@ -188,64 +191,37 @@ func (c *Checkpoint) commit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := &s.mu.machine
-	for _, sl := range c.dropped {
-		sl.setDurable(Locator{})
-		if m.dirty.gone[sl.key()] == sl {
-			s.letGoLocked(sl.key())
-		}
-	}
 	m.idem.saved, m.leases.saved = c.meta.IdemNext, c.leaseChanges
 	s.committed.Store(uint64(c.meta.At.Rev))
 	c.endLocked()
-	s.countMemoryLocked()
-}
-
-// letGoLocked forgets a slot that has left map and index and that no record
-// names.
-func (s *State) letGoLocked(key string) {
-	m := &s.mu.machine
-	delete(m.dirty.gone, key)
-	m.dirty.gone = fit(m.dirty.gone, &m.dirty.most)
-	m.table -= slotCost(key)
 }
 
 // Abort says that nothing was written: all of it goes to the next checkpoint.
 func (c *Checkpoint) Abort() {
+	run(c.settleSteps())
 	s := c.state
+	run(c.redoSteps())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := &s.mu.machine
-	for _, sl := range c.slots {
-		if sl.dirty != m.dirty.number {
-			sl.dirty = m.dirty.number
-			m.dirty.slots = append(m.dirty.slots, sl)
-		}
-	}
-	m.dirty.bytes += c.bytes
+	s.mu.dirty.bytes += c.bytes
 	c.endLocked()
 }
 
-func (c *Checkpoint) endLocked() {
-	c.state.mu.dirty.running = false
-	c.state.closeViewLocked(c.view)
-	c.records, c.olds, c.dropped = []Record{}, nil, nil
+// redoSteps gives the changed keys to the next checkpoint.
+func (c *Checkpoint) redoSteps() iter.Seq[int] {
+	d := &c.state.mu.dirty
+	return steps(c.state, func() iter.Seq2[int, *slot] { return slices.All(c.slots) }, func(_ int, sl *slot) {
+		if sl.dirty != d.number {
+			sl.dirty = d.number
+			d.slots = append(d.slots, sl)
+		}
+	})
 }
 
-// Durable returns the record that key's slot names; the zero Locator if none.
-// The record of a key that was deleted and forgotten since the last checkpoint
-// is still named: a restart from that checkpoint needs it. Durable belongs to
-// the goroutine that writes checkpoints.
-func (s *State) Durable(key string) Locator {
-	if sl := s.slot(key); sl != nil {
-		return sl.durable()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if sl := s.mu.dirty.gone[key]; sl != nil {
-		return sl.durable()
-	}
-	if sl := s.slot(key); sl != nil { // it came back meanwhile
-		return sl.durable()
-	}
-	return Locator{}
+func (c *Checkpoint) endLocked() {
+	m := &c.state.mu.machine
+	m.dirty.running, m.dirty.going, m.leases.copying = nil, nil, nil
+	c.state.closeViewLocked(c.view)
+	c.state.countMemoryLocked()
+	c.records, c.olds, c.dropped = []Record{}, nil, nil
 }

@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"iter"
 	"reflect"
 	"unsafe"
 )
@@ -50,3 +51,23 @@ func ParseOutcome(b []byte) (r Result, ok bool) {
 	d.outcome(&r)
 	return r, !d.bad && len(d.b) == 0
 }
+
+// LockStep is how many things a step may look at while it holds the apply lock.
+const LockStep = lockStep
+
+// Copied returns how many leases the checkpoint has copied.
+func (c *Checkpoint) Copied() (n int) {
+	for _, chunk := range c.leases.chunks {
+		n += len(chunk)
+	}
+	return n
+}
+
+// Going returns how many forgotten keys the checkpoint has not looked at.
+func (c *Checkpoint) Going() int { return len(c.state.mu.dirty.going) }
+
+// The steps of a checkpoint.
+func (c *Checkpoint) LeaseSteps() iter.Seq[int]  { return c.leaseSteps() }
+func (c *Checkpoint) SettleSteps() iter.Seq[int] { return c.settleSteps() }
+func (c *Checkpoint) LetGoSteps() iter.Seq[int]  { return c.letGoSteps() }
+func (c *Checkpoint) RedoSteps() iter.Seq[int]   { return c.redoSteps() }

@@ -27,7 +27,10 @@ type lease struct {
 	// the place there; pending counts keys of the command at hand.
 	queued  int64
 	at      int
-	pending int
+	pending int32
+	// copied is the number of the last checkpoint that has a copy of the lease, or that
+	// it is too young for.
+	copied uint32
 }
 
 // What a lease takes in memory, in bytes, as measured: leaseCost beside its texts,
@@ -93,6 +96,10 @@ type leaseTable struct {
 	// changes counts what became of leases, saved what of it the last checkpoint
 	// holds.
 	changes, saved uint64
+	// copying is the copy that the running checkpoint makes, nil if none does; copies
+	// counts them.
+	copying *leaseCopy
+	copies  uint32
 	// most is what fit notes of the maps.
 	most struct{ byID, callers int }
 }
@@ -111,7 +118,7 @@ func (l *lease) before(other *lease) bool {
 
 func (t *leaseTable) add(l *lease) {
 	t.changes++
-	l.queued = l.deadline
+	l.queued, l.copied = l.deadline, t.copies
 	t.byID[l.id] = l
 	t.callers[l.caller]++
 	t.bytes += l.cost()
@@ -119,7 +126,7 @@ func (t *leaseTable) add(l *lease) {
 }
 
 func (t *leaseTable) remove(l *lease) {
-	t.changes++
+	t.changing(l)
 	t.heap.Remove(l.at)
 	delete(t.byID, l.id)
 	t.byID = fit(t.byID, &t.most.byID)
@@ -132,7 +139,7 @@ func (t *leaseTable) remove(l *lease) {
 
 // move gives l another deadline.
 func (t *leaseTable) move(l *lease, deadline int64) {
-	t.changes++
+	t.changing(l)
 	l.deadline = deadline
 	if deadline < l.queued {
 		l.queued = deadline
@@ -196,7 +203,7 @@ func (t *leaseTable) refuseNamed(ops []Op, s *State) (index int, why Outcome) {
 			l.pending++
 			counted = append(counted, l)
 		}
-		if len(l.keys)+l.pending > s.mu.params.LeaseKeys {
+		if len(l.keys)+int(l.pending) > s.mu.params.LeaseKeys {
 			return i, LeaseKeysFull
 		}
 	}

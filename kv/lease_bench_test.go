@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"testing"
 	"time"
 
@@ -45,12 +46,49 @@ func BenchmarkKeepalive(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/renewal")
 }
 
-// BenchmarkFreezeLeases begins a checkpoint of 100,000 leases: for so long
-// nothing is applied.
+// BenchmarkFreezeLeases begins a checkpoint of 200,000 leases: for so long
+// nothing is applied. The checkpoint is given up each time, which is not counted.
 func BenchmarkFreezeLeases(b *testing.B) {
+	benchmarkFreeze(b, manyLeases(b, 200_000))
+}
+
+// BenchmarkFreezeForgotten begins a checkpoint where 200,000 keys were deleted and
+// forgotten since the one before, which holds their records.
+func BenchmarkFreezeForgotten(b *testing.B) {
+	s := kv.NewState(kv.StateOptions{Presize: 1})
+	index, every := uint64(0), make([]kv.Op, 200_000)
+	apply := func(kind kv.OpKind, now int64) {
+		for i := range every {
+			every[i] = kv.Op{Kind: kind, Key: fmt.Sprint("k", i)}
+		}
+		index++
+		if _, err := s.Apply(index, 1, kv.EncodeEntry(now, &kv.Command{Ops: every})); err != nil {
+			b.Fatal(err)
+		}
+	}
+	apply(kv.OpPut, 0)
+	c, err := s.Freeze()
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.Commit()
+	apply(kv.OpDelete, 0)
+	every = every[:1]
+	for i := int64(1); s.Stats().Tombstones > 1; i++ {
+		apply(kv.OpDelete, 10*i*time.Hour.Milliseconds())
+	}
+	c, err = s.Freeze() // writes the deletions, which the next one drops
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.Commit()
+	benchmarkFreeze(b, s)
+}
+
+func manyLeases(b *testing.B, n int) *kv.State {
 	s := kv.NewState(kv.StateOptions{Presize: 1})
 	var e kv.EntryBuilder
-	for i := range 100_000 {
+	for i := range n {
 		var id kv.LeaseID
 		binary.LittleEndian.PutUint64(id[:], uint64(i)+1)
 		e.Add(&kv.Command{Lease: &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: id, TTL: time.Hour}})
@@ -58,11 +96,19 @@ func BenchmarkFreezeLeases(b *testing.B) {
 	if _, err := s.Apply(1, 1, e.Finish(0)); err != nil {
 		b.Fatal(err)
 	}
+	return s
+}
+
+func benchmarkFreeze(b *testing.B, s *kv.State) {
+	var held time.Duration
 	for b.Loop() {
+		began := time.Now()
 		c, err := s.Freeze()
+		held += time.Since(began)
 		if err != nil {
 			b.Fatal(err)
 		}
 		c.Abort()
 	}
+	b.ReportMetric(float64(held.Nanoseconds())/float64(b.N), "ns/freeze")
 }

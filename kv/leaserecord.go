@@ -1,11 +1,9 @@
 package kv
 
 import (
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"iter"
 	"slices"
 	"strings"
 )
@@ -25,15 +23,6 @@ type leaseRecord struct {
 //	text    caller, lock, owner
 //	uint32  CRC-32C of the name and all of the above, little-endian
 const leaseRecordVersion = 1
-
-// records returns all leases, in no order.
-func (t *leaseTable) records() []leaseRecord {
-	out := make([]leaseRecord, t.heap.Len())
-	for i, l := range t.heap.All() {
-		out[i] = leaseRecord{l.id, l.caller, l.lock, l.owner, l.ttl, l.hold, l.deadline}
-	}
-	return out
-}
 
 func (l *leaseRecord) appendTo(b []byte) []byte {
 	start := len(b)
@@ -73,24 +62,6 @@ func parseLeaseRecord(id LeaseID, b []byte) (l leaseRecord, err error) {
 }
 
 func badLease(id LeaseID) error { return fmt.Errorf("%w: lease %x", ErrDamaged, id[:4]) }
-
-// Leases ranges over the leases that lived at the checkpoint's revision, in order
-// of name: all of them, whether they have changed or not. The bytes are valid
-// until the next iteration.
-func (c *Checkpoint) Leases() iter.Seq2[LeaseID, []byte] {
-	slices.SortFunc(c.leases, func(a, b leaseRecord) int {
-		return cmp.Compare(string(a.id[:]), string(b.id[:]))
-	})
-	return func(yield func(LeaseID, []byte) bool) {
-		var b []byte
-		for i := range c.leases {
-			b = c.leases[i].appendTo(b[:0])
-			if !yield(c.leases[i].id, b) {
-				return
-			}
-		}
-	}
-}
 
 // AddLease takes the lease with the given name. All leases come before Done. It
 // fails with an error that matches ErrDamaged or ErrNewer.

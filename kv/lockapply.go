@@ -61,6 +61,7 @@ func (s *State) acquireLocked(c *LockCommand, r *Result) {
 func (s *State) holdLocked(l *lease) {
 	m := &s.mu.machine
 	s.putLocked(&Op{Key: LockKey(l.lock), Value: []byte(l.owner), Lease: l.id})
+	m.leases.changing(l)
 	l.ttl, l.hold = l.hold, 0
 	m.leases.move(l, m.time+l.ttl)
 	m.locks.granted++

@@ -199,7 +199,7 @@ func (s *State) boundSnapshotsLocked() {
 			return
 		}
 		v, count := m.snaps.open[i], len(m.snaps.open)
-		if m.dirty.running {
+		if m.dirty.running != nil {
 			count--
 		}
 		if count <= s.opts.SnapshotMax && m.snaps.bytes <= s.opts.SnapshotBytes &&

@@ -113,7 +113,7 @@ func (s *State) Changed(key string, rev Rev) bool {
 // removeLocked takes a slot out of the map and the index.
 func (s *State) removeLocked(sl *slot) {
 	m := &s.mu.machine
-	m.dirty.gone[sl.key()] = sl
+	m.dirty.leave(sl)
 	s.table.remove(sl)
 	m.order.Delete(sl)
 }
@@ -122,11 +122,8 @@ func (s *State) removeLocked(sl *slot) {
 // the index.
 func (s *State) insertLocked(key string, e *Entry) {
 	m := &s.mu.machine
-	sl := m.dirty.gone[key]
-	if sl != nil {
-		delete(m.dirty.gone, key)
-		m.dirty.gone = fit(m.dirty.gone, &m.dirty.most)
-	} else {
+	sl := s.takeLocked(key)
+	if sl == nil {
 		sl = newSlot(key)
 		m.table += slotCost(key)
 	}
