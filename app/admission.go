@@ -149,6 +149,9 @@ func (m *memory) refuse(bytes int64) error {
 	m.refused.Add(1)
 	fixed := m.fixed()
 	why := fmt.Sprintf("the values to evict are not in a checkpoint yet, which has begun; --memory-max is %v", Size(m.limit))
+	if m.log != nil {
+		why = fmt.Sprintf("the log takes %s until a checkpoint, which has begun; --memory-max is %v", mebibytes(m.logBytes()), Size(m.limit))
+	}
 	if m.hopeless(bytes) {
 		what := "keys, leases, outcomes and history"
 		if !m.state.Evicts() {

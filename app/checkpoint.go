@@ -114,7 +114,7 @@ func (e *Engine) checkpointDue() bool {
 	if e.disk != nil && s.Dirty && e.disk.Log().Short() {
 		return true
 	}
-	if s.DirtyBytes >= most || e.log.Bytes() >= 2*most {
+	if s.DirtyBytes >= most || e.log.Bytes() >= 2*most || e.memory.logBytes() >= e.memory.limit/logShare {
 		return true
 	}
 	return s.Dirty && time.Since(e.checkpoints.lastMade()) >= e.config.CheckpointEvery

@@ -23,7 +23,7 @@ type Config struct {
 	// FsyncInterval is used with Fsync "interval".
 	FsyncInterval time.Duration `help:"Time between fsyncs with --fsync=interval." default:"100ms"`
 
-	MemoryMax Size `help:"Memory for values, keys, their metadata and the history; values beyond it are stored on disk only. By default half of what the process may use." placeholder:"SIZE"`
+	MemoryMax Size `help:"Memory for values, keys, their metadata and the history, and with --memory-only the log; values beyond it are stored on disk only. By default half of what the process may use." placeholder:"SIZE"`
 	History   Size `help:"Memory for recent events, from which watches resume. By default 64MiB, or a quarter of --memory-max if that is less." placeholder:"SIZE"`
 
 	MaxValue      Size          `help:"Largest value." default:"1MiB"`

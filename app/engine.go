@@ -163,7 +163,7 @@ func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 	c := e.config
 	if c.MemoryOnly {
 		mem := wal.NewMemLog()
-		e.log = mem
+		e.log, e.memory.log = mem, mem
 		opts.Log, opts.Stable, opts.Snapshots = mem, raft.NewInmemStore(), cluster.MemorySnapshots{}
 		return nil
 	}

@@ -50,6 +50,9 @@ func (c Config) ObjectRead(d time.Duration) Config {
 	return c
 }
 
+// LogBytes is how large the log is.
+func (e *Engine) LogBytes() int64 { return e.log.Bytes() }
+
 // Position is where the engine's state is.
 func (e *Engine) Position() kv.Position { return e.state.Position() }
 

@@ -21,6 +21,10 @@ const (
 	// dirtyShare is the part of the limit, one in dirtyShare, that may be written
 	// before a checkpoint is due, however large checkpoints may be otherwise.
 	dirtyShare = 8
+	// logShare is the part of the limit, one in logShare, that a log in memory may take
+	// before a checkpoint is due, leastLogShare the part that is worth one while memory is
+	// short.
+	logShare, leastLogShare = 16, 64
 	// snapshotShare is the part of the limit, one in snapshotShare, that versions may
 	// take which are kept for snapshots only.
 	snapshotShare = 4
@@ -37,6 +41,8 @@ type memory struct {
 	hub   *watch.Hub
 	// node is nil until it is open.
 	node atomic.Pointer[cluster.Node]
+	// log is the log of a store that is memory only, nil for one on disk.
+	log logSizer
 	// checkpoint asks for a checkpoint now; it does not wait.
 	checkpoint func()
 	// writing reports whether a checkpoint is being written.
@@ -61,11 +67,19 @@ type memory struct {
 
 // used returns what counts against the limit, what is on its way included.
 func (m *memory) used() int64 {
-	n := m.state.Used() + m.hub.Memory() + m.admitted.Load()
+	n := m.state.Used() + m.hub.Memory() + m.admitted.Load() + m.logBytes()
 	if node := m.node.Load(); node != nil {
 		n += node.Pending()
 	}
 	return n
+}
+
+// logBytes returns what the log takes in memory.
+func (m *memory) logBytes() int64 {
+	if m.log == nil {
+		return 0
+	}
+	return m.log.Bytes()
 }
 
 // share returns the state's part of the limit: all that history cannot take. What is
@@ -127,7 +141,9 @@ func (m *memory) evict() {
 		if m.overdue() && m.state.EndOldestSnapshot() {
 			continue
 		}
-		m.checkpoint()
+		if m.log == nil || m.logBytes() > m.limit/leastLogShare || m.waiting.Load() > 0 {
+			m.checkpoint()
+		}
 		return
 	}
 	m.serve()

@@ -279,6 +279,34 @@ func TestMemoryFull(t *testing.T) {
 	}
 }
 
+// The log of a store that is memory only is memory too: if it did not count, keys that are
+// overwritten would take far more than the limit between two checkpoints. And it must make
+// room before a writer is refused.
+func TestLogInMemoryCounts(t *testing.T) {
+	const limit, size = 8 << 20, 64 << 10
+	e := openEngine(t, app.Config{MemoryOnly: true, MemoryMax: limit, History: 256 << 10})
+	var most int64
+	for i := range 4 * limit / size {
+		if _, err := e.Put(t.Context(), fmt.Sprintf("k%d", i%8), make([]byte, size)); err != nil {
+			t.Fatalf("write %d: %v", i, err)
+		}
+		most = max(most, e.LogBytes())
+		s := e.Status().Memory
+		if sum := e.LogBytes() + s.Values + s.Keys + s.History; sum > limit+limit/4 {
+			t.Fatalf("write %d: %d bytes, the limit is %d: %+v", i, sum, limit, s)
+		}
+	}
+	if s := e.Status(); s.Memory.Refused > 0 || most < limit/16 {
+		t.Errorf("got %+v, at most %d bytes of log", s.Memory, most)
+	}
+	if _, err := e.Put(t.Context(), "k", make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+	if s := e.Status().Memory; s.Log > 0 && s.Used < s.Values+s.Log {
+		t.Errorf("got %+v, want the log counted", s)
+	}
+}
+
 // Data four times --memory-max must leave the heap below the limit, half of it
 // for the garbage collector, and a fixed part; and a restart must not load it.
 func TestHeapStaysBelowLimit(t *testing.T) {

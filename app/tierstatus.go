@@ -16,6 +16,8 @@ type MemoryStatus struct {
 	Kept    int64 `json:"kept_for_snapshots"`
 	Idem    int64 `json:"idempotency"`
 	Leases  int64 `json:"leases"`
+	// Log is what the log takes, 0 where it is on disk.
+	Log int64 `json:"log,omitempty"`
 	// Evictable is the part of Values that could be dropped at once.
 	Evictable int64 `json:"evictable"`
 	// Waited counts the writes that had to wait for room, Refused those of them
@@ -47,7 +49,7 @@ func (m *memory) status() *MemoryStatus {
 	s := m.state.Memory()
 	return &MemoryStatus{
 		Limit: m.limit, Used: m.used(), Values: s.Values, Keys: s.Table, History: m.hub.Memory(),
-		Kept: s.Kept, Idem: s.Idem, Leases: s.Leases, Evictable: s.Evictable,
+		Kept: s.Kept, Idem: s.Idem, Leases: s.Leases, Log: m.logBytes(), Evictable: s.Evictable,
 		Waited: m.waited.Load(), Refused: m.refused.Load(),
 	}
 }
@@ -80,6 +82,8 @@ func (c *collector) addTiers() {
 		func(s *Status) float64 { return float64(s.Memory.Keys) })
 	c.add("keywatch_memory_leases_bytes", "Memory of leases, those of locks and their queues included.", gauge,
 		func(s *Status) float64 { return float64(s.Memory.Leases) })
+	c.add("keywatch_memory_log_bytes", "Memory of the log, 0 where it is on disk.", gauge,
+		func(s *Status) float64 { return float64(s.Memory.Log) })
 	c.add("keywatch_memory_evictable_bytes", "Memory of values that the checkpoint holds too.", gauge,
 		func(s *Status) float64 { return float64(s.Memory.Evictable) })
 	c.add("keywatch_memory_waited_total", "Writes that had to wait for memory.", counter,

@@ -76,3 +76,10 @@ func LaterStable(b []byte) []byte {
 	binary.BigEndian.PutUint32(b[len(b)-4:], crc32.Checksum(b[:len(b)-4], castagnoli))
 	return b
 }
+
+// Ring is how many entries m has room for.
+func (m *MemLog) Ring() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.mu.ring)
+}

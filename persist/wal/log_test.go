@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/hashicorp/raft"
 
@@ -229,6 +230,29 @@ func TestEmptiedLogBeginsAnywhere(t *testing.T) {
 			same(t, "log", contents(t, l), texts(entries(first, 2, 3, 10)))
 		}
 	})
+}
+
+// Memory that a log takes must be counted, and given back with its entries: the places of
+// many small entries take more than their data.
+func TestMemLogGivesMemoryBack(t *testing.T) {
+	m, n := wal.NewMemLog(), uint64(50_000)
+	mustStore(t, m, entries(1, 1, int(n), 10))
+	if got, least := m.Bytes(), int64(n)*(10+int64(unsafe.Sizeof(raft.Log{}))); got < least {
+		t.Errorf("Bytes: got %d, want at least %d", got, least)
+	}
+	for i, left := range []uint64{n / 2, 100, 0} {
+		if err := m.DeleteRange(0, n-left); err != nil {
+			t.Fatal(err)
+		}
+		want := texts(entries(n-left+1, 1, int(left), 10))
+		same(t, fmt.Sprintf("with %d left", left), contents(t, m), want)
+		if got := m.Ring(); uint64(got) > max(1024, 4*left) {
+			t.Errorf("step %d: there is room for %d entries, with %d left", i, got, left)
+		}
+	}
+	if got := m.Bytes(); got != 0 {
+		t.Errorf("Bytes of an empty log: got %d", got)
+	}
 }
 
 // A restart must find exactly what was there, the first index included.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"unsafe"
 
 	"github.com/hashicorp/raft"
 )
@@ -18,24 +20,31 @@ var (
 // It behaves as a Log does but copies no data: entries share their slices with the
 // caller, who must not change them any more. It is safe for concurrent use.
 type MemLog struct {
-	mu struct {
+	bytes atomic.Int64 // what Bytes returns
+	mu    struct {
 		sync.RWMutex
 		ring  []raft.Log // entry i is at i&(len-1); the length is a power of two
 		first uint64     // index of the oldest entry, if n > 0
 		n     uint64     // entries
-		bytes int64      // of their data
 	}
 }
+
+const (
+	// leastRing is how many entries a ring has room for at least. A ring is made half as
+	// long when three quarters of it are empty.
+	leastRing = 1024
+	// slotBytes is what an entry takes beside its data: a slot, and one that is empty.
+	slotBytes = 2 * int64(unsafe.Sizeof(raft.Log{}))
+)
+
+func entryBytes(e *raft.Log) int64 { return slotBytes + int64(len(e.Data)+len(e.Extensions)) }
 
 // NewMemLog returns an empty log in memory.
 func NewMemLog() *MemLog { return &MemLog{} }
 
-// Bytes returns the size of the entries' data.
-func (m *MemLog) Bytes() int64 {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.mu.bytes
-}
+// Bytes returns what the entries take in memory, 0 if there are none. It costs an atomic
+// load.
+func (m *MemLog) Bytes() int64 { return m.bytes.Load() }
 
 // IsMonotonic tells raft that the log has no gaps.
 func (m *MemLog) IsMonotonic() bool { return true }
@@ -106,20 +115,24 @@ func (m *MemLog) StoreLogs(entries []*raft.Log) error {
 	if m.mu.n == 0 {
 		m.mu.first = want
 	}
-	m.growLocked(m.mu.n + uint64(len(entries)))
+	m.fitLocked(m.mu.n + uint64(len(entries)))
 	for _, e := range entries {
 		*m.at(e.Index) = *e
-		m.mu.bytes += int64(len(e.Data))
+		m.bytes.Add(entryBytes(e))
 	}
 	m.mu.n += uint64(len(entries))
 	return nil
 }
 
-// growLocked makes room for n entries.
-func (m *MemLog) growLocked(n uint64) {
-	size := uint64(max(len(m.mu.ring), 1024))
+// fitLocked gives the ring room for n entries, which are no fewer than there are, and not
+// much more.
+func (m *MemLog) fitLocked(n uint64) {
+	size := uint64(max(len(m.mu.ring), leastRing))
 	for size < n {
 		size *= 2
+	}
+	for size > leastRing && n <= size/4 {
+		size /= 2
 	}
 	if size == uint64(len(m.mu.ring)) {
 		return
@@ -145,13 +158,14 @@ func (m *MemLog) DeleteRange(lowest, highest uint64) error {
 		return fmt.Errorf("%w: %d to %d of %d to %d", ErrHole, lowest, highest, first, last)
 	}
 	for i := lowest; i <= highest; i++ {
-		m.mu.bytes -= int64(len(m.at(i).Data))
+		m.bytes.Add(-entryBytes(m.at(i)))
 		*m.at(i) = raft.Log{}
 	}
 	if lowest == first {
 		m.mu.first = highest + 1
 	}
 	m.mu.n -= highest - lowest + 1
+	m.fitLocked(m.mu.n)
 	return nil
 }
 
