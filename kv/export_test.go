@@ -71,3 +71,23 @@ func (c *Checkpoint) LeaseSteps() iter.Seq[int]  { return c.leaseSteps() }
 func (c *Checkpoint) SettleSteps() iter.Seq[int] { return c.settleSteps() }
 func (c *Checkpoint) LetGoSteps() iter.Seq[int]  { return c.letGoSteps() }
 func (c *Checkpoint) RedoSteps() iter.Seq[int]   { return c.redoSteps() }
+
+// QueueWork returns how many places the queue for a lock keeps, and how many of them are
+// looked at to find who gets the lock next.
+func (s *State) QueueWork(name string) (kept, looked int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.mu.locks.queues[name]
+	if q == nil {
+		return 0, 0
+	}
+	for p := q.first; p != nil; p = p.behind {
+		kept++
+	}
+	from := q.next
+	sl, _ := s.mu.locks.next(name, &s.mu.machine)
+	for p := from; p != nil && p.slot != sl; p = p.behind {
+		looked++
+	}
+	return kept, looked
+}

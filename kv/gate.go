@@ -90,5 +90,5 @@ func (c *LockCommand) growth() int64 {
 	}
 	key := slotCost(c.Name) + int64(len(ReservedPrefix)+len(queueInfix)+queueDigits)
 	lease := leaseCost + leaseKeysCost + leaseKeyCost + len(c.Caller) + len(c.Name) + len(c.Owner)
-	return key + valueCost(len(c.Owner)) + int64(lease)
+	return key + valueCost(len(c.Owner)) + int64(lease+placeCost)
 }

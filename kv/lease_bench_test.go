@@ -112,3 +112,32 @@ func benchmarkFreeze(b *testing.B, s *kv.State) {
 	}
 	b.ReportMetric(float64(held.Nanoseconds())/float64(b.N), "ns/freeze")
 }
+
+// BenchmarkLongQueue asks about a lock for which 100,000 wait. As many who stood between the
+// first and the others have given up.
+func BenchmarkLongQueue(b *testing.B) {
+	const waiting = 100_000
+	s := kv.NewState(kv.StateOptions{Presize: 1})
+	var e kv.EntryBuilder
+	add := func(kind kv.LockKind, i int) {
+		var id kv.LeaseID
+		binary.LittleEndian.PutUint64(id[:], uint64(i)+1)
+		e.Add(&kv.Command{Lock: &kv.LockCommand{
+			Kind: kind, Name: "l", ID: id, TTL: time.Hour, WaitTTL: time.Hour, Caller: fmt.Sprint(i % 10),
+		}})
+	}
+	for i := range 2*waiting + 1 {
+		add(kv.LockAcquire, i)
+	}
+	for i := range waiting - 1 {
+		add(kv.LockGiveUp, i+2)
+	}
+	if _, err := s.Apply(1, 1, e.Finish(0)); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if i := s.Lock("l", 100); i.Waiting < waiting || len(i.Queue) != 100 {
+			b.Fatalf("%d wait, %d are shown", i.Waiting, len(i.Queue))
+		}
+	}
+}

@@ -173,16 +173,12 @@ func (s *State) Lock(name string, most int) LockInfo {
 	if q == nil {
 		return i
 	}
-	i.Waiting = q.live
-	for _, sl := range q.places {
-		e := sl.cur.Load()
-		if e.Deleted() || e.lease() == nil {
-			continue
+	i.Waiting = q.n
+	for p := q.first; p != nil && len(i.Queue) < most; p = p.behind {
+		e := p.slot.cur.Load()
+		if l := e.lease(); l != nil {
+			i.Queue = append(i.Queue, LockPlace{Key: p.slot.key(), Owner: l.owner, Since: e.Create})
 		}
-		if len(i.Queue) == most {
-			break
-		}
-		i.Queue = append(i.Queue, LockPlace{Key: sl.key(), Owner: e.lease().owner, Since: e.Create})
 	}
 	return i
 }

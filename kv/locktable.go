@@ -5,7 +5,9 @@ package kv
 // checkpoint has the same.
 type lockTable struct {
 	queues map[string]*lockQueue
-	most   int // what fit notes of queues
+	places map[*slot]*lockPlace
+	// most is what fit notes of the maps.
+	most struct{ queues, places int }
 	// held counts the locks that are held, waiting the places in all queues.
 	held, waiting int
 	// granted and woken count since this process began.
@@ -16,14 +18,29 @@ type lockTable struct {
 	wakes    []chan struct{}
 }
 
-// A lockQueue is the places in the queue of one lock, those that are gone
-// included until they are the larger part.
+// A lockQueue is the places in the queue of one lock. Whatever is done with it costs the
+// same however long it is.
 type lockQueue struct {
-	places []*slot
-	live   int
+	first, last *lockPlace
+	// next is the first place that was not yet found to be past its time. Such a lease ends
+	// before it can be renewed, so that none before next ever gets the lock.
+	next *lockPlace
+	n    int
 }
 
-func newLockTable() lockTable { return lockTable{queues: make(map[string]*lockQueue)} }
+// A lockPlace is one place in a queue, of the key in slot, between its neighbours.
+type lockPlace struct {
+	slot          *slot
+	ahead, behind *lockPlace
+}
+
+// placeCost is about what a place takes in memory beside its key and its lease, in bytes:
+// itself, and its entry in the map.
+const placeCost = 56
+
+func newLockTable() lockTable {
+	return lockTable{queues: make(map[string]*lockQueue), places: make(map[*slot]*lockPlace)}
+}
 
 // changed takes note of the newest version in sl, a key under ReservedPrefix;
 // old, which may be nil, is the one before.
@@ -37,7 +54,7 @@ func (t *lockTable) changed(sl *slot, old *Entry) {
 	case waiting && is:
 		t.push(name, sl)
 	case waiting:
-		t.pop(name)
+		t.pop(name, sl)
 	case is:
 		t.held++
 	default:
@@ -53,40 +70,52 @@ func (t *lockTable) push(name string, sl *slot) {
 		q = &lockQueue{}
 		t.queues[name] = q
 	}
-	q.places = append(q.places, sl)
-	q.live++
+	p := &lockPlace{slot: sl, ahead: q.last}
+	if q.last != nil {
+		q.last.behind = p
+	} else {
+		q.first = p
+	}
+	q.last = p
+	if q.next == nil {
+		q.next = p
+	}
+	q.n++
+	t.places[sl] = p
 	t.waiting++
 }
 
-// pop notes that a place is gone.
-func (t *lockTable) pop(name string) {
-	q := t.queues[name]
-	if q == nil {
+// pop removes a place that is gone.
+func (t *lockTable) pop(name string, sl *slot) {
+	q, p := t.queues[name], t.places[sl]
+	if q == nil || p == nil {
 		return
 	}
-	q.live--
+	q.unlink(p)
 	t.waiting--
-	for len(q.places) > 0 && q.places[0].cur.Load().Deleted() {
-		q.places[0] = nil
-		q.places = q.places[1:]
-	}
-	switch {
-	case q.live == 0:
+	delete(t.places, sl)
+	t.places = fit(t.places, &t.most.places)
+	if q.n == 0 {
 		delete(t.queues, name)
-		t.queues = fit(t.queues, &t.most)
-	case len(q.places) > 2*q.live+16:
-		q.pack()
+		t.queues = fit(t.queues, &t.most.queues)
 	}
 }
 
-func (q *lockQueue) pack() {
-	kept := make([]*slot, 0, q.live)
-	for _, sl := range q.places {
-		if !sl.cur.Load().Deleted() {
-			kept = append(kept, sl)
-		}
+func (q *lockQueue) unlink(p *lockPlace) {
+	if p.ahead != nil {
+		p.ahead.behind = p.behind
+	} else {
+		q.first = p.behind
 	}
-	q.places = kept
+	if p.behind != nil {
+		p.behind.ahead = p.ahead
+	} else {
+		q.last = p.ahead
+	}
+	if q.next == p {
+		q.next = p.behind
+	}
+	q.n--
 }
 
 // next returns the lease of the first in the queue for a lock that lives, and its
@@ -96,10 +125,10 @@ func (t *lockTable) next(name string, m *machine) (*slot, *lease) {
 	if q == nil {
 		return nil, nil
 	}
-	for _, sl := range q.places {
-		e := sl.cur.Load()
-		if !e.Deleted() && e.lease() != nil && e.lease().hold != 0 && !m.due(e.lease().deadline) {
-			return sl, e.lease()
+	for ; q.next != nil; q.next = q.next.behind {
+		sl := q.next.slot
+		if l := sl.cur.Load().lease(); l != nil && l.hold != 0 && !m.due(l.deadline) {
+			return sl, l
 		}
 	}
 	return nil, nil

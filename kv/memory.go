@@ -77,7 +77,7 @@ func (s *State) replaceLocked(sl *slot, e *Entry) {
 func (s *State) countMemoryLocked() {
 	m := &s.mu.machine
 	s.memory.table.Store(m.table + int64(m.deadlines.Len())*deadlineCost)
-	s.memory.leases.Store(m.leases.bytes)
+	s.memory.leases.Store(m.leases.bytes + int64(m.locks.waiting)*placeCost)
 	s.memory.kept.Store(m.snaps.kept)
 	s.memory.idem.Store(m.idem.bytes)
 }
