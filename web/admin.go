@@ -35,10 +35,9 @@ func (r *request) operate() error {
 	case routeReady:
 		return r.ready()
 	case routeStatus:
-		return r.status()
+		return r.share(r.s.statusPage, typeJSON)
 	case routeMetrics:
-		r.s.gather(r.f)
-		return nil
+		return r.share(r.s.metricsPage, typeMetrics)
 	case routeOpenAPI:
 		r.f.Response.Header.SetContentTypeBytes(typeYAML)
 		r.f.Response.SetBodyRaw(openAPI)
@@ -118,8 +117,8 @@ func clientMemoryOf(b *ratelimit.Budget) *clientMemory {
 	return m
 }
 
-func (r *request) status() error {
-	s := r.s
+// status returns the body of /v1/status.
+func (s *Server) status() (rendered, error) {
 	state := s.opts.Store.State()
 	stats := state.Stats()
 	d := statusDocument{
@@ -136,13 +135,7 @@ func (r *request) status() error {
 		d.Detail = s.opts.Admin.Status()
 	}
 	body, err := json.Marshal(&d)
-	if err != nil {
-		return err
-	}
-	r.position(state.Position())
-	r.out = append(r.out[:0], body...)
-	r.json(200)
-	return nil
+	return rendered{append(body, '\n'), state.Position()}, err
 }
 
 // work runs a job of the operator's and answers when it is done. A stop ends it at once:

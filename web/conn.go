@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,9 @@ type conn struct {
 	written atomic.Pointer[func(error)]
 	// fast is whether a request of the fast path is being answered.
 	fast atomic.Int32
+	// emptied says that a read since the last request took all that the peer had sent, so
+	// that the goroutine had to wait, or would have. It belongs to that goroutine.
+	emptied bool
 	// hold is what the connection is charged as while it is open. short, if not nil, is why
 	// it could not be charged: then it is one of the spare connections.
 	hold  ratelimit.Hold
@@ -146,6 +150,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 	for {
 		n, err := c.Conn.Read(b)
+		c.emptied = c.emptied || n < len(b)
 		if phase(c.at.Load()) == phaseBody {
 			c.enter(phaseBody)
 		}
@@ -160,6 +165,17 @@ func (c *conn) Read(b []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// yield lets other goroutines run if the peer keeps this one busy: requests that were sent
+// without a wait for answers are read from a buffer, and an answer that the kernel takes is
+// no wait either. Without it hundreds of such connections would each run until the scheduler
+// ends their time slice, and every other request would wait for all of them.
+func (c *conn) yield() {
+	if !c.emptied {
+		runtime.Gosched()
+	}
+	c.emptied = false
 }
 
 // onWrite has f called with the outcome of the next write, or with an error if

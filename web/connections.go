@@ -83,6 +83,7 @@ func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
 	case fasthttp.StateIdle:
 		own.settle()
 		own.enter(phaseIdle)
+		own.yield()
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
 		c.remove(own)
 		if state == fasthttp.StateClosed && own.broken != nil {

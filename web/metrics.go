@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"math/bits"
 	"strconv"
 	"sync/atomic"
@@ -9,10 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 	"github.com/puzpuzpuz/xsync/v3"
-	"github.com/valyala/fasthttp"
-	"github.com/valyala/fasthttp/fasthttpadaptor"
 )
 
 // methodLabels label the methods by their bit's number plus one; 0 is any that
@@ -47,9 +46,19 @@ func registerProcess(r *prometheus.Registry) {
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
-// gatherHandler answers with the metrics of a registry.
-func gatherHandler(r *prometheus.Registry) fasthttp.RequestHandler {
-	return fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(r, promhttp.HandlerOpts{DisableCompression: true}))
+// metricsText returns the metrics of g in the Prometheus text format.
+func metricsText(g prometheus.Gatherer) (rendered, error) {
+	families, err := g.Gather()
+	if err != nil {
+		return rendered{}, err
+	}
+	var b bytes.Buffer
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(&b, family); err != nil {
+			return rendered{}, err
+		}
+	}
+	return rendered{body: b.Bytes()}, nil
 }
 
 // count counts an answer.

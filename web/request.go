@@ -46,6 +46,7 @@ var (
 	typeBytes   = []byte("application/octet-stream")
 	typeText    = []byte("text/plain; charset=utf-8")
 	typeYAML    = []byte("application/yaml")
+	typeMetrics = []byte("text/plain; version=0.0.4; charset=utf-8")
 )
 
 // A request is one request while it is being answered. Its slices and its key

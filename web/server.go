@@ -37,9 +37,11 @@ type Server struct {
 	// durability is what answers to writes say.
 	durability []byte
 	metrics    *metrics
-	gather     fasthttp.RequestHandler
-	waits      *api.Deadlines
-	lockWaits  lockWaits
+	// metricsPage and statusPage are the answers of /metrics and /v1/status.
+	metricsPage, statusPage *rendering
+
+	waits     *api.Deadlines
+	lockWaits lockWaits
 	// requests holds idle *request values.
 	requests sync.Pool
 	bodies   bodies
@@ -112,7 +114,8 @@ func New(opts Options) (*Server, error) {
 		_ = s.sockets.Close(s.life)
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	s.gather = gatherHandler(s.opts.Registry)
+	s.metricsPage = newRendering(func() (rendered, error) { return metricsText(s.opts.Registry) })
+	s.statusPage = newRendering(s.status)
 	s.http = s.newHTTP()
 	return s, nil
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/base64"
+	"runtime"
 	"strings"
 
 	"keywatch/kv"
@@ -31,6 +32,10 @@ type List struct {
 var cursorEncoding = base64.RawURLEncoding.Strict()
 
 const cursorVersion = "1"
+
+// entriesAtOnce is how many entries are written before other goroutines run: a large page
+// takes milliseconds, and a write would wait for all that were asked for at once.
+const entriesAtOnce = 64
 
 func appendCursor(b []byte, last string) []byte {
 	return cursorEncoding.AppendEncode(b, []byte(cursorVersion+last))
@@ -74,7 +79,9 @@ func (o *List) AppendPage(ctx context.Context, b []byte, snap *kv.Snapshot, now 
 		if err := room.Took(b); err != nil {
 			return b, err
 		}
-		n, last = n+1, key
+		if n, last = n+1, key; n%entriesAtOnce == 0 {
+			runtime.Gosched()
+		}
 	}
 	return o.endPage(b, last, false, snap), nil
 }

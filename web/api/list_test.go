@@ -1,8 +1,12 @@
 package api_test
 
 import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
 	"testing"
 
+	"keywatch/kv"
 	"keywatch/web/api"
 )
 
@@ -18,5 +22,35 @@ func TestParseCursor(t *testing.T) {
 	}
 	if _, err := api.ParseCursor("MWEvYg", "b/"); codeOf(err) != "bad_parameter" {
 		t.Errorf("got %v for another prefix", err)
+	}
+}
+
+// If this failed, clients that ask for large pages at once would each hold a processor for
+// milliseconds, and every write would wait for all of them.
+func TestPageLetsOthersRun(t *testing.T) {
+	// One processor: a goroutine that is started does not run before this one gives way.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	state := kv.NewState(kv.StateOptions{})
+	var b kv.EntryBuilder
+	b.Reset(nil)
+	for i := range 100 {
+		b.Add(&kv.Command{Ops: []kv.Op{{Kind: kv.OpPut, Key: fmt.Sprintf("k%03d", i)}}})
+	}
+	if _, err := state.Apply(1, 1, b.Finish(0)); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := state.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	var ran atomic.Bool
+	go ran.Store(true)
+	l := api.List{Limit: 100}
+	if _, err := l.AppendPage(t.Context(), make([]byte, 0, 32<<10), snap, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !ran.Load() {
+		t.Error("no other goroutine ran while a page of 100 entries was written")
 	}
 }
