@@ -25,8 +25,8 @@ const (
 	// before a checkpoint is due, leastLogShare the part that is worth one while memory is
 	// short.
 	logShare, leastLogShare = 16, 64
-	// snapshotShare is the part of the limit, one in snapshotShare, that versions may
-	// take which are kept for snapshots only.
+	// snapshotShare is the part of the limit, one in snapshotShare, that what is kept
+	// for snapshots only may take.
 	snapshotShare = 4
 	// maxSnapshotBytes bounds it on a large machine.
 	maxSnapshotBytes = 256 << 20

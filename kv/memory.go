@@ -11,7 +11,7 @@ const DefaultColdMin = 64
 // exact, together they are no snapshot.
 type memory struct {
 	// values is what the values of newest versions take, or what cold ones keep of
-	// them; table what keys and metadata take; kept what versions take that are
+	// them; table what keys and metadata take; kept what is
 	// held for snapshots only; idem what idempotency records take, leases what leases
 	// and those of locks do.
 	values, table, kept, idem, leases atomic.Int64
@@ -85,7 +85,7 @@ func (s *State) countMemoryLocked() {
 // Memory is what a state holds in memory, in bytes.
 type Memory struct {
 	// Values is what values take, Table what keys and their metadata take, Kept
-	// what versions take that snapshots hold, Idem what idempotency records take, Leases
+	// what is held for snapshots only, Idem what idempotency records take, Leases
 	// what leases take and what locks do beside their keys.
 	Values, Table, Kept, Idem, Leases int64
 	// Evictable is the part of Values that could be dropped at once.

@@ -32,7 +32,12 @@ type view struct {
 	// them, bytes what they take.
 	kept  []keptVersion
 	bytes int64
-	lost  atomic.Bool
+	// slots and nodes are what bytes has of slots that left the index since, and of its
+	// nodes that were copied because they changed; most bounds nodes. changed is the slot
+	// that went into the index, or left it, last.
+	slots, nodes, most int64
+	changed            *slot
+	lost               atomic.Bool
 }
 
 // A keptVersion is a version that is linked for views only.
@@ -66,7 +71,7 @@ func (s *State) openViewLocked(pinned bool) *view {
 			return last
 		}
 	}
-	v := &view{at: at, time: m.time, floor: m.floor, order: m.order.copy(), pinned: pinned, refs: 1}
+	v := &view{at: at, time: m.time, floor: m.floor, order: m.order.copy(), most: m.order.bytes(), pinned: pinned, refs: 1}
 	m.snaps.open = append(m.snaps.open, v)
 	s.boundSnapshotsLocked()
 	return v
@@ -187,6 +192,9 @@ func (s *State) dropViewLocked(i int) {
 		}
 	}
 	v.kept = nil
+	if older != nil {
+		n.growIndex(older, v.slots, v.nodes)
+	}
 }
 
 // boundSnapshotsLocked ends the oldest views while there are too many, they are
@@ -218,14 +226,14 @@ func (s *State) endViewLocked(i int) {
 	s.dropViewLocked(i)
 }
 
-// EndOldestSnapshot ends the oldest snapshot, if versions are kept for any: so memory
+// EndOldestSnapshot ends the oldest snapshot, if memory is kept for any: so memory
 // is had from those who do not read on, before a writer is refused. It returns false if
 // no memory is to be had this way. It is safe for concurrent use.
 func (s *State) EndOldestSnapshot() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	open := s.mu.snaps.open
-	if !slices.ContainsFunc(open, func(v *view) bool { return !v.pinned && len(v.kept) > 0 }) {
+	if !slices.ContainsFunc(open, func(v *view) bool { return !v.pinned && v.bytes > 0 }) {
 		return false
 	}
 	s.endViewLocked(slices.IndexFunc(open, func(v *view) bool { return !v.pinned }))
@@ -268,6 +276,32 @@ func (n *snapshots) grow(v *view, bytes int64) {
 	if !v.pinned {
 		n.bytes += bytes
 	}
+}
+
+// growIndex counts slots and nodes of the index, in bytes, that v keeps in addition.
+func (n *snapshots) growIndex(v *view, slots, nodes int64) {
+	nodes = min(nodes, v.most-v.nodes)
+	v.slots += slots
+	v.nodes += nodes
+	n.grow(v, slots+nodes)
+}
+
+// indexChanged counts what the newest view keeps of the index after sl went into it or,
+// if gone is set, left it. What changes beside the last change is in the same nodes.
+func (m *machine) indexChanged(sl *slot, gone bool) {
+	if len(m.snaps.open) == 0 {
+		return
+	}
+	var slots, nodes int64
+	v := m.snaps.open[len(m.snaps.open)-1]
+	if gone {
+		slots = slotCost(sl.key())
+	}
+	if v.changed == nil || !m.order.near(v.changed, sl) {
+		nodes = pathBytes
+	}
+	v.changed = sl
+	m.snaps.growIndex(v, slots, nodes)
 }
 
 // size returns what the version takes, in bytes.

@@ -27,8 +27,8 @@ type StateOptions struct {
 	SnapshotMax int
 	// SnapshotAge bounds how long a snapshot stays open, in log time; 5 minutes.
 	SnapshotAge time.Duration
-	// SnapshotBytes bounds the memory of versions kept for snapshots only; 256
-	// MiB.
+	// SnapshotBytes bounds the memory kept for snapshots only: versions that were
+	// replaced, keys that were forgotten, copies of parts of the index; 256 MiB.
 	SnapshotBytes int64
 	// Cold reads the values that are not in memory; nil if there are none.
 	Cold ColdReader

@@ -21,8 +21,8 @@ type Stats struct {
 	// began.
 	Locks, LockWaiters    int
 	LockGrants, LockWakes uint64
-	// Snapshots counts the revisions held open, SnapshotBytes the memory of
-	// versions kept for them only, SnapshotsEnded those that were ended early.
+	// Snapshots counts the revisions held open, SnapshotBytes the memory kept for them
+	// only, SnapshotsEnded those that were ended early.
 	Snapshots      int
 	SnapshotBytes  int64
 	SnapshotsEnded uint64

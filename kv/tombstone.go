@@ -116,6 +116,7 @@ func (s *State) removeLocked(sl *slot) {
 	m.dirty.leave(sl)
 	s.table.remove(sl)
 	m.order.Delete(sl)
+	m.indexChanged(sl, true)
 }
 
 // insertLocked puts a slot for key, whose newest version is e, into the map and
@@ -130,4 +131,5 @@ func (s *State) insertLocked(key string, e *Entry) {
 	s.installLocked(sl, e)
 	s.table.add(sl)
 	m.order.Set(sl)
+	m.indexChanged(sl, false)
 }

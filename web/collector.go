@@ -72,7 +72,7 @@ var scraped = []scrapedMetric{
 	{"keywatch_lock_parked", "Requests that wait for a lock.", gauge, func(x *sample) float64 { return float64(x.s.lockWaits.parked()) }},
 	{"keywatch_lock_abandoned_total", "Places and locks given up because the caller had left.", counter, func(x *sample) float64 { return float64(x.s.lockWaits.abandoned.Load()) }},
 	{"keywatch_snapshots", "Snapshots open.", gauge, func(x *sample) float64 { return float64(x.state.Snapshots) }},
-	{"keywatch_snapshot_bytes", "Memory of versions kept for snapshots only.", gauge, func(x *sample) float64 { return float64(x.state.SnapshotBytes) }},
+	{"keywatch_snapshot_bytes", "Memory kept for snapshots only: versions, keys, copies of the index.", gauge, func(x *sample) float64 { return float64(x.state.SnapshotBytes) }},
 	{"keywatch_snapshots_ended_total", "Snapshots that were ended early.", counter, func(x *sample) float64 { return float64(x.state.SnapshotsEnded) }},
 	{"keywatch_dirty_keys", "Keys that the next checkpoint writes.", gauge, func(x *sample) float64 { return float64(x.state.DirtyKeys) }},
 	{"keywatch_dirty_bytes", "Size of what the next checkpoint writes.", gauge, func(x *sample) float64 { return float64(x.state.DirtyBytes) }},
