@@ -37,7 +37,7 @@ type Config struct {
 	IdemAge       time.Duration `help:"How long the outcome for an Idempotency-Key is kept." default:"10m"`
 	IdemMax       int           `help:"Most outcomes kept." default:"1000000"`
 	IdemPerCaller int           `help:"Most outcomes kept for one caller." default:"100000"`
-	IdemBytes     Size          `help:"Memory for the outcomes kept, of which one caller may have half. By default a quarter of --memory-max." placeholder:"SIZE"`
+	IdemBytes     Size          `help:"Memory for the outcomes kept, of which one caller may have half. By default a quarter of --memory-max, at most 256 MiB." placeholder:"SIZE"`
 
 	LeaseMax       int `help:"Most leases that exist at once, those of locks and their queues included." default:"500000"`
 	LeasePerCaller int `help:"Most leases of one caller." default:"200000"`
@@ -88,7 +88,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.History, min(64<<20, c.MemoryMax/historyShare))
 	orDefault(&c.MaxBatch, max(minBatch, c.MaxValue, min(8<<20, c.MemoryMax/4)))
 	orDefault(&c.TombstoneMax, int(max(1, min(100_000, c.MemoryMax/(2<<10)))))
-	orDefault(&c.IdemBytes, max(1, c.MemoryMax/4))
+	orDefault(&c.IdemBytes, max(1, min(256<<20, c.MemoryMax/4)))
 	orDefault(&c.CheckpointBytes, 64<<20)
 	orDefault(&c.CheckpointEvery, 5*time.Minute)
 	orDefault(&c.BackupKeep, 168*time.Hour)

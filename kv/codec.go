@@ -31,7 +31,7 @@ const (
 	commandPrefix = 2
 	commandSetup  = 3 // without bounds on leases; not written any more
 	// 4 to 15 are left out.
-	commandSettings = 16 // without a bound on the bytes of outcomes; not written any more
+	commandSettings = 16 // with the default bound on the bytes of outcomes
 	commandLease    = 17
 	commandLock     = 18
 	commandRefer    = 19

@@ -2,9 +2,7 @@ package kv_test
 
 import (
 	"fmt"
-	"reflect"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
@@ -112,31 +110,3 @@ func TestIdempotencyRecordsAreBoundedInBytes(t *testing.T) {
 		t.Errorf("one record is left and %d bytes are counted", got)
 	}
 }
-
-// If this failed, records that an older release wrote would be called damaged.
-func TestOutcomesOfOlderReleasesAreRead(t *testing.T) {
-	lease := strings.Repeat("L", kv.LeaseIDSize)
-	old := "\x01" + "\x09\x00\x00\x07\x0a" + // committed, rev 9, at 7-10
-		"\x00" + // no current
-		"\x02" + // two operations: a put; a get of a leased key
-		"\x01\x09\x03\x04\x00" +
-		"\x81\x08\x08\x01\x64" + lease
-	r, ok := kv.ParseOutcome([]byte(old))
-	if !ok || r.Outcome != kv.Committed || r.Rev != 9 || r.At != (kv.Position{Epoch: 7, Rev: 10}) || len(r.Ops) != 2 {
-		t.Fatalf("got %+v, %v", r, ok)
-	}
-	put, get := r.Ops[0].Entry, r.Ops[1].Entry
-	if put.Mod != 9 || put.Create != 3 || put.Version != 4 {
-		t.Errorf("the put: got %+v", put)
-	}
-	if get.Mod != 8 || get.Version != 1 || get.Deadline() != 100 || string(lease) != string(leaseBytes(get)) {
-		t.Errorf("the get: got %+v", get)
-	}
-	again, ok := kv.ParseOutcome(kv.AppendOutcome(&r))
-	c := &kv.Command{Ops: []kv.Op{kvtest.Put("a", ""), kvtest.Put("b", "")}}
-	if want, got := kvtest.ResultOf(c, r), kvtest.ResultOf(c, again); !ok || !reflect.DeepEqual(got, want) {
-		t.Errorf("written anew: got %+v, %v, want %+v", got, ok, want)
-	}
-}
-
-func leaseBytes(e *kv.Entry) []byte { id := e.Lease(); return id[:] }

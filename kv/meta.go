@@ -1,14 +1,19 @@
 package kv
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 )
 
-// metaVersion is the layout of Meta's bytes. Version 1 had no bounds on leases,
-// version 2 none on the bytes of outcomes.
+// metaVersion is the layout of Meta's bytes. Version 1 had no bounds on leases, version 2
+// none on the bytes of outcomes: it is written as long as that has its default, so that the
+// release before can open the folder.
 const metaVersion = 3
+
+// metaKinds are the commands whose bounds a meta has, by its version.
+var metaKinds = [...]byte{1: commandSetup, 2: commandSettings, 3: commandBounds}
 
 // Meta is what a checkpoint knows beside its records: how far it reaches and
 // the settings of the state.
@@ -29,14 +34,15 @@ type Meta struct {
 // AppendTo appends the bytes of the meta, which end in a CRC-32C, to b.
 func (m Meta) AppendTo(b []byte) []byte {
 	start := len(b)
-	b = append(b, metaVersion)
+	kind := m.Params.kind()
+	b = append(b, byte(bytes.IndexByte(metaKinds[:], kind)))
 	for _, v := range [...]uint64{
 		m.Index, m.Term, uint64(m.At.Epoch), uint64(m.At.Rev), uint64(m.Time),
 		uint64(m.Floor), m.IdemFirst, m.IdemNext,
 	} {
 		b = binary.AppendUvarint(b, v)
 	}
-	b = appendBounds(b, m.Params)
+	b = appendBounds(b, kind, m.Params)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
@@ -63,15 +69,9 @@ func ParseMeta(b []byte) (m Meta, err error) {
 	m.At = Position{Epoch(d.uvarint()), Rev(d.uvarint())}
 	m.Time, m.Floor = int64(d.uvarint()), Rev(d.uvarint())
 	m.IdemFirst, m.IdemNext = d.uvarint(), d.uvarint()
-	m.Params = d.metaParams(v)
+	m.Params = d.boundsOf(metaKinds[v]).WithDefaults()
 	if d.bad || len(d.b) != 0 {
 		return m, fmt.Errorf("%w: checkpoint meta: malformed", ErrDamaged)
 	}
 	return m, nil
-}
-
-// metaParams reads the bounds as version v of a meta has them.
-func (d *decoder) metaParams(v byte) Params {
-	kind := [...]byte{1: commandSetup, 2: commandSettings, 3: commandBounds}[v]
-	return d.boundsOf(kind).WithDefaults()
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // The outcome of a request, as an idempotency record keeps it: codes and numbers,
-// without keys and values.
+// without keys and values. One of more than plainOps operations is packed:
 //
 //	byte    Outcome, with outcomePacked set
 //	uvarint Rev, Failed, Deleted, epoch and revision of At
@@ -22,7 +22,15 @@ import (
 // if versionLeased is set the place of its lease among those that came before,
 // counted from 1, or 0 and the lease. So a batch of a thousand reads of one key takes
 // a few dozen bytes, and one of different keys about ten for each.
+//
+// Others are plain, which the release before this one reads too: the same numbers, and
+// each version is its kind, four numbers, and the lease if it names one.
 const (
+	// plainOps is how many operations an outcome may have whose versions are not packed:
+	// so few take little more so, and what most requests make can be read by the release
+	// before.
+	plainOps = 4
+
 	outcomePacked = 0x80
 
 	versionEnds   = 0x10
@@ -51,16 +59,28 @@ type outcomeWriter struct {
 
 // appendOutcome appends r as an idempotency record keeps it.
 func appendOutcome(b []byte, r *Result) []byte {
+	if len(r.Ops) <= plainOps {
+		return appendPlainOutcome(b, r)
+	}
 	w := outcomeWriter{base: r.At.Rev}
 	b = append(b, byte(r.Outcome)|outcomePacked)
-	b = appendUvarints(b, uint64(r.Rev), uint64(r.Failed), uint64(r.Deleted), uint64(r.At.Epoch), uint64(r.At.Rev))
+	b = appendNumbers(b, r)
 	b = w.version(b, r.Current)
 	b = w.ops(binary.AppendUvarint(b, uint64(len(r.Ops))), r.Ops)
-	if l := r.Lease; l != nil {
-		b = append(b, l.ID[:]...)
-		b = appendUvarints(b, uint64(l.TTL), uint64(l.Deadline), uint64(l.Token))
+	return appendOutcomeLease(b, r.Lease)
+}
+
+// appendNumbers appends what an outcome begins with in both layouts.
+func appendNumbers(b []byte, r *Result) []byte {
+	return appendUvarints(b, uint64(r.Rev), uint64(r.Failed), uint64(r.Deleted), uint64(r.At.Epoch), uint64(r.At.Rev))
+}
+
+// appendOutcomeLease appends the lease that an outcome ends with, which may be nil.
+func appendOutcomeLease(b []byte, l *LeaseInfo) []byte {
+	if l == nil {
+		return b
 	}
-	return b
+	return appendUvarints(append(b, l.ID[:]...), uint64(l.TTL), uint64(l.Deadline), uint64(l.Token))
 }
 
 func appendUvarints(b []byte, all ...uint64) []byte {
@@ -136,17 +156,22 @@ type outcomeReader struct {
 // outcome reads what appendOutcome, or a release before it, has written.
 func (d *decoder) outcome(r *Result) {
 	if len(d.b) > 0 && d.b[0]&outcomePacked == 0 {
-		d.oldOutcome(r)
+		d.plainOutcome(r)
 		return
 	}
 	o := outcomeReader{decoder: d}
 	r.Outcome = Outcome(d.byte() &^ outcomePacked)
-	r.Rev, r.Failed, r.Deleted = Rev(d.uvarint()), int(d.uvarint()), int(d.uvarint())
-	r.At = Position{Epoch(d.uvarint()), Rev(d.uvarint())}
+	d.outcomeNumbers(r)
 	o.base = r.At.Rev
 	r.Current = o.version(d.byte())
 	r.Ops = o.ops()
 	d.outcomeLease(r)
+}
+
+// outcomeNumbers reads what appendNumbers wrote.
+func (d *decoder) outcomeNumbers(r *Result) {
+	r.Rev, r.Failed, r.Deleted = Rev(d.uvarint()), int(d.uvarint()), int(d.uvarint())
+	r.At = Position{Epoch(d.uvarint()), Rev(d.uvarint())}
 }
 
 // ops reads the versions of operations.
@@ -219,45 +244,4 @@ func (d *decoder) outcomeLease(r *Result) {
 			ID: d.leaseID(), TTL: int64(d.uvarint()), Deadline: int64(d.uvarint()), Token: Rev(d.uvarint()),
 		}
 	}
-}
-
-// oldOutcome reads an outcome as it was written before outcomePacked: each version
-// is a byte, four numbers, and 16 bytes if it names a lease.
-func (d *decoder) oldOutcome(r *Result) {
-	r.Outcome = Outcome(d.byte())
-	r.Rev, r.Failed, r.Deleted = Rev(d.uvarint()), int(d.uvarint()), int(d.uvarint())
-	r.At = Position{Epoch(d.uvarint()), Rev(d.uvarint())}
-	r.Current = d.oldVersion()
-	r.Ops = make([]OpResult, d.count())
-	for i := range r.Ops {
-		e := d.oldVersion()
-		r.Ops[i] = OpResult{Entry: e, NoValue: e != nil && !e.Deleted()}
-	}
-	d.outcomeLease(r)
-}
-
-// oldLeased marks the kind of a version whose lease is named after it.
-const oldLeased = 0x80
-
-func (d *decoder) oldVersion() *Entry {
-	kind := d.byte()
-	leased := kind&oldLeased != 0
-	kind &^= oldLeased
-	if kind == 0 || kind > 1+byte(kindLease) {
-		if kind != 0 {
-			d.fail()
-		}
-		return nil
-	}
-	e := &Entry{
-		kind: entryKind(kind - 1), Mod: Rev(d.uvarint()), Create: Rev(d.uvarint()),
-		Version: d.uvarint(),
-	}
-	deadline := int64(d.uvarint())
-	var l *lease
-	if leased {
-		l = &lease{id: d.leaseID()}
-	}
-	e.end = newEnd(deadline, l)
-	return e
 }

@@ -16,9 +16,10 @@ type Setup struct {
 }
 
 func appendSetup(b []byte, u Setup) []byte {
-	b = append(b, commandBounds)
+	p := u.Params.WithDefaults()
+	b = append(b, p.kind())
 	b = binary.AppendUvarint(b, uint64(u.Epoch))
-	return appendBounds(b, u.Params.WithDefaults())
+	return appendBounds(b, p.kind(), p)
 }
 
 // setup reads a command of the given kind: bounds that it does not have yet are the
@@ -27,10 +28,23 @@ func (d *decoder) setup(kind byte) Setup {
 	return Setup{Epoch: Epoch(d.uvarint()), Params: d.boundsOf(kind)}
 }
 
-// appendBounds appends all bounds, as a command of kind commandBounds has them.
-func appendBounds(b []byte, p Params) []byte {
+// kind returns the oldest kind of command that has all bounds of p which are not the
+// defaults: releases before this one read it too.
+func (p Params) kind() byte {
+	if p.WithDefaults().IdemBytes == (Params{}).WithDefaults().IdemBytes {
+		return commandSettings
+	}
+	return commandBounds
+}
+
+// appendBounds appends the bounds that a command of the given kind has, which kind
+// returned.
+func appendBounds(b []byte, kind byte, p Params) []byte {
 	b = appendLeaseParams(appendParams(b, p), p)
-	return binary.AppendVarint(b, p.IdemBytes)
+	if kind == commandBounds {
+		b = binary.AppendVarint(b, p.IdemBytes)
+	}
+	return b
 }
 
 // boundsOf reads the bounds that a command of the given kind has.
