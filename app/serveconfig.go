@@ -26,6 +26,7 @@ type ServeConfig struct {
 	ClientMemory          Size `help:"Memory that clients can make the server hold beside --memory-max: connections, watches, requests and answers under way. By default a quarter of --memory-max and 16MiB." placeholder:"SIZE"`
 	ClientMemoryPerCaller Size `help:"How much of it one caller may hold; callers on this machine are not limited unless --rate-loopback is set. By default half." placeholder:"SIZE"`
 
+	MaxBackups     int `help:"Most backups that are read at once." default:"2"`
 	MaxConnections int `help:"Most connections that ask and answer; streams do not count." default:"10000"`
 	MaxFiles       int `help:"Most connections of both kinds together; 0 is what the system lets the process open, less 512."`
 
@@ -65,7 +66,7 @@ func (c ServeConfig) Validate() error {
 	}
 	if err := checkSettings([]setting{
 		{"client-memory", int64(c.ClientMemory)}, {"client-memory-per-caller", int64(c.ClientMemoryPerCaller)},
-		{"max-connections", int64(c.MaxConnections)}, {"max-files", int64(c.MaxFiles)}, {"grace", int64(c.Grace)},
+		{"max-backups", int64(c.MaxBackups)}, {"max-connections", int64(c.MaxConnections)}, {"max-files", int64(c.MaxFiles)}, {"grace", int64(c.Grace)},
 	}); err != nil {
 		return err
 	}

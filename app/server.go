@@ -113,6 +113,7 @@ func newServer(config ServeConfig, engine *Engine, pages *hugepages.Keeper, addr
 		Budget:    ratelimit.NewBudget(int64(config.ClientMemory), int64(config.ClientMemoryPerCaller)),
 		Listen:    []string{addr.String(), config.Listen},
 		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,
+		MaxBackups:     config.MaxBackups,
 		MaxConnections: config.MaxConnections, MaxStreams: config.MaxWatches, MaxFiles: config.maxFiles(), Heartbeat: config.Heartbeat,
 		Durability: engine.Durability(), Ready: engine.Ready,
 		Admin: web.Admin{

@@ -1,14 +1,11 @@
 package web
 
 import (
-	"bufio"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"strconv"
 	"time"
 
 	"keywatch/kv"
@@ -155,55 +152,4 @@ func (r *request) work(job func(context.Context) error) error {
 	r.out = append(r.out, '}')
 	r.json(200)
 	return nil
-}
-
-// backup answers with a backup as it is made. A body that is cut off has no
-// end, which clients of HTTP/1.1 notice.
-func (r *request) backup() error {
-	admin := &r.s.opts.Admin
-	objects, err := r.params.flag("objects", false)
-	if err == nil {
-		err = r.params.done()
-	}
-	if err != nil {
-		return err
-	}
-	run := admin.Backup
-	if objects && admin.FullBackup != nil {
-		run = admin.FullBackup
-	}
-	ctx, cancel := context.WithCancel(r.s.life)
-	out, in := io.Pipe()
-	r.s.background.Go(func() {
-		defer cancel()
-		_, err := run(ctx, in)
-		_ = in.CloseWithError(err) // nil is the end of the file
-	})
-	b := &backupReader{pipe: out, buf: bufio.NewReaderSize(out, 64<<10), cancel: cancel}
-	if _, err := b.buf.Peek(1); err != nil && err != io.EOF {
-		_ = b.Close()
-		return err
-	}
-	if admin.BackupSize != nil && !objects {
-		r.header(nameBackupSize, strconv.AppendInt(r.num[:0], admin.BackupSize(), 10))
-	}
-	r.f.Response.Header.SetContentTypeBytes(typeBytes)
-	r.f.Response.SetBodyStream(b, -1)
-	return nil
-}
-
-// A backupReader passes a backup on to a client.
-type backupReader struct {
-	pipe   *io.PipeReader
-	buf    *bufio.Reader
-	cancel context.CancelFunc
-}
-
-// Read implements io.Reader.
-func (b *backupReader) Read(p []byte) (int, error) { return b.buf.Read(p) }
-
-// Close ends the backup, if it has not ended.
-func (b *backupReader) Close() error {
-	b.cancel()
-	return b.pipe.Close()
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"keywatch/test/gate"
 	"keywatch/web"
 )
 
@@ -85,6 +86,46 @@ func TestBackupFails(t *testing.T) {
 	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
 		t.Error("a backup that broke half-way was read to a proper end")
 	}
+}
+
+// Backups without a bound would hold as many transactions and buffers: one more than may be
+// read must be refused by a code of its own, and get its turn when one has ended.
+func TestBackupsAreBounded(t *testing.T) {
+	finish, began := make(chan struct{}), make(chan struct{})
+	w := newWorld(t, func(o *web.Options) {
+		o.MaxBackups = 1
+		o.Admin.Backup = func(_ context.Context, w io.Writer) (int64, error) {
+			close(began)
+			<-finish
+			return 0, nil
+		}
+		o.Admin.FullBackup = func(context.Context, io.Writer) (int64, error) { return 0, nil }
+	})
+	first := make(chan string, 1)
+	go func() {
+		resp, err := http.Get("http://" + w.addr + "/v1/admin/backup")
+		if err != nil {
+			first <- err.Error()
+			return
+		}
+		resp.Body.Close()
+		first <- resp.Status
+	}()
+	<-began
+	for _, query := range []string{"", "?objects=1"} {
+		r := w.refused(429, "too_many_backups", "GET", "/v1/admin/backup"+query, "")
+		if !strings.Contains(r.body, "--max-backups") || r.field("limit") != 1.0 {
+			t.Errorf("got %s, want the limit and its flag", r.body)
+		}
+	}
+	if text := w.want(200, "GET", "/metrics", "").body; !strings.Contains(text, "\nkeywatch_backups 1\n") {
+		t.Error("the metrics do not show the backup that is read")
+	}
+	close(finish)
+	if got := <-first; got != "200 OK" {
+		t.Errorf("the first: got %s", got)
+	}
+	gate.Until(t, func() bool { return w.do("GET", "/v1/admin/backup?objects=1", "").status == 200 }, "a place is not given back")
 }
 
 // A client that hangs up must end the backup, which holds a transaction open.

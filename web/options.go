@@ -79,6 +79,8 @@ type Options struct {
 	// MaxConnections bounds the connections with ordinary requests, and
 	// MaxStreams those that watch; 10,000 and 100,000.
 	MaxConnections, MaxStreams int
+	// MaxBackups bounds the backups that are read at once; 2.
+	MaxBackups int
 	// MaxFiles bounds both together, so that descriptors are left for the rest of
 	// the process; by default nothing does.
 	MaxFiles int
@@ -117,6 +119,7 @@ func (o Options) withDefaults() Options {
 	setInt(&o.MaxConnections, 10_000)
 	setInt(&o.MaxStreams, 100_000)
 	setInt(&o.MaxFiles, math.MaxInt32)
+	setInt(&o.MaxBackups, 2)
 	setDuration(&o.BudgetWait, time.Second)
 	setDuration(&o.RequestTimeout, 10*time.Second)
 	setDuration(&o.ReadTimeout, time.Minute)
@@ -160,7 +163,7 @@ func (o Options) validate() error {
 	default:
 		return fmt.Errorf("web: unknown durability %q", o.Durability)
 	}
-	if o.MaxBody < 0 || o.MaxConnections < 0 || o.MaxStreams < 0 || o.MaxFiles < 0 {
+	if o.MaxBody < 0 || o.MaxConnections < 0 || o.MaxStreams < 0 || o.MaxFiles < 0 || o.MaxBackups < 0 {
 		return errors.New("web: a limit is negative")
 	}
 	for _, d := range []time.Duration{o.RequestTimeout, o.ReadTimeout, o.IdleTimeout, o.WriteTimeout, o.Heartbeat} {

@@ -50,6 +50,7 @@ type Server struct {
 	// background counts the goroutines that produce backups, and those that look
 	// after connections and memory, which the first Serve starts.
 	background sync.WaitGroup
+	backups    backups
 	watchOver  sync.Once
 
 	// stopping is set when Shutdown begins; draining is cancelled then, and

@@ -52,6 +52,7 @@ const (
 	CodeRateLimited          Code = "rate_limited"
 	CodeTooManyWatches       Code = "too_many_watches"
 	CodeTooManyConnections   Code = "too_many_connections"
+	CodeTooManyBackups       Code = "too_many_backups"
 	CodeHeadTooLarge         Code = "head_too_large"
 	CodeInternal             Code = "internal"
 	CodeDataDamaged          Code = "data_damaged"
@@ -113,6 +114,7 @@ var codes = []codeRow{
 	{CodeRateLimited, 429, 3029, nil},
 	{CodeTooManyWatches, 429, 3029, []error{watch.ErrTooManyWatches}},
 	{CodeTooManyConnections, 429, 3029, []error{ErrTooManyStreams}},
+	{CodeTooManyBackups, 429, 3029, nil},
 	{CodeCallerMemoryFull, 429, 3029, nil},
 	{CodeHeadTooLarge, 431, 3531, nil},
 	{CodeInternal, 500, 3100, nil},
