@@ -23,7 +23,7 @@ type ServeConfig struct {
 	RateLimit    string   `help:"Limits for each caller, such as reads=1000/s,writes=200/s:400,watches=10/s." default:"off"`
 	RateLoopback bool     `help:"Limit callers on this machine too."`
 
-	ClientMemory          Size `help:"Memory that clients can make the server hold beside --memory-max: connections, watches, requests and answers under way. By default a quarter of --memory-max and 16MiB." placeholder:"SIZE"`
+	ClientMemory          Size `help:"Memory that clients can make the server hold beside --memory-max: connections, watches, waits for locks, requests and answers under way. By default a quarter of --memory-max and 16MiB." placeholder:"SIZE"`
 	ClientMemoryPerCaller Size `help:"How much of it one caller may hold; callers on this machine are not limited unless --rate-loopback is set. By default half." placeholder:"SIZE"`
 
 	MaxBackups     int `help:"Most backups that are read at once." default:"2"`

@@ -10,12 +10,14 @@ import (
 // Kind says what the memory is for that a caller makes the server hold.
 type Kind uint8
 
-// The kinds. Connections and Watches last; Requests and Answers come and go.
+// The kinds. Connections, Watches and Waits last; Requests and Answers come and go.
 const (
 	// Connections is what a connection takes while it is open, whatever it does.
 	Connections Kind = iota
 	// Watches is what watches take: their names, their places in the index.
 	Watches
+	// Waits is what commands take that wait for locks.
+	Waits
 	// Requests is bodies and messages, while they are read and until they are
 	// answered.
 	Requests
@@ -31,6 +33,8 @@ func (k Kind) String() string {
 		return "connections"
 	case Watches:
 		return "watches"
+	case Waits:
+		return "waits"
 	case Requests:
 		return "requests"
 	case Answers:
@@ -40,13 +44,13 @@ func (k Kind) String() string {
 }
 
 // lasts reports whether what the kind is for lasts.
-func (k Kind) lasts() bool { return k <= Watches }
+func (k Kind) lasts() bool { return k <= Waits }
 
 // Kinds returns all kinds.
-func Kinds() []Kind { return []Kind{Connections, Watches, Requests, Answers} }
+func Kinds() []Kind { return []Kind{Connections, Watches, Waits, Requests, Answers} }
 
 // The parts of a budget, in quarters, that may be taken at most by what lasts, and also
-// by what comes and goes, and by watches alone: none of them can leave nothing for the
+// by what comes and goes, and by watches and waits: none of them can leave nothing for the
 // others.
 const (
 	groupShare = 3
@@ -215,10 +219,11 @@ func (b *Budget) fullLocked(a *account, k Kind, n int64) error {
 			group += used
 		}
 	}
+	waiting := b.mu.used[Watches] + b.mu.used[Waits]
 	switch most, watches := b.limit/4*groupShare, b.limit/4*watchShare; {
 	case a.name != "" && a.bytes+n > b.perCaller:
 		return &FullError{Kind: k, Limit: b.perCaller, Caller: true}
-	case k == Watches && b.mu.used[k]+n > watches:
+	case (k == Watches || k == Waits) && waiting+n > watches:
 		return &FullError{Kind: k, Limit: watches, Part: true}
 	case group+n > most:
 		return &FullError{Kind: k, Limit: most, Part: true}

@@ -54,6 +54,10 @@ func TestBudgetBoundsCallersAndAll(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	two.Close()
+	must(proxy.Grow(ratelimit.Waits, 100))
+	wantFull(t, "watches beside waits", proxy.Grow(ratelimit.Watches, 401), ratelimit.Watches, 500, false)
+	wantFull(t, "waits", proxy.Grow(ratelimit.Waits, 401), ratelimit.Waits, 500, false)
+	proxy.Shrink(ratelimit.Waits, 100)
 	wantFull(t, "watches", proxy.Grow(ratelimit.Watches, 501), ratelimit.Watches, 500, false)
 	proxy.Close()
 	if got := b.Used(); got != 0 {

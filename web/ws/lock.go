@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// maxLockWaits bounds the commands of all sockets that wait for locks.
-	maxLockWaits = 10_000
+	// lockWaitCost is about what a command takes in memory that waits for a lock, beside
+	// its text: a goroutine, timers, a place in the server's lists.
+	lockWaitCost = 12 << 10
 	// revokeTimeout bounds giving back a lock that nobody was told of.
 	revokeTimeout = 10 * time.Second
 )
@@ -139,10 +140,9 @@ func (r *runner) lock(c *command) error {
 	if err := r.charge(ratelimit.Write, 1); err != nil {
 		return err
 	}
-	sockets := r.s.server
-	if sockets.lockWaits.Add(1) > maxLockWaits {
-		sockets.lockWaits.Add(-1)
-		return &api.Failure{Code: api.CodeQueueFull, Detail: "too many commands wait for locks", Limit: maxLockWaits}
+	done, err := r.s.beginLockWait(lockWaitCost + len(c.text))
+	if err != nil {
+		return err
 	}
 	q := lock.Request{
 		Name: c.lock.name, TTL: c.ttl, Wait: c.lock.wait, Owner: c.lock.owner,
@@ -150,8 +150,8 @@ func (r *runner) lock(c *command) error {
 	}
 	own := &runner{s: r.s}
 	ctx := r.s.waits()
-	sockets.running.Go(func() {
-		defer sockets.lockWaits.Add(-1)
+	r.s.server.running.Go(func() {
+		defer done()
 		var granted kv.LeaseID
 		own.guard(&c.id, func() (err error) {
 			granted, err = own.acquire(ctx, c.id, q)
@@ -162,6 +162,19 @@ func (r *runner) lock(c *command) error {
 		}
 	})
 	return nil
+}
+
+// beginLockWait charges a command that takes size bytes, until done is called. It fails
+// with a *ratelimit.FullError.
+func (s *session) beginLockWait(size int) (done func(), err error) {
+	if err := s.hold.Grow(ratelimit.Waits, int64(size)); err != nil {
+		return nil, err
+	}
+	s.server.lockWaits.Add(1)
+	return func() {
+		s.server.lockWaits.Add(-1)
+		s.hold.Shrink(ratelimit.Waits, int64(size))
+	}, nil
 }
 
 // acquire waits for a lock and answers. It returns the lease of the lock that it

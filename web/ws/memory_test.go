@@ -143,6 +143,40 @@ func TestUnreadAnswersAreCharged(t *testing.T) {
 	}
 }
 
+// If this failed, commands that wait for locks would take goroutines without a bound, or a
+// caller who waits would leave no memory for those who do not.
+func TestLockWaitsAreCharged(t *testing.T) {
+	b := ratelimit.NewBudget(4*mib, 4*mib)
+	w := newServer(t, b).listen()
+	w.hold("l")
+	var open []*wstest.Client
+	for range 10 {
+		c := w.socket("")
+		open = append(open, c)
+		for i := range 60 {
+			c.Say(`{"id":%d,"op":"lock","lock":"l","ttl":"1h","wait":"5m"}`, i+1)
+		}
+	}
+	var s ratelimit.BudgetStats
+	w.eventually("all wait or are refused", func() bool {
+		s = b.Stats()
+		return w.state.Stats().LockWaiters+int(s.Refused[ratelimit.Waits]) == 600
+	})
+	if used := s.Used[ratelimit.Waits]; used > 2*mib || used < mib {
+		t.Fatalf("600 wait; %d bytes are charged, 2 MiB are allowed", used)
+	}
+	if f, _ := open[9].Next()["error"].(map[string]any); f["code"] != "client_memory_full" || !strings.Contains(fmt.Sprint(f["detail"]), "--client-memory") {
+		t.Errorf("the last: got %v, want client_memory_full", f)
+	}
+	if f := w.socket("").Ask(`{"id":1,"op":"put","key":"a","value":"1"}`); f["ok"] != true {
+		t.Errorf("a write beside those who wait: got %v", f)
+	}
+	for _, c := range open {
+		c.Conn.CloseNow()
+	}
+	w.eventually("all is given back", func() bool { return b.Stats().Used[ratelimit.Waits] == 0 })
+}
+
 // If this failed, the names of watches would take memory that nobody counts.
 func TestWatchesOfSocketsAreCharged(t *testing.T) {
 	b := ratelimit.NewBudget(4*mib, 4*mib)

@@ -14,13 +14,12 @@ var (
 	descLanes    = prometheus.NewDesc("keywatch_socket_lanes", "Goroutines that run commands of WebSockets.", nil, nil)
 	descLaneMax  = prometheus.NewDesc("keywatch_socket_lanes_max", "Bound on those.", nil, nil)
 	descLocks    = prometheus.NewDesc("keywatch_socket_lock_waits", "Commands of WebSockets that wait for locks.", nil, nil)
-	descLocksMax = prometheus.NewDesc("keywatch_socket_lock_waits_max", "Bound on those.", nil, nil)
 	descWaiting  = prometheus.NewDesc("keywatch_socket_lanes_waiting", "WebSockets whose commands wait for one.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (v *Server) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descSockets, descFrames, descCommands, descLanes, descLaneMax, descWaiting, descLocks, descLocksMax, descCloses, descBound, descRenewals} {
+	for _, d := range []*prometheus.Desc{descSockets, descFrames, descCommands, descLanes, descLaneMax, descWaiting, descLocks, descCloses, descBound, descRenewals} {
 		ch <- d
 	}
 }
@@ -37,7 +36,6 @@ func (v *Server) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descFrames, counter, float64(v.framesIn.Value()), "in")
 	ch <- prometheus.MustNewConstMetric(descFrames, counter, float64(v.framesOut.Value()), "out")
 	ch <- prometheus.MustNewConstMetric(descLocks, gauge, float64(v.lockWaits.Load()))
-	ch <- prometheus.MustNewConstMetric(descLocksMax, gauge, maxLockWaits)
 	for i, n := range v.commands {
 		name := "unknown"
 		if i < len(ops) {
