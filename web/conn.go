@@ -47,6 +47,8 @@ type conn struct {
 	// emptied says that a read since the last request took all that the peer had sent, so
 	// that the goroutine had to wait, or would have. It belongs to that goroutine.
 	emptied bool
+	// scan is what was read of the head at hand. It belongs to that goroutine.
+	scan headScan
 	// hold is what the connection is charged as while it is open. short, if not nil, is why
 	// it could not be charged: then it is one of the spare connections.
 	hold  ratelimit.Hold
@@ -148,6 +150,9 @@ func (c *conn) Read(b []byte) (int, error) {
 		c.early = c.early[n:]
 		return n, nil
 	}
+	if c.scan.bare {
+		return 0, errBareLF // fasthttp waits for CR LF
+	}
 	for {
 		n, err := c.Conn.Read(b)
 		c.emptied = c.emptied || n < len(b)
@@ -155,10 +160,13 @@ func (c *conn) Read(b []byte) (int, error) {
 			c.enter(phaseBody)
 		}
 		if err != nil || c.conns.answer == nil || phase(c.at.Load()) != phaseIdle {
+			c.scan.read(b[:n])
 			return n, err
 		}
 		done, err := c.conns.answer(c, b[:n])
 		if !done {
+			c.scan = headScan{}
+			c.scan.read(b[:n])
 			return n, nil
 		}
 		if err != nil {

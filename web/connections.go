@@ -84,6 +84,7 @@ func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
 		own.settle()
 		own.enter(phaseIdle)
 		own.yield()
+		own.scan = headScan{over: true} // what is buffered of the next head was not seen
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
 		c.remove(own)
 		if state == fasthttp.StateClosed && own.broken != nil {

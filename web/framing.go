@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"errors"
 
 	"keywatch/web/api"
 )
@@ -43,4 +44,42 @@ func wellFramed(head []byte) bool {
 		}
 	}
 	return true
+}
+
+// errBareLF is the error of a head that ends in a line without CR LF. fasthttp waits for one
+// that has it, which a client that has sent its request never sends.
+var errBareLF = errors.New("the head ends without CR LF: end each of its lines with CR LF")
+
+// A headScan looks for the empty line that ends a head, in the pieces in which it arrives.
+// The zero value is at the begin of a head.
+type headScan struct {
+	// begun says that there was a line, which empty lines may stand before; over, that the
+	// head has ended, or that nothing is known of it; bare, that it has ended without CR LF.
+	begun, over, bare bool
+	// text says that the line has something but a CR at its end, cr that its last byte is
+	// one, and crlf that the line before ended with CR LF.
+	text, cr, crlf bool
+}
+
+// read reads on.
+func (h *headScan) read(b []byte) {
+	for len(b) > 0 && !h.over {
+		line, rest, ended := bytes.Cut(b, []byte{'\n'})
+		if len(line) > 0 {
+			h.text = h.text || h.cr || len(line) > 1 || line[0] != '\r'
+			h.cr = line[len(line)-1] == '\r'
+		}
+		if ended {
+			h.endLine()
+		}
+		b = rest
+	}
+}
+
+func (h *headScan) endLine() {
+	if !h.text && h.begun {
+		h.over, h.bare = true, !h.cr || !h.crlf
+	}
+	h.begun = h.begun || h.text
+	h.crlf, h.cr, h.text = h.cr, false, false
 }

@@ -2,8 +2,12 @@ package web_test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
+
+	"keywatch/web"
 )
 
 // If this failed, a proxy that reads a head in another way than this server could be made to pass
@@ -52,4 +56,68 @@ func TestConditionsOnDates(t *testing.T) {
 		w.refused(400, "bad_condition", method, "/v1/kv/a", "", "If-Unmodified-Since", date)
 	}
 	w.refused(400, "bad_condition", "POST", "/v1/batch", `{"ops":[]}`, "If-Unmodified-Since", date)
+}
+
+const putAB = "PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nx\n\ny\r\n\r\n"
+
+// inPieces sends pieces, each of which the server reads by itself, and returns all that it
+// answers until it closes the connection.
+func inPieces(conn net.Conn, pieces ...string) string {
+	answer := make(chan string)
+	go func() {
+		b, _ := io.ReadAll(conn)
+		answer <- string(b)
+	}()
+	for _, piece := range pieces {
+		_, _ = io.WriteString(conn, piece) // fails where the server has refused what came before
+	}
+	defer conn.Close()
+	return <-answer
+}
+
+// If this failed, a client that ends lines with LF alone would wait a minute, and be told that it
+// was slow.
+func TestHeadWithBareLineFeeds(t *testing.T) {
+	served(t, func(*web.Options) {}, func(t *testing.T, dial func() net.Conn) {
+		for name, pieces := range map[string][]string{
+			"all lines":        {"GET /v1/kv/a HTTP/1.1\nHost: localhost\n\n"},
+			"without a header": {"GET /v1/kv/a HTTP/1.0\n\n"},
+			"with a body":      {"PUT /v1/kv/b HTTP/1.1\nHost: localhost\nContent-Length: 2\n\nhi"},
+			"only the end":     {"GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\n"},
+			"before the end":   {"GET /v1/kv/a HTTP/1.1\r\nHost: localhost\n\r\n"},
+			"in pieces":        {"GET /v1/kv/a HTTP/1.1\r", "\nHost: localhost", "\n", "\n"},
+			"cut before LF":    {"GET /v1/kv/a HTTP/1.1\r\nHost: localhost\n\r", "\n"},
+			"after another":    {putAB, "GET /v1/kv/a HTTP/1.1\nHost: localhost\n\n"},
+		} {
+			got := inPieces(dial(), pieces...)
+			if !strings.Contains(got, "HTTP/1.1 400 ") || !strings.Contains(got, "end each of its lines with CR LF") {
+				t.Errorf("%s: got %q, want 400 that says so", name, got)
+			}
+		}
+	})
+}
+
+// If this failed, a request whose head or body arrives in pieces could be taken for one whose
+// lines end in LF alone.
+func TestHeadInPieces(t *testing.T) {
+	end := len(putAB) - len("\nx\n\ny\r\n\r\n")
+	const last = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+	served(t, func(*web.Options) {}, func(t *testing.T, dial func() net.Conn) {
+		for name, pieces := range map[string][]string{
+			"whole":                {putAB},
+			"empty lines before":   {"\r\n\n\r\n" + putAB},
+			"three pieces":         {putAB[:20], putAB[20:30], putAB[30:]},
+			"single bytes":         strings.Split(putAB, ""),
+			"cut in the end":       {putAB[:end], putAB[end:]},
+			"cut in the body":      {putAB[:end+3], putAB[end+3:]},
+			"cut in a pipeline":    {putAB + putAB[:40], putAB[40:] + putAB[:end], putAB[end:]},
+			"end and body cut":     {putAB + putAB[:end], putAB[end : end+4], putAB[end+4:]},
+			"end cut, a body, cut": {putAB[:end], putAB[end:] + putAB[:60], putAB[60:]},
+		} {
+			got := inPieces(dial(), append(pieces, last)...)
+			if strings.Contains(got, "HTTP/1.1 4") || !strings.HasSuffix(got, "ok\n") {
+				t.Errorf("%s: got %q, want no refusal", name, got)
+			}
+		}
+	})
 }

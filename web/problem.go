@@ -96,6 +96,8 @@ func malformedFailure(err error, maxBody int) *api.Failure {
 		return &api.Failure{Code: api.CodeHeadTooLarge, Detail: "the request head is too large", Limit: maxHead}
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		return &api.Failure{Code: api.CodeBodyTooLarge, Detail: "the request body is too large", Limit: maxBody}
+	case errors.Is(err, errBareLF):
+		return &api.Failure{Code: api.CodeBadRequest, Detail: errBareLF.Error()}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return &api.Failure{Code: api.CodeRequestTimeout, Detail: "the request took too long to arrive"}
 	}
