@@ -49,7 +49,7 @@ func (l *allowList) addHost(host string) bool {
 	if strings.HasPrefix(host, ".") {
 		host = "*" + host
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	host = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), ".")
 	if !isPattern(host) {
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
 )
@@ -15,14 +16,28 @@ import (
 // such a name.
 var nameTooLarge = []byte("body too large")
 
-// markLarge takes a body that is announced as too large away, before fasthttp waits for
-// its first byte, and leaves a mark for readBody.
+// markLarge takes a body that is announced as too large away, before fasthttp asks for it by
+// 100 Continue or waits for its first byte, and leaves a mark for readBody.
 func (s *Server) markLarge(h *fasthttp.RequestHeader) (none fasthttp.RequestConfig) {
-	if h.ContentLength() > s.opts.MaxBody {
-		h.SetContentLength(0)
-		h.SetCanonical(nameTooLarge, nameTooLarge)
+	switch length := h.ContentLength(); {
+	case length > s.opts.MaxBody:
+		h.SetCanonical(nameTooLarge, []byte(api.CodeBodyTooLarge))
+	case length > s.opts.Store.Limits().Value && h.IsPut() && isKeyPath(h.RequestURI()) && len(h.Peek("Expect")) > 0:
+		h.SetCanonical(nameTooLarge, []byte(api.CodeValueTooLarge))
+	default:
+		return none
 	}
+	h.SetContentLength(0)
+	h.Del("Expect")
 	return none
+}
+
+// tooLarge returns the failure of a request that markLarge has marked.
+func (s *Server) tooLarge(mark []byte) *api.Failure {
+	if string(mark) == string(api.CodeValueTooLarge) {
+		return api.FailureOf(api.WithLimit(kv.ErrValueTooLarge, s.opts.Store.Limits()))
+	}
+	return malformedFailure(fasthttp.ErrBodyTooLarge, s.opts.MaxBody)
 }
 
 // readBody reads the body, if there is one. It allocates as the body arrives, not as it
@@ -34,9 +49,9 @@ func (r *request) readBody() error {
 	if !req.IsBodyStream() {
 		return nil
 	}
-	if req.Header.ContentLength() == 0 && len(req.Header.PeekBytes(nameTooLarge)) > 0 {
+	if mark := req.Header.PeekBytes(nameTooLarge); len(mark) > 0 && req.Header.ContentLength() == 0 {
 		r.cut = true
-		return malformedFailure(fasthttp.ErrBodyTooLarge, r.s.opts.MaxBody)
+		return r.s.tooLarge(mark)
 	}
 	own := r.connection()
 	if own != nil {

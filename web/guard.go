@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 
 	"keywatch/web/api"
 )
@@ -24,7 +25,7 @@ func newGuard(opts Options) (guard, error) {
 		if err != nil {
 			return g, fmt.Errorf("listen address: %w", err)
 		}
-		g.hosts.add("", host)
+		g.hosts.add("", strings.TrimSuffix(host, "."))
 	}
 	for _, host := range opts.AllowHost {
 		if !g.hosts.addHost(host) {
@@ -47,6 +48,7 @@ func (g *guard) allowsHost(host []byte) bool {
 	if !ok {
 		return false
 	}
+	name = bytes.TrimSuffix(name, []byte{'.'}) // a name from the root of the DNS on
 	if g.hosts.allows(name) {
 		return true
 	}
@@ -104,7 +106,7 @@ func (r *request) admit() error {
 	if !r.probes() && !r.s.guard.allowsHost(host) {
 		return api.Refuse(api.CodeHostNotAllowed, "host %.80q is not allowed; to allow it start the server with --allow-host", host)
 	}
-	if r.f.Request.Header.RequestURI()[0] != '/' && !bytes.EqualFold(r.f.URI().Host(), host) {
+	if r.authority != nil && !bytes.EqualFold(r.authority, host) {
 		return api.Refuse(api.CodeHostNotAllowed, "the request target names another host than the Host header")
 	}
 	if r.head.has(fieldOrigin) {

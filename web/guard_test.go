@@ -25,13 +25,13 @@ func TestHost(t *testing.T) {
 	})
 	for _, host := range []string{
 		"localhost", "localhost:7070", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:7070", "127.3.2.1", "[::1]:7070", "[::1]",
-		"10.0.0.1", "192.168.1.5:7070", "[::2]", "kv.example", "kv.example:9", "also.example", "ALSO.example:80", "[::ffff:127.0.0.1]:80",
+		"10.0.0.1", "192.168.1.5:7070", "[::2]", "kv.example", "kv.example:9", "also.example", "ALSO.example:80", "kv.example.", "localhost.:7070", "[::ffff:127.0.0.1]:80",
 	} {
 		w.want(201, "PUT", "/v1/kv/h/"+strings.Map(keyRune, host), "1", "Host", host)
 	}
 	for _, host := range []string{
 		"evil.example", "evil.example:7070", "localhost.evil.example", "127.0.0.1.evil.example",
-		"kv.example.", "2130706433", "0.0.0.0", "[::]", "0x7f.1", "127.1", "10.0.0.1.evil.example:80",
+		"kv.example..", "2130706433", "0.0.0.0", "[::]", "0x7f.1", "127.1", "10.0.0.1.evil.example:80",
 	} {
 		r := w.refused(421, "host_not_allowed", "PUT", "/v1/kv/evil", "1", "Host", host, "Origin", "http://"+host)
 		if r.header.Get("Access-Control-Allow-Origin") != "" {

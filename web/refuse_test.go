@@ -281,7 +281,6 @@ func TestMalformedHTTP(t *testing.T) {
 		{"GET /v1/kv/a HTTP/1.1\r\nHost: a@localhost\r\nConnection: close\r\n\r\n", "421", "host_not_allowed"},
 		{"GET http://evil.example/v1/kv/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "421", "host_not_allowed"},
 		{"GET /v1/kv/a#b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "400", "bad_request"},
-		{"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "404", "no_route"},
 		{"GET /v1/kv/%zz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "400", "bad_key"},
 		{"PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n", "413", "body_too_large"},
 	} {

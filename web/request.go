@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"runtime/debug"
 	"strconv"
@@ -61,10 +60,11 @@ type request struct {
 	route  route
 	method methods
 	head   head
-	// path and query are as on the wire; key is decoded and checked.
-	path, query []byte
-	key         string
-	params      params
+	// authority is that of a target in absolute form; path and query are as on the wire;
+	// key is decoded and checked.
+	authority, path, query []byte
+	key                    string
+	params                 params
 	// caller, once asked for, is the address that the request counts for.
 	caller []byte
 	exempt bool
@@ -102,7 +102,7 @@ func (s *Server) release(r *request) {
 	r.returnBody()
 	r.f, r.c, r.fast = nil, nil, nil
 	r.route, r.method, r.key = routeNone, 0, ""
-	r.path, r.query = nil, nil
+	r.authority, r.path, r.query = nil, nil, nil
 	r.head.present, r.head.repeated = 0, 0
 	r.params.names, r.params.values = r.params.names[:0], r.params.values[:0]
 	r.caller, r.exempt, r.cut = r.caller[:0], false, false
@@ -120,6 +120,7 @@ func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx, p *fastPath) {
 		if p := recover(); p != nil {
 			r.panicked(p)
 		}
+		r.bodiless()
 		s.metrics.count(r.route, r.method, f.Response.StatusCode())
 		s.release(r)
 	}()
@@ -190,28 +191,6 @@ func (r *request) answer() error {
 		return err
 	}
 	return r.run()
-}
-
-// split cuts the request target into path and query, both as on the wire.
-func (r *request) split() (path []byte, err error) {
-	if p := r.f.Request.Header.Protocol(); string(p) != "HTTP/1.1" && string(p) != "HTTP/1.0" {
-		return nil, api.Refuse(api.CodeBadRequest, "unsupported HTTP version %.20q: use HTTP/1.1", p)
-	}
-	target := r.f.Request.Header.RequestURI()
-	if len(target) > 0 && target[0] != '/' {
-		// A target with scheme and host: what follows them is the path.
-		_, after, ok := bytes.Cut(target, []byte("://"))
-		slash := bytes.IndexByte(after, '/')
-		if !ok || slash < 0 {
-			return nil, api.Refuse(api.CodeNoRoute, "the request target has no path")
-		}
-		target = after[slash:]
-	}
-	if bytes.IndexByte(target, '#') >= 0 {
-		return nil, api.Refuse(api.CodeBadRequest, "the request target has a fragment")
-	}
-	r.path, r.query, _ = bytes.Cut(target, []byte{'?'})
-	return r.path, nil
 }
 
 // readKey decodes and checks the key that follows the route.
@@ -304,6 +283,13 @@ func commonHeader() *fasthttp.ResponseHeader {
 	h.SetCanonical(nameSniff, valueNosniff)
 	h.SetContentTypeBytes(typeProblem)
 	return h
+}
+
+// bodiless removes the type of the body where there is none.
+func (r *request) bodiless() {
+	if status := r.f.Response.StatusCode(); status == 204 || status == 304 {
+		r.f.Response.Header.SetContentType("")
+	}
 }
 
 // position says at which position the answer stands.

@@ -28,6 +28,7 @@ const (
 	routeLock
 	routeLockKeep
 	routePage
+	routeServer
 	routes
 )
 
@@ -36,7 +37,7 @@ var routeNames = [routes]string{
 	"none", "key", "keys", "cas", "batch", "watch", "ws", "healthz", "readyz", "status",
 	"metrics", "openapi", "checkpoint", "compact", "migrate", "backup",
 	"leases", "lease", "lease_keepalive", "lock", "lock_keepalive",
-	"page",
+	"page", "server",
 }
 
 // The paths of the routes that name no key; those of a key begin with a prefix.
@@ -49,6 +50,8 @@ const (
 	pathSocket = "/v1/ws"
 	pathStatus = "/v1/status"
 	pathAPI    = "/v1/openapi.yaml"
+	// pathServer stands for the server as a whole.
+	pathServer = "*"
 )
 
 // methods is a set of methods.
@@ -115,6 +118,7 @@ var allowed = [routes]methods{
 	routeLock:       methodGet | methodHead | methodPost | methodDelete | methodOptions,
 	routeLockKeep:   methodPost | methodOptions,
 	routePage:       methodGet | methodHead | methodOptions,
+	routeServer:     methodGet | methodHead | methodPut | methodPost | methodDelete | methodOptions,
 }
 
 // match returns the route of an undecoded path, and what follows the prefix of
@@ -152,6 +156,8 @@ func match(path []byte) (r route, rest []byte) {
 		return routeBackup, nil
 	case prefixKey:
 		return routeKey, nil
+	case pathServer:
+		return routeServer, nil
 	}
 	if len(path) >= len(prefixCAS) && string(path[:len(prefixCAS)]) == prefixCAS {
 		return routeCAS, path[len(prefixCAS):]
