@@ -20,6 +20,10 @@ output.`
 // maxLinks bounds the links that are followed from one name, as the kernel does.
 const maxLinks = 40
 
+// errStdoutClosed is returned where a file is to be written to standard output and what is
+// written there would be lost.
+var errStdoutClosed = errors.New("standard output is closed")
+
 // outputFile is a file that a command was told to write.
 //
 // A regular file appears at once and complete, or not at all: what is written goes
@@ -64,6 +68,9 @@ func (s *session) writeFile(path string, fill func(io.Writer) error) error {
 
 // createOutput opens the file that path names for writing.
 func (s *session) createOutput(path string) (*outputFile, error) {
+	if path == "-" && isClosed(s.stdout.file) {
+		return nil, errStdoutClosed
+	}
 	if s.isStdout(path) {
 		return &outputFile{File: s.stdout.file, shared: true}, nil
 	}
