@@ -21,9 +21,9 @@ func (c *Client) Election(name string, ttl time.Duration) *Election {
 }
 
 // Campaign waits until it leads, showing value, and stays leader until Resign,
-// or until the lock is lost. It fails as Lock does.
-func (e *Election) Campaign(ctx context.Context, value string) (*Leadership, error) {
-	held, err := e.c.Lock(ctx, e.name, LockOptions{TTL: e.ttl, Owner: value})
+// or until the lock is lost. Fences are as in LockOptions. It fails as Lock does.
+func (e *Election) Campaign(ctx context.Context, value string, fences ...WriteOption) (*Leadership, error) {
+	held, err := e.c.Lock(ctx, e.name, LockOptions{TTL: e.ttl, Owner: value, Fences: fences})
 	if err != nil {
 		return nil, err
 	}

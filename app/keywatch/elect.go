@@ -9,6 +9,7 @@ import (
 // electCmd runs a command while it leads.
 type electCmd struct {
 	holding
+	fenced
 	Value   string   `help:"What the leader shows, such as its address; host and process by default." placeholder:"TEXT"`
 	Observe bool     `help:"Print the leader, and each change, instead; one line each, empty when there is no leader."`
 	Name    string   `arg:"" help:"Name of the election; it is one of the locks."`
@@ -24,7 +25,8 @@ ends on its own keywatch resigns and exits with its exit code.
 
 ` + childHelp + `
 
-The environment is that of keywatch lock. The leader is the value of locks/NAME.
+The environment is that of keywatch lock. Within another lock it campaigns only while
+that is held, and exits with 6 once it is not. The leader is the value of locks/NAME.
 
 Examples:
 
@@ -49,12 +51,16 @@ func (c *electCmd) Run(s *session) error {
 	case len(args) == 0:
 		return usagef("expected a command: keywatch elect NAME -- COMMAND")
 	}
+	fences, err := c.fenced.options()
+	if err != nil {
+		return err
+	}
 	value := c.Value
 	if value == "" {
 		value = defaultOwner()
 	}
 	for {
-		lead, err := election.Campaign(s.ctx, value)
+		lead, err := election.Campaign(s.ctx, value, fences...)
 		if err != nil {
 			return err
 		}
