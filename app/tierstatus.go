@@ -6,8 +6,10 @@ import (
 	"keywatch/kv"
 )
 
-// MemoryStatus is about what counts against --memory-max, in bytes.
+// MemoryStatus is about what counts against --memory-max. Each figure in bytes stands twice:
+// under the name that it had first, and under one with its unit.
 type MemoryStatus struct {
+	MemoryBytes
 	Limit   int64 `json:"limit"`
 	Used    int64 `json:"used"`
 	Values  int64 `json:"values"`
@@ -24,6 +26,28 @@ type MemoryStatus struct {
 	// that got none.
 	Waited  uint64 `json:"waited"`
 	Refused uint64 `json:"refused"`
+}
+
+// MemoryBytes are the figures of MemoryStatus with their unit.
+type MemoryBytes struct {
+	LimitBytes     int64 `json:"limit_bytes"`
+	UsedBytes      int64 `json:"used_bytes"`
+	ValuesBytes    int64 `json:"values_bytes"`
+	KeysBytes      int64 `json:"keys_bytes"`
+	HistoryBytes   int64 `json:"history_bytes"`
+	KeptBytes      int64 `json:"kept_for_snapshots_bytes"`
+	IdemBytes      int64 `json:"idempotency_bytes"`
+	LeasesBytes    int64 `json:"leases_bytes"`
+	LogBytes       int64 `json:"log_bytes,omitempty"`
+	EvictableBytes int64 `json:"evictable_bytes"`
+}
+
+// bytes returns the figures with their unit.
+func (m *MemoryStatus) bytes() MemoryBytes {
+	return MemoryBytes{
+		LimitBytes: m.Limit, UsedBytes: m.Used, ValuesBytes: m.Values, KeysBytes: m.Keys, HistoryBytes: m.History,
+		KeptBytes: m.Kept, IdemBytes: m.Idem, LeasesBytes: m.Leases, LogBytes: m.Log, EvictableBytes: m.Evictable,
+	}
 }
 
 // TiersStatus is about where values lie.
@@ -47,11 +71,13 @@ type TierStatus struct {
 // status returns the figures now.
 func (m *memory) status() *MemoryStatus {
 	s := m.state.Memory()
-	return &MemoryStatus{
+	out := &MemoryStatus{
 		Limit: m.limit, Used: m.used(), Values: s.Values, Keys: s.Table, History: m.hub.Memory(),
 		Kept: s.Kept, Idem: s.Idem, Leases: s.Leases, Log: m.logBytes(), Evictable: s.Evictable,
 		Waited: m.waited.Load(), Refused: m.refused.Load(),
 	}
+	out.MemoryBytes = out.bytes()
+	return out
 }
 
 func tiersStatus(t kv.Tiers) *TiersStatus {

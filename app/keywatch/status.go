@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -93,11 +94,17 @@ func readField(d *json.Decoder, name string) (statusField, error) {
 	return f, err
 }
 
+// has reports whether there is a field with that name. A figure that the server tells with
+// and without its unit is shown once.
+func (f *statusField) has(name string) bool {
+	return slices.ContainsFunc(f.fields, func(below statusField) bool { return below.name == name })
+}
+
 // print prints the fields that are text, and then each object as a section.
 // Everything that is aligned in one section is one cell block.
 func (f *statusField) print(table *tabwriter.Writer, section string) {
 	for _, below := range f.fields {
-		if below.fields == nil {
+		if below.fields == nil && !f.has(below.name+"_bytes") {
 			name, text := quantity(section, below.name, below.text)
 			fmt.Fprintf(table, "%s\t%s\n", name, text)
 		}

@@ -8,10 +8,10 @@ import (
 )
 
 // If a list of objects were printed as one empty line, nobody would see at a shell what the
-// server is busy with.
+// server is busy with; a figure that has two names would be read twice.
 func TestStatusShowsLists(t *testing.T) {
 	const status = `{"version":"1","peers":["a","b"],"none":[],
-		"detail":{"background":[{"work":"sweep","age_ms":1500,"done":7},{"work":"move","age_ms":10,"done":1}],"log":{"segments":2}}}`
+		"detail":{"background":[{"work":"sweep","age_ms":1500,"done":7},{"work":"move","age_ms":10,"done":1}],"log":{"segments":2},"memory":{"used_bytes":2048,"used":2048,"waited":3,"values":1024}}}`
 	d := json.NewDecoder(strings.NewReader(status))
 	d.UseNumber()
 	root, err := readField(d, "")
@@ -40,6 +40,11 @@ done  1
 
 LOG
 segments  2
+
+MEMORY
+used    2.0 KiB
+waited  3
+values  1.0 KiB
 `
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
