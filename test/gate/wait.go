@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 )
@@ -12,6 +13,9 @@ const (
 	margin = 10 * time.Second
 	// poll is the time between two looks of Until.
 	poll = 2 * time.Millisecond
+	// patience bounds a wait of Until: it is far longer than any machine that is busy takes,
+	// and short enough that a run with several failures still tells all of them.
+	patience = 2 * time.Minute
 )
 
 // Context returns a context that ends with t, and some seconds before the deadline
@@ -37,12 +41,19 @@ func Context(t testing.TB) context.Context {
 	return ctx
 }
 
-// Until waits until done reports true. If it has not some seconds before the
-// deadline of the test run, t fails with the rest of the arguments; those that are
-// functions without parameters that return a string are called first.
+// Until waits until done reports true. If it has not after two minutes (a long proof may
+// take as long as the run), or some seconds before the deadline of the test run, t fails
+// with the rest of the arguments; those that are functions without parameters that return a
+// string are called first.
 func Until(t testing.TB, done func() bool, format string, args ...any) {
 	t.Helper()
-	for ctx := Context(t); !done(); {
+	ctx := Context(t)
+	if !strings.HasPrefix(t.Name(), Prefix) {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		ctx = limited
+	}
+	for !done() {
 		select {
 		case <-time.After(poll):
 		case <-ctx.Done():

@@ -2,10 +2,13 @@ package gate_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"keywatch/test/gate"
@@ -26,6 +29,29 @@ func TestUntilSaysWhatNeverHappened(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "never: the reason") || strings.Contains(string(out), "panic") {
 		t.Errorf("%v\n%s\nwant a failure that names its reason", err, out)
 	}
+}
+
+// A failing is a test that notes how it fails.
+type failing struct {
+	testing.TB
+	said chan string
+}
+
+func (f failing) Fatalf(format string, args ...any) {
+	f.said <- fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+// A test that waits in vain must not wait as long as the run may take: others would not be
+// heard, and the run would tell of the first only.
+func TestUntilGivesUpWithinMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, said := time.Now(), make(chan string, 1)
+		go gate.Until(failing{t, said}, func() bool { return false }, "never: %s", "why")
+		if got, took := <-said, time.Since(began); got != "never: why" || took > 3*time.Minute {
+			t.Errorf("it says %q after %v of the time in the bubble, want its reason within 3 minutes", got, took)
+		}
+	})
 }
 
 // A context that outlived its test would leave goroutines behind; one that ended
