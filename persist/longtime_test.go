@@ -305,11 +305,7 @@ func (l *longTime) run(most int, more func(phase int) bool) {
 // If this failed, something that ordinary use leads to would stop a store: everything of a kind
 // that ended at once, before a checkpoint, a sweep, a restart, a move or a compaction.
 func TestLongTime(t *testing.T) {
-	seeds := uint64(4)
-	if testing.Short() {
-		seeds = 2
-	}
-	for seed := range seeds {
+	for seed := range uint64(4) {
 		l := newLongTime(t, seed, []persist.Options{quiet, small}[seed%2])
 		l.run(250, func(phase int) bool { return phase < 3 })
 	}

@@ -12,7 +12,8 @@ import (
 type Options struct {
 	// Timeout bounds one attempt at reading, deleting or listing a page; 10
 	// seconds. PutTimeout bounds one attempt at writing, which is given a second more
-	// than Timeout for each 128 KiB; 60 seconds.
+	// than Timeout for each 128 KiB; 60 seconds, or
+	// Timeout if that is longer.
 	Timeout, PutTimeout time.Duration
 	// Attempts is how often a request is tried while the store says that it may
 	// work later; 3.
@@ -27,7 +28,7 @@ func (o Options) withDefaults() Options {
 		o.Timeout = 10 * time.Second
 	}
 	if o.PutTimeout == 0 {
-		o.PutTimeout = 60 * time.Second
+		o.PutTimeout = max(60*time.Second, o.Timeout)
 	}
 	if o.Attempts == 0 {
 		o.Attempts = 3
