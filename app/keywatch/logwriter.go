@@ -7,6 +7,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"keywatch/kv/wake"
 )
 
 const (
@@ -29,8 +31,8 @@ type logWriter struct {
 	w io.Writer
 	// lost returns the line that tells of n lost lines.
 	lost func(n int) []byte
-	// wake holds one token while there are lines to write; closed by close.
-	wake chan struct{}
+	// wake says that there are lines to write, or no more to come.
+	wake wake.Chan
 	// ended is closed when no more is written.
 	ended chan struct{}
 
@@ -47,7 +49,7 @@ type logWriter struct {
 
 // newLogWriter starts a writer to w. Close it.
 func newLogWriter(w io.Writer) *logWriter {
-	l := &logWriter{w: w, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	l := &logWriter{w: w, wake: wake.New(), ended: make(chan struct{})}
 	l.lost = func(n int) []byte { return fmt.Appendf(nil, "keywatch: %d log lines were lost here\n", n) }
 	go l.run()
 	return l
@@ -86,10 +88,7 @@ func (l *logWriter) add(line []byte) (drained chan struct{}) {
 	if l.mu.drained == nil {
 		l.mu.drained = make(chan struct{})
 	}
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	l.wake.Wake()
 	if l.mu.stalled {
 		return nil
 	}
@@ -99,11 +98,23 @@ func (l *logWriter) add(line []byte) (drained chan struct{}) {
 // run writes lines until the writer is closed and none is left.
 func (l *logWriter) run() {
 	defer close(l.ended)
-	for range l.wake {
+	for {
+		<-l.wake
 		for line := l.next(); line != nil; line = l.next() {
 			l.write(line)
 		}
+		if l.done() {
+			return
+		}
 	}
+}
+
+// done reports whether the writer is closed: next found no line after the last one that
+// was taken.
+func (l *logWriter) done() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.closed && len(l.mu.lines) == 0
 }
 
 // next returns the line to write, which stays the first until it is written.
@@ -146,8 +157,8 @@ func (l *logWriter) write(line []byte) {
 func (l *logWriter) close(ctx context.Context) {
 	l.mu.Lock()
 	l.mu.closed = true
-	close(l.wake)
 	l.mu.Unlock()
+	l.wake.Wake()
 	select {
 	case <-l.ended:
 		return
