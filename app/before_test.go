@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/bzip2"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,8 @@ import (
 
 	"keywatch/app"
 	"keywatch/kv"
+	"keywatch/persist"
+	"keywatch/persist/wal"
 )
 
 // unpack writes what the release before left: testdata/before.tar.bz2 was made with the
@@ -120,5 +123,58 @@ func TestReleaseBeforeOpens(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// While a store has one server the release before must find what it looks for: who the server
+// is, in the log's first entry and in the checkpoint, kinds of entries that it knows, and its own
+// keys of term and vote. (That it opens such folders was tried with the program itself.)
+func TestFolderIsOfTheReleaseBefore(t *testing.T) {
+	data, young, older := t.TempDir(), t.TempDir(), t.TempDir()
+	e := openEngine(t, app.Config{Data: data})
+	for i := range 3 {
+		if _, err := e.Put(t.Context(), fmt.Sprint("k", i), []byte("v")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(young, os.DirFS(data)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(e.Checkpoint(t.Context()), os.CopyFS(older, os.DirFS(data))); err != nil {
+		t.Fatal(err)
+	}
+	db, err := persist.Open(young, persist.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(false)
+	last, err := db.Log().LastIndex()
+	if err != nil || last < 4 {
+		t.Fatalf("the log ends at %d, %v, want all entries", last, err)
+	}
+	for i := uint64(1); i <= last; i++ {
+		var entry wal.Entry
+		if err := db.Log().Read(i, &entry); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case i == 1 && entry.Type == wal.Configuration && string(entry.Data) == wal.SoleMembers:
+		case i == 1, entry.Type != wal.Command && entry.Type != wal.Noop, (entry.Type == wal.Noop) != (len(entry.Data) == 0):
+			t.Errorf("entry %d is %+v, which the release before does not expect", i, entry)
+		}
+	}
+	for key, want := range map[string]string{
+		"CurrentTerm": "\x00\x00\x00\x00\x00\x00\x00\x02", "LastVoteTerm": "\x00\x00\x00\x00\x00\x00\x00\x02", "LastVoteCand": "keywatch-1",
+	} {
+		if got, err := db.Stable().Get([]byte(key)); err != nil || string(got) != want {
+			t.Errorf("%s is %q, %v, want %q", key, got, err, want)
+		}
+	}
+	file, err := os.ReadFile(filepath.Join(older, "checkpoint.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(file, []byte(wal.SoleMembers)) {
+		t.Error("the checkpoint does not say who the server is")
 	}
 }

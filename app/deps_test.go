@@ -18,7 +18,7 @@ var allowed = map[string][]string{
 	"keywatch/persist":       {"keywatch/kv", "keywatch/kv/progress", "keywatch/persist/wal", "keywatch/persist/disk"},
 	"keywatch/persist/wal":   {"keywatch/persist/disk", "keywatch/kv/wake"},
 	"keywatch/persist/disk":  {"keywatch/kv"},
-	"keywatch/cluster":       {"keywatch/kv", "keywatch/kv/wake"},
+	"keywatch/cluster":       {"keywatch/kv", "keywatch/kv/wake", "keywatch/persist/wal"},
 	"keywatch/kv/heap":       {},
 	"keywatch/kv/wake":       {},
 	"keywatch/kv/progress":   {},
@@ -60,7 +60,7 @@ var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/wa
 
 // impure may not be imported by kv, directly or not: the state machine has no
 // I/O and no replication.
-var impure = []string{"github.com/gofiber", "github.com/valyala/fasthttp", "go.etcd.io/bbolt", "github.com/hashicorp/raft", "net", "net/http", "os/exec"}
+var impure = []string{"github.com/gofiber", "github.com/valyala/fasthttp", "go.etcd.io/bbolt", "go.etcd.io/raft", "net", "net/http", "os/exec"}
 
 type pkg struct {
 	ImportPath string

@@ -18,6 +18,7 @@ import (
 	"keywatch/kv"
 	"keywatch/persist"
 	"keywatch/persist/disk"
+	"keywatch/persist/wal"
 )
 
 // A shelf is a data folder with values in an object store that is a folder.
@@ -201,7 +202,7 @@ func TestStartAfterOneCutShort(t *testing.T) {
 	dir := t.TempDir()
 	db, err := persist.Open(dir, persist.Options{Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
-	must(t, db.Stable().SetUint64([]byte("CurrentTerm"), 1))
+	must(t, db.Stable().SetHard(wal.Hard{Term: 1}))
 	must(t, db.Close(false))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

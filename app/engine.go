@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"keywatch/cluster"
 	"keywatch/kv"
 	"keywatch/kv/progress"
@@ -164,7 +162,7 @@ func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 	if c.MemoryOnly {
 		mem := wal.NewMemLog()
 		e.log, e.memory.log = mem, mem
-		opts.Log, opts.Stable, opts.Snapshots = mem, raft.NewInmemStore(), cluster.MemorySnapshots{}
+		opts.Log, opts.Stable, opts.Checkpoints, opts.QuickLog = mem, new(wal.MemStable), cluster.MemoryCheckpoints{}, true
 		return nil
 	}
 	policy := wal.SyncAlways
@@ -188,7 +186,7 @@ func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 	if !load() {
 		return ctx.Err() // it was given up, so that there can be no checkpoint any more
 	}
-	opts.Log, opts.Stable, opts.Snapshots = db.Log(), db.Stable(), db.Snapshots()
+	opts.Log, opts.Stable, opts.Checkpoints = db.Log(), db.Stable(), db
 	opts.Room = db.Log().Room
 	unsynced, err := disk.Unsynced.In(disk.OS, c.Data)
 	if err != nil {

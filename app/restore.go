@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"keywatch/cluster"
 	"keywatch/persist"
 	"keywatch/persist/disk"
 	"keywatch/persist/object"
@@ -42,7 +41,7 @@ func Restore(ctx context.Context, file, dir string, o RestoreOptions) error {
 	defer f.Close()
 	r := &restoration{file: f, path: file, dir: dir, options: o}
 	_, err = persist.Restore(file, dir, persist.RestoreOptions{
-		Server: cluster.DefaultID, Release: o.Release, Folder: objectFolder, Objects: o.ObjectStore,
+		Release: o.Release, Folder: objectFolder, Objects: o.ObjectStore,
 		Find:   r.find,
 		Beside: func() error { return r.objects(ctx) },
 	})

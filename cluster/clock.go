@@ -1,6 +1,9 @@
 package cluster
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 const (
 	// beatEvery is how often the clock is told that the node works.
@@ -53,4 +56,18 @@ func (n *Node) beat() {
 	if !c.still && !n.committing.stuck(now) {
 		n.clock.CompareAndSwap(c, c.beat(now)) // or it was stopped meanwhile
 	}
+}
+
+// since is when something under way began, if anything is. It is safe for concurrent
+// use.
+type since struct{ at atomic.Pointer[time.Time] }
+
+func (s *since) begin(now time.Time) { s.at.Store(&now) }
+
+func (s *since) end() { s.at.Store(nil) }
+
+// stuck reports whether it is under way for longer than from one beat to the next.
+func (s *since) stuck(now time.Time) bool {
+	at := s.at.Load()
+	return at != nil && now.Sub(*at) > beatEvery
 }

@@ -7,10 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"keywatch/cluster"
 	"keywatch/kv"
+	"keywatch/persist/wal"
 )
 
 // A process that does not run for longer than a TTL must not end, once it runs
@@ -52,24 +51,22 @@ func TestPauseDoesNotCount(t *testing.T) {
 
 // A hanging is a log whose next write takes as long as it says.
 type hanging struct {
-	raft.LogStore
+	cluster.Log
 	next atomic.Int64
 }
 
-// StoreLogs implements raft.LogStore.
-func (h *hanging) StoreLogs(logs []*raft.Log) error {
+// Append implements cluster.Log.
+func (h *hanging) Append(entries ...*wal.Entry) error {
 	time.Sleep(time.Duration(h.next.Swap(0)))
-	return h.LogStore.StoreLogs(logs)
+	return h.Log.Append(entries...)
 }
-
-func (h *hanging) IsMonotonic() bool { return true }
 
 // While the log hangs, renewals wait behind it: the entry that brings them must not
 // end first what they renew.
 func TestHangingLogEndsNoLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := memory()
-		log := &hanging{LogStore: opts.Log}
+		log := &hanging{Log: opts.Log}
 		opts.Log = log
 		n := open(t, opts)
 		store := kv.NewStore(opts.State, n, kv.Limits{})
@@ -101,8 +98,6 @@ func TestHangingLogEndsNoLease(t *testing.T) {
 		}
 	})
 }
-
-var _ raft.MonotonicLogStore = (*hanging)(nil)
 
 // Log time must keep up with the time that passes, whoever asks in between.
 func TestLogTimeKeepsUp(t *testing.T) {

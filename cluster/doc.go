@@ -13,6 +13,7 @@
 // down, its process stopped, or its log stuck. While deadlines exist an entry is logged
 // at least each second, and whenever one is due.
 //
-// The package imports kv only: it takes the log, the stable store and the
-// snapshot store from its opener.
+// A core is Raft itself, without goroutine, clock or I/O; the loop owns it, a writer
+// writes the log, and storage is what Raft reads of it. The node takes log, stable store and
+// checkpoints from its opener; of package wal it knows the entries.
 package cluster

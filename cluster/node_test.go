@@ -10,8 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"keywatch/cluster"
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
@@ -21,8 +19,8 @@ import (
 // memory returns the options of a node that keeps everything in memory.
 func memory() cluster.Options {
 	return cluster.Options{
-		Log: wal.NewMemLog(), Stable: wal.NewMemStable(), Snapshots: cluster.MemorySnapshots{},
-		State: kv.NewState(kv.StateOptions{Presize: 64}),
+		Log: wal.NewMemLog(), Stable: new(wal.MemStable), Checkpoints: cluster.MemoryCheckpoints{},
+		State: kv.NewState(kv.StateOptions{Presize: 64}), QuickLog: true,
 	}
 }
 
@@ -72,23 +70,26 @@ func newDoor(fail error) *door {
 func (g *door) shut()            { <-g.turn }
 func (g *door) reopen(err error) { g.turn <- err }
 
-func (g *door) StoreLogs(logs []*raft.Log) error {
+func (g *door) Append(entries ...*wal.Entry) error {
 	fail := <-g.turn
 	defer func() { g.turn <- fail }()
 	if fail != nil {
 		return fail
 	}
-	return g.MemLog.StoreLogs(logs)
+	return g.MemLog.Append(entries...)
 }
 
-func (g *door) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l}) }
-
-// A store over a node must pass the conformance suite.
+// A store over a node must pass the conformance suite, whoever writes the log.
 func TestNodeConforms(t *testing.T) {
-	kvtest.Suite(t, func(t *testing.T) kvtest.Store {
-		opts := memory()
-		return kvtest.Wrap(kv.NewStore(opts.State, open(t, opts), kv.Limits{}))
-	})
+	for _, quick := range []bool{true, false} {
+		t.Run(fmt.Sprintf("quick=%v", quick), func(t *testing.T) {
+			kvtest.Suite(t, func(t *testing.T) kvtest.Store {
+				opts := memory()
+				opts.QuickLog = quick
+				return kvtest.Wrap(kv.NewStore(opts.State, open(t, opts), kv.Limits{}))
+			})
+		})
+	}
 }
 
 // A store over a node must do with leases and locks what every other does.
@@ -201,30 +202,41 @@ func TestCancelledCallerLearnsNothing(t *testing.T) {
 }
 
 // When the log cannot be written, everybody who waits must be told that the
-// outcome is unknown, and nothing may become visible.
+// outcome is unknown, nothing may become visible, and the process must end.
 func TestFailedLogLeavesOutcomeUnknown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newDoor(nil)
-		opts := memory()
-		opts.Log = g
-		n := open(t, opts)
-		mustPropose(t, n, put("before", "x", 0))
-		g.shut()
-		g.reopen(errors.New("disk on fire"))
-		var wg sync.WaitGroup
-		for i := range 20 {
-			wg.Go(func() {
-				_, err := n.Propose(context.Background(), put(fmt.Sprint("k", i), "x", 0))
-				if !errors.Is(err, kv.ErrOutcomeUnknown) && !errors.Is(err, kv.ErrNoLeader) {
-					t.Errorf("propose: got %v, want %v or %v", err, kv.ErrOutcomeUnknown, kv.ErrNoLeader)
-				}
-			})
-		}
-		wg.Wait()
-		if got := opts.State.Len(); got != 1 {
-			t.Errorf("keys: got %d, want 1", got)
-		}
-	})
+	for _, quick := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) { failLog(t, quick) })
+	}
+}
+
+func failLog(t *testing.T, quick bool) {
+	g := newDoor(nil)
+	opts := memory()
+	ended := make(chan error, 10)
+	opts.Log, opts.QuickLog, opts.Fatal = g, quick, func(err error) { ended <- err }
+	n := open(t, opts)
+	mustPropose(t, n, put("before", "x", 0))
+	g.shut()
+	g.reopen(errors.New("disk on fire"))
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			_, err := n.Propose(context.Background(), put(fmt.Sprint("k", i), "x", 0))
+			if !errors.Is(err, kv.ErrOutcomeUnknown) && !errors.Is(err, kv.ErrNoLeader) {
+				t.Errorf("propose: got %v, want %v or %v", err, kv.ErrOutcomeUnknown, kv.ErrNoLeader)
+			}
+		})
+	}
+	wg.Wait()
+	if got := opts.State.Len(); got != 1 {
+		t.Errorf("keys: got %d, want 1", got)
+	}
+	if err := <-ended; err == nil || len(ended) > 0 {
+		t.Errorf("the node ended with %v and %d more errors, want one", err, len(ended))
+	}
+	if err := n.Ready(); !errors.Is(err, kv.ErrNoLeader) {
+		t.Errorf("ready: got %v, want %v", err, kv.ErrNoLeader)
+	}
 }
 
 // Close must answer everybody, refuse whoever comes later, be callable twice and
@@ -270,31 +282,6 @@ func TestCloseAnswersEverybody(t *testing.T) {
 	})
 }
 
-// If a start waited for the votes of servers that are not there, it would hang without a
-// word.
-func TestStoreOfOtherServersIsRefused(t *testing.T) {
-	for _, ids := range [][]raft.ServerID{{"other"}, {cluster.DefaultID, "other"}, {}} {
-		var conf raft.Configuration
-		for _, id := range ids {
-			conf.Servers = append(conf.Servers, raft.Server{ID: id, Address: raft.ServerAddress(id)})
-		}
-		opts := memory()
-		err := opts.Log.StoreLog(&raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(conf)})
-		if err == nil {
-			err = opts.Stable.SetUint64([]byte("CurrentTerm"), 1)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		_, err = cluster.Open(ctx, opts)
-		cancel()
-		if err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "must be the only one") {
-			t.Errorf("%q: got %v, want a refusal that names the servers", ids, err)
-		}
-	}
-}
-
 // An Open that fails must leave nothing running.
 func TestFailedOpenLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -306,7 +293,7 @@ func TestFailedOpenLeavesNothing(t *testing.T) {
 		for _, kept := range []bool{false, true} {
 			opts := memory()
 			g := newDoor(nil)
-			opts.Log = g
+			opts.Log, opts.Fatal = g, func(error) {}
 			if kept {
 				open(t, opts).Close()
 				opts.State = kv.NewState(kv.StateOptions{Presize: 64})
@@ -348,18 +335,17 @@ func TestCheckpointCutsLog(t *testing.T) {
 }
 
 // brokenStable cannot be written.
-type brokenStable struct{ raft.StableStore }
+type brokenStable struct{ cluster.Stable }
 
-func (brokenStable) Set([]byte, []byte) error       { return errors.New("no room for the term") }
-func (brokenStable) SetUint64([]byte, uint64) error { return errors.New("no room for the term") }
+func (brokenStable) SetHard(wal.Hard) error { return errors.New("no room for the term") }
 
-// Raft panics where it cannot write its term at the start. If that got through, an operator
-// would read a stack trace where the reason should be.
+// If a start that cannot write its term went on, a server could vote twice in it; and an
+// operator must read the reason.
 func TestStartThatCannotWriteItsTermFails(t *testing.T) {
 	opts := memory()
 	open(t, opts).Close()
 	opts.State = kv.NewState(kv.StateOptions{Presize: 64})
-	opts.Stable = brokenStable{opts.Stable}
+	opts.Stable, opts.Fatal = brokenStable{opts.Stable}, func(error) {}
 	if _, err := cluster.Open(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "no room for the term") {
 		t.Errorf("got %v, want the reason", err)
 	}

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +18,7 @@ const (
 type batch struct {
 	builder kv.EntryBuilder
 	size    int // of what builder has built, in bytes
+	held    *atomic.Int64
 	// results and err are set before done is closed.
 	results []kv.Result
 	err     error
@@ -66,6 +66,18 @@ func (q *queue) add(c *kv.Command) (*batch, int, error) {
 	return b, place, nil
 }
 
+// addSetup puts a change of the state's settings into a batch of its own.
+func (q *queue) addSetup(u kv.Setup) *batch {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	b := q.lastLocked()
+	before := b.builder.Size()
+	b.builder.AddSetup(u)
+	q.mu.commands++
+	q.grow(b, b.builder.Size()-before)
+	return b
+}
+
 // addTick makes sure that an entry will be logged, if only to tell the time.
 func (q *queue) addTick() {
 	q.mu.Lock()
@@ -84,7 +96,7 @@ func (q *queue) lastLocked() *batch {
 			return b
 		}
 	}
-	b := &batch{done: make(chan struct{})}
+	b := &batch{done: make(chan struct{}), held: &q.held}
 	var buf []byte
 	if n := len(q.mu.spare); n > 0 {
 		buf, q.mu.spare = q.mu.spare[n-1], q.mu.spare[:n-1]
@@ -104,47 +116,37 @@ func (q *queue) grow(b *batch, n int) {
 }
 
 // finish tells those who wait for b what became of it.
-func (q *queue) finish(b *batch, results []kv.Result, err error) {
-	q.held.Add(-int64(b.size))
+func (b *batch) finish(results []kv.Result, err error) {
+	b.held.Add(-int64(b.size))
 	b.results, b.err = results, err
 	close(b.done)
 }
 
-// take removes the oldest batch; nil if there is none. more is false once the
-// queue is closed and empty.
-func (q *queue) take() (b *batch, more bool) {
+// take removes the oldest batch; nil if there is none.
+func (q *queue) take() *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.mu.batches) == 0 {
-		return nil, !q.mu.closed
+		return nil
 	}
-	b = q.mu.batches[0]
+	b := q.mu.batches[0]
 	q.mu.batches[0] = nil
 	q.mu.batches = q.mu.batches[1:]
 	q.mu.commands -= b.builder.Len()
 	q.mu.bytes -= b.size
-	return b, true
+	return b
 }
 
-// entry returns the log entry of a batch that was taken, in memory of about its own
-// size: entries stay in memory logs for long. The buffer that the batch was
-// built in is used again, unless it is large.
-func (q *queue) entry(b *batch, now int64) []byte {
-	buf := b.builder.Finish(now)
-	large := cap(buf) > spareSize
-	if large && cap(buf)-len(buf) <= len(buf)/8 {
-		return buf
-	}
-	data := bytes.Clone(buf)
-	if large {
-		return data
+// reuse takes the buffer of a batch, of which the log has a copy.
+func (q *queue) reuse(buf []byte) {
+	if cap(buf) > spareSize {
+		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.mu.spare) < spareMax {
 		q.mu.spare = append(q.mu.spare, buf)
 	}
-	return data
 }
 
 func (q *queue) depth() int {
@@ -153,6 +155,20 @@ func (q *queue) depth() int {
 	return q.mu.commands
 }
 
+// ended reports whether the queue was closed, empty whether nothing waits in it.
+func (q *queue) ended() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.mu.closed
+}
+
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.mu.batches) == 0
+}
+
+// close has the queue refuse everything.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -125,6 +125,13 @@ func (b *EntryBuilder) Finish(now int64) []byte {
 	return b.buf
 }
 
+// Release returns the buffer of the entry, which the builder does not use any more; Len stays.
+func (b *EntryBuilder) Release() []byte {
+	buf := b.buf
+	b.buf = nil
+	return buf
+}
+
 // EncodeEntry returns a log entry of commands at log time now.
 func EncodeEntry(now int64, commands ...*Command) []byte {
 	var b EntryBuilder

@@ -18,12 +18,8 @@ import (
 	"keywatch/kv"
 	"keywatch/persist"
 	"keywatch/persist/disk"
-
-	"github.com/hashicorp/raft"
+	"keywatch/persist/wal"
 )
-
-// self is the member that restored folders name.
-const self = "new"
 
 // backup writes a backup of the rig's folder into a file.
 func (r *rig) backup(path string) {
@@ -75,12 +71,12 @@ func TestBackupUnderWritesAndRestore(t *testing.T) {
 	}
 
 	dir := filepath.Join(t.TempDir(), "restored")
-	meta, err := persist.Restore(file, dir, persist.RestoreOptions{Server: self})
+	meta, err := persist.Restore(file, dir, persist.RestoreOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkRestored(t, dir, meta, old, want)
-	if _, err := persist.Restore(file, dir, persist.RestoreOptions{Server: self}); !errors.Is(err, persist.ErrNotEmpty) {
+	if _, err := persist.Restore(file, dir, persist.RestoreOptions{}); !errors.Is(err, persist.ErrNotEmpty) {
 		t.Errorf("Restore into a full folder: got %v, want ErrNotEmpty", err)
 	}
 }
@@ -108,15 +104,14 @@ func checkRestored(t *testing.T, dir string, meta kv.Meta, old kv.Position, want
 	}
 	lines := dump(t, state, false)
 	equal(t, "restored keys", lines[1:], want[1:])
-	if term, err := db.Stable().GetUint64([]byte("CurrentTerm")); err != nil || term != 1 {
-		t.Errorf("CurrentTerm: got %d, %v, want 1", term, err)
+	if hard, err := db.Stable().Hard(); err != nil || hard != (wal.Hard{Term: 1}) {
+		t.Errorf("term and vote: got %+v, %v, want term 1", hard, err)
 	}
 	if last, err := db.Log().LastIndex(); err != nil || last != 0 {
 		t.Errorf("restored log: got last index %d, %v, want none", last, err)
 	}
-	list, err := db.Snapshots().List()
-	if err != nil || len(list) != 1 || len(list[0].Configuration.Servers) != 1 || list[0].Configuration.Servers[0] != (raft.Server{ID: self, Address: self}) {
-		t.Errorf("restored configuration: got %+v, %v, want only %v", list, err, self)
+	if index, term := db.Last(); index != meta.Index || term != 1 {
+		t.Errorf("restored checkpoint: got index %d and term %d, want %d and 1", index, term, meta.Index)
 	}
 }
 
@@ -140,7 +135,7 @@ func TestRestoreRefuses(t *testing.T) {
 		}
 		return path
 	}
-	opts := persist.RestoreOptions{Server: self}
+	opts := persist.RestoreOptions{}
 	restore := func(file, dir string) error { _, err := persist.Restore(file, dir, opts); return err }
 
 	dir := filepath.Join(tmp, "dir")
@@ -159,9 +154,6 @@ func TestRestoreRefuses(t *testing.T) {
 		if _, err := persist.Open(dir, tight); !errors.Is(err, persist.ErrRestoring) {
 			t.Errorf("%s: Open afterwards: got %v, want ErrRestoring", name, err)
 		}
-	}
-	if _, err := persist.Restore(good, dir, persist.RestoreOptions{}); err == nil {
-		t.Error("Restore without a server: got no error")
 	}
 	busy := filepath.Join(tmp, "busy")
 	mustMkdir(t, busy)
@@ -182,14 +174,14 @@ func TestRestoreFromAFolder(t *testing.T) {
 	want := l.now().want
 	file, dir := filepath.Join(l.dir, persist.CheckpointName), filepath.Join(t.TempDir(), "new")
 	var locked *disk.LockedError
-	if _, err := persist.Restore(file, dir, persist.RestoreOptions{Server: self}); !errors.As(err, &locked) || !strings.Contains(err.Error(), "keywatch backup") {
+	if _, err := persist.Restore(file, dir, persist.RestoreOptions{}); !errors.As(err, &locked) || !strings.Contains(err.Error(), "keywatch backup") {
 		t.Errorf("while it is served: got %v, want a LockedError and what to use", err)
 	}
 	old := l.state.Position()
 	if err := l.db.Close(true); err != nil {
 		t.Fatal(err)
 	}
-	meta, err := persist.Restore(file, dir, persist.RestoreOptions{Server: self})
+	meta, err := persist.Restore(file, dir, persist.RestoreOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +196,7 @@ func TestRestoreCutShort(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "backup")
 	r.backup(file)
 	full := t.TempDir()
-	if _, err := persist.Restore(file, full, persist.RestoreOptions{Server: self}); err != nil {
+	if _, err := persist.Restore(file, full, persist.RestoreOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	files := slices.Sorted(maps.Keys(treeOf(t, full)))
@@ -225,7 +217,7 @@ func TestRestoreCutShort(t *testing.T) {
 		if _, err := persist.Open(dir, tight); !errors.Is(err, persist.ErrRestoring) {
 			t.Errorf("%v: Open: got %v, want ErrRestoring", c, err)
 		}
-		meta, err := persist.Restore(file, dir, persist.RestoreOptions{Server: self})
+		meta, err := persist.Restore(file, dir, persist.RestoreOptions{})
 		if err != nil {
 			t.Errorf("%v: Restore again: %v", c, err)
 			continue

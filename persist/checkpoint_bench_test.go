@@ -13,9 +13,8 @@ import (
 
 	"keywatch/kv"
 	"keywatch/persist"
+	"keywatch/persist/wal"
 	"keywatch/test/cputime"
-
-	"github.com/hashicorp/raft"
 )
 
 // benchKeys is the number of keys in benchmarks of the checkpoint.
@@ -63,14 +62,7 @@ func (n *bench) checkpoint() {
 	if err != nil {
 		n.b.Fatal(err)
 	}
-	sink, err := n.db.Snapshots().Create(raft.SnapshotVersionMax, cp.Meta().Index, 1, conf, 1, nil)
-	if err == nil {
-		err = sink.(writer).WriteCheckpoint(cp)
-	}
-	if err == nil {
-		err = sink.Close()
-	}
-	if err != nil {
+	if err := n.db.Checkpoint(cp, cp.Meta().Index, 1); err != nil {
 		n.b.Fatal(err)
 	}
 }
@@ -144,7 +136,7 @@ func BenchmarkWriteDuringCheckpoint(b *testing.B) {
 	for b.Loop() {
 		n := newBench(b, b.TempDir())
 		n.fill()
-		if err := n.db.Log().StoreLog(&raft.Log{Index: 1, Term: 1}); err != nil {
+		if err := n.db.Log().Append(&wal.Entry{Index: 1, Term: 1}); err != nil {
 			b.Fatal(err)
 		}
 		logged := uint64(1)
@@ -159,7 +151,7 @@ func BenchmarkWriteDuringCheckpoint(b *testing.B) {
 				data := kv.EncodeEntry(1, commands...)
 				logged++
 				n.index++
-				if err := n.db.Log().StoreLog(&raft.Log{Index: logged, Term: 1, Data: data}); err != nil {
+				if err := n.db.Log().Append(&wal.Entry{Index: logged, Term: 1, Data: data}); err != nil {
 					b.Fatal(err)
 				}
 				if _, err := n.state.Apply(n.index, 1, data); err != nil {

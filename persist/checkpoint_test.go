@@ -3,7 +3,6 @@ package persist_test
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +10,6 @@ import (
 	"keywatch/kv"
 	"keywatch/persist"
 	"keywatch/persist/disk"
-
-	"github.com/hashicorp/raft"
 )
 
 // If this failed, something of the state would not survive a checkpoint: values, numbers,
@@ -68,8 +65,8 @@ func TestOpenEmpty(t *testing.T) {
 	if r.db.Clean() {
 		t.Error("Clean of a fresh folder: got true")
 	}
-	if list, err := r.db.Snapshots().List(); err != nil || len(list) != 0 {
-		t.Errorf("List: got %v, %v, want none", list, err)
+	if index, _ := r.db.Last(); index != 0 {
+		t.Errorf("Last of a new store: got %d, want none", index)
 	}
 	r.do(put("k", "v", 0))
 	want := dump(t, r.state, true)
@@ -106,54 +103,18 @@ func TestSecondOpen(t *testing.T) {
 	r.open()
 }
 
-// If this failed, raft would not find its snapshot again, or with other members.
-func TestSnapshotMeta(t *testing.T) {
+// If this failed, the log would be read from another entry on than the checkpoint ends with.
+func TestLastNamesTheCheckpoint(t *testing.T) {
 	r := newRig(t, quick())
+	if index, term := r.db.Last(); index != 0 || term != 0 {
+		t.Errorf("without a checkpoint: got index %d, term %d, want 0", index, term)
+	}
 	r.do(put("k", "v", 0))
 	r.mustCheckpoint()
-	check := func(what string) {
-		t.Helper()
-		list, err := r.db.Snapshots().List()
-		if err != nil || len(list) != 1 {
-			t.Fatalf("%s: List: got %v, %v, want one", what, list, err)
+	for _, when := range []string{"made", "reopened"} {
+		if index, term := r.db.Last(); index != 1 || term != 1 {
+			t.Errorf("%s: got index %d, term %d, want 1 and 1", when, index, term)
 		}
-		m := list[0]
-		if m.Index != 1 || m.Term != 1 || m.ConfigurationIndex != 1 || len(m.Configuration.Servers) != 1 ||
-			m.Configuration.Servers[0] != conf.Servers[0] {
-			t.Errorf("%s: got %+v, want index 1, term 1 and %v", what, m, conf)
-		}
-	}
-	check("made")
-	r.reopen()
-	check("reopened")
-	list, _ := r.db.Snapshots().List()
-	m, stream, err := r.db.Snapshots().Open(list[0].ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	image := filepath.Join(t.TempDir(), "image")
-	if n := saveTo(t, image, stream); n != m.Size {
-		t.Errorf("stream: got %d bytes, want %d", n, m.Size)
-	}
-	if err := stream.Close(); err != nil {
-		t.Error(err)
-	}
-	state := kv.NewState(kv.StateOptions{Presize: 1})
-	if _, err := persist.LoadFile(image, state); err != nil {
-		t.Fatalf("load the stream: %v", err)
-	}
-	equal(t, "the stream", dump(t, state, true), dump(t, r.state, true))
-
-	r.do(put("k", "w", 0))
-	r.mustCheckpoint()
-	if _, _, err := r.db.Snapshots().Open(list[0].ID); !errors.Is(err, persist.ErrSnapshotGone) {
-		t.Errorf("Open of a replaced snapshot: got %v, want ErrSnapshotGone", err)
-	}
-	sink, _ := r.db.Snapshots().Create(raft.SnapshotVersionMax, 9, 1, conf, 1, nil)
-	if _, err := sink.Write([]byte("x")); !errors.Is(err, persist.ErrNoStreams) {
-		t.Errorf("Write: got %v, want ErrNoStreams", err)
-	}
-	if err := sink.Cancel(); err != nil {
-		t.Error(err)
+		r.reopen()
 	}
 }

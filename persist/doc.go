@@ -13,9 +13,6 @@
 // back. A failed commit other than for want of space is final: the file takes no
 // more checkpoints until the next start, and the log keeps everything.
 //
-// A DB is Raft's SnapshotStore too. Snapshots that another node streams are not
-// received yet: Create of one fails with ErrNoStreams.
-//
 // # The folder
 //
 // All files of a data folder name the store that they belong to, and Open refuses a
@@ -26,7 +23,7 @@
 // # Packages
 //
 // The arrows are persist -> wal -> disk. A DB uses the log through Open, Survey, Extent,
-// GetLog, SyncThrough, Stats and Close. Package disk has what both share. Package object
+// Read, SyncThrough, Stats and Close. Package disk has what both share. Package object
 // is where values are kept that are not used, and faultfs fails any step of what is
 // written, in tests.
 package persist

@@ -7,16 +7,11 @@ import (
 	"keywatch/persist/disk"
 	"keywatch/persist/wal"
 
-	"github.com/hashicorp/raft"
 	bolt "go.etcd.io/bbolt"
 )
 
-// Keys of the stable store: Raft's, and whose it is.
-var (
-	keyTerm  = []byte("CurrentTerm")
-	keyVote  = []byte("LastVoteTerm")
-	keyStore = []byte("Store")
-)
+// keyStore is the key of the stable store that says whose it is.
+var keyStore = []byte("Store")
 
 // fit compares how far checkpoint and log reach, before anything is changed. It fails
 // with a *disk.MisfitError.
@@ -44,7 +39,7 @@ func (db *DB) fit(f *folder, log *wal.Log) error {
 		return db.outdatedLog(fmt.Sprintf("it ends at index %d, and the checkpoint reaches to %d", ext.Last, h.index))
 	case ext.Groups < h.link.groups:
 		return db.outdatedLog(fmt.Sprintf("it has %d groups, and had %d at the last checkpoint", ext.Groups, h.link.groups))
-	case ext.Groups == 0 && db.voted() && (h.seq == 0 || h.link.store == 0):
+	case ext.Groups == 0 && db.stable.Voted() && (h.seq == 0 || h.link.store == 0):
 		return f.lostLog(h.index, "are new and empty, and this server has written before: the right ones are missing")
 	case ext.Last == 0 || ext.First > h.index || h.index == 0:
 		return nil
@@ -78,15 +73,9 @@ func (db *DB) fitTerm(h *header, log *wal.Log) error {
 
 // termAt returns the term of a log entry.
 func termAt(log *wal.Log, index uint64) (uint64, error) {
-	var e raft.Log
-	err := log.GetLog(index, &e)
+	var e wal.Entry
+	err := log.Read(index, &e)
 	return e.Term, err
-}
-
-// voted reports whether this server has ever voted, which is before it first wrote.
-func (db *DB) voted() bool {
-	_, err := db.stable.GetUint64(keyVote)
-	return err == nil
 }
 
 // signedStable returns the store that the stable store names; 0 if it names none.
@@ -121,10 +110,13 @@ func (db *DB) mendStable(f *folder, ext wal.Extent) error {
 		}
 		want = max(want, term)
 	}
-	have, err := db.stable.GetUint64(keyTerm)
+	hard, err := db.stable.Hard()
+	have := hard.Term
 	switch {
-	case err == nil && want == 0 && have > 0 && !db.voted() && ext.Groups == 0:
-		return db.stable.SetUint64(keyTerm, 0) // a first start was cut short while it bootstrapped
+	case err != nil:
+		return err
+	case want == 0 && have > 0 && !db.stable.Voted() && ext.Groups == 0:
+		return db.stable.SetHard(wal.Hard{}) // a first start was cut short while it bootstrapped
 	case want <= have:
 		return nil
 	case f.log.Stable:
@@ -132,7 +124,7 @@ func (db *DB) mendStable(f *folder, ext wal.Extent) error {
 	default:
 		db.log.Warn("the stable store is missing and is made again", "file", wal.StableName, "term", want)
 	}
-	return db.stable.SetUint64(keyTerm, want)
+	return db.stable.SetHard(wal.Hard{Term: want})
 }
 
 // sign has every file name the store, and writes the store file last.

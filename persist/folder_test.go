@@ -222,7 +222,7 @@ func (c *combination) opened(t *testing.T, r *rig, err error) {
 	if found, err := wal.Survey(disk.OS, r.dir); err != nil || found.Store != 0 && found.Store != store {
 		t.Errorf("log: got %+v, %v, want store %s", found, err, store)
 	}
-	if term, err := r.db.Stable().GetUint64([]byte("CurrentTerm")); len(c.files.want) > 1 && (term < 1 || err != nil) {
-		t.Errorf("the term is %d, %v, want 1", term, err)
+	if hard, err := r.db.Stable().Hard(); len(c.files.want) > 1 && (hard.Term < 1 || err != nil) {
+		t.Errorf("the term is %d, %v, want 1", hard.Term, err)
 	}
 }

@@ -7,8 +7,7 @@ import (
 	"hash/crc32"
 
 	"keywatch/kv"
-
-	"github.com/hashicorp/raft"
+	"keywatch/persist/wal"
 )
 
 // headerVersion is the first byte of an encoded header. Version 1 knew no leases.
@@ -19,6 +18,9 @@ var (
 	errHeader   = errors.New("the header is malformed")
 	errChecksum = errors.New("checksum does not match")
 )
+
+// soleIndex is the index of the log entry that holds wal.SoleMembers.
+const soleIndex = 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -37,11 +39,9 @@ type header struct {
 	gen uint64
 	// meta is what kv keeps beside the records.
 	meta kv.Meta
-	// index, term, conf and confIndex are what raft named the snapshot by. index is
-	// at or above meta.Index: raft counts entries that the state never sees.
+	// index and term are those of the last entry that the checkpoint has. index is
+	// at or above meta.Index: the log has entries that the state never sees.
 	index, term uint64
-	conf        raft.Configuration
-	confIndex   uint64
 	// idem counts the idempotency records within [meta.IdemFirst, meta.IdemNext).
 	idem tally
 	// leases says where the leases are.
@@ -70,7 +70,7 @@ func (h *header) live() (n int64) {
 // encode returns the header with its checksum.
 func (h *header) encode() []byte {
 	b := []byte{headerVersion}
-	for _, n := range []uint64{h.seq, h.gen, h.index, h.term, h.confIndex} {
+	for _, n := range []uint64{h.seq, h.gen, h.index, h.term, soleIndex} {
 		b = binary.AppendUvarint(b, n)
 	}
 	var meta []byte
@@ -78,7 +78,7 @@ func (h *header) encode() []byte {
 		meta = h.meta.AppendTo(nil)
 	}
 	b = appendField(b, meta)
-	b = appendField(b, raft.EncodeConfiguration(h.conf))
+	b = appendField(b, []byte(wal.SoleMembers))
 	b = h.idem.appendTo(b)
 	b = binary.AppendUvarint(b, h.leases.gen)
 	b = h.leases.all.appendTo(b)
@@ -102,10 +102,11 @@ func decodeHeader(b []byte) (*header, error) {
 		return nil, errHeader
 	}
 	h, d := new(header), decoder{b: b[1:end]}
-	for _, n := range []*uint64{&h.seq, &h.gen, &h.index, &h.term, &h.confIndex} {
+	for _, n := range []*uint64{&h.seq, &h.gen, &h.index, &h.term} {
 		*n = d.number()
 	}
-	meta, conf := d.field(), d.field()
+	d.number() // the index of the members, and then themselves
+	meta, _ := d.field(), d.field()
 	h.idem = d.tally()
 	if b[0] > 1 {
 		h.leases = leaseHead{d.number(), d.tally()}
@@ -122,7 +123,6 @@ func decodeHeader(b []byte) (*header, error) {
 			return nil, err
 		}
 	}
-	h.conf = raft.DecodeConfiguration(conf)
 	return h, h.check()
 }
 

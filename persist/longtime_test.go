@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
 	"keywatch/persist"
@@ -117,8 +115,8 @@ func (l *longTime) open() (err error) {
 		return err
 	}
 	for i := meta.Index + 1; i <= last; i++ {
-		var e raft.Log
-		if err := l.db.Log().GetLog(i, &e); err != nil {
+		var e wal.Entry
+		if err := l.db.Log().Read(i, &e); err != nil {
 			return fmt.Errorf("replay %d: %w", i, err)
 		}
 		if _, err := l.state.Apply(i, e.Term, e.Data); err != nil {
@@ -150,7 +148,7 @@ func (l *longTime) apply(steps ...kvtest.Step) []kv.Result {
 	l.t.Helper()
 	l.index++
 	data := kvtest.Encode(l.time, steps)
-	if err := l.db.Log().StoreLog(&raft.Log{Index: l.index, Term: 1, Type: raft.LogCommand, Data: data}); err != nil {
+	if err := l.db.Log().Append(&wal.Entry{Index: l.index, Term: 1, Type: wal.Command, Data: data}); err != nil {
 		l.fatal("store entry %d: %v", l.index, err)
 	}
 	results, err := l.state.Apply(l.index, 1, data)

@@ -5,8 +5,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/hashicorp/raft"
-
 	"keywatch/kv"
 	"keywatch/persist"
 	"keywatch/persist/object"
@@ -50,14 +48,7 @@ func (l *longTime) checkpoint() {
 		if err != nil {
 			return err
 		}
-		sink, err := l.db.Snapshots().Create(raft.SnapshotVersionMax, l.index, 1, conf, 1, nil)
-		if err != nil {
-			return err
-		}
-		if err := sink.(writer).WriteCheckpoint(cp); err != nil {
-			return errors.Join(err, sink.Cancel())
-		}
-		return sink.Close()
+		return l.db.Checkpoint(cp, l.index, 1)
 	})
 	if meta, ok := l.db.Meta(); ok && l.rng.IntN(2) == 0 {
 		if err := l.db.Log().DeleteRange(0, meta.Index); err != nil {
@@ -172,7 +163,7 @@ func (l *longTime) backup() {
 	}
 	saveTo(l.t, image, img)
 	img.Close()
-	if _, err := persist.Restore(image, dir, persist.RestoreOptions{Server: "n1"}); err != nil {
+	if _, err := persist.Restore(image, dir, persist.RestoreOptions{}); err != nil {
 		l.fatal("restore: %v", err)
 	}
 	db, err := persist.Open(dir, quiet)

@@ -20,7 +20,7 @@ import (
 // ErrClosed is returned by everything that is asked of a closed DB.
 var ErrClosed = errors.New("data folder is closed")
 
-// A DB is a data folder: the log, raft's stable store and the checkpoint. It is safe for
+// A DB is a data folder: the log, the stable store and the checkpoint. It is safe for
 // concurrent use, but for Load, which comes before everything else.
 type DB struct {
 	dir    string
@@ -169,7 +169,7 @@ func (db *DB) logMayBegin(f *folder) bool {
 	if db.head.Load().seq == 0 {
 		return f.blank()
 	}
-	return f.log.Stable && !db.voted() && !f.named && f.legacy == 0
+	return f.log.Stable && !db.stable.Voted() && !f.named && f.legacy == 0
 }
 
 // makeCheckpoint makes the checkpoint file of a new store and opens it.
@@ -250,7 +250,7 @@ func (db *DB) UseObjects(url string) error {
 // Log returns the log, which the DB closes.
 func (db *DB) Log() *wal.Log { return db.wal }
 
-// Stable returns raft's stable store.
+// Stable returns the stable store.
 func (db *DB) Stable() *wal.Stable { return db.stable }
 
 // Clean tells whether the run before this one ended with Close(true). After one that
@@ -271,8 +271,7 @@ func (db *DB) Meta() (meta kv.Meta, ok bool) {
 func (db *DB) GiveUp() { db.quit.Do(func() { close(db.quitting) }) }
 
 // Close gives up a compaction or a checkpoint that is being written, ends open images, and
-// closes everything. Raft must have been shut down: a snapshot sink that is neither closed
-// nor cancelled keeps Close waiting. clean leaves the mark that Clean reports at the next
+// closes everything. Nobody may append to the log any more. clean leaves the mark that Clean reports at the next
 // Open, if closing met no error. Close may be called twice; the first call counts.
 func (db *DB) Close(clean bool) error {
 	db.once.Do(func() {

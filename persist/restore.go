@@ -15,7 +15,6 @@ import (
 	"keywatch/persist/disk"
 	"keywatch/persist/wal"
 
-	"github.com/hashicorp/raft"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -37,8 +36,6 @@ const backupRemedy = "use another backup"
 
 // RestoreOptions configures Restore.
 type RestoreOptions struct {
-	// Server is the id of the only member of the restored store, and its address.
-	Server string
 	// Release is the version of this program, for the store file. It may be empty.
 	Release string
 	// Find, if not nil, is called first and returns where in the file the image of the
@@ -56,8 +53,8 @@ type RestoreOptions struct {
 // Restore makes a data folder in dir from the backup in file and returns its meta. Every
 // record is checked first. The restored store is a new one: it has a random id and epoch
 // of its own and revisions beyond any that the old one gave, so that positions, revisions and
-// fencing tokens of the two are never mixed up; nothing is known of deletions before. Its only
-// member is opts.Server, and its log is empty. Values, versions and deadlines stay; the time
+// fencing tokens of the two are never mixed up; nothing is known of deletions before. It has
+// one server, and its log is empty. Values, versions and deadlines stay; the time
 // in between does not count.
 //
 // dir is made if need be and must be empty; a mount point is fine. If Restore fails or
@@ -65,9 +62,6 @@ type RestoreOptions struct {
 // ErrNotEmpty, ErrNoBackup, *disk.DamageError, *disk.MisfitError for a file of a later
 // release or of another program, *disk.LockedError.
 func Restore(file, dir string, opts RestoreOptions) (kv.Meta, error) {
-	if opts.Server == "" {
-		return kv.Meta{}, errors.New("restore: the server has no id")
-	}
 	lock, err := disk.LockDir(dir)
 	if err != nil {
 		return kv.Meta{}, fmt.Errorf("restore: %w", err)
@@ -174,7 +168,7 @@ func beginFolder(dir string, id disk.Identity, term uint64) error {
 	}
 	stable, err := wal.OpenStable(dir, wal.StableOptions{})
 	if err == nil {
-		err = stable.SetUint64(keyTerm, term)
+		err = stable.SetHard(wal.Hard{Term: term})
 	}
 	if err == nil {
 		err = stable.Set(keyStore, []byte(id.Store.String()))
@@ -335,10 +329,6 @@ func renewHeader(h *header, opts RestoreOptions) (*header, error) {
 	}
 	next.meta.At.Rev += kv.RevLift
 	next.meta.Floor = next.meta.At.Rev
-	next.conf = raft.Configuration{Servers: []raft.Server{{
-		Suffrage: raft.Voter, ID: raft.ServerID(opts.Server), Address: raft.ServerAddress(opts.Server),
-	}}}
-	next.confIndex = next.index
 	next.link = link{store: disk.NewStoreID()}
 	return next, nil
 }

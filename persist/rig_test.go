@@ -14,8 +14,7 @@ import (
 	"keywatch/kv"
 	"keywatch/persist"
 	"keywatch/persist/faultfs"
-
-	"github.com/hashicorp/raft"
+	"keywatch/persist/wal"
 )
 
 // tight makes ranges and transactions so small that a few keys have many of them.
@@ -28,7 +27,6 @@ var tight = persist.Options{
 func quick() persist.Options { return persist.Hooked(tight, nil, nil) }
 
 // conf is the configuration that snapshots are made with.
-var conf = raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: "n1", Address: "a:1"}}}
 
 // A rig is a data folder and a state over it, driven as the cluster drives them, with the
 // log on a file system in memory, or beside the checkpoint if fs is nil.
@@ -83,8 +81,8 @@ func (r *rig) tryOpen() error {
 		return err
 	}
 	for i := meta.Index + 1; i <= last; i++ {
-		var e raft.Log
-		if err := db.Log().GetLog(i, &e); err != nil {
+		var e wal.Entry
+		if err := db.Log().Read(i, &e); err != nil {
 			return fmt.Errorf("replay %d: %w", i, err)
 		}
 		if _, err := r.state.Apply(i, e.Term, e.Data); err != nil {
@@ -117,7 +115,7 @@ func (r *rig) entry(data []byte) []kv.Result {
 // store logs an entry.
 func (r *rig) store(data []byte) error {
 	r.index++
-	return r.db.Log().StoreLog(&raft.Log{Index: r.index, Term: 1, Type: raft.LogCommand, Data: data})
+	return r.db.Log().Append(&wal.Entry{Index: r.index, Term: 1, Type: wal.Command, Data: data})
 }
 
 func (r *rig) params(p kv.Params) {
@@ -136,29 +134,14 @@ func del(key string) *kv.Command {
 	return &kv.Command{Ops: []kv.Op{{Kind: kv.OpDelete, Key: key}}}
 }
 
-// writer is what the cluster asks of a sink.
-type writer interface {
-	WriteCheckpoint(*kv.Checkpoint) error
-}
-
-// checkpoint makes one as raft does.
+// checkpoint makes one as the cluster does.
 func (r *rig) checkpoint() error {
 	r.t.Helper()
 	cp, err := r.state.Freeze()
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	sink, err := r.db.Snapshots().Create(raft.SnapshotVersionMax, r.index, 1, conf, 1, nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if err := sink.(writer).WriteCheckpoint(cp); err != nil {
-		if cerr := sink.Cancel(); cerr != nil {
-			r.t.Errorf("cancel: %v", cerr)
-		}
-		return err
-	}
-	return sink.Close()
+	return r.db.Checkpoint(cp, r.index, 1)
 }
 
 func (r *rig) mustCheckpoint() {

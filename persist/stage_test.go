@@ -59,10 +59,8 @@ func beginLife(t *testing.T, dir string) *life {
 	l.open()
 	t.Cleanup(func() { l.db.Close(false) })
 	l.write(1)
-	for _, key := range []string{"CurrentTerm", "LastVoteTerm"} {
-		if err := l.db.Stable().SetUint64([]byte(key), 1); err != nil {
-			t.Fatal(err)
-		}
+	if err := l.db.Stable().SetHard(wal.Hard{Term: 1, Vote: wal.SoleID}); err != nil {
+		t.Fatal(err)
 	}
 	return l
 }
@@ -241,7 +239,7 @@ func bootstrapping(t *testing.T) stage {
 	l := &life{rig: &rig{t: t, dir: t.TempDir(), opts: persist.Hooked(tight, nil, nil), time: 1000}}
 	l.open()
 	defer l.db.Close(false)
-	if err := l.db.Stable().SetUint64([]byte("CurrentTerm"), 1); err != nil {
+	if err := l.db.Stable().SetHard(wal.Hard{Term: 1}); err != nil {
 		t.Fatal(err)
 	}
 	return l.now().without(storeFile)

@@ -32,7 +32,7 @@ func inBubble(t *testing.T, f func(w *world)) {
 		w := &world{T: t}
 		state := kv.NewState(kv.StateOptions{Presize: 64})
 		n, err := cluster.Open(t.Context(), cluster.Options{
-			Log: wal.NewMemLog(), Stable: wal.NewMemStable(), Snapshots: cluster.MemorySnapshots{}, State: state,
+			Log: wal.NewMemLog(), Stable: new(wal.MemStable), Checkpoints: cluster.MemoryCheckpoints{}, QuickLog: true, State: state,
 		})
 		if err != nil {
 			t.Fatal(err)

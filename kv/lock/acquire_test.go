@@ -20,7 +20,7 @@ func inBubble(t *testing.T, f func(t *testing.T, store *kv.Store)) {
 	synctest.Test(t, func(t *testing.T) {
 		state := kv.NewState(kv.StateOptions{Presize: 64})
 		n, err := cluster.Open(t.Context(), cluster.Options{
-			Log: wal.NewMemLog(), Stable: wal.NewMemStable(), Snapshots: cluster.MemorySnapshots{}, State: state,
+			Log: wal.NewMemLog(), Stable: new(wal.MemStable), Checkpoints: cluster.MemoryCheckpoints{}, QuickLog: true, State: state,
 		})
 		if err != nil {
 			t.Fatal(err)

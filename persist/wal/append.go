@@ -6,21 +6,16 @@ import (
 	"time"
 
 	"keywatch/persist/disk"
-
-	"github.com/hashicorp/raft"
 )
 
 // keepBuffer is the largest write buffer kept between two calls, in bytes.
 const keepBuffer = 8 << 20
 
-// StoreLog is StoreLogs for one entry.
-func (l *Log) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
-
-// StoreLogs appends entries in one write. They must follow each other and the
+// Append appends entries in one write. They must follow each other and the
 // log's last; an empty log takes any first index but 0. Under SyncAlways they are
 // durable when it returns. Errors: ErrNotContiguous, ErrTooLarge, ErrClosed, or
 // what stopped the log. The entries are not kept.
-func (l *Log) StoreLogs(entries []*raft.Log) error {
+func (l *Log) Append(entries ...*Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -36,7 +31,7 @@ func (l *Log) StoreLogs(entries []*raft.Log) error {
 }
 
 // store is storeLocked for those who do not hold wr.
-func (l *Log) store(entries []*raft.Log) error {
+func (l *Log) store(entries []*Entry) error {
 	l.wr.Lock()
 	defer l.wr.Unlock()
 	return l.storeLocked(entries)
@@ -44,16 +39,16 @@ func (l *Log) store(entries []*raft.Log) error {
 
 // groupBytes returns how many bytes a group of entries takes at most: room is made at
 // once, because to double a large buffer leaves much garbage behind.
-func groupBytes(entries []*raft.Log) int {
+func groupBytes(entries []*Entry) int {
 	n := 2 * groupHead
 	for _, e := range entries {
-		n += entryHead + len(e.Data) + len(e.Extensions)
+		n += entryHead + len(e.Data)
 	}
 	return int(groupSize(n))
 }
 
 // storeLocked checks, encodes and writes entries.
-func (l *Log) storeLocked(entries []*raft.Log) error {
+func (l *Log) storeLocked(entries []*Entry) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
@@ -79,7 +74,7 @@ func (l *Log) storeLocked(entries []*raft.Log) error {
 }
 
 // checkLocked returns ErrNotContiguous or ErrTooLarge for what cannot be stored.
-func (l *Log) checkLocked(entries []*raft.Log) error {
+func (l *Log) checkLocked(entries []*Entry) error {
 	l.mu.RLock()
 	want := l.mu.tail.index + 1
 	if len(l.mu.locs) == 0 && entries[0].Index > 0 {
@@ -92,7 +87,7 @@ func (l *Log) checkLocked(entries []*raft.Log) error {
 			return fmt.Errorf("%w: index %d where %d should be", ErrNotContiguous, e.Index, want)
 		}
 		want++
-		size += entryHead + len(e.Data) + len(e.Extensions)
+		size += entryHead + len(e.Data)
 		if size > maxPayload {
 			return ErrTooLarge
 		}

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"keywatch/persist/disk"
 	"keywatch/persist/wal"
 )
@@ -45,7 +43,7 @@ func BenchmarkMemLogAppend(b *testing.B) {
 }
 
 // appendAll appends n entries of 128 bytes an operation, compacting now and then.
-func appendAll(b *testing.B, l raft.LogStore, n int) {
+func appendAll(b *testing.B, l store, n int) {
 	logs := entries(1, 1, n, 128)
 	next := uint64(1)
 	for b.Loop() {
@@ -109,12 +107,12 @@ func BenchmarkLogBesideRaw(b *testing.B) {
 
 // appendNext appends entries from next on, compacts now and then, and returns the
 // index after them.
-func appendNext(b *testing.B, l raft.LogStore, logs []*raft.Log, next uint64) uint64 {
+func appendNext(b *testing.B, l store, logs []*wal.Entry, next uint64) uint64 {
 	for _, e := range logs {
 		e.Index = next
 		next++
 	}
-	if err := l.StoreLogs(logs); err != nil {
+	if err := l.Append(logs...); err != nil {
 		b.Fatal(err)
 	}
 	const keep = keepBytes / 160
@@ -186,9 +184,9 @@ func BenchmarkLogReplay(b *testing.B) {
 			last, _ := l.LastIndex()
 			b.SetBytes(l.Bytes())
 			for b.Loop() {
-				var e raft.Log
+				var e wal.Entry
 				for i := uint64(1); i <= last; i++ {
-					if err := l.GetLog(i, &e); err != nil {
+					if err := l.Read(i, &e); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -220,7 +218,7 @@ func BenchmarkStableSet(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := s.SetUint64([]byte("CurrentTerm"), 7); err != nil {
+		if err := s.SetHard(wal.Hard{Term: 7}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -235,7 +233,7 @@ func filled(b *testing.B, size int) string {
 	}
 	n := max(1, (64<<10)/size)
 	for next := uint64(1); l.Bytes() < keepBytes; next += uint64(n) {
-		if err := l.StoreLogs(entries(next, 1, n, size)); err != nil {
+		if err := l.Append(entries(next, 1, n, size)...); err != nil {
 			b.Fatal(err)
 		}
 	}

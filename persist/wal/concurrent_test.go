@@ -7,8 +7,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/hashicorp/raft"
-
 	"keywatch/persist/disk"
 	"keywatch/persist/faultfs"
 	"keywatch/persist/wal"
@@ -37,7 +35,7 @@ func TestConcurrentUse(t *testing.T) {
 			}
 			group.Go(func() { compactUntil(t, l, done) })
 			for i := range 300 {
-				mustStore(t, l, []*raft.Log{numbered(uint64(i + 1))})
+				mustStore(t, l, []*wal.Entry{numbered(uint64(i + 1))})
 			}
 			close(done)
 			group.Wait()
@@ -52,7 +50,7 @@ func TestConcurrentUse(t *testing.T) {
 }
 
 // numbered returns an entry that says which one it is.
-func numbered(index uint64) *raft.Log {
+func numbered(index uint64) *wal.Entry {
 	e := entry(index, 1, 0)
 	e.Data = bytes.Repeat(fmt.Appendf(nil, "%08d ", index), 30)
 	return e
@@ -64,13 +62,13 @@ func readUntil(t *testing.T, l *wal.Log, done chan struct{}) {
 		first, _ := l.FirstIndex()
 		last, _ := l.LastIndex()
 		for i := first; i <= last && i > 0; i++ {
-			var e raft.Log
-			err := l.GetLog(i, &e)
-			if now, _ := l.FirstIndex(); errors.Is(err, raft.ErrLogNotFound) && now > i {
+			var e wal.Entry
+			err := l.Read(i, &e)
+			if now, _ := l.FirstIndex(); errors.Is(err, wal.ErrNotFound) && now > i {
 				break
 			}
 			if err != nil || e.Index != i || !bytes.Equal(e.Data, numbered(i).Data) {
-				t.Errorf("GetLog(%d): got %v %d %.40s", i, err, e.Index, e.Data)
+				t.Errorf("Read(%d): got %v %d %.40s", i, err, e.Index, e.Data)
 				return
 			}
 		}
@@ -117,7 +115,7 @@ func TestCloseBesideWrites(t *testing.T) {
 	half := make(chan struct{})
 	go func() {
 		for i := uint64(1); ; i++ {
-			if err := l.StoreLog(numbered(i)); err != nil {
+			if err := l.Append(numbered(i)); err != nil {
 				if !errors.Is(err, wal.ErrClosed) {
 					t.Errorf("StoreLog: got %v, want ErrClosed", err)
 				}

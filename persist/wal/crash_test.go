@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/raft"
-
 	"keywatch/persist/disk"
 	"keywatch/persist/faultfs"
 	"keywatch/persist/wal"
@@ -18,7 +16,7 @@ import (
 
 // A history is a log's states since the last one that must survive.
 type history struct {
-	now    []*raft.Log
+	now    []*wal.Entry
 	states [][]string // the first must survive, or a later one
 	term   uint64
 }
@@ -27,7 +25,7 @@ type history struct {
 func (h *history) durable() { h.states = [][]string{texts(h.now)} }
 
 // attempt notes the state that an operation will lead to, before it is tried.
-func (h *history) attempt(now []*raft.Log) {
+func (h *history) attempt(now []*wal.Entry) {
 	h.states = append(h.states, texts(now))
 	h.now = now
 }
@@ -44,8 +42,8 @@ func (h *history) adopt(t *testing.T, what string, l *wal.Log) {
 	h.now = nil
 	first, _ := l.FirstIndex()
 	for i := range got {
-		var e raft.Log
-		if err := l.GetLog(first+uint64(i), &e); err != nil {
+		var e wal.Entry
+		if err := l.Read(first+uint64(i), &e); err != nil {
 			t.Fatal(err)
 		}
 		h.now = append(h.now, &e)
@@ -74,7 +72,7 @@ func (h *history) step(l *wal.Log, rng *rand.Rand, always bool) error {
 			logs = entries(next, h.term, 1, 6000)
 		}
 		h.attempt(append(slices.Clone(h.now), logs...))
-		err = l.StoreLogs(logs)
+		err = l.Append(logs...)
 	case k < 15:
 		cut := rng.IntN(n)
 		h.attempt(slices.Clone(h.now[:cut]))
@@ -236,8 +234,8 @@ func checkStopped(t *testing.T, what string, l *wal.Log, fsys *faultfs.FS, told 
 	before := fsys.Ops()
 	_, lastErr := l.LastIndex()
 	for name, err := range map[string]error{
-		"StoreLog": l.StoreLog(entry(1, 1, 1)), "DeleteRange": l.DeleteRange(0, 1<<62),
-		"GetLog": l.GetLog(1, &raft.Log{}), "LastIndex": lastErr, "Sync": l.Sync(),
+		"StoreLog": l.Append(entry(1, 1, 1)), "DeleteRange": l.DeleteRange(0, 1<<62),
+		"Read": l.Read(1, &wal.Entry{}), "LastIndex": lastErr, "Sync": l.Sync(),
 	} {
 		if !errors.Is(err, told[0]) {
 			t.Errorf("%s: %s after the failure: got %v, want %v", what, name, err, told[0])
@@ -312,7 +310,7 @@ func TestNamesOfACrashedRunAreMadeDurable(t *testing.T) {
 		fsys := faultfs.New(1)
 		l := mustOpen(t, small(fsys))
 		fsys.FailAt(8)
-		l.StoreLog(entry(1, 1, 1000))
+		l.Append(entry(1, 1, 1000))
 		if trace := fsys.Trace(); !strings.HasSuffix(trace, "rename data/log-fresh.tmp data/log-00000002.seg\nsyncdir data") {
 			t.Fatalf("the failure hit something else:\n%s", trace)
 		}
@@ -320,7 +318,7 @@ func TestNamesOfACrashedRunAreMadeDurable(t *testing.T) {
 		l, err := wal.Open(dir, small(fsys))
 		last := uint64(1)
 		for err == nil {
-			if err = l.StoreLog(entry(last+1, 1, 1000)); err == nil {
+			if err = l.Append(entry(last+1, 1, 1000)); err == nil {
 				last++
 			}
 		}

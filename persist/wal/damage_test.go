@@ -239,9 +239,9 @@ func TestReadFindsDamage(t *testing.T) {
 	}
 	f.WriteAt([]byte{0xff}, wal.SegmentHead+wal.GroupHead+wal.EntryHead+132+50)
 	for i, damaged := range []bool{false, true, false} {
-		err := l.GetLog(uint64(i+1), entry(0, 0, 0))
+		err := l.Read(uint64(i+1), entry(0, 0, 0))
 		if isDamage(err) != damaged || !damaged && err != nil {
-			t.Errorf("GetLog(%d): got %v, want damage %v", i+1, err, damaged)
+			t.Errorf("Read(%d): got %v, want damage %v", i+1, err, damaged)
 		}
 	}
 }

@@ -1,10 +1,10 @@
 // Package wal is the log of a store on disk: what was acknowledged since the
 // checkpoint, and Raft's term and vote.
 //
-// A Log is Raft's LogStore and a Stable its StableStore; MemLog and MemStable are
-// the same without a disk. One StoreLogs is one group: one write and, under
+// A Log holds the entries and a Stable a Hard; MemLog and MemStable are the same without
+// a disk. One Append is one group: one write and, under
 // SyncAlways, one fdatasync into a segment that was filled with zeros beforehand.
-// What StoreLogs acknowledged is there after any crash or power cut, entirely and
+// What Append acknowledged is there after any crash or power cut, entirely and
 // in order; what it did not acknowledge may be there or not, but never half and
 // never behind a gap. Under SyncInterval the same holds for what Synced names.
 //

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
-
-	"github.com/hashicorp/raft"
 )
 
 // GroupHead, SegmentHead and EntryHead let tests reckon places in files.
@@ -32,7 +30,7 @@ func DecodeGroup(b []byte, salt uint64) (payload []byte, size int64, err error) 
 }
 
 // EncodeGroup encodes a group around one entry.
-func EncodeGroup(e *raft.Log, salt, seq, synced uint64) []byte {
+func EncodeGroup(e *Entry, salt, seq, synced uint64) []byte {
 	return sealGroup(appendEntry(make([]byte, groupHead), e), group{
 		salt: salt, seq: seq, synced: synced, run: 1 << 31, kind: kindEntries, index: e.Index, count: 1})
 }

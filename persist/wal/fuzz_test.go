@@ -6,8 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/hashicorp/raft"
-
 	"keywatch/persist/faultfs"
 	"keywatch/persist/wal"
 )
@@ -39,13 +37,13 @@ func FuzzDecodeGroup(f *testing.F) {
 // must encode to the same bytes.
 func FuzzDecodeEntry(f *testing.F) {
 	f.Add(wal.EncodeEntry(nil, entry(3, 2, 50)), uint64(3))
-	f.Add(wal.EncodeEntry(nil, &raft.Log{Index: 9, Extensions: []byte("x")}), uint64(9))
+	f.Add(wal.EncodeEntry(nil, &wal.Entry{Index: 9, Data: []byte("x")}), uint64(9))
 	f.Fuzz(func(t *testing.T, b []byte, index uint64) {
-		var e raft.Log
+		var e wal.Entry
 		if wal.DecodeEntry(b, index, &e) != nil {
 			return
 		}
-		if wal.DecodeEntry(b, index+1, &raft.Log{}) == nil {
+		if wal.DecodeEntry(b, index+1, &wal.Entry{}) == nil {
 			t.Fatal("an entry was taken for another one")
 		}
 		again := wal.EncodeEntry(nil, &e)
@@ -77,7 +75,7 @@ func FuzzOpenLog(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	l.StoreLogs(entries(1, 1, 3, 20))
+	l.Append(entries(1, 1, 3, 20)...)
 	l.DeleteRange(3, 3)
 	l.DeleteRange(1, 1)
 	name := fsys.Names()[0]

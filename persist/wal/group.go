@@ -4,10 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"math"
-	"time"
-
-	"github.com/hashicorp/raft"
 )
 
 // Layout of a group, little endian, at a multiple of groupAlign in its segment:
@@ -53,13 +49,13 @@ const (
 //	 0 checksum uint32 CRC32C of the entry's index (uint64) and all after it
 //	 4 data     uint32 bytes
 //	 8 term     uint64
-//	16 appended int64 nanoseconds since 1970, noTime if unset
-//	24 ext      uint32 bytes
+//	16 appended uint64 noTime; earlier releases wrote nanoseconds since 1970
+//	24 ext      uint32 bytes of extensions, which no release has written
 //	28 type     uint8, then three zero bytes
 //	32 data, extensions
 const (
 	entryHead = 32
-	noTime    = math.MinInt64
+	noTime    = 1 << 63
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -166,22 +162,16 @@ func entryLength(b []byte) (int, error) {
 }
 
 // appendEntry encodes one entry behind buf.
-func appendEntry(buf []byte, e *raft.Log) []byte {
+func appendEntry(buf []byte, e *Entry) []byte {
 	start := len(buf)
 	var head [entryHead]byte
 	le := binary.LittleEndian
-	appended := int64(noTime)
-	if !e.AppendedAt.IsZero() {
-		appended = e.AppendedAt.UnixNano()
-	}
 	le.PutUint32(head[4:], uint32(len(e.Data)))
 	le.PutUint64(head[8:], e.Term)
-	le.PutUint64(head[16:], uint64(appended))
-	le.PutUint32(head[24:], uint32(len(e.Extensions)))
+	le.PutUint64(head[16:], noTime)
 	head[28] = byte(e.Type)
 	buf = append(buf, head[:]...)
 	buf = append(buf, e.Data...)
-	buf = append(buf, e.Extensions...)
 	le.PutUint32(buf[start:], entryChecksum(buf[start:], e.Index))
 	return buf
 }
@@ -194,8 +184,8 @@ func entryChecksum(b []byte, index uint64) uint32 {
 	return crc32.Update(crc32.Checksum(i[:], castagnoli), castagnoli, b[4:])
 }
 
-// decodeEntry reads the entry that fills b. Data and Extensions alias b.
-func decodeEntry(b []byte, index uint64, e *raft.Log) error {
+// decodeEntry reads the entry that fills b. Data aliases b.
+func decodeEntry(b []byte, index uint64, e *Entry) error {
 	n, err := entryLength(b)
 	if err != nil {
 		return err
@@ -204,16 +194,9 @@ func decodeEntry(b []byte, index uint64, e *raft.Log) error {
 	if n != len(b) || entryChecksum(b, index) != le.Uint32(b) {
 		return errChecksum
 	}
-	*e = raft.Log{Index: index, Term: le.Uint64(b[8:]), Type: raft.LogType(b[28])}
-	if t := int64(le.Uint64(b[16:])); t != noTime {
-		e.AppendedAt = time.Unix(0, t)
-	}
-	split := entryHead + int(le.Uint32(b[4:]))
-	if split > entryHead {
+	*e = Entry{Index: index, Term: le.Uint64(b[8:]), Type: EntryType(b[28])}
+	if split := entryHead + int(le.Uint32(b[4:])); split > entryHead {
 		e.Data = b[entryHead:split:split]
-	}
-	if split < n {
-		e.Extensions = b[split:n:n]
 	}
 	return nil
 }

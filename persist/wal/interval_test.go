@@ -118,8 +118,8 @@ func TestBackgroundFailureIsTold(t *testing.T) {
 		fsys.FailAt(1)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if told == nil || l.StoreLog(entry(4, 1, 1)) != told {
-			t.Errorf("told %v, StoreLog then %v", told, l.StoreLog(entry(4, 1, 1)))
+		if told == nil || l.Append(entry(4, 1, 1)) != told {
+			t.Errorf("told %v, StoreLog then %v", told, l.Append(entry(4, 1, 1)))
 		}
 	})
 }

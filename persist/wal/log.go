@@ -10,32 +10,27 @@ import (
 
 	"keywatch/persist/disk"
 
-	"github.com/hashicorp/raft"
-
 	"keywatch/kv/wake"
 )
 
 var (
 	// ErrClosed is returned by everything that is asked of a closed log.
 	ErrClosed = errors.New("log is closed")
-	// ErrNotContiguous is returned by StoreLogs when an entry's index does not
+	// ErrNotContiguous is returned by Append when an entry's index does not
 	// follow the one before it; nothing has been written.
 	ErrNotContiguous = errors.New("log entries are not contiguous")
-	// ErrTooLarge is returned by StoreLogs when one call holds more than 1 GiB;
+	// ErrTooLarge is returned by Append when one call holds more than 1 GiB;
 	// nothing has been written.
 	ErrTooLarge = errors.New("log entries are too large for one write")
 	// ErrHole is returned by DeleteRange for a range that has entries before and
 	// after it; nothing has been removed.
 	ErrHole = errors.New("the log range to delete is inside the log")
+	// ErrNotFound is returned by Read for an entry that the log does not hold.
+	ErrNotFound = errors.New("log entry not found")
 )
 
-var (
-	_ raft.LogStore          = (*Log)(nil)
-	_ raft.MonotonicLogStore = (*Log)(nil)
-)
-
-// A Log is a raft.LogStore and raft.MonotonicLogStore on disk; the package
-// comment has its contract. It is safe for concurrent use.
+// A Log is the log on disk; the package comment has its contract. It is safe for
+// concurrent use.
 //
 // Locks are taken in the order of the fields. wr and files are held across I/O
 // by the one who writes or changes the set of files; mu is not, so that readers
@@ -178,10 +173,6 @@ func (l *Log) closeFiles() {
 	l.files.next, l.files.spare = nil, nil
 }
 
-// IsMonotonic tells raft that the log has no gaps, so that it removes everything
-// instead of leaving one when it installs a snapshot.
-func (l *Log) IsMonotonic() bool { return true }
-
 // FirstIndex returns the index of the oldest entry, 0 if there is none.
 func (l *Log) FirstIndex() (uint64, error) {
 	l.mu.RLock()
@@ -251,7 +242,7 @@ func (l *Log) BytesAfter(index uint64) int64 {
 }
 
 // EntriesWithin returns how many of the newest entries together have at most n
-// encoded bytes: what raft calls trailing logs, chosen by size.
+// encoded bytes.
 func (l *Log) EntriesWithin(n int64) uint64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

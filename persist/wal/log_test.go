@@ -9,10 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
-	"time"
 	"unsafe"
-
-	"github.com/hashicorp/raft"
 
 	"keywatch/persist/disk"
 	"keywatch/persist/faultfs"
@@ -30,17 +27,16 @@ func small(fsys disk.FS) wal.Options {
 }
 
 // entry returns an entry whose content follows from its arguments.
-func entry(index, term uint64, size int) *raft.Log {
+func entry(index, term uint64, size int) *wal.Entry {
 	data := bytes.Repeat([]byte{byte(index), byte(term), byte(size)}, size/3+1)[:size]
-	return &raft.Log{
-		Index: index, Term: term, Type: raft.LogCommand, Data: data,
-		AppendedAt: time.Unix(int64(index), int64(term)),
+	return &wal.Entry{
+		Index: index, Term: term, Type: wal.Command, Data: data,
 	}
 }
 
 // entries returns n entries from first on.
-func entries(first, term uint64, n, size int) []*raft.Log {
-	var logs []*raft.Log
+func entries(first, term uint64, n, size int) []*wal.Entry {
+	var logs []*wal.Entry
 	for i := range n {
 		logs = append(logs, entry(first+uint64(i), term, size))
 	}
@@ -48,23 +44,21 @@ func entries(first, term uint64, n, size int) []*raft.Log {
 }
 
 // show is an entry as text, for comparing; the data as length and checksum.
-func show(e *raft.Log) string {
-	at := int64(-1)
-	if !e.AppendedAt.IsZero() {
-		at = e.AppendedAt.UnixNano()
-	}
-	return fmt.Sprintf("%d/%d type %d data %d:%08x ext %q at %d",
-		e.Index, e.Term, e.Type, len(e.Data), crc32.ChecksumIEEE(e.Data), e.Extensions, at)
+func show(e *wal.Entry) string {
+	return fmt.Sprintf("%d/%d type %d data %d:%08x", e.Index, e.Term, e.Type, len(e.Data), crc32.ChecksumIEEE(e.Data))
 }
 
 // store is what all stores of entries have.
 type store interface {
-	raft.LogStore
-	raft.MonotonicLogStore
+	FirstIndex() (uint64, error)
+	LastIndex() (uint64, error)
+	Read(index uint64, e *wal.Entry) error
+	Append(entries ...*wal.Entry) error
+	DeleteRange(lowest, highest uint64) error
 }
 
 // contents reads a whole log.
-func contents(t testing.TB, l raft.LogStore) []string {
+func contents(t testing.TB, l store) []string {
 	t.Helper()
 	first, err := l.FirstIndex()
 	if err != nil {
@@ -76,9 +70,9 @@ func contents(t testing.TB, l raft.LogStore) []string {
 	}
 	var got []string
 	for i := first; i <= last && i > 0; i++ {
-		var e raft.Log
-		if err := l.GetLog(i, &e); err != nil {
-			t.Fatalf("GetLog(%d) of %d to %d: %v", i, first, last, err)
+		var e wal.Entry
+		if err := l.Read(i, &e); err != nil {
+			t.Fatalf("Read(%d) of %d to %d: %v", i, first, last, err)
 		}
 		got = append(got, show(&e))
 	}
@@ -86,7 +80,7 @@ func contents(t testing.TB, l raft.LogStore) []string {
 }
 
 // texts are entries as contents returns them.
-func texts(logs []*raft.Log) []string {
+func texts(logs []*wal.Entry) []string {
 	var want []string
 	for _, e := range logs {
 		want = append(want, show(e))
@@ -106,10 +100,10 @@ func mustOpen(t testing.TB, opts wal.Options) *wal.Log {
 }
 
 // mustStore stores entries.
-func mustStore(t testing.TB, l raft.LogStore, logs []*raft.Log) {
+func mustStore(t testing.TB, l store, logs []*wal.Entry) {
 	t.Helper()
-	if err := l.StoreLogs(logs); err != nil {
-		t.Fatalf("StoreLogs: %v", err)
+	if err := l.Append(logs...); err != nil {
+		t.Fatalf("Append: %v", err)
 	}
 }
 
@@ -130,12 +124,11 @@ func conformance(t *testing.T, test func(t *testing.T, l store)) {
 // An entry that lost a field on its way through the log would make members differ.
 func TestStoreKeepsEveryField(t *testing.T) {
 	conformance(t, func(t *testing.T, l store) {
-		logs := []*raft.Log{
-			{Index: 1, Term: 1, Type: raft.LogNoop},
-			{Index: 2, Term: 1 << 40, Type: raft.LogConfiguration, Data: []byte("data"),
-				Extensions: []byte("ext"), AppendedAt: time.Unix(1700000000, 123456789)},
-			{Index: 3, Term: 1 << 40, Type: raft.LogBarrier, Extensions: []byte("only ext")},
-			{Index: 4, Term: 1 << 41, Data: bytes.Repeat([]byte("x"), 9000), AppendedAt: time.Unix(0, 0)},
+		logs := []*wal.Entry{
+			{Index: 1, Term: 1, Type: wal.Noop},
+			{Index: 2, Term: 1 << 40, Type: wal.Configuration, Data: []byte("data")},
+			{Index: 3, Term: 1 << 40, Type: wal.Barrier},
+			{Index: 4, Term: 1 << 41, Data: bytes.Repeat([]byte("x"), 9000)},
 		}
 		mustStore(t, l, logs)
 		same(t, "log", contents(t, l), texts(logs))
@@ -151,18 +144,15 @@ func TestEmptyLog(t *testing.T) {
 			t.Errorf("got %d to %d, %v %v, want 0 to 0", first, last, err1, err2)
 		}
 		for _, i := range []uint64{0, 1, 1 << 63} {
-			if err := l.GetLog(i, &raft.Log{}); err != raft.ErrLogNotFound {
-				t.Errorf("GetLog(%d): got %v, want %v", i, err, raft.ErrLogNotFound)
+			if err := l.Read(i, &wal.Entry{}); err != wal.ErrNotFound {
+				t.Errorf("Read(%d): got %v, want %v", i, err, wal.ErrNotFound)
 			}
 		}
-		if err := l.StoreLogs(nil); err != nil {
-			t.Errorf("StoreLogs of nothing: %v", err)
+		if err := l.Append(nil...); err != nil {
+			t.Errorf("Append of nothing: %v", err)
 		}
 		if err := l.DeleteRange(1, 10); err != nil {
 			t.Errorf("DeleteRange: %v", err)
-		}
-		if !l.IsMonotonic() {
-			t.Error("IsMonotonic is false: raft would leave gaps")
 		}
 	})
 }
@@ -170,15 +160,15 @@ func TestEmptyLog(t *testing.T) {
 // Entries with a gap would be taken for something else after a restart.
 func TestStoreRefusesGaps(t *testing.T) {
 	conformance(t, func(t *testing.T, l store) {
-		if err := l.StoreLog(entry(0, 1, 8)); !errors.Is(err, wal.ErrNotContiguous) {
+		if err := l.Append(entry(0, 1, 8)); !errors.Is(err, wal.ErrNotContiguous) {
 			t.Errorf("index 0: got %v, want ErrNotContiguous", err)
 		}
 		mustStore(t, l, entries(7, 1, 3, 8))
-		for _, logs := range [][]*raft.Log{
+		for _, logs := range [][]*wal.Entry{
 			entries(11, 1, 1, 8), entries(9, 1, 1, 8), entries(1, 1, 1, 8),
 			{entry(10, 1, 8), entry(12, 1, 8)},
 		} {
-			if err := l.StoreLogs(logs); !errors.Is(err, wal.ErrNotContiguous) {
+			if err := l.Append(logs...); !errors.Is(err, wal.ErrNotContiguous) {
 				t.Errorf("store %d: got %v, want ErrNotContiguous", logs[0].Index, err)
 			}
 		}
@@ -209,8 +199,8 @@ func TestDeleteRange(t *testing.T) {
 			}
 			same(t, fmt.Sprintf("after DeleteRange(%d, %d)", c.lowest, c.highest), contents(t, l), want)
 			for _, i := range []uint64{c.first - 1, c.last + 1} {
-				if err := l.GetLog(i, &raft.Log{}); err != raft.ErrLogNotFound {
-					t.Errorf("GetLog(%d): got %v, want not found", i, err)
+				if err := l.Read(i, &wal.Entry{}); err != wal.ErrNotFound {
+					t.Errorf("Read(%d): got %v, want not found", i, err)
 				}
 			}
 		})
@@ -237,7 +227,7 @@ func TestEmptiedLogBeginsAnywhere(t *testing.T) {
 func TestMemLogGivesMemoryBack(t *testing.T) {
 	m, n := wal.NewMemLog(), uint64(50_000)
 	mustStore(t, m, entries(1, 1, int(n), 10))
-	if got, least := m.Bytes(), int64(n)*(10+int64(unsafe.Sizeof(raft.Log{}))); got < least {
+	if got, least := m.Bytes(), int64(n)*(10+int64(unsafe.Sizeof(wal.Entry{}))); got < least {
 		t.Errorf("Bytes: got %d, want at least %d", got, least)
 	}
 	for i, left := range []uint64{n / 2, 100, 0} {
@@ -266,11 +256,11 @@ func TestReopenFindsTheSame(t *testing.T) {
 		func() error { return nil },
 		func() error { return l.DeleteRange(1, 77) },
 		func() error { return l.DeleteRange(150, 200) },
-		func() error { return l.StoreLogs(entries(150, 2, 30, 200)) },
-		func() error { return l.StoreLogs(entries(180, 2, 1, 9000)) },
-		func() error { return l.StoreLogs(entries(181, 2, 10, 10)) },
+		func() error { return l.Append(entries(150, 2, 30, 200)...) },
+		func() error { return l.Append(entries(180, 2, 1, 9000)...) },
+		func() error { return l.Append(entries(181, 2, 10, 10)...) },
 		func() error { return l.Discard() },
-		func() error { return l.StoreLogs(entries(1000, 3, 3, 10)) },
+		func() error { return l.Append(entries(1000, 3, 3, 10)...) },
 	} {
 		if err := step(); err != nil {
 			t.Fatal(err)
@@ -303,11 +293,11 @@ func TestCloseIsFinalAndIdempotent(t *testing.T) {
 			t.Errorf("Close: %v", err)
 		}
 	}
-	if err := l.StoreLog(entry(4, 1, 10)); !errors.Is(err, wal.ErrClosed) {
+	if err := l.Append(entry(4, 1, 10)); !errors.Is(err, wal.ErrClosed) {
 		t.Errorf("StoreLog: got %v, want ErrClosed", err)
 	}
-	if err := l.GetLog(1, &raft.Log{}); !errors.Is(err, wal.ErrClosed) {
-		t.Errorf("GetLog: got %v, want ErrClosed", err)
+	if err := l.Read(1, &wal.Entry{}); !errors.Is(err, wal.ErrClosed) {
+		t.Errorf("Read: got %v, want ErrClosed", err)
 	}
 	if err := l.DeleteRange(1, 2); !errors.Is(err, wal.ErrClosed) {
 		t.Errorf("DeleteRange: got %v, want ErrClosed", err)

@@ -2,18 +2,9 @@ package wal
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
-
-	"github.com/hashicorp/raft"
-)
-
-var (
-	_ raft.LogStore          = (*MemLog)(nil)
-	_ raft.MonotonicLogStore = (*MemLog)(nil)
-	_ raft.StableStore       = (*MemStable)(nil)
 )
 
 // A MemLog is a Log that keeps nothing on disk, for a store that is memory only.
@@ -23,9 +14,9 @@ type MemLog struct {
 	bytes atomic.Int64 // what Bytes returns
 	mu    struct {
 		sync.RWMutex
-		ring  []raft.Log // entry i is at i&(len-1); the length is a power of two
-		first uint64     // index of the oldest entry, if n > 0
-		n     uint64     // entries
+		ring  []Entry // entry i is at i&(len-1); the length is a power of two
+		first uint64  // index of the oldest entry, if n > 0
+		n     uint64  // entries
 	}
 }
 
@@ -34,10 +25,10 @@ const (
 	// long when three quarters of it are empty.
 	leastRing = 1024
 	// slotBytes is what an entry takes beside its data: a slot, and one that is empty.
-	slotBytes = 2 * int64(unsafe.Sizeof(raft.Log{}))
+	slotBytes = 2 * int64(unsafe.Sizeof(Entry{}))
 )
 
-func entryBytes(e *raft.Log) int64 { return slotBytes + int64(len(e.Data)+len(e.Extensions)) }
+func entryBytes(e *Entry) int64 { return slotBytes + int64(len(e.Data)) }
 
 // NewMemLog returns an empty log in memory.
 func NewMemLog() *MemLog { return &MemLog{} }
@@ -45,9 +36,6 @@ func NewMemLog() *MemLog { return &MemLog{} }
 // Bytes returns what the entries take in memory, 0 if there are none. It costs an atomic
 // load.
 func (m *MemLog) Bytes() int64 { return m.bytes.Load() }
-
-// IsMonotonic tells raft that the log has no gaps.
-func (m *MemLog) IsMonotonic() bool { return true }
 
 // FirstIndex returns the index of the oldest entry, 0 if there is none.
 func (m *MemLog) FirstIndex() (uint64, error) {
@@ -74,29 +62,26 @@ func (m *MemLog) lastLocked() uint64 {
 }
 
 // at returns the place of an entry in the ring, which is not empty.
-func (m *MemLog) at(index uint64) *raft.Log { return slot(m.mu.ring, index) }
+func (m *MemLog) at(index uint64) *Entry { return slot(m.mu.ring, index) }
 
-func slot(ring []raft.Log, index uint64) *raft.Log {
+func slot(ring []Entry, index uint64) *Entry {
 	return &ring[index&uint64(len(ring)-1)]
 }
 
-// GetLog copies one entry into e, sharing its slices, or returns
-// raft.ErrLogNotFound.
-func (m *MemLog) GetLog(index uint64, e *raft.Log) error {
+// Read copies one entry into e, sharing its slices, or returns
+// ErrNotFound.
+func (m *MemLog) Read(index uint64, e *Entry) error {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if index < m.mu.first || index-m.mu.first >= m.mu.n {
-		return raft.ErrLogNotFound
+		return ErrNotFound
 	}
 	*e = *m.at(index)
 	return nil
 }
 
-// StoreLog is StoreLogs for one entry.
-func (m *MemLog) StoreLog(e *raft.Log) error { return m.StoreLogs([]*raft.Log{e}) }
-
-// StoreLogs appends entries, or returns ErrNotContiguous and appends none.
-func (m *MemLog) StoreLogs(entries []*raft.Log) error {
+// Append appends entries, or returns ErrNotContiguous and appends none.
+func (m *MemLog) Append(entries ...*Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -138,7 +123,7 @@ func (m *MemLog) fitLocked(n uint64) {
 		return
 	}
 	old := m.mu.ring
-	m.mu.ring = make([]raft.Log, size)
+	m.mu.ring = make([]Entry, size)
 	for i := range m.mu.n {
 		*m.at(m.mu.first + i) = *slot(old, m.mu.first+i)
 	}
@@ -159,7 +144,7 @@ func (m *MemLog) DeleteRange(lowest, highest uint64) error {
 	}
 	for i := lowest; i <= highest; i++ {
 		m.bytes.Add(-entryBytes(m.at(i)))
-		*m.at(i) = raft.Log{}
+		*m.at(i) = Entry{}
 	}
 	if lowest == first {
 		m.mu.first = highest + 1
@@ -167,59 +152,4 @@ func (m *MemLog) DeleteRange(lowest, highest uint64) error {
 	m.mu.n -= highest - lowest + 1
 	m.fitLocked(m.mu.n)
 	return nil
-}
-
-// A MemStable is a Stable that keeps nothing on disk. It is safe for concurrent
-// use.
-type MemStable struct {
-	mu struct {
-		sync.Mutex
-		values  map[string][]byte
-		numbers map[string]uint64
-	}
-}
-
-// NewMemStable returns an empty stable store in memory.
-func NewMemStable() *MemStable {
-	s := &MemStable{}
-	s.mu.values, s.mu.numbers = make(map[string][]byte), make(map[string]uint64)
-	return s
-}
-
-// Set sets a key.
-func (s *MemStable) Set(key, value []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mu.values[string(key)] = slices.Clone(value)
-	return nil
-}
-
-// Get returns a copy of a key's value, or an error whose text is "not found".
-func (s *MemStable) Get(key []byte) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v, ok := s.mu.values[string(key)]
-	if !ok {
-		return nil, errNotFound
-	}
-	return slices.Clone(v), nil
-}
-
-// SetUint64 sets a key to a number.
-func (s *MemStable) SetUint64(key []byte, n uint64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mu.numbers[string(key)] = n
-	return nil
-}
-
-// GetUint64 returns a key's number, or an error whose text is "not found".
-func (s *MemStable) GetUint64(key []byte) (uint64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n, ok := s.mu.numbers[string(key)]
-	if !ok {
-		return 0, errNotFound
-	}
-	return n, nil
 }

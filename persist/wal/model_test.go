@@ -3,7 +3,6 @@ package wal_test
 import (
 	"testing"
 
-	"github.com/hashicorp/raft"
 	"pgregory.net/rapid"
 
 	"keywatch/persist/faultfs"
@@ -14,7 +13,7 @@ import (
 type machine struct {
 	fsys  *faultfs.FS
 	log   *wal.Log
-	model []*raft.Log
+	model []*wal.Entry
 	term  uint64
 }
 
@@ -62,8 +61,8 @@ func (m *machine) store(t *rapid.T) {
 	}
 	logs := entries(last+1, m.term, rapid.IntRange(1, 8).Draw(t, "entries"),
 		rapid.SampledFrom([]int{0, 1, 100, 500, 2000}).Draw(t, "size"))
-	if err := m.log.StoreLogs(logs); err != nil {
-		t.Fatalf("StoreLogs: %v", err)
+	if err := m.log.Append(logs...); err != nil {
+		t.Fatalf("Append: %v", err)
 	}
 	m.model = append(m.model, logs...)
 }
@@ -96,9 +95,9 @@ func (m *machine) check(t *rapid.T) {
 	}
 	var bytes int64
 	for _, want := range m.model {
-		var e raft.Log
-		if err := m.log.GetLog(want.Index, &e); err != nil || show(&e) != show(want) {
-			t.Fatalf("GetLog(%d): got %v %s, want %s", want.Index, err, show(&e), show(want))
+		var e wal.Entry
+		if err := m.log.Read(want.Index, &e); err != nil || show(&e) != show(want) {
+			t.Fatalf("Read(%d): got %v %s, want %s", want.Index, err, show(&e), show(want))
 		}
 		bytes += int64(wal.EntryHead + len(want.Data))
 	}

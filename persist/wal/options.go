@@ -13,9 +13,9 @@ import (
 type SyncPolicy uint8
 
 const (
-	// SyncAlways makes StoreLogs return only after the fsync.
+	// SyncAlways makes Append return only after the fsync.
 	SyncAlways SyncPolicy = iota
-	// SyncInterval makes StoreLogs return after the write; an fsync follows
+	// SyncInterval makes Append return after the write; an fsync follows
 	// within Options.Interval.
 	SyncInterval
 )
@@ -51,8 +51,7 @@ type Options struct {
 	// SyncInterval; 0 means DefaultInterval.
 	Interval time.Duration
 	// Fatal is called once, with the error, when a write or an fsync has failed.
-	// The log has refused everything since. It is meant to end the process: raft
-	// alone would step down, elect itself and go on. It is called without a lock
+	// The log has refused everything since. It is meant to end the process. It is called without a lock
 	// held, on the goroutine that met the error. nil only logs.
 	Fatal func(error)
 	// Short is called when there is no room for another segment: a checkpoint may free

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-
-	"github.com/hashicorp/raft"
 )
 
 // aheadSize is how much is read at once when entries are read in order, in bytes.
@@ -23,9 +21,9 @@ type readAhead struct {
 	buf  []byte
 }
 
-// GetLog reads one entry into e; e's slices belong to the caller. Errors:
-// raft.ErrLogNotFound, *disk.DamageError, ErrClosed, or what stopped the log.
-func (l *Log) GetLog(index uint64, e *raft.Log) error {
+// Read reads one entry into e; e's slices belong to the caller. Errors:
+// ErrNotFound, *disk.DamageError, ErrClosed, or what stopped the log.
+func (l *Log) Read(index uint64, e *Entry) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
@@ -42,7 +40,7 @@ func (l *Log) GetLog(index uint64, e *raft.Log) error {
 		}
 		s, at, end = now, place, limit
 	}
-	return raft.ErrLogNotFound
+	return ErrNotFound
 }
 
 // locate returns where an entry is and how far its segment can be read; no segment
@@ -60,7 +58,7 @@ func (l *Log) locate(index uint64) (s *segment, at loc, end int64) {
 }
 
 // readEntry reads one entry, from the buffer if entries are being read in order.
-func (l *Log) readEntry(s *segment, at loc, end int64, index uint64, e *raft.Log) error {
+func (l *Log) readEntry(s *segment, at loc, end int64, index uint64, e *Entry) error {
 	b := l.ahead.take(s, at, end, index)
 	if b == nil {
 		b = make([]byte, at.length)

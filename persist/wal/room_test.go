@@ -106,7 +106,7 @@ func TestNoRoomEndsTheLog(t *testing.T) {
 		fsys.Limit(15 << 10)
 		l := mustOpen(t, opts)
 		next, began := fillUp(t, l), time.Now()
-		for ; l.StoreLog(entry(next, 1, 200)) == nil; next++ {
+		for ; l.Append(entry(next, 1, 200)) == nil; next++ {
 		}
 		if waited := time.Since(began); !errors.Is(told, syscall.ENOSPC) || waited < 9*time.Second || waited > 11*time.Second {
 			t.Errorf("after %v Fatal was told %v, want ENOSPC after 10 s", waited, told)
@@ -127,7 +127,7 @@ func TestCloseEndsTheWaitForRoom(t *testing.T) {
 		stored := make(chan error)
 		go func() {
 			for ; ; next++ {
-				if err := l.StoreLog(entry(next, 1, 200)); err != nil {
+				if err := l.Append(entry(next, 1, 200)); err != nil {
 					stored <- err
 					return
 				}
@@ -146,17 +146,17 @@ func TestCloseEndsTheWaitForRoom(t *testing.T) {
 func TestStableNeedsNoRoom(t *testing.T) {
 	fsys := faultfs.New(1)
 	s := mustOpenStable(t, fsys)
-	if err := s.SetUint64([]byte("CurrentTerm"), 1); err != nil {
+	if err := s.SetHard(wal.Hard{Term: 1}); err != nil {
 		t.Fatal(err)
 	}
 	fsys.Limit(0)
 	s = mustOpenStable(t, fsys)
 	free, _ := fsys.Free(dir)
 	fsys.Limit(32 - free) // its 39 bytes fit over the 8 of the spare file only
-	if err := s.SetUint64([]byte("CurrentTerm"), 2); err != nil {
+	if err := s.SetHard(wal.Hard{Term: 2}); err != nil {
 		t.Errorf("a write to a full disk: %v", err)
 	}
-	if n, err := mustOpenStable(t, fsys).GetUint64([]byte("CurrentTerm")); n != 2 || err != nil {
-		t.Errorf("afterwards: got %d, %v, want 2", n, err)
+	if got, err := mustOpenStable(t, fsys).Hard(); got != (wal.Hard{Term: 2}) || err != nil {
+		t.Errorf("afterwards: got %+v, %v, want term 2", got, err)
 	}
 }

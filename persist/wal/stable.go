@@ -14,8 +14,6 @@ import (
 	"sync"
 
 	"keywatch/persist/disk"
-
-	"github.com/hashicorp/raft"
 )
 
 // StableRemedy is the advice for a stable store that cannot be used. It holds a term
@@ -30,16 +28,14 @@ const (
 	stableTemp  = "stable.tmp"
 	stableMagic = "KWSTBv01" // the digits are the format
 	stableKind  = "KWSTBv"
-	maxStable   = 16 << 20 // bytes; raft keeps some hundred
+	maxStable   = 16 << 20 // bytes; some hundred are used
 	// stableSpare is the length of a spare file: less than any content has, so that
 	// writing over it leaves nothing of it.
 	stableSpare = 8
 )
 
-// errNotFound is what raft takes for a missing key: it compares the text.
+// errNotFound is returned by Get for a key that was never set.
 var errNotFound = errors.New("not found")
-
-var _ raft.StableStore = (*Stable)(nil)
 
 // StableOptions configures a Stable; the zero value is the default.
 type StableOptions struct {
@@ -50,7 +46,7 @@ type StableOptions struct {
 	Fatal func(error)
 }
 
-// A Stable keeps raft's term and votes in one small file that is replaced as a
+// A Stable keeps Raft's term and vote in one small file that is replaced as a
 // whole, durably, at each change. It is safe for concurrent use. It holds no file
 // open and has no Close.
 type Stable struct {
@@ -94,7 +90,7 @@ func OpenStable(dir string, opts StableOptions) (*Stable, error) {
 	return s, nil
 }
 
-// Get returns a copy of a key's value, or an error whose text is "not found".
+// Get returns a copy of a key's value, or an error if there is none.
 func (s *Stable) Get(key []byte) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,42 +101,30 @@ func (s *Stable) Get(key []byte) ([]byte, error) {
 	return slices.Clone(v), nil
 }
 
-// GetUint64 returns a key's number, or an error whose text is "not found".
-func (s *Stable) GetUint64(key []byte) (uint64, error) {
-	v, err := s.Get(key)
-	if err != nil {
-		return 0, err
-	}
-	if len(v) != 8 {
-		return 0, fmt.Errorf("stable value of %q is not a number", key)
-	}
-	return binary.BigEndian.Uint64(v), nil
-}
-
-// SetUint64 sets a key to a number, durably.
-func (s *Stable) SetUint64(key []byte, n uint64) error {
-	return s.Set(key, binary.BigEndian.AppendUint64(nil, n))
-}
-
 // Set sets a key, durably. After an error the store refuses every change with it:
 // whether the new value is on disk is unknown.
 func (s *Stable) Set(key, value []byte) error {
-	first, err := s.set(key, value)
+	return s.change(map[string][]byte{string(key): slices.Clone(value)})
+}
+
+// change sets keys, all or none, durably.
+func (s *Stable) change(values map[string][]byte) error {
+	first, err := s.set(values)
 	if first && s.opts.Fatal != nil {
 		s.opts.Fatal(err)
 	}
 	return err
 }
 
-// set is Set; first is true for the error that stopped the store.
-func (s *Stable) set(key, value []byte) (first bool, err error) {
+// set is change; first is true for the error that stopped the store.
+func (s *Stable) set(values map[string][]byte) (first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.err != nil {
 		return false, s.mu.err
 	}
 	next := maps.Clone(s.mu.values)
-	next[string(key)] = slices.Clone(value)
+	maps.Copy(next, values)
 	if err := s.write(encodeStable(next)); err != nil {
 		s.mu.err = fmt.Errorf("write stable store: %w", err)
 		return true, s.mu.err

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/hashicorp/raft"
-
 	"keywatch/persist/disk"
 	"keywatch/persist/faultfs"
 	"keywatch/persist/wal"
@@ -22,29 +20,46 @@ func mustOpenStable(t *testing.T, fsys disk.FS) *wal.Stable {
 	return s
 }
 
-// Raft takes exactly the text "not found" for a first start; anything else stops it.
-func TestStableMissingKey(t *testing.T) {
-	for name, s := range map[string]raft.StableStore{
-		"disk": mustOpenStable(t, faultfs.New(1)), "memory": wal.NewMemStable(),
+// What Raft must not forget must be there as it was set, with the vote of its term only, in
+// the keys that earlier releases read.
+func TestHardIsKept(t *testing.T) {
+	disk := mustOpenStable(t, faultfs.New(1))
+	for _, s := range []interface {
+		Hard() (wal.Hard, error)
+		SetHard(wal.Hard) error
+	}{disk, new(wal.MemStable)} {
+		for _, want := range []wal.Hard{{}, {Term: 1}, {Term: 1, Vote: wal.SoleID}, {Term: 2}, {Term: 1<<63 + 5, Vote: 0xfedcba9876543210}} {
+			if want != (wal.Hard{}) {
+				if err := s.SetHard(want); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, err := s.Hard(); got != want || err != nil {
+				t.Errorf("%T: got %+v, %v, want %+v", s, got, err, want)
+			}
+		}
+	}
+	if _, err := disk.Get([]byte("k")); err == nil {
+		t.Error("a key that was never set has a value")
+	}
+	value := []byte("value")
+	if err := errors.Join(disk.Set([]byte("k"), value), disk.SetHard(wal.Hard{Term: 7, Vote: wal.SoleID})); err != nil {
+		t.Fatal(err)
+	}
+	value[0] = 'X'
+	for key, want := range map[string]string{
+		"k": "value", "CurrentTerm": "\x00\x00\x00\x00\x00\x00\x00\x07",
+		"LastVoteTerm": "\x00\x00\x00\x00\x00\x00\x00\x07", "LastVoteCand": "keywatch-1",
 	} {
-		if _, err := s.Get([]byte("k")); err == nil || err.Error() != "not found" {
-			t.Errorf("%s: Get: got %v, want not found", name, err)
+		if got, err := disk.Get([]byte(key)); string(got) != want || err != nil {
+			t.Errorf("%s: got %q, %v, want %q", key, got, err, want)
 		}
-		if _, err := s.GetUint64([]byte("k")); err == nil || err.Error() != "not found" {
-			t.Errorf("%s: GetUint64: got %v, want not found", name, err)
-		}
-		value := []byte("value")
-		if err := errors.Join(s.Set([]byte("k"), value), s.SetUint64([]byte("n"), 1<<63+5)); err != nil {
-			t.Fatal(err)
-		}
-		value[0] = 'X'
-		got, err := s.Get([]byte("k"))
-		if string(got) != "value" || err != nil {
-			t.Errorf("%s: Get: got %q %v, want value", name, got, err)
-		}
-		if n, err := s.GetUint64([]byte("n")); n != 1<<63+5 || err != nil {
-			t.Errorf("%s: GetUint64: got %d %v", name, n, err)
-		}
+	}
+	if err := disk.Set([]byte("LastVoteCand"), []byte("another")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := disk.Hard(); err == nil {
+		t.Errorf("a vote for a server with a strange name: got %+v, want an error", got)
 	}
 }
 
@@ -57,14 +72,14 @@ func TestStableSurvivesPowerCutAnywhere(t *testing.T) {
 		fsys.CutAt(at)
 		var err error
 		for n := uint64(1); n <= 3 && err == nil; n++ {
-			if err = s.SetUint64([]byte("term"), n); err == nil {
+			if err = s.SetHard(wal.Hard{Term: n, Vote: n}); err == nil {
 				acked = n
 			}
 		}
 		for _, loss := range []faultfs.Loss{faultfs.DropAll, faultfs.DropSome, faultfs.DropNone} {
-			got, err := mustOpenStable(t, fsys.Crash(loss)).GetUint64([]byte("term"))
-			if got != acked && got != acked+1 || err != nil && acked > 0 {
-				t.Errorf("cut at %d, loss %d: got %d %v, want %d or one more", at, loss, got, err, acked)
+			got, err := mustOpenStable(t, fsys.Crash(loss)).Hard()
+			if got.Vote != got.Term || got.Term != acked && got.Term != acked+1 || err != nil {
+				t.Errorf("cut at %d, loss %d: got %+v %v, want term and vote %d or one more", at, loss, got, err, acked)
 			}
 		}
 		if err == nil {
@@ -84,7 +99,7 @@ func TestStableStopsAfterFailure(t *testing.T) {
 		}
 		fsys.FailAt(at)
 		for i := range 2 {
-			if err := s.SetUint64([]byte("n"), 1); !errors.Is(err, faultfs.ErrInjected) {
+			if err := s.SetHard(wal.Hard{Term: 1}); !errors.Is(err, faultfs.ErrInjected) {
 				t.Errorf("failure at %d, try %d: got %v", at, i, err)
 			}
 		}
@@ -98,7 +113,7 @@ func TestStableStopsAfterFailure(t *testing.T) {
 func TestStableRefusesDamage(t *testing.T) {
 	fsys := faultfs.New(1)
 	s := mustOpenStable(t, fsys)
-	s.SetUint64([]byte("CurrentTerm"), 5)
+	s.SetHard(wal.Hard{Term: 5})
 	s.Set([]byte("LastVoteCand"), []byte("node-1"))
 	file := fsys.Names()[0]
 	b := fsys.Content(file)

@@ -73,7 +73,7 @@ func TestLaterLogIsCalledSo(t *testing.T) {
 		}
 	}
 	s := mustOpenStable(t, fsys)
-	s.SetUint64([]byte("CurrentTerm"), 5)
+	s.SetHard(wal.Hard{Term: 5})
 	path := dir + "/" + wal.StableName
 	later := copied(fsys, path, wal.LaterStable(fsys.Content(path)))
 	if _, err := wal.OpenStable(dir, wal.StableOptions{FS: later}); !errors.Is(err, disk.ErrNewer) {

@@ -26,7 +26,7 @@ func (l *Log) DeleteRange(lowest, highest uint64) error {
 	return err
 }
 
-// Discard removes every entry, durably. The next StoreLogs may begin at any index.
+// Discard removes every entry, durably. The next Append may begin at any index.
 func (l *Log) Discard() error {
 	last, err := l.LastIndex()
 	if err != nil {

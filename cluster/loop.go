@@ -1,0 +1,279 @@
+package cluster
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"keywatch/kv"
+	"keywatch/kv/wake"
+)
+
+// inlineCommands is how many commands an entry for a disk has at least that the writer's goroutine
+// writes: where few wait, to hand it over and back costs more than it saves.
+const inlineCommands = 16
+
+// A loop is the one goroutine that owns a core. It takes answers, questions and batches, has the
+// writer write, and applies what is committed.
+type loop struct {
+	core   *core
+	writer writer
+	wake   wake.Chan
+	// flying counts batches that were proposed and whose fate is not known, writing what
+	// the writer's goroutine has not answered.
+	flying, writing int
+	// applied is the last entry that the state has.
+	applied raftPoint
+	// led is closed when this server leads and has applied what was in its log, or never
+	// will.
+	led   chan struct{}
+	ready bool // led is closed
+	// dead is why the loop does nothing any more, nil while it works.
+	dead error
+
+	mail struct {
+		sync.Mutex
+		answers []*raftpb.Message
+		written int   // messages that the writer's goroutine has written
+		failed  error // why it does not write any more
+		asked   []func()
+		over    bool // the loop has ended
+	}
+}
+
+// ask has f called by the loop; ok is false if the loop has ended.
+func (l *loop) ask(f func()) (ok bool) {
+	l.mail.Lock()
+	defer l.mail.Unlock()
+	if l.mail.over {
+		return false
+	}
+	l.mail.asked = append(l.mail.asked, f)
+	l.wake.Wake()
+	return true
+}
+
+// written takes what the writer's goroutine says about a message.
+func (l *loop) written(m *raftpb.Message, err error) {
+	l.mail.Lock()
+	defer l.mail.Unlock()
+	if l.mail.written++; err != nil {
+		l.mail.failed = err
+	} else {
+		l.mail.answers = append(l.mail.answers, m.Responses...)
+	}
+	l.wake.Wake()
+}
+
+// post returns what has arrived.
+func (l *loop) post() (answers []*raftpb.Message, asked []func(), failed error) {
+	l.mail.Lock()
+	defer l.mail.Unlock()
+	l.writing -= l.mail.written
+	answers, asked, failed = l.mail.answers, l.mail.asked, l.mail.failed
+	l.mail.answers, l.mail.asked, l.mail.failed, l.mail.written = nil, nil, nil, 0
+	return answers, asked, failed
+}
+
+// run is the goroutine of the loop.
+func (n *Node) run() {
+	defer n.loop.writer.end()
+	for range n.loop.wake {
+		for n.round() {
+		}
+		if n.over() {
+			return
+		}
+	}
+}
+
+// round does what there is to do, and reports whether there may be more.
+func (n *Node) round() (more bool) {
+	l := &n.loop
+	answers, asked, failed := l.post()
+	if failed != nil {
+		n.fail(failed)
+	}
+	for _, f := range asked {
+		f()
+	}
+	if l.dead != nil {
+		return n.refuseAll() || len(asked) > 0
+	}
+	for _, m := range answers {
+		l.core.step(m)
+	}
+	n.work()
+	proposed := n.proposeNext()
+	n.work()
+	return proposed || len(answers)+len(asked) > 0
+}
+
+// work does what the core asks for until it asks for nothing.
+func (n *Node) work() {
+	l := &n.loop
+	for l.dead == nil {
+		w, ok := l.core.ready()
+		if err := l.core.broken; err != nil {
+			n.fail(err)
+		}
+		if !ok {
+			return
+		}
+		if w.write != nil {
+			n.write(w.write)
+		}
+		if w.apply != nil && l.dead == nil {
+			n.apply(w.apply)
+			l.core.step(w.applied)
+		}
+	}
+}
+
+// write writes at once what is quickly written, and has the writer write the rest.
+func (n *Node) write(m *raftpb.Message) {
+	l := &n.loop
+	if l.writing > 0 || !n.opts.QuickLog && n.large(m) {
+		l.writing++
+		l.writer.begin(m)
+		return
+	}
+	if err := l.writer.write(m); err != nil {
+		n.fail(err)
+		return
+	}
+	for _, answer := range m.Responses {
+		l.core.step(answer)
+	}
+}
+
+// large reports whether many wait for m.
+func (n *Node) large(m *raftpb.Message) bool {
+	p := n.loop.core.proposed
+	return len(m.Entries) > 0 && len(p) > 0 && p[len(p)-1].batch.builder.Len() >= inlineCommands
+}
+
+// proposeNext proposes the oldest batch that waits, unless one is under way: with more than one
+// batches are smaller, and the fsyncs that this adds cost more than the time that it
+// saves.
+func (n *Node) proposeNext() bool {
+	l := &n.loop
+	if l.flying > 0 || !l.ready {
+		return false
+	}
+	// Who is about to run may have a command: let it come along.
+	runtime.Gosched()
+	b := n.queue.take()
+	if b == nil {
+		return false
+	}
+	n.committing.begin(time.Now())
+	l.flying++
+	if err := l.core.propose(b, b.builder.Finish(n.Now())); err != nil {
+		n.landed(b, nil, err)
+	}
+	n.queue.reuse(b.builder.Release())
+	return true
+}
+
+// landed tells those who wait for b what became of it.
+func (n *Node) landed(b *batch, results []kv.Result, err error) {
+	n.loop.flying--
+	n.committing.end()
+	b.finish(results, err)
+}
+
+// apply applies what is committed to the state, and answers those who wait for it.
+func (n *Node) apply(entries []committed) {
+	l := &n.loop
+	for i, e := range entries {
+		at := raftPoint{e.GetIndex(), e.GetTerm()}
+		results, err := n.applyOne(at, e.Data)
+		if err != nil {
+			n.lose(entries[i:])
+			n.fail(fmt.Errorf("apply log entry %d: %w", at.index, err))
+			return
+		}
+		l.applied = at
+		if e.batch != nil {
+			n.stats.entries.Add(1)
+			n.stats.commands.Add(uint64(len(results)))
+			n.landed(e.batch, results, nil)
+		}
+	}
+	n.store.applied(l.applied.index)
+	n.ticker.note(n.state.NextDeadline())
+	if l.applied.term == l.core.term && !l.ready {
+		n.startClock()
+		l.ready = true
+		close(l.led)
+	}
+}
+
+// applyOne applies one entry. Those without data only move the index.
+func (n *Node) applyOne(at raftPoint, data []byte) ([]kv.Result, error) {
+	if len(data) == 0 {
+		n.state.Skip(at.index, at.term)
+		return nil, nil
+	}
+	return n.state.Apply(at.index, at.term, data)
+}
+
+// lose tells those whose entries could not be applied that their outcome is unknown.
+func (n *Node) lose(entries []committed) {
+	for _, e := range entries {
+		if e.batch != nil {
+			n.landed(e.batch, nil, kv.ErrOutcomeUnknown)
+		}
+	}
+}
+
+// fail ends the node: those who wait for what was proposed learn that its outcome is unknown,
+// and everybody else that there is no leader.
+func (n *Node) fail(err error) {
+	l := &n.loop
+	if l.dead != nil {
+		return
+	}
+	l.dead = err
+	n.setStatus(fmt.Errorf("%w: %w", kv.ErrNoLeader, err))
+	l.core.giveUp()
+	l.flying = 0
+	n.committing.end()
+	n.refuseAll()
+	if !l.ready {
+		l.ready = true
+		close(l.led)
+	}
+	n.opts.Fatal(err)
+}
+
+// refuseAll refuses the batches that wait, and reports whether there were any.
+func (n *Node) refuseAll() (any bool) {
+	for {
+		b := n.queue.take()
+		if b == nil {
+			return any
+		}
+		any = true
+		b.finish(nil, kv.ErrNoLeader)
+	}
+}
+
+// over reports whether the loop is to end, and sees to it that nobody asks it any more.
+func (n *Node) over() bool {
+	l := &n.loop
+	if !n.queue.ended() || l.flying > 0 || l.writing > 0 && l.dead == nil {
+		return false
+	}
+	if !l.ready { // it never led
+		n.refuseAll()
+	}
+	l.mail.Lock()
+	defer l.mail.Unlock()
+	l.mail.over = n.queue.empty() && len(l.mail.asked)+len(l.mail.answers) == 0
+	return l.mail.over
+}

@@ -1,0 +1,218 @@
+package cluster_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"keywatch/cluster"
+	"keywatch/kv"
+	"keywatch/persist/wal"
+	"keywatch/test/gate"
+)
+
+// at is a checkpoint that ends somewhere.
+type at struct{ index, term uint64 }
+
+func (at) Checkpoint(*kv.Checkpoint, uint64, uint64) error { return nil }
+func (a at) Last() (index, term uint64)                    { return a.index, a.term }
+
+func openStorage(t *testing.T, log cluster.Log, stable cluster.Stable, end at) *cluster.Storage {
+	t.Helper()
+	s, err := cluster.OpenStorage(cluster.Options{Log: log, Stable: stable, Checkpoints: end})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A log that begins must begin with what earlier releases look for, and a log that has begun
+// must not begin again.
+func TestStorageBeginsOnce(t *testing.T) {
+	log, stable := wal.NewMemLog(), new(wal.MemStable)
+	for range 2 {
+		s := openStorage(t, log, stable, at{})
+		want := wal.Entry{Index: 1, Term: 1, Type: wal.Configuration, Data: []byte(wal.SoleMembers)}
+		if last, _ := s.LastIndex(); last != 1 || fmt.Sprint(cluster.Kept(log, 1)) != fmt.Sprint(want) {
+			t.Errorf("a log that begins ends at %d with %+v, want %+v", last, cluster.Kept(log, 1), want)
+		}
+		hard, members, err := s.InitialState()
+		if hard.GetTerm() != 1 || hard.GetVote() != 0 || hard.GetCommit() != 0 || err != nil || len(members.Voters) != 1 || members.Voters[0] != wal.SoleID {
+			t.Errorf("state: got %v, %v, %v", hard, members, err)
+		}
+	}
+	if e, err := openStorage(t, log, stable, at{}).Entries(1, 2, 1); err != nil || len(e) != 1 || e[0].Data != nil {
+		t.Errorf("the first entry: got %v, %v, want one without data for the state", e, err)
+	}
+}
+
+// A log that does not reach the checkpoint, or begins beyond it, must not be taken for whole.
+func TestStorageRefusesAGap(t *testing.T) {
+	for _, first := range []uint64{3, 7} {
+		log := wal.NewMemLog()
+		for i := range uint64(2) {
+			if err := log.Append(&wal.Entry{Index: first + i, Term: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stable := &wal.MemStable{}
+		if err := stable.SetHard(wal.Hard{Term: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := cluster.OpenStorage(cluster.Options{Log: log, Stable: stable, Checkpoints: at{5, 1}}); err == nil {
+			t.Errorf("a log from %d on beside a checkpoint at 5: got %v, want an error", first, s)
+		}
+	}
+}
+
+// A damaged is a log of which entries cannot be read.
+type damaged struct {
+	cluster.Log
+	err error
+}
+
+func (d *damaged) Read(index uint64, e *wal.Entry) error {
+	if d.err != nil {
+		return d.err
+	}
+	return d.Log.Read(index, e)
+}
+
+// Raft panics where its storage fails. An operator must get the reason, as an error of the
+// start, and nothing may be applied.
+func TestUnreadableLogIsAnErrorOfTheStart(t *testing.T) {
+	opts := memory()
+	n := open(t, opts)
+	for i := range 5 {
+		mustPropose(t, n, put(fmt.Sprint("k", i), "v", 0))
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	unreadable := errors.New("byte 17 is not what it was")
+	log := &damaged{Log: opts.Log}
+	opts.Log, opts.State = log, kv.NewState(kv.StateOptions{Presize: 64})
+	ended := 0
+	opts.Fatal = func(error) { ended++ }
+	opts.Stable = &later{opts.Stable, func() { log.err = unreadable }}
+	if _, err := cluster.Open(t.Context(), opts); !errors.Is(err, unreadable) {
+		t.Errorf("open: got %v, want %v", err, unreadable)
+	}
+	if ended != 1 || opts.State.Len() != 0 {
+		t.Errorf("the node ended %d times with %d keys, want once with none", ended, opts.State.Len())
+	}
+}
+
+// later is a stable store that does something when it is written to.
+type later struct {
+	cluster.Stable
+	do func()
+}
+
+func (l *later) SetHard(h wal.Hard) error {
+	l.do()
+	return l.Stable.SetHard(h)
+}
+
+// If this failed, Raft would read something else than what was written: it reads while entries
+// are appended, cut off, let go of and compacted.
+func TestStorageAgainstASlice(t *testing.T) {
+	rng := rand.New(rand.NewPCG(gate.Seed(t), 1))
+	log, stable := wal.NewMemLog(), new(wal.MemStable)
+	s, end := openStorage(t, log, stable, at{}), at{}
+	want := []*raftpb.Entry{cluster.Entry(0, 0, ""), cluster.Entry(1, 1, "")} // by index; 0 is before all
+	first, term, applied := 1, uint64(1), 0                                   // first is the first that is there
+	for range 5000 {
+		switch rng.IntN(8) {
+		case 0, 1, 2:
+			from := applied + 1 + rng.IntN(len(want)-applied)
+			if from < len(want) {
+				term++
+			}
+			var add []*raftpb.Entry
+			for i := range 1 + rng.IntN(4) {
+				add = append(add, cluster.Entry(uint64(from+i), term, [...]string{"", "x", "yyyyyyyyyyyyyyyyyyyyyyyy"}[rng.IntN(3)]))
+			}
+			if err := s.Append(add...); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want[:from], add...)
+		case 3:
+			applied += rng.IntN(len(want) - applied)
+			s.Applied(uint64(applied))
+		case 4:
+			if applied >= first {
+				first = first + rng.IntN(applied-first+1) + 1
+				if err := s.Compact(uint64(first-1), want[first-1].GetTerm()); err != nil {
+					t.Fatal(err)
+				}
+				end = at{uint64(first - 1), want[first-1].GetTerm()}
+			}
+		case 5:
+			if err := stable.SetHard(wal.Hard{Term: term}); err != nil {
+				t.Fatal(err)
+			}
+			s, applied = openStorage(t, log, stable, end), max(0, first-1)
+		default:
+			compareStorage(t, s, want, first, rng)
+		}
+	}
+}
+
+func compareStorage(t *testing.T, s *cluster.Storage, want []*raftpb.Entry, first int, rng *rand.Rand) {
+	t.Helper()
+	if f, _ := s.FirstIndex(); f != uint64(first) {
+		t.Fatalf("first: got %d, want %d", f, first)
+	}
+	if l, _ := s.LastIndex(); l != uint64(len(want)-1) {
+		t.Fatalf("last: got %d, want %d", l, len(want)-1)
+	}
+	for i := first - 1; i < len(want); i++ {
+		if term, err := s.Term(uint64(i)); err != nil || term != want[i].GetTerm() {
+			t.Fatalf("term of %d: got %d, %v, want %d", i, term, err, want[i].GetTerm())
+		}
+	}
+	if _, err := s.Term(uint64(len(want))); err != raft.ErrUnavailable {
+		t.Fatalf("term behind the end: got %v", err)
+	}
+	if _, err := s.Entries(uint64(first-1), uint64(first), 1); err != raft.ErrCompacted {
+		t.Fatalf("before the first: got %v", err)
+	}
+	if first == len(want) {
+		return
+	}
+	lo := first + rng.IntN(len(want)-first)
+	hi := lo + 1 + rng.IntN(len(want)-lo)
+	size := uint64(rng.IntN(100))
+	got, err := s.Entries(uint64(lo), uint64(hi), size)
+	if err != nil || len(got) == 0 || len(got) > hi-lo {
+		t.Fatalf("entries %d to %d: got %v, %v", lo, hi, got, err)
+	}
+	left := int64(size)
+	for i, e := range got {
+		if w := want[lo+i]; e.GetIndex() != w.GetIndex() || e.GetTerm() != w.GetTerm() || string(e.Data) != string(w.Data) {
+			t.Fatalf("entry %d: got %v, want %v", lo+i, e, w)
+		}
+		if left -= int64(len(e.Data)); i > 0 && left < 0 {
+			t.Fatalf("entries %d to %d in %d bytes: got %v", lo, hi, size, got)
+		}
+	}
+}
+
+// What is applied must not stay in memory: a server that is alone does not read it again.
+func TestAppliedEntriesAreLetGo(t *testing.T) {
+	s := openStorage(t, wal.NewMemLog(), new(wal.MemStable), at{})
+	for i := range uint64(10) {
+		if err := s.Append(cluster.Entry(2+i, 1, "data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Applied(9)
+	if got := s.InMemory(); got != 2 {
+		t.Errorf("entries in memory: got %d, want the two that are not applied", got)
+	}
+}
