@@ -98,7 +98,7 @@ func holdsKeys(t *testing.T, e *app.Engine, end int) {
 func TestReleaseBeforeOpens(t *testing.T) {
 	dir := unpack(t)
 	for _, name := range []string{"plain.backup", "full.backup"} {
-		err := app.Restore(t.Context(), filepath.Join(dir, name), filepath.Join(dir, name+".restored"), app.RestoreOptions{})
+		_, err := app.Restore(t.Context(), filepath.Join(dir, name), filepath.Join(dir, name+".restored"), app.RestoreOptions{})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

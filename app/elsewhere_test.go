@@ -259,7 +259,7 @@ func TestBackupsThatCannotBeRestored(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			file, dir := filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "data")
 			must(t, os.WriteFile(file, c.file, 0o600))
-			err := app.Restore(t.Context(), file, dir, app.RestoreOptions{})
+			_, err := app.Restore(t.Context(), file, dir, app.RestoreOptions{})
 			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), file+" ") || !strings.Contains(err.Error(), c.words) {
 				t.Errorf("got %v\nwant %v about %s and %q", err, c.kind, file, c.words)
 			}
@@ -276,7 +276,7 @@ func TestDamageIsNamedWithItsPlace(t *testing.T) {
 		text := []byte(bulky("hot", 1))
 		file := filepath.Join(t.TempDir(), name)
 		must(t, os.WriteFile(file, bytes.ReplaceAll(b, text, append([]byte("x"), text[1:]...)), 0o600))
-		err := app.Restore(t.Context(), file, filepath.Join(t.TempDir(), "data"), app.RestoreOptions{})
+		_, err := app.Restore(t.Context(), file, filepath.Join(t.TempDir(), "data"), app.RestoreOptions{})
 		d, ok := errors.AsType[*disk.DamageError](err)
 		if !ok || d.File != file || d.Offset < 0 {
 			t.Errorf("%s: got %v, want a DamageError for %s with an offset", name, err, file)
@@ -299,7 +299,8 @@ func startsOnlyRestored(t *testing.T, dir string, full []byte) {
 	}
 	file := filepath.Join(t.TempDir(), "good")
 	must(t, os.WriteFile(file, full, 0o600))
-	must(t, app.Restore(t.Context(), file, dir, app.RestoreOptions{}))
+	_, err = app.Restore(t.Context(), file, dir, app.RestoreOptions{})
+	must(t, err)
 	e := openEngine(t, app.Config{Data: dir})
 	defer e.Close()
 	for _, key := range []string{"hot", "k/03"} {
@@ -331,7 +332,7 @@ func TestRestoreThatDoesNotSucceed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			file, dir := filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "data")
 			must(t, os.WriteFile(file, c.file, 0o600))
-			if err := app.Restore(c.ctx, file, dir, app.RestoreOptions{ObjectStore: c.objects}); err == nil {
+			if _, err := app.Restore(c.ctx, file, dir, app.RestoreOptions{ObjectStore: c.objects}); err == nil {
 				t.Fatal("it was restored")
 			}
 			startsOnlyRestored(t, dir, full)

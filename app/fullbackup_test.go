@@ -51,19 +51,19 @@ func TestFullBackupNeedsNoStore(t *testing.T) {
 	}
 	restored := filepath.Join(t.TempDir(), "restored")
 	write(b.Bytes()[:b.Len()-1000])
-	if err := app.Restore(t.Context(), file, restored, app.RestoreOptions{}); err == nil {
+	if _, err := app.Restore(t.Context(), file, restored, app.RestoreOptions{}); err == nil {
 		t.Error("a backup that was cut short was restored")
 	}
 	if _, err := app.Open(t.Context(), app.Config{Data: restored}); err == nil {
 		t.Error("a restore that did not end passed for a store")
 	}
 	write(b.Bytes())
-	if err := app.Restore(t.Context(), file, restored, app.RestoreOptions{}); err != nil {
+	if _, err := app.Restore(t.Context(), file, restored, app.RestoreOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	wholeAgain(t, app.Config{Data: restored}, lease.Lease.ID)
 	elsewhere := app.Config{Data: filepath.Join(t.TempDir(), "second"), ObjectStore: "dir://" + filepath.Join(t.TempDir(), "objects")}
-	if err := app.Restore(t.Context(), file, elsewhere.Data, app.RestoreOptions{ObjectStore: elsewhere.ObjectStore}); err != nil {
+	if _, err := app.Restore(t.Context(), file, elsewhere.Data, app.RestoreOptions{ObjectStore: elsewhere.ObjectStore}); err != nil {
 		t.Fatal(err)
 	}
 	wholeAgain(t, elsewhere, lease.Lease.ID)
@@ -88,7 +88,7 @@ func wholeAgain(t *testing.T, c app.Config, id kv.LeaseID) {
 	}
 }
 
-// If a place for objects were named in vain, somebody would look for them there.
+// If a place for objects were named in vain, an operator would look for them there.
 func TestRestoreWithoutObjectsInside(t *testing.T) {
 	e := openEngine(t, app.Config{Data: t.TempDir()})
 	var b bytes.Buffer
@@ -100,11 +100,11 @@ func TestRestoreWithoutObjectsInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := app.RestoreOptions{ObjectStore: "dir://" + t.TempDir()}
-	err := app.Restore(t.Context(), file, filepath.Join(t.TempDir(), "data"), o)
+	_, err := app.Restore(t.Context(), file, filepath.Join(t.TempDir(), "data"), o)
 	if err == nil || !strings.Contains(err.Error(), "--object-store") && !strings.Contains(err.Error(), "has none") {
 		t.Errorf("got %v", err)
 	}
-	if err := app.Restore(t.Context(), file, filepath.Join(t.TempDir(), "data"), app.RestoreOptions{}); err != nil {
+	if _, err := app.Restore(t.Context(), file, filepath.Join(t.TempDir(), "data"), app.RestoreOptions{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -130,7 +130,7 @@ func TestWholeRestoreLeavesNoGarbage(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := filepath.Join(t.TempDir(), "restored")
-	if err := app.Restore(t.Context(), file, data, app.RestoreOptions{}); err != nil {
+	if _, err := app.Restore(t.Context(), file, data, app.RestoreOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	segments := func() int {

@@ -94,7 +94,7 @@ func TestMigrateFreesDiskAndRestores(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Data = filepath.Join(t.TempDir(), "restored")
-	if err := app.Restore(t.Context(), backup, c.Data, app.RestoreOptions{}); err != nil {
+	if _, err := app.Restore(t.Context(), backup, c.Data, app.RestoreOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	restored(t, c, segments, value)

@@ -29,23 +29,35 @@ type RestoreOptions struct {
 // errNoObjectsInside is returned where a place is named for what is not there.
 var errNoObjectsInside = errors.New("the backup has no objects in it: restore it without --object-store, and start the server with the object store that they are in")
 
+// Restored is what a restore has to tell.
+type Restored struct {
+	// ObjectStore is the URL of the object store that values of the backup are in, which
+	// the server must be started with; empty if all are in the data folder, or if the backup
+	// does not name it.
+	ObjectStore string
+}
+
 // Restore makes a new data folder dir, which must not exist or be empty, from a
 // backup file. The new store begins a new epoch, so that no ETag, token or
 // position of the old one means anything to it. If it fails no server starts on the
 // folder until a restore has succeeded. Errors as those of persist.Restore.
-func Restore(ctx context.Context, file, dir string, o RestoreOptions) error {
+func Restore(ctx context.Context, file, dir string, o RestoreOptions) (done Restored, err error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("restore: %w", err)
+		return done, fmt.Errorf("restore: %w", err)
 	}
 	defer f.Close()
 	r := &restoration{file: f, path: file, dir: dir, options: o}
 	_, err = persist.Restore(file, dir, persist.RestoreOptions{
-		Release: o.Release, Folder: objectFolder, Objects: o.ObjectStore,
+		Release: o.Release, Folder: objectFolder,
 		Find:   r.find,
 		Beside: func() error { return r.objects(ctx) },
+		Objects: func(named string) string {
+			done.ObjectStore = r.place(named)
+			return done.ObjectStore
+		},
 	})
-	return err
+	return done, err
 }
 
 // A restoration is a restore under way.
@@ -72,6 +84,15 @@ func (r *restoration) find() (offset, size int64, err error) {
 		return 0, 0, nil
 	}
 	return r.full.Image, r.full.Size, nil
+}
+
+// place returns the URL of the object store that the values are in, of which the backup
+// names one.
+func (r *restoration) place(named string) string {
+	if r.full == nil {
+		return named // they stay there
+	}
+	return r.options.ObjectStore
 }
 
 // objects stores the segments of the backup.

@@ -303,7 +303,7 @@ func (s *sink) commit() error {
 	if err != nil {
 		return err
 	}
-	s.next.link = link{store: db.store, groups: ext.Groups}
+	s.next.link = link{store: db.store, groups: ext.Groups, objects: db.Objects()}
 	s.settle()
 	s.next.gen = db.gen
 	err = db.update(s.file, txHeader, func(tx *bolt.Tx) error { return writeHeader(tx, s.next) })

@@ -26,6 +26,9 @@ type link struct {
 	// groups is how many groups of the log were durable: the log that belongs to the
 	// checkpoint has at least as many.
 	groups uint64
+	// objects is the URL of the object store that values are in; empty if it is not known
+	// to be another place than the data folder.
+	objects string
 }
 
 // encode returns the link of a header, with a checksum.
@@ -33,6 +36,9 @@ func (l link) encode(h *header) []byte {
 	b := binary.BigEndian.AppendUint64([]byte{linkVersion}, uint64(l.store))
 	for _, n := range []uint64{l.groups, h.seq, uint64(h.meta.At.Epoch)} {
 		b = binary.AppendUvarint(b, n)
+	}
+	if l.objects != "" {
+		b = appendField(b, []byte(l.objects))
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
@@ -47,6 +53,9 @@ func decodeLink(b []byte, h *header) (l link, err error) {
 	d := decoder{b: b[9:end]}
 	l.groups = d.number()
 	seq, epoch := d.number(), d.number()
+	if len(d.b) > 0 {
+		l.objects = string(d.field())
+	}
 	if d.bad {
 		return link{}, errLink
 	}

@@ -46,8 +46,10 @@ type RestoreOptions struct {
 	// is removed again where a restore is run another time.
 	Beside func() error
 	Folder string
-	// Objects is the URL of the object store that values are in; it may be empty.
-	Objects string
+	// Objects, if not nil, returns the URL of the object store that the values of the
+	// restored store are in, which may be empty. It is given the one that the backup names,
+	// empty if it names none, and called after Find.
+	Objects func(named string) string
 }
 
 // Restore makes a data folder in dir from the backup in file and returns its meta. Every
@@ -114,7 +116,7 @@ func fill(file, work string, opts RestoreOptions) (meta kv.Meta, err error) {
 	if err := copyFile(file, path, offset, size); err != nil {
 		return meta, err
 	}
-	h, err := renew(path, opts)
+	h, named, err := renew(path, opts)
 	if err != nil {
 		return meta, blame(err, path, file, offset)
 	}
@@ -123,7 +125,10 @@ func fill(file, work string, opts RestoreOptions) (meta kv.Meta, err error) {
 			return meta, err
 		}
 	}
-	id := disk.Identity{Level: disk.Level, Store: h.link.store, Release: opts.Release, Objects: opts.Objects}
+	id := disk.Identity{Level: disk.Level, Store: h.link.store, Release: opts.Release}
+	if opts.Objects != nil {
+		id.Objects = opts.Objects(named)
+	}
 	return h.meta, beginFolder(work, id, h.term)
 }
 
@@ -295,13 +300,14 @@ func copyFile(from, to string, off, n int64) error {
 	return err
 }
 
-// renew checks a copy of a backup and makes it the checkpoint of a new store.
-func renew(path string, opts RestoreOptions) (*header, error) {
+// renew checks a copy of a backup and makes it the checkpoint of a new store. It returns
+// the new header, and the URL of the object store that the backup names.
+func renew(path string, opts RestoreOptions) (next *header, objects string, err error) {
 	f, h, err := openChecked(path, nil, nil)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	next, err := renewHeader(h, opts)
+	next, err = renewHeader(h, opts)
 	if err == nil {
 		err = checkRecords(f, h)
 	}
@@ -313,7 +319,7 @@ func renew(path string, opts RestoreOptions) (*header, error) {
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	return next, err
+	return next, h.link.objects, err
 }
 
 // renewHeader returns the header of the new store.

@@ -16,7 +16,9 @@ func (*restoreCmd) Help() string {
 Works on files alone: no server may use the folder. The restored store begins a
 new epoch, so that no position or etag from before means something else now.
 
-Start the server with the same --object-store as this, or without if none is given.
+Start the server with the same --object-store as this, or without if none is given. A
+backup without objects refers to the object store of its server: it is named at the
+end, and by a start without it.
 If the restore fails, no server starts on the folder until one has succeeded.
 
 Examples:
@@ -34,11 +36,19 @@ func (c *restoreCmd) Run(s *session) error {
 	if c.Data == "" {
 		return usagef("--data is empty")
 	}
-	if err := restoreBackup(s.ctx, c.File, c.Data, app.RestoreOptions{ObjectStore: c.ObjectStore, Release: version()}); err != nil {
+	done, err := restoreBackup(s.ctx, c.File, c.Data, app.RestoreOptions{ObjectStore: c.ObjectStore, Release: version()})
+	if err != nil {
 		return err // it begins with what was done
 	}
 	if s.json() {
-		return s.printValue(map[string]string{"data": c.Data})
+		out := map[string]string{"data": c.Data}
+		if done.ObjectStore != "" {
+			out["object_store"] = done.ObjectStore
+		}
+		return s.printValue(out)
+	}
+	if done.ObjectStore != "" {
+		s.message("values are in %s: start the server with --object-store=%[1]s", done.ObjectStore)
 	}
 	return s.printf("restored to %s\n", c.Data)
 }
