@@ -4,6 +4,8 @@ import (
 	"iter"
 	"reflect"
 	"unsafe"
+
+	"keywatch/kv/heap"
 )
 
 // FieldsLostByEviction returns the names of an entry's fields that a copy of it
@@ -90,4 +92,12 @@ func (s *State) QueueWork(name string) (kept, looked int) {
 		looked++
 	}
 	return kept, looked
+}
+
+// CountLeaseMoves has a state without leases count how often one is moved among their
+// deadlines.
+func (s *State) CountLeaseMoves() *int {
+	n := new(int)
+	s.mu.leases.heap = heap.New(leaseEnd.before, func(e leaseEnd, at int) { e.lease.at, *n = at, *n+1 })
+	return n
 }

@@ -203,3 +203,28 @@ func TestBadLeaseCommandsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// If this failed, the entry that renews the last of many leases would pay for all renewals
+// before it, and every write would wait for it.
+func TestEachRenewalPaysForItself(t *testing.T) {
+	s := newStepper(t)
+	moves := s.CountLeaseMoves()
+	lease := func(kind kv.LeaseKind, i int) *kv.Command {
+		return &kv.Command{Lease: &kv.LeaseCommand{Kind: kind, ID: leaseOf(i), TTL: time.Minute}}
+	}
+	for i := range many {
+		s.apply(lease(kv.LeaseGrant, i))
+	}
+	s.now = 1000
+	for i := many - 1; i >= 0; i-- {
+		*moves = 0
+		s.apply(lease(kv.LeaseKeep, i))
+		s.NextDeadline()
+		if *moves > 30 { // a few times the height of the heap
+			t.Fatalf("the renewal of lease %d moves %d of %d", i, *moves, many)
+		}
+	}
+	if at, ok := s.NextDeadline(); !ok || at != 61_001 {
+		t.Errorf("the next deadline is %d, %v, want 61001", at, ok)
+	}
+}

@@ -29,9 +29,16 @@ func (h *Heap[T]) Len() int { return len(h.items) }
 // Min returns the least element. The heap must not be empty.
 func (h *Heap[T]) Min() T { return h.items[0] }
 
-// All returns the elements, the least first, the others in no order. The slice is valid
-// until the heap changes, and must not be changed.
-func (h *Heap[T]) All() []T { return h.items }
+// Up calls more for the elements, the least first, the others in no order, but for those
+// that come after one for which it returned false. If more is true for the elements up to a
+// place in the order, it is called for hardly more than those. It must not change the heap.
+func (h *Heap[T]) Up(more func(T) bool) { h.upFrom(0, more) }
+
+func (h *Heap[T]) upFrom(i int, more func(T) bool) {
+	for ; i < len(h.items) && more(h.items[i]); i = 2*i + 1 {
+		h.upFrom(2*i+2, more)
+	}
+}
 
 // Push adds x.
 func (h *Heap[T]) Push(x T) {
@@ -63,6 +70,9 @@ func (h *Heap[T]) Remove(i int) T {
 
 // Fix puts the element at index i, whose order has changed, where it belongs.
 func (h *Heap[T]) Fix(i int) { h.settle(i, h.items[i]) }
+
+// Replace puts x in the place of the element at index i.
+func (h *Heap[T]) Replace(i int, x T) { h.settle(i, x) }
 
 // settle puts x, whose place is free at i, where it belongs.
 func (h *Heap[T]) settle(i int, x T) {

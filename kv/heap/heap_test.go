@@ -44,15 +44,28 @@ func TestHeapAgainstASortedSlice(t *testing.T) {
 		default:
 			x := all[rng.IntN(len(all))]
 			x.key = rng.IntN(50)
-			h.Fix(x.at)
+			if at := x.at; op == 4 {
+				h.Fix(at)
+			} else {
+				h.Replace(at, x)
+			}
 		}
 		if h.Len() != len(all) || len(all) > 0 && h.Min().key != least().key {
 			t.Fatalf("%d elements, want %d", h.Len(), len(all))
 		}
-		for i, x := range h.All() {
-			if x.at != i {
-				t.Fatalf("the element at %d thinks it is at %d", i, x.at)
+		seen, limit := 0, rng.IntN(50)
+		below := func(x *item) bool { return x.key < limit }
+		h.Up(func(x *item) bool {
+			if x.at < 0 || h.Len() <= x.at || !slices.Contains(all, x) {
+				t.Fatalf("%+v is not one of %d elements", *x, h.Len())
 			}
+			if below(x) {
+				seen++
+			}
+			return below(x)
+		})
+		if want := len(all) - len(slices.DeleteFunc(slices.Clone(all), below)); seen != want {
+			t.Fatalf("%d elements are below %d, want %d", seen, limit, want)
 		}
 	}
 }
