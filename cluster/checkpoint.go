@@ -31,7 +31,7 @@ func (n *Node) Checkpoint(ctx context.Context) error {
 // freeze begins a checkpoint between two entries, and has it written behind. The loop calls it.
 func (n *Node) freeze(done chan<- error) {
 	at := n.loop.applied
-	if at.index == 0 {
+	if at.Index == 0 {
 		n.checkpointing <- struct{}{}
 		done <- nil
 		return
@@ -43,9 +43,9 @@ func (n *Node) freeze(done chan<- error) {
 		return
 	}
 	n.running.Go(func() {
-		err := n.opts.Checkpoints.Checkpoint(cp, at.index, at.term)
+		err := n.opts.Checkpoints.Checkpoint(cp, at.Index, at.Term)
 		if err == nil {
-			err = n.store.compact(at)
+			err = n.store.Compact(at)
 		}
 		n.checkpointing <- struct{}{}
 		done <- err

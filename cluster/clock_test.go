@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keywatch/cluster"
+	"keywatch/cluster/core"
 	"keywatch/kv"
 	"keywatch/persist/wal"
 )
@@ -51,11 +52,11 @@ func TestPauseDoesNotCount(t *testing.T) {
 
 // A hanging is a log whose next write takes as long as it says.
 type hanging struct {
-	cluster.Log
+	core.Log
 	next atomic.Int64
 }
 
-// Append implements cluster.Log.
+// Append implements core.Log.
 func (h *hanging) Append(entries ...*wal.Entry) error {
 	time.Sleep(time.Duration(h.next.Swap(0)))
 	return h.Log.Append(entries...)

@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"keywatch/cluster/core"
 	"keywatch/kv"
 	"keywatch/kv/wake"
 )
@@ -19,14 +20,14 @@ const inlineCommands = 16
 // A loop is the one goroutine that owns a core. It takes answers, questions and batches, has the
 // writer write, and applies what is committed.
 type loop struct {
-	core   *core
+	core   *core.Core
 	writer writer
 	wake   wake.Chan
 	// flying counts batches that were proposed and whose fate is not known, writing what
 	// the writer's goroutine has not answered.
 	flying, writing int
 	// applied is the last entry that the state has.
-	applied raftPoint
+	applied core.Point
 	// led is closed when this server leads and has applied what was in its log, or never
 	// will.
 	led   chan struct{}
@@ -36,9 +37,8 @@ type loop struct {
 
 	mail struct {
 		sync.Mutex
-		answers []*raftpb.Message
-		written int   // messages that the writer's goroutine has written
-		failed  error // why it does not write any more
+		written []core.Write // by the writer's goroutine
+		failed  error        // why it does not write any more
 		asked   []func()
 		over    bool // the loop has ended
 	}
@@ -56,26 +56,25 @@ func (l *loop) ask(f func()) (ok bool) {
 	return true
 }
 
-// written takes what the writer's goroutine says about a message.
-func (l *loop) written(m *raftpb.Message, err error) {
+// written takes what the writer's goroutine says about a write.
+func (l *loop) written(w core.Write, err error) {
 	l.mail.Lock()
 	defer l.mail.Unlock()
-	if l.mail.written++; err != nil {
+	if err != nil {
 		l.mail.failed = err
 	} else {
-		l.mail.answers = append(l.mail.answers, m.Responses...)
+		l.mail.written = append(l.mail.written, w)
 	}
 	l.wake.Wake()
 }
 
 // post returns what has arrived.
-func (l *loop) post() (answers []*raftpb.Message, asked []func(), failed error) {
+func (l *loop) post() (written []core.Write, asked []func(), failed error) {
 	l.mail.Lock()
 	defer l.mail.Unlock()
-	l.writing -= l.mail.written
-	answers, asked, failed = l.mail.answers, l.mail.asked, l.mail.failed
-	l.mail.answers, l.mail.asked, l.mail.failed, l.mail.written = nil, nil, nil, 0
-	return answers, asked, failed
+	written, asked, failed = l.mail.written, l.mail.asked, l.mail.failed
+	l.mail.written, l.mail.asked, l.mail.failed = nil, nil, nil
+	return written, asked, failed
 }
 
 // run is the goroutine of the loop.
@@ -93,7 +92,7 @@ func (n *Node) run() {
 // round does what there is to do, and reports whether there may be more.
 func (n *Node) round() (more bool) {
 	l := &n.loop
-	answers, asked, failed := l.post()
+	written, asked, failed := l.post()
 	if failed != nil {
 		n.fail(failed)
 	}
@@ -103,57 +102,62 @@ func (n *Node) round() (more bool) {
 	if l.dead != nil {
 		return n.refuseAll() || len(asked) > 0
 	}
-	for _, m := range answers {
-		l.core.step(m)
+	for _, w := range written {
+		l.writing--
+		l.core.Deliver(w)
 	}
 	n.work()
 	proposed := n.proposeNext()
 	n.work()
-	return proposed || len(answers)+len(asked) > 0
+	return proposed || len(written)+len(asked) > 0
 }
 
 // work does what the core asks for until it asks for nothing.
 func (n *Node) work() {
 	l := &n.loop
 	for l.dead == nil {
-		w, ok := l.core.ready()
-		if err := l.core.broken; err != nil {
+		w, ok := l.core.Ready()
+		if err := l.core.Err(); err != nil {
 			n.fail(err)
 		}
 		if !ok {
 			return
 		}
-		if w.write != nil {
-			n.write(w.write)
+		for _, tag := range w.Lost {
+			n.landed(tag.(*batch), nil, kv.ErrNoLeader)
 		}
-		if w.apply != nil && l.dead == nil {
-			n.apply(w.apply)
-			l.core.step(w.applied)
+		for _, x := range w.Writes {
+			n.write(x)
+		}
+		if w.Apply != nil && l.dead == nil {
+			n.apply(w.Apply)
+			l.core.Step(w.Applied)
 		}
 	}
 }
 
 // write writes at once what is quickly written, and has the writer write the rest.
-func (n *Node) write(m *raftpb.Message) {
+func (n *Node) write(w core.Write) {
 	l := &n.loop
-	if l.writing > 0 || !n.opts.QuickLog && n.large(m) {
-		l.writing++
-		l.writer.begin(m)
+	if l.dead != nil {
 		return
 	}
-	if err := l.writer.write(m); err != nil {
+	if l.writing > 0 || !n.opts.QuickLog && n.large(w) {
+		l.writing++
+		l.writer.begin(w)
+		return
+	}
+	if err := n.store.Write(w); err != nil {
 		n.fail(err)
 		return
 	}
-	for _, answer := range m.Responses {
-		l.core.step(answer)
-	}
+	l.core.Deliver(w)
 }
 
-// large reports whether many wait for m.
-func (n *Node) large(m *raftpb.Message) bool {
-	p := n.loop.core.proposed
-	return len(m.Entries) > 0 && len(p) > 0 && p[len(p)-1].batch.builder.Len() >= inlineCommands
+// large reports whether many wait for w.
+func (n *Node) large(w core.Write) bool {
+	b, _ := n.loop.core.Newest().(*batch)
+	return len(w.Entries) > 0 && b != nil && b.builder.Len() >= inlineCommands
 }
 
 // proposeNext proposes the oldest batch that waits, unless one is under way: with more than one
@@ -172,8 +176,8 @@ func (n *Node) proposeNext() bool {
 	}
 	n.committing.begin(time.Now())
 	l.flying++
-	if err := l.core.propose(b, b.builder.Finish(n.Now())); err != nil {
-		n.landed(b, nil, err)
+	if err := l.core.Propose(b, b.builder.Finish(n.Now())); err != nil {
+		n.landed(b, nil, kv.ErrNoLeader)
 	}
 	n.queue.reuse(b.builder.Release())
 	return true
@@ -187,46 +191,50 @@ func (n *Node) landed(b *batch, results []kv.Result, err error) {
 }
 
 // apply applies what is committed to the state, and answers those who wait for it.
-func (n *Node) apply(entries []committed) {
+func (n *Node) apply(entries []core.Committed) {
 	l := &n.loop
 	for i, e := range entries {
-		at := raftPoint{e.GetIndex(), e.GetTerm()}
-		results, err := n.applyOne(at, e.Data)
+		at := core.Point{Index: e.GetIndex(), Term: e.GetTerm()}
+		results, err := n.applyOne(at, e.Entry)
 		if err != nil {
 			n.lose(entries[i:])
-			n.fail(fmt.Errorf("apply log entry %d: %w", at.index, err))
+			n.fail(fmt.Errorf("apply log entry %d: %w", at.Index, err))
 			return
 		}
 		l.applied = at
-		if e.batch != nil {
+		if b, ok := e.Tag.(*batch); ok {
 			n.stats.entries.Add(1)
 			n.stats.commands.Add(uint64(len(results)))
-			n.landed(e.batch, results, nil)
+			n.landed(b, results, nil)
 		}
 	}
-	n.store.applied(l.applied.index)
+	n.store.Applied(l.applied.Index)
 	n.ticker.note(n.state.NextDeadline())
-	if l.applied.term == l.core.term && !l.ready {
+	if l.applied.Term == l.core.Term() && !l.ready {
 		n.startClock()
 		l.ready = true
 		close(l.led)
 	}
 }
 
-// applyOne applies one entry. Those without data only move the index.
-func (n *Node) applyOne(at raftPoint, data []byte) ([]kv.Result, error) {
-	if len(data) == 0 {
-		n.state.Skip(at.index, at.term)
+// applyOne applies one entry. Those without commands only move the index.
+func (n *Node) applyOne(at core.Point, e *raftpb.Entry) ([]kv.Result, error) {
+	if e.GetType() == raftpb.EntryNormal && len(e.Data) > 0 {
+		return n.state.Apply(at.Index, at.Term, e.Data)
+	}
+	n.state.Skip(at.Index, at.Term)
+	if e.GetType() == raftpb.EntryNormal {
 		return nil, nil
 	}
-	return n.state.Apply(at.index, at.term, data)
+	_, err := n.loop.core.ApplyMembers(e)
+	return nil, err
 }
 
 // lose tells those whose entries could not be applied that their outcome is unknown.
-func (n *Node) lose(entries []committed) {
+func (n *Node) lose(entries []core.Committed) {
 	for _, e := range entries {
-		if e.batch != nil {
-			n.landed(e.batch, nil, kv.ErrOutcomeUnknown)
+		if b, ok := e.Tag.(*batch); ok {
+			n.landed(b, nil, kv.ErrOutcomeUnknown)
 		}
 	}
 }
@@ -240,9 +248,9 @@ func (n *Node) fail(err error) {
 	}
 	l.dead = err
 	n.setStatus(fmt.Errorf("%w: %w", kv.ErrNoLeader, err))
-	l.core.giveUp()
-	l.flying = 0
-	n.committing.end()
+	for _, tag := range l.core.Abandon() {
+		n.landed(tag.(*batch), nil, kv.ErrOutcomeUnknown)
+	}
 	n.refuseAll()
 	if !l.ready {
 		l.ready = true
@@ -274,6 +282,6 @@ func (n *Node) over() bool {
 	}
 	l.mail.Lock()
 	defer l.mail.Unlock()
-	l.mail.over = n.queue.empty() && len(l.mail.asked)+len(l.mail.answers) == 0
+	l.mail.over = n.queue.empty() && len(l.mail.asked)+len(l.mail.written) == 0
 	return l.mail.over
 }

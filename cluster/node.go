@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"keywatch/cluster/core"
 	"keywatch/kv"
 	"keywatch/kv/wake"
 )
@@ -17,8 +18,8 @@ import (
 // Options configure a Node. Log, Stable, Checkpoints and State are required; the
 // zero value of the others is their default.
 type Options struct {
-	Log         Log
-	Stable      Stable
+	Log         core.Log
+	Stable      core.Stable
 	Checkpoints Checkpoints
 	// State has been loaded from the last of Checkpoints.
 	State *kv.State
@@ -68,12 +69,35 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Checkpoints keep the state as it is after an entry, so that the log before it can go.
+type Checkpoints interface {
+	// Checkpoint writes cp, the state after the entry at index, which has term. cp belongs
+	// to it: it commits or aborts cp.
+	Checkpoint(cp *kv.Checkpoint, index, term uint64) error
+	// Last returns what the last call of Checkpoint that succeeded was given; 0 and 0 if
+	// there was none.
+	Last() (index, term uint64)
+}
+
+// MemoryCheckpoints are those of a server that keeps nothing: a checkpoint only lets it cut
+// its log.
+type MemoryCheckpoints struct{}
+
+// Checkpoint commits cp.
+func (MemoryCheckpoints) Checkpoint(cp *kv.Checkpoint, _, _ uint64) error {
+	cp.Commit()
+	return nil
+}
+
+// Last returns 0 and 0: there is nothing to start from.
+func (MemoryCheckpoints) Last() (index, term uint64) { return 0, 0 }
+
 // A Node is one server's part in the cluster. It implements kv.Log and is safe
 // for concurrent use.
 type Node struct {
 	opts  Options
 	state *kv.State
-	store *storage
+	store *core.Storage
 	loop  loop
 
 	// status is nil once the node is ready, else why it is not.
@@ -116,22 +140,19 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 
 // start starts Raft, and has it stand for election at once: nobody else could be leader.
 func (n *Node) start() (err error) {
-	if n.store, err = openStorage(&n.opts); err != nil {
-		return err
-	}
-	hard, err := n.opts.Stable.Hard()
+	var start core.Point
+	start.Index, start.Term = n.opts.Checkpoints.Last()
+	n.store, err = core.OpenStorage(core.StorageOptions{Log: n.opts.Log, Stable: n.opts.Stable, Start: start})
 	if err != nil {
 		return err
 	}
 	l := &n.loop
-	l.wake, l.led, l.applied = n.queue.wake, make(chan struct{}), n.store.start
-	l.writer = writer{store: n.store, hard: hard, written: l.written, wake: wake.New()}
-	if l.core, err = newCore(n.store, n.opts.Logger); err != nil {
+	l.wake, l.led, l.applied = n.queue.wake, make(chan struct{}), start
+	l.writer = writer{store: n.store, written: l.written, wake: wake.New()}
+	if l.core, err = core.New(core.Options{Storage: n.store, Logger: n.opts.Logger}); err != nil {
 		return err
 	}
-	if err := l.core.campaign(); err != nil {
-		return err
-	}
+	l.core.Campaign()
 	n.running.Go(l.writer.run)
 	n.running.Go(n.run)
 	l.wake.Wake()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keywatch/cluster"
+	"keywatch/cluster/core"
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
 	"keywatch/persist/wal"
@@ -335,7 +336,7 @@ func TestCheckpointCutsLog(t *testing.T) {
 }
 
 // brokenStable cannot be written.
-type brokenStable struct{ cluster.Stable }
+type brokenStable struct{ core.Stable }
 
 func (brokenStable) SetHard(wal.Hard) error { return errors.New("no room for the term") }
 

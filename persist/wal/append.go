@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -19,10 +20,22 @@ func (l *Log) Append(entries ...*Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
+	return l.write(group{kind: kindEntries}, 0, entries)
+}
+
+// Keep is Append for a store with several members: it keeps with the entries, of which there
+// may be none, that everything up to commit is committed. A release before Keep refuses the
+// log from then on.
+func (l *Log) Keep(commit uint64, entries ...*Entry) error {
+	return l.write(group{kind: kindKept}, commit, entries)
+}
+
+// write writes a group of entries, and waits a while for room if there is none.
+func (l *Log) write(g group, commit uint64, entries []*Entry) error {
 	defer l.tell()
-	err := l.store(entries)
+	err := l.store(g, commit, entries)
 	for deadline := time.Now().Add(roomWait); l.awaitRoom(err, deadline); {
-		err = l.store(entries)
+		err = l.store(g, commit, entries)
 	}
 	if err == nil && l.opts.inline {
 		l.housekeep()
@@ -31,10 +44,10 @@ func (l *Log) Append(entries ...*Entry) error {
 }
 
 // store is storeLocked for those who do not hold wr.
-func (l *Log) store(entries []*Entry) error {
+func (l *Log) store(g group, commit uint64, entries []*Entry) error {
 	l.wr.Lock()
 	defer l.wr.Unlock()
-	return l.storeLocked(entries)
+	return l.storeLocked(g, commit, entries)
 }
 
 // groupBytes returns how many bytes a group of entries takes at most: room is made at
@@ -48,7 +61,7 @@ func groupBytes(entries []*Entry) int {
 }
 
 // storeLocked checks, encodes and writes entries.
-func (l *Log) storeLocked(entries []*Entry) error {
+func (l *Log) storeLocked(g group, commit uint64, entries []*Entry) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
@@ -56,6 +69,9 @@ func (l *Log) storeLocked(entries []*Entry) error {
 		return err
 	}
 	buf := append(slices.Grow(l.wr.buf[:0], groupBytes(entries)), make([]byte, groupHead)...)
+	if g.kind == kindKept {
+		buf = binary.LittleEndian.AppendUint64(buf, commit)
+	}
 	locs := l.wr.locs[:0]
 	for _, e := range entries {
 		start := len(buf)
@@ -63,10 +79,15 @@ func (l *Log) storeLocked(entries []*Entry) error {
 		locs = append(locs, loc{off: int64(start), length: uint32(len(buf) - start)})
 	}
 	l.wr.buf, l.wr.locs = buf, locs
-	first := entries[0].Index
-	err := l.writeLocked(group{kind: kindEntries, index: first, count: uint32(len(entries))},
-		l.opts.Sync == SyncAlways,
-		func(s *segment, off int64) { l.addLocked(first, s.number, off) })
+	if g.count = uint32(len(entries)); g.count > 0 {
+		g.index = entries[0].Index
+	}
+	err := l.writeLocked(g, l.opts.Sync == SyncAlways, func(s *segment, off int64) {
+		l.mu.kept = max(l.mu.kept, commit)
+		if g.count > 0 {
+			l.addLocked(g.index, s.number, off)
+		}
+	})
 	if cap(l.wr.buf) > keepBuffer {
 		l.wr.buf = nil
 	}
@@ -75,6 +96,9 @@ func (l *Log) storeLocked(entries []*Entry) error {
 
 // checkLocked returns ErrNotContiguous or ErrTooLarge for what cannot be stored.
 func (l *Log) checkLocked(entries []*Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
 	l.mu.RLock()
 	want := l.mu.tail.index + 1
 	if len(l.mu.locs) == 0 && entries[0].Index > 0 {

@@ -12,6 +12,8 @@ const (
 	// index 1 still begins with a Configuration, so that they can open it.
 	Barrier       EntryType = 4
 	Configuration EntryType = 5
+	// Members is a change of members.
+	Members EntryType = 16
 )
 
 // An Entry is one entry of the log.

@@ -63,7 +63,7 @@ func LaterGroup(b []byte) []byte {
 	b = bytes.Clone(b)
 	g := b[segmentHead:]
 	size, _ := groupLength(g, binary.LittleEndian.Uint64(b[20:]))
-	g[52] = byte(kindSeal + 1)
+	g[52] = byte(lastKind + 1)
 	binary.LittleEndian.PutUint32(g[4:], crc32.Checksum(g[8:size], castagnoli))
 	return b
 }

@@ -42,7 +42,16 @@ const (
 	kindMark
 	// kindSeal ends a segment; count is the number of the next.
 	kindSeal
+	// kindKept appends count entries, of which there may be none; before them in the payload is
+	// the index up to which everything is committed, as uint64. Only stores with several
+	// members have it.
+	kindKept
+
+	lastKind = kindKept
 )
+
+// keptHead is the length of what precedes the entries of kindKept.
+const keptHead = 8
 
 // Layout of an entry within a payload:
 //

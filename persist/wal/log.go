@@ -66,6 +66,7 @@ type Log struct {
 		first   uint64     // index of locs[0]; meaningless if there is none
 		floor   uint64     // last index that was removed from the front, 0 if not known
 		locs    []loc
+		kept    uint64   // what Kept returns
 		bytes   int64    // encoded bytes of all live entries
 		tail    position // of the last group written
 		durable position // of the last group fsynced
@@ -211,6 +212,13 @@ func (l *Log) Extent() (e Extent, err error) {
 	}
 	e.Last, e.Floor, e.Groups = l.mu.tail.index, l.mu.floor, l.mu.durable.seq
 	return e, l.usableLocked()
+}
+
+// Kept returns the highest commit that Keep was given, 0 for none.
+func (l *Log) Kept() uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.mu.kept
 }
 
 // Synced returns the index of the newest durable entry, 0 if there is none.

@@ -350,3 +350,34 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// What is known to be committed must be there again after a restart, with the entries that it
+// came with and without any, and wherever the log was cut.
+func TestKeptCommitSurvives(t *testing.T) {
+	fsys := faultfs.New(1)
+	l := mustOpen(t, small(fsys))
+	mustStore(t, l, entries(1, 1, 3, 10))
+	for _, step := range []struct {
+		commit  uint64
+		entries []*wal.Entry
+	}{{2, entries(4, 1, 2, 100)}, {5, nil}, {4, entries(6, 2, 40, 300)}} {
+		if err := l.Keep(step.commit, step.entries...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Keep(45, entries(99, 2, 1, 1)...); !errors.Is(err, wal.ErrNotContiguous) || l.Kept() != 5 {
+		t.Errorf("entries behind a gap: got %v and %d, want %v and 5", err, l.Kept(), wal.ErrNotContiguous)
+	}
+	want := contents(t, l)
+	l = mustOpen(t, small(fsys.Crash(faultfs.DropAll)))
+	same(t, "after a crash", contents(t, l), want)
+	if got := l.Kept(); got != 5 {
+		t.Errorf("kept: got %d, want 5", got)
+	}
+	if err := errors.Join(l.DeleteRange(40, 45), l.Keep(39, entries(40, 3, 1, 5)...), l.DeleteRange(1, 20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -16,7 +16,8 @@ type MemLog struct {
 		sync.RWMutex
 		ring  []Entry // entry i is at i&(len-1); the length is a power of two
 		first uint64  // index of the oldest entry, if n > 0
-		n     uint64  // entries
+		kept  uint64
+		n     uint64 // entries
 	}
 }
 
@@ -78,6 +79,21 @@ func (m *MemLog) Read(index uint64, e *Entry) error {
 	}
 	*e = *m.at(index)
 	return nil
+}
+
+// Keep is Append that keeps commit too.
+func (m *MemLog) Keep(commit uint64, entries ...*Entry) error {
+	m.mu.Lock()
+	m.mu.kept = max(m.mu.kept, commit)
+	m.mu.Unlock()
+	return m.Append(entries...)
+}
+
+// Kept returns the highest commit that Keep was given, 0 for none.
+func (m *MemLog) Kept() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.mu.kept
 }
 
 // Append appends entries, or returns ErrNotContiguous and appends none.

@@ -15,6 +15,7 @@ type machine struct {
 	log   *wal.Log
 	model []*wal.Entry
 	term  uint64
+	kept  uint64 // the highest commit that the log was told, within the entries that it has
 }
 
 // ends returns the model's first and last index, 0 and 0 if it is empty.
@@ -32,6 +33,7 @@ func TestLogBehavesAsASlice(t *testing.T) {
 		m.open(t)
 		t.Repeat(map[string]func(*rapid.T){
 			"store":    m.store,
+			"keep":     m.keep,
 			"delete":   m.delete,
 			"restart":  func(t *rapid.T) { m.log.Close(); m.open(t) },
 			"kill":     func(t *rapid.T) { m.open(t) },
@@ -61,10 +63,26 @@ func (m *machine) store(t *rapid.T) {
 	}
 	logs := entries(last+1, m.term, rapid.IntRange(1, 8).Draw(t, "entries"),
 		rapid.SampledFrom([]int{0, 1, 100, 500, 2000}).Draw(t, "size"))
-	if err := m.log.Append(logs...); err != nil {
+	if rapid.Bool().Draw(t, "keep") {
+		commit := rapid.Uint64Range(0, last).Draw(t, "commit")
+		if err := m.log.Keep(commit, logs...); err != nil {
+			t.Fatalf("Keep: %v", err)
+		}
+		m.kept = max(m.kept, commit)
+	} else if err := m.log.Append(logs...); err != nil {
 		t.Fatalf("Append: %v", err)
 	}
 	m.model = append(m.model, logs...)
+}
+
+// keep notes what is committed, without an entry.
+func (m *machine) keep(t *rapid.T) {
+	_, last := m.ends()
+	commit := rapid.Uint64Range(0, last).Draw(t, "commit")
+	if err := m.log.Keep(commit); err != nil {
+		t.Fatalf("Keep: %v", err)
+	}
+	m.kept = max(m.kept, commit)
 }
 
 // delete removes a range that touches an end.
@@ -83,6 +101,9 @@ func (m *machine) delete(t *rapid.T) {
 	if err != nil {
 		t.Fatalf("DeleteRange: %v", err)
 	}
+	if _, last := m.ends(); m.kept > last { // Raft never removes what is committed
+		m.kept = 0
+	}
 }
 
 // check compares everything.
@@ -100,6 +121,9 @@ func (m *machine) check(t *rapid.T) {
 			t.Fatalf("Read(%d): got %v %s, want %s", want.Index, err, show(&e), show(want))
 		}
 		bytes += int64(wal.EntryHead + len(want.Data))
+	}
+	if got := m.log.Kept(); m.kept >= wantFirst && got < m.kept {
+		t.Fatalf("Kept: got %d, want %d at least", got, m.kept)
 	}
 	if got := m.log.Bytes(); got != bytes {
 		t.Fatalf("Bytes: got %d, want %d", got, bytes)

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -230,7 +231,15 @@ func (w *walk) group(s *segment, g group) error {
 	}
 	switch g.kind {
 	case kindEntries:
-		return w.entries(s, g)
+		return w.entries(s, g, 0)
+	case kindKept:
+		if len(g.payload) < keptHead {
+			return s.damage(s.end, errEntries.Error())
+		}
+		l.mu.kept = max(l.mu.kept, binary.LittleEndian.Uint64(g.payload))
+		if g.count > 0 || len(g.payload) > keptHead {
+			return w.entries(s, g, keptHead)
+		}
 	case kindTruncate:
 		l.dropFromLocked(g.index)
 		l.mu.floor = max(l.mu.floor, decodeFloor(g.payload))
@@ -241,19 +250,19 @@ func (w *walk) group(s *segment, g group) error {
 		w.keep = g.count
 	case kindMark, kindSeal:
 	default:
-		return disk.Newer(s.path, fmt.Sprintf("log groups of kind %d", g.kind), fmt.Sprintf("kinds up to %d", kindSeal))
+		return disk.Newer(s.path, fmt.Sprintf("log groups of kind %d", g.kind), fmt.Sprintf("kinds up to %d", lastKind))
 	}
 	return nil
 }
 
-// entries puts a group's entries into the index.
-func (w *walk) entries(s *segment, g group) error {
+// entries puts a group's entries, which begin at a place in its payload, into the index.
+func (w *walk) entries(s *segment, g group, begin int) error {
 	l := w.log
 	if last := l.mu.tail.index; len(l.mu.locs) > 0 && g.index != last+1 {
 		return s.damage(s.end, fmt.Sprintf("entry %d follows entry %d", g.index, last))
 	}
 	locs := l.wr.locs[:0]
-	for off := 0; off < len(g.payload); {
+	for off := begin; off < len(g.payload); {
 		n, err := entryLength(g.payload[off:])
 		if err != nil {
 			return s.damage(s.end, err.Error())

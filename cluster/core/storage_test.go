@@ -1,7 +1,6 @@
-package cluster_test
+package core_test
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -9,21 +8,14 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
-	"keywatch/cluster"
-	"keywatch/kv"
+	"keywatch/cluster/core"
 	"keywatch/persist/wal"
 	"keywatch/test/gate"
 )
 
-// at is a checkpoint that ends somewhere.
-type at struct{ index, term uint64 }
-
-func (at) Checkpoint(*kv.Checkpoint, uint64, uint64) error { return nil }
-func (a at) Last() (index, term uint64)                    { return a.index, a.term }
-
-func openStorage(t *testing.T, log cluster.Log, stable cluster.Stable, end at) *cluster.Storage {
+func openStorage(t *testing.T, log core.Log, stable core.Stable, start core.Point) *core.Storage {
 	t.Helper()
-	s, err := cluster.OpenStorage(cluster.Options{Log: log, Stable: stable, Checkpoints: end})
+	s, err := core.OpenStorage(core.StorageOptions{Log: log, Stable: stable, Start: start})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,17 +27,17 @@ func openStorage(t *testing.T, log cluster.Log, stable cluster.Stable, end at) *
 func TestStorageBeginsOnce(t *testing.T) {
 	log, stable := wal.NewMemLog(), new(wal.MemStable)
 	for range 2 {
-		s := openStorage(t, log, stable, at{})
+		s := openStorage(t, log, stable, core.Point{})
 		want := wal.Entry{Index: 1, Term: 1, Type: wal.Configuration, Data: []byte(wal.SoleMembers)}
-		if last, _ := s.LastIndex(); last != 1 || fmt.Sprint(cluster.Kept(log, 1)) != fmt.Sprint(want) {
-			t.Errorf("a log that begins ends at %d with %+v, want %+v", last, cluster.Kept(log, 1), want)
+		if last, _ := s.LastIndex(); last != 1 || fmt.Sprint(core.Kept(log, 1)) != fmt.Sprint(want) {
+			t.Errorf("a log that begins ends at %d with %+v, want %+v", last, core.Kept(log, 1), want)
 		}
 		hard, members, err := s.InitialState()
 		if hard.GetTerm() != 1 || hard.GetVote() != 0 || hard.GetCommit() != 0 || err != nil || len(members.Voters) != 1 || members.Voters[0] != wal.SoleID {
 			t.Errorf("state: got %v, %v, %v", hard, members, err)
 		}
 	}
-	if e, err := openStorage(t, log, stable, at{}).Entries(1, 2, 1); err != nil || len(e) != 1 || e[0].Data != nil {
+	if e, err := openStorage(t, log, stable, core.Point{}).Entries(1, 2, 1); err != nil || len(e) != 1 || e[0].Data != nil {
 		t.Errorf("the first entry: got %v, %v, want one without data for the state", e, err)
 	}
 }
@@ -63,59 +55,10 @@ func TestStorageRefusesAGap(t *testing.T) {
 		if err := stable.SetHard(wal.Hard{Term: 1}); err != nil {
 			t.Fatal(err)
 		}
-		if s, err := cluster.OpenStorage(cluster.Options{Log: log, Stable: stable, Checkpoints: at{5, 1}}); err == nil {
+		if s, err := core.OpenStorage(core.StorageOptions{Log: log, Stable: stable, Start: core.Point{Index: 5, Term: 1}}); err == nil {
 			t.Errorf("a log from %d on beside a checkpoint at 5: got %v, want an error", first, s)
 		}
 	}
-}
-
-// A damaged is a log of which entries cannot be read.
-type damaged struct {
-	cluster.Log
-	err error
-}
-
-func (d *damaged) Read(index uint64, e *wal.Entry) error {
-	if d.err != nil {
-		return d.err
-	}
-	return d.Log.Read(index, e)
-}
-
-// Raft panics where its storage fails. An operator must get the reason, as an error of the
-// start, and nothing may be applied.
-func TestUnreadableLogIsAnErrorOfTheStart(t *testing.T) {
-	opts := memory()
-	n := open(t, opts)
-	for i := range 5 {
-		mustPropose(t, n, put(fmt.Sprint("k", i), "v", 0))
-	}
-	if err := n.Close(); err != nil {
-		t.Fatal(err)
-	}
-	unreadable := errors.New("byte 17 is not what it was")
-	log := &damaged{Log: opts.Log}
-	opts.Log, opts.State = log, kv.NewState(kv.StateOptions{Presize: 64})
-	ended := 0
-	opts.Fatal = func(error) { ended++ }
-	opts.Stable = &later{opts.Stable, func() { log.err = unreadable }}
-	if _, err := cluster.Open(t.Context(), opts); !errors.Is(err, unreadable) {
-		t.Errorf("open: got %v, want %v", err, unreadable)
-	}
-	if ended != 1 || opts.State.Len() != 0 {
-		t.Errorf("the node ended %d times with %d keys, want once with none", ended, opts.State.Len())
-	}
-}
-
-// later is a stable store that does something when it is written to.
-type later struct {
-	cluster.Stable
-	do func()
-}
-
-func (l *later) SetHard(h wal.Hard) error {
-	l.do()
-	return l.Stable.SetHard(h)
 }
 
 // If this failed, Raft would read something else than what was written: it reads while entries
@@ -123,9 +66,9 @@ func (l *later) SetHard(h wal.Hard) error {
 func TestStorageAgainstASlice(t *testing.T) {
 	rng := rand.New(rand.NewPCG(gate.Seed(t), 1))
 	log, stable := wal.NewMemLog(), new(wal.MemStable)
-	s, end := openStorage(t, log, stable, at{}), at{}
-	want := []*raftpb.Entry{cluster.Entry(0, 0, ""), cluster.Entry(1, 1, "")} // by index; 0 is before all
-	first, term, applied := 1, uint64(1), 0                                   // first is the first that is there
+	s, end := openStorage(t, log, stable, core.Point{}), core.Point{}
+	want := []*raftpb.Entry{core.Entry(0, 0, ""), core.Entry(1, 1, "")} // by index; 0 is before all
+	first, term, applied := 1, uint64(1), 0                             // first is the first that is there
 	for range 5000 {
 		switch rng.IntN(8) {
 		case 0, 1, 2:
@@ -135,7 +78,7 @@ func TestStorageAgainstASlice(t *testing.T) {
 			}
 			var add []*raftpb.Entry
 			for i := range 1 + rng.IntN(4) {
-				add = append(add, cluster.Entry(uint64(from+i), term, [...]string{"", "x", "yyyyyyyyyyyyyyyyyyyyyyyy"}[rng.IntN(3)]))
+				add = append(add, core.Entry(uint64(from+i), term, [...]string{"", "x", "yyyyyyyyyyyyyyyyyyyyyyyy"}[rng.IntN(3)]))
 			}
 			if err := s.Append(add...); err != nil {
 				t.Fatal(err)
@@ -147,10 +90,10 @@ func TestStorageAgainstASlice(t *testing.T) {
 		case 4:
 			if applied >= first {
 				first = first + rng.IntN(applied-first+1) + 1
-				if err := s.Compact(uint64(first-1), want[first-1].GetTerm()); err != nil {
+				end = core.Point{Index: uint64(first - 1), Term: want[first-1].GetTerm()}
+				if err := s.Compact(end); err != nil {
 					t.Fatal(err)
 				}
-				end = at{uint64(first - 1), want[first-1].GetTerm()}
 			}
 		case 5:
 			if err := stable.SetHard(wal.Hard{Term: term}); err != nil {
@@ -163,7 +106,7 @@ func TestStorageAgainstASlice(t *testing.T) {
 	}
 }
 
-func compareStorage(t *testing.T, s *cluster.Storage, want []*raftpb.Entry, first int, rng *rand.Rand) {
+func compareStorage(t *testing.T, s *core.Storage, want []*raftpb.Entry, first int, rng *rand.Rand) {
 	t.Helper()
 	if f, _ := s.FirstIndex(); f != uint64(first) {
 		t.Fatalf("first: got %d, want %d", f, first)
@@ -205,9 +148,9 @@ func compareStorage(t *testing.T, s *cluster.Storage, want []*raftpb.Entry, firs
 
 // What is applied must not stay in memory: a server that is alone does not read it again.
 func TestAppliedEntriesAreLetGo(t *testing.T) {
-	s := openStorage(t, wal.NewMemLog(), new(wal.MemStable), at{})
+	s := openStorage(t, wal.NewMemLog(), new(wal.MemStable), core.Point{})
 	for i := range uint64(10) {
-		if err := s.Append(cluster.Entry(2+i, 1, "data")); err != nil {
+		if err := s.Append(core.Entry(2+i, 1, "data")); err != nil {
 			t.Fatal(err)
 		}
 	}

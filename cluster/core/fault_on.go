@@ -1,0 +1,19 @@
+//go:build keywatchfault
+
+package core
+
+import "sync/atomic"
+
+// Faults are the names of the mistakes that this build can make.
+var Faults = []string{string(earlyAnswer), string(forgottenVote), string(staleRead), string(lostCommit), string(joinByLog)}
+
+var planted atomic.Pointer[string]
+
+// Plant has every Core of the process make a mistake from now on; "" ends that.
+func Plant(name string) { planted.Store(&name) }
+
+// faulty tells whether f was planted.
+func faulty(f fault) bool {
+	name := planted.Load()
+	return name != nil && *name == string(f)
+}

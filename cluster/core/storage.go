@@ -1,0 +1,419 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"keywatch/persist/wal"
+)
+
+// A Log keeps entries, durably if it says so. Entries follow each other without a gap. An
+// error of a write is final.
+type Log interface {
+	// FirstIndex and LastIndex return the indexes of the oldest and the newest entry, 0 if
+	// there is none.
+	FirstIndex() (uint64, error)
+	LastIndex() (uint64, error)
+	// Read reads one entry into e.
+	Read(index uint64, e *wal.Entry) error
+	// Append adds entries; they are durable when it returns. An empty log takes any first
+	// index. It keeps no entry, but may keep their data.
+	Append(entries ...*wal.Entry) error
+	// Keep is Append for a store with several members: it keeps with the entries, of which
+	// there may be none, that everything up to commit is committed.
+	Keep(commit uint64, entries ...*wal.Entry) error
+	// Kept returns the highest commit that Keep was given, 0 for none.
+	Kept() uint64
+	// DeleteRange removes the entries from lowest to highest, which reach one of the ends.
+	DeleteRange(lowest, highest uint64) error
+}
+
+// A Stable keeps, durably, what Raft must not forget.
+type Stable interface {
+	Hard() (wal.Hard, error)
+	SetHard(wal.Hard) error
+}
+
+// A Point is a place in the log; the zero value is before its first entry.
+type Point struct{ Index, Term uint64 }
+
+// StorageOptions configure a Storage.
+type StorageOptions struct {
+	// ID is this server's; 0 is wal.SoleID.
+	ID     uint64
+	Log    Log
+	Stable Stable
+	// Start is where the state ends that was loaded.
+	Start Point
+	// Members are those at Start; nil for this server alone.
+	Members *raftpb.ConfState
+	// Joins says that this server has no history and waits for that of others: it begins
+	// none.
+	Joins bool
+	// Snapshot returns the state of this server, for one that has fallen behind. It fails
+	// with raft.ErrSnapshotTemporarilyUnavailable while there is none that has the present
+	// members; nil always does.
+	Snapshot func() (*raftpb.Snapshot, error)
+}
+
+// A Storage is what Raft reads: the log, with what was appended last in memory, and the members.
+// Raft reads it from the goroutine that owns the Core, one other may write, and one compact.
+type Storage struct {
+	id       uint64
+	log      Log
+	stable   Stable
+	snapshot func() (*raftpb.Snapshot, error)
+	hard     wal.Hard    // as it was at the start
+	slab     []wal.Entry // of append, used again
+	group    []*wal.Entry
+
+	mu struct {
+		sync.Mutex
+		// start is where the state ends that was loaded or installed. floor is the last entry
+		// that the log does not have any more, last its newest.
+		start, floor, last Point
+		// recent are the newest entries of the log, from the first that is not applied on.
+		recent  []*raftpb.Entry
+		members *raftpb.ConfState
+		commit  uint64
+		err     error // of a read that failed
+	}
+}
+
+var _ raft.Storage = (*Storage)(nil)
+
+// OpenStorage begins a store that has no history, and looks at what the log of another one holds.
+func OpenStorage(o StorageOptions) (*Storage, error) {
+	s := &Storage{id: o.ID, log: o.Log, stable: o.Stable, snapshot: o.Snapshot}
+	s.mu.start, s.mu.members = o.Start, o.Members
+	if s.id == 0 {
+		s.id = wal.SoleID
+	}
+	if s.mu.members == nil {
+		s.mu.members = new(raftpb.ConfState)
+		if !o.Joins {
+			s.mu.members.Voters = []uint64{s.id}
+		}
+	}
+	if s.snapshot == nil {
+		s.snapshot = func() (*raftpb.Snapshot, error) { return nil, raft.ErrSnapshotTemporarilyUnavailable }
+	}
+	return s, s.open(o.Joins)
+}
+
+func (s *Storage) open(joins bool) (err error) {
+	if s.hard, err = s.stable.Hard(); err != nil {
+		return err
+	}
+	if err := s.begin(joins); err != nil {
+		return err
+	}
+	first, err := s.log.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := s.log.LastIndex()
+	if err != nil {
+		return err
+	}
+	s.mu.floor, s.mu.last = s.mu.start, s.mu.start
+	s.mu.commit = max(s.mu.start.Index, min(s.log.Kept(), last))
+	if first == 0 {
+		return nil
+	}
+	if at := s.mu.start.Index; first > at+1 || last < at {
+		return fmt.Errorf("the log has the entries from %d to %d, and the checkpoint ends at %d", first, last, at)
+	}
+	e, err := s.fetch(last)
+	s.mu.last = Point{last, e.GetTerm()}
+	return err
+}
+
+// begin writes what a store without history begins with: its members, as earlier releases did.
+func (s *Storage) begin(joins bool) error {
+	last, err := s.log.LastIndex()
+	if err != nil || joins || s.hard.Term > 0 || last > 0 || s.mu.start.Index > 0 {
+		return err
+	}
+	s.hard = wal.Hard{Term: 1}
+	if err := s.stable.SetHard(s.hard); err != nil {
+		return err
+	}
+	return s.log.Append(&wal.Entry{Index: 1, Term: 1, Type: wal.Configuration, Data: []byte(wal.SoleMembers)})
+}
+
+// InitialState implements raft.Storage.
+func (s *Storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	commit := s.mu.commit
+	return &raftpb.HardState{Term: &s.hard.Term, Vote: &s.hard.Vote, Commit: &commit}, s.mu.members, nil
+}
+
+// Members returns the members as of what was applied last. Nobody may change them.
+func (s *Storage) Members() *raftpb.ConfState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.members
+}
+
+func (s *Storage) setMembers(m *raftpb.ConfState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.members = m
+}
+
+// aloneLocked reports whether this server is the only one of its store.
+func (s *Storage) aloneLocked() bool {
+	m := s.mu.members
+	return len(m.Voters) == 1 && m.Voters[0] == s.id && len(m.Learners)+len(m.VotersOutgoing)+len(m.LearnersNext) == 0
+}
+
+// whole reports whether the log begins with its first entry.
+func (s *Storage) whole() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.floor.Index == 0
+}
+
+// ends returns the entries at the ends of the log.
+func (s *Storage) ends() (floor, last Point) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.floor, s.mu.last
+}
+
+// FirstIndex implements raft.Storage.
+func (s *Storage) FirstIndex() (uint64, error) {
+	floor, _ := s.ends()
+	return floor.Index + 1, nil
+}
+
+// LastIndex implements raft.Storage.
+func (s *Storage) LastIndex() (uint64, error) {
+	_, last := s.ends()
+	return last.Index, nil
+}
+
+// Term implements raft.Storage.
+func (s *Storage) Term(index uint64) (uint64, error) {
+	floor, last := s.ends()
+	switch {
+	case index == last.Index:
+		return last.Term, nil
+	case index == floor.Index:
+		return floor.Term, nil
+	case index < floor.Index:
+		return 0, raft.ErrCompacted
+	case index > last.Index:
+		return 0, raft.ErrUnavailable
+	}
+	e, err := s.entry(index)
+	return e.GetTerm(), err
+}
+
+// Entries implements raft.Storage.
+func (s *Storage) Entries(lo, hi, size uint64) (found []*raftpb.Entry, err error) {
+	floor, last := s.ends()
+	if lo <= floor.Index {
+		return nil, raft.ErrCompacted
+	}
+	if hi > last.Index+1 {
+		return nil, raft.ErrUnavailable
+	}
+	for left := int64(min(size, math.MaxInt64)); lo < hi; lo++ {
+		e, err := s.entry(lo)
+		if err != nil {
+			return nil, err
+		}
+		if left -= int64(len(e.Data)) + entryCost; left < 0 && len(found) > 0 {
+			break
+		}
+		found = append(found, e)
+	}
+	return found, nil
+}
+
+// entryCost is about what the encoding of an entry takes beside its data, in bytes.
+const entryCost = 16
+
+// entry returns an entry, from memory if it is there.
+func (s *Storage) entry(index uint64) (*raftpb.Entry, error) {
+	if e := s.inMemory(index); e != nil {
+		return e, nil
+	}
+	return s.fetch(index)
+}
+
+// inMemory returns an entry that is in memory, nil if it is not.
+func (s *Storage) inMemory(index uint64) *raftpb.Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.mu.recent) == 0 {
+		return nil
+	}
+	first := s.mu.recent[0].GetIndex()
+	if index < first || index-first >= uint64(len(s.mu.recent)) {
+		return nil
+	}
+	return s.mu.recent[index-first]
+}
+
+// fetch reads an entry from the log. It keeps the error: what Raft makes of one is a panic.
+func (s *Storage) fetch(index uint64) (*raftpb.Entry, error) {
+	var e wal.Entry
+	if err := s.log.Read(index, &e); err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.mu.err = err
+		return nil, err
+	}
+	p := &raftpb.Entry{Index: &index, Term: &e.Term}
+	switch e.Type {
+	case wal.Command:
+		p.Data = e.Data
+	case wal.Members:
+		p.Type, p.Data = raftpb.EntryConfChangeV2.Enum(), e.Data
+	}
+	return p, nil
+}
+
+// failed returns the error of a read.
+func (s *Storage) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.err
+}
+
+// Snapshot implements raft.Storage.
+func (s *Storage) Snapshot() (*raftpb.Snapshot, error) { return s.snapshot() }
+
+// Write makes w durable. An error is final: nothing may be written any more.
+func (s *Storage) Write(w Write) error {
+	if w.hard != (wal.Hard{}) {
+		if err := s.stable.SetHard(w.hard); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	s.mu.commit = max(s.mu.commit, w.commit)
+	commit, alone := s.mu.commit, s.aloneLocked()
+	s.mu.Unlock()
+	if w.Snapshot != nil {
+		if err := s.install(w.Snapshot.GetMetadata()); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(w.Entries) == 0 && !w.keep:
+		return nil
+	case alone && !w.keep:
+		return s.append(w.Entries, s.log.Append)
+	}
+	return s.append(w.Entries, func(e ...*wal.Entry) error { return s.log.Keep(commit, e...) })
+}
+
+// errEntryType is returned for an entry that no release writes.
+var errEntryType = errors.New("type of log entry is not supported")
+
+// append writes entries, which replace what the log has from the first of them on.
+func (s *Storage) append(entries []*raftpb.Entry, write func(...*wal.Entry) error) error {
+	if len(entries) == 0 {
+		return write()
+	}
+	if err := s.cut(entries[0].GetIndex()); err != nil {
+		return err
+	}
+	s.slab, s.group = s.slab[:0], s.group[:0]
+	for _, e := range entries {
+		kind, err := entryType(e)
+		if err != nil {
+			return err
+		}
+		s.slab = append(s.slab, wal.Entry{Index: e.GetIndex(), Term: e.GetTerm(), Type: kind, Data: e.Data})
+	}
+	for i := range s.slab {
+		s.group = append(s.group, &s.slab[i])
+	}
+	err := write(s.group...)
+	clear(s.slab) // the data is not held any longer
+	if err != nil {
+		return err
+	}
+	last := entries[len(entries)-1]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.recent = append(s.mu.recent, entries...)
+	s.mu.last = Point{last.GetIndex(), last.GetTerm()}
+	return nil
+}
+
+// entryType returns how the log calls an entry.
+func entryType(e *raftpb.Entry) (wal.EntryType, error) {
+	switch {
+	case e.GetType() == raftpb.EntryConfChangeV2:
+		return wal.Members, nil
+	case e.GetType() != raftpb.EntryNormal:
+		return 0, fmt.Errorf("%w: %v at %d", errEntryType, e.GetType(), e.GetIndex())
+	case len(e.Data) == 0:
+		return wal.Noop, nil
+	}
+	return wal.Command, nil
+}
+
+// cut removes what the log has from an index on.
+func (s *Storage) cut(from uint64) error {
+	s.mu.Lock()
+	last := s.mu.last.Index
+	if keep := slices.IndexFunc(s.mu.recent, func(e *raftpb.Entry) bool { return e.GetIndex() >= from }); keep >= 0 {
+		s.mu.recent = slices.Delete(s.mu.recent, keep, len(s.mu.recent))
+	}
+	s.mu.Unlock()
+	if from > last {
+		return nil
+	}
+	return s.log.DeleteRange(from, last)
+}
+
+// install takes a state of another server in place of the log.
+func (s *Storage) install(m *raftpb.SnapshotMetadata) error {
+	s.mu.Lock()
+	last := s.mu.last.Index
+	s.mu.start = Point{m.GetIndex(), m.GetTerm()}
+	s.mu.floor, s.mu.last, s.mu.recent = s.mu.start, s.mu.start, nil
+	s.mu.members, s.mu.commit = m.GetConfState(), max(s.mu.commit, m.GetIndex())
+	s.mu.Unlock()
+	return s.log.DeleteRange(0, last)
+}
+
+// Applied lets go of what is in memory up to an index: a server that is alone does not
+// read it again.
+func (s *Storage) Applied(index uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for n < len(s.mu.recent) && s.mu.recent[n].GetIndex() <= index {
+		n++
+	}
+	s.mu.recent = slices.Delete(s.mu.recent, 0, n)
+}
+
+// Compact removes what a checkpoint holds that ends at p.
+func (s *Storage) Compact(p Point) error {
+	s.mu.Lock()
+	behind := p.Index <= s.mu.floor.Index
+	if !behind {
+		s.mu.floor = p
+	}
+	s.mu.Unlock()
+	if behind {
+		return nil
+	}
+	return s.log.DeleteRange(0, p.Index) // also what an earlier run did not come to remove
+}
