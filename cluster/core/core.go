@@ -61,7 +61,8 @@ type Core struct {
 	// hard is what Raft last asked to be written.
 	hard wal.Hard
 	// held is what is to be applied, oldest first, and was not returned yet.
-	held []held
+	held  []held
+	reads []Read
 }
 
 // A proposal is what its proposer knows it by, and the term in which it was logged.
@@ -219,6 +220,10 @@ func (c *Core) ProposeMembers(change *raftpb.ConfChangeV2) error {
 // ReadIndex asks for a Read with the id. It may be lost without a word.
 func (c *Core) ReadIndex(id uint64) {
 	defer c.catch()
+	if faulty(staleRead) {
+		c.reads = append(c.reads, Read{id, c.raw.BasicStatus().Applied})
+		return
+	}
 	c.raw.ReadIndex(binary.BigEndian.AppendUint64(nil, id))
 }
 
@@ -259,9 +264,10 @@ func (c *Core) Ready() (w Work, ok bool) {
 		return Work{}, false
 	case c.raw.HasReady():
 		c.take(c.raw.Ready(), &w)
-	case len(c.held) == 0 || c.held[0].waits:
+	case len(c.reads) == 0 && (len(c.held) == 0 || c.held[0].waits):
 		return Work{}, false
 	}
+	w.Reads, c.reads = c.reads, nil
 	if len(c.held) > 0 && !c.held[0].waits {
 		h := c.held[0]
 		c.held[0] = held{}
@@ -290,7 +296,7 @@ func (c *Core) take(rd raft.Ready, w *Work) {
 		}
 	}
 	for _, r := range rd.ReadStates {
-		w.Reads = append(w.Reads, Read{binary.BigEndian.Uint64(r.RequestCtx), r.Index})
+		c.reads = append(c.reads, Read{binary.BigEndian.Uint64(r.RequestCtx), r.Index})
 	}
 	if faulty(earlyAnswer) {
 		for i := range w.Writes {
