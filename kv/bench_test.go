@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"keywatch/app/hugepages"
 	"keywatch/kv"
@@ -245,4 +246,36 @@ func BenchmarkSnapshotGet(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(cputime.Used()-began)/float64(b.N), "cpu-ns/get")
+}
+
+// BenchmarkCloseSnapshot closes a snapshot for which 200,000 versions are kept, which were
+// replaced since. It holds the apply lock for 512 of them at a time.
+func BenchmarkCloseSnapshot(b *testing.B) {
+	s := kv.NewState(kv.StateOptions{Presize: 1})
+	ops := make([]kv.Op, 200_000)
+	for i := range ops {
+		ops[i] = kv.Op{Kind: kv.OpPut, Key: fmt.Sprint("k", i)}
+	}
+	entry := kv.EncodeEntry(0, &kv.Command{Ops: ops})
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(ops), func(i, j int) { ops[i], ops[j] = ops[j], ops[i] })
+	again := kv.EncodeEntry(0, &kv.Command{Ops: ops})
+	index := uint64(1)
+	if _, err := s.Apply(index, 1, entry); err != nil {
+		b.Fatal(err)
+	}
+	var held time.Duration
+	for b.Loop() {
+		n, err := s.Snapshot()
+		if err != nil {
+			b.Fatal(err)
+		}
+		index++
+		if _, err := s.Apply(index, 1, again); err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		n.Close()
+		held += time.Since(began)
+	}
+	b.ReportMetric(float64(held.Nanoseconds())/float64(b.N), "ns/close")
 }

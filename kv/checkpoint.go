@@ -183,6 +183,7 @@ func (c *Checkpoint) Commit() {
 	written := c.olds
 	run(c.letGoSteps())
 	c.commit()
+	run(c.state.dropSteps())
 	c.state.enter(written...)
 }
 
@@ -199,8 +200,13 @@ func (c *Checkpoint) commit() {
 // Abort says that nothing was written: all of it goes to the next checkpoint.
 func (c *Checkpoint) Abort() {
 	run(c.settleSteps())
-	s := c.state
 	run(c.redoSteps())
+	c.abort()
+	run(c.state.dropSteps())
+}
+
+func (c *Checkpoint) abort() {
+	s := c.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.dirty.bytes += c.bytes

@@ -101,3 +101,13 @@ func (s *State) CountLeaseMoves() *int {
 	s.mu.leases.heap = heap.New(leaseEnd.before, func(e leaseEnd, at int) { e.lease.at, *n = at, *n+1 })
 	return n
 }
+
+// KeptVersions returns how many versions are linked for snapshots, closing ones included.
+func (s *State) KeptVersions() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.mu.snaps.open {
+		n += len(v.kept)
+	}
+	return n
+}

@@ -24,8 +24,9 @@ type view struct {
 	time  int64
 	floor Rev
 	order index
-	// pinned is set for a checkpoint's view, which is never ended.
-	pinned bool
+	// pinned is set for a checkpoint's view, which is never ended, and for one that is
+	// closing: nobody reads it, and what it kept is let go in steps.
+	pinned, closing bool
 	// The rest, but for lost, belongs to the holder of the apply lock.
 	refs int
 	// kept are the replaced versions of which this is the newest view that sees
@@ -51,6 +52,7 @@ type snapshots struct {
 	open []*view
 	// kept is what all views keep, bytes what those keep that can be ended.
 	kept, bytes int64
+	closing     int // how many are
 	ended       uint64
 }
 
@@ -159,8 +161,9 @@ func (n *Snapshot) walk(prefix, after string, want func(*Entry) bool) iter.Seq2[
 func (n *Snapshot) Close() {
 	n.once.Do(func() {
 		n.state.mu.Lock()
-		defer n.state.mu.Unlock()
 		n.state.closeViewLocked(n.view)
+		n.state.mu.Unlock()
+		run(n.state.dropSteps())
 	})
 }
 
@@ -170,30 +173,78 @@ func (s *State) closeViewLocked(v *view) {
 	if v.refs > 0 || v.lost.Load() {
 		return
 	}
-	s.dropViewLocked(slices.Index(m.snaps.open, v))
+	m.snaps.close(v)
 }
 
-// dropViewLocked takes the i-th view out. What it kept goes to the view before
-// it, or away if that does not see it.
-func (s *State) dropViewLocked(i int) {
-	n := &s.mu.snaps
-	v := n.open[i]
-	n.open = slices.Delete(n.open, i, i+1)
-	n.grow(v, -v.bytes)
-	var older *view
-	if i > 0 {
-		older = n.open[i-1]
+// close begins to let go of what v keeps, which counts against no bound any more. What it
+// keeps of the index is at once that of the newest older view.
+func (n *snapshots) close(v *view) {
+	n.grow(v, -v.slots-v.nodes)
+	if older := n.older(slices.Index(n.open, v)); older != nil {
+		n.growIndex(older, v.slots, v.nodes)
 	}
-	for _, k := range v.kept {
+	if !v.pinned {
+		n.bytes -= v.bytes
+	}
+	v.pinned, v.closing = true, true
+	n.closing++
+}
+
+// drop lets go of up to most versions that closing views keep, and of the views that keep
+// none any more. It returns how many it was, 0 if no view is closing.
+func (n *snapshots) drop(most int) (dropped int) {
+	for n.closing > 0 && dropped < most {
+		dropped += max(1, n.dropOldest(most-dropped))
+	}
+	return dropped
+}
+
+// dropOldest is drop for the oldest view that is closing. A version goes to the newest
+// older view that sees it, or away.
+func (n *snapshots) dropOldest(most int) (dropped int) {
+	i := slices.IndexFunc(n.open, func(v *view) bool { return v.closing })
+	v, older := n.open[i], n.older(i)
+	from := max(0, len(v.kept)-most)
+	part := v.kept[from:]
+	for _, k := range part {
+		n.grow(v, -k.size())
 		if older != nil && older.at.Rev >= k.entry.Mod {
 			n.keep(older, k)
 		} else {
 			k.unlink()
 		}
 	}
-	v.kept = nil
-	if older != nil {
-		n.growIndex(older, v.slots, v.nodes)
+	dropped = len(part)
+	clear(part)
+	if v.kept = v.kept[:from]; from == 0 {
+		n.open = slices.Delete(n.open, i, i+1)
+		n.closing--
+	}
+	return dropped
+}
+
+// older returns the newest view before the i-th that is not closing, nil if there is none.
+func (n *snapshots) older(i int) *view {
+	for i--; i >= 0; i-- {
+		if !n.open[i].closing {
+			return n.open[i]
+		}
+	}
+	return nil
+}
+
+// dropSteps lets go of all that closing views keep.
+func (s *State) dropSteps() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for {
+			s.mu.Lock()
+			n := s.mu.snaps.drop(lockStep)
+			s.countMemoryLocked()
+			s.mu.Unlock()
+			if n == 0 || !yield(n) {
+				return
+			}
+		}
 	}
 }
 
@@ -206,7 +257,7 @@ func (s *State) boundSnapshotsLocked() {
 		if i < 0 {
 			return
 		}
-		v, count := m.snaps.open[i], len(m.snaps.open)
+		v, count := m.snaps.open[i], len(m.snaps.open)-m.snaps.closing
 		if m.dirty.running != nil {
 			count--
 		}
@@ -223,13 +274,21 @@ func (s *State) endViewLocked(i int) {
 	n := &s.mu.snaps
 	n.open[i].lost.Store(true)
 	n.ended++
-	s.dropViewLocked(i)
+	n.close(n.open[i])
 }
 
 // EndOldestSnapshot ends the oldest snapshot, if memory is kept for any: so memory
 // is had from those who do not read on, before a writer is refused. It returns false if
 // no memory is to be had this way. It is safe for concurrent use.
 func (s *State) EndOldestSnapshot() bool {
+	if !s.endOldest() {
+		return false
+	}
+	run(s.dropSteps())
+	return true
+}
+
+func (s *State) endOldest() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	open := s.mu.snaps.open
@@ -237,7 +296,6 @@ func (s *State) EndOldestSnapshot() bool {
 		return false
 	}
 	s.endViewLocked(slices.IndexFunc(open, func(v *view) bool { return !v.pinned }))
-	s.countMemoryLocked()
 	return true
 }
 
@@ -246,10 +304,7 @@ func (s *State) EndOldestSnapshot() bool {
 // that is dropped, only what it kept needs a look.
 func (s *State) unlinkLocked() {
 	m := &s.mu.machine
-	var newest *view
-	if n := len(m.snaps.open); n > 0 {
-		newest = m.snaps.open[n-1]
-	}
+	newest := m.snaps.older(len(m.snaps.open))
 	for _, sl := range m.linked {
 		e := sl.cur.Load()
 		replaced := e.prev.Load()
@@ -289,11 +344,11 @@ func (n *snapshots) growIndex(v *view, slots, nodes int64) {
 // indexChanged counts what the newest view keeps of the index after sl went into it or,
 // if gone is set, left it. What changes beside the last change is in the same nodes.
 func (m *machine) indexChanged(sl *slot, gone bool) {
-	if len(m.snaps.open) == 0 {
+	v := m.snaps.older(len(m.snaps.open))
+	if v == nil {
 		return
 	}
 	var slots, nodes int64
-	v := m.snaps.open[len(m.snaps.open)-1]
 	if gone {
 		slots = slotCost(sl.key())
 	}

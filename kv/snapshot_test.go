@@ -169,3 +169,56 @@ func TestScanStops(t *testing.T) {
 		t.Errorf("scan after the last: got %q, want nothing", key)
 	}
 }
+
+// If this failed, a snapshot that is closed, or ended because it keeps too much, would hold every
+// write up while all that it kept is let go; or an older one would lose what both see.
+func TestSnapshotsAreLetGoInSteps(t *testing.T) {
+	s := newStepper(t)
+	s.State = kv.NewState(kv.StateOptions{Presize: 1, SnapshotMax: 2})
+	ops := make([]kv.Op, many)
+	put := func(value string) {
+		for i := range ops {
+			ops[i] = kvtest.Put(fmt.Sprint("k", i), value)
+		}
+		s.apply(&kv.Command{Ops: ops})
+	}
+	shows := func(n *kv.Snapshot, want string) {
+		t.Helper()
+		for i := range many {
+			if e := n.Get(fmt.Sprint("k", i)); e == nil || e.Value() != want {
+				t.Fatalf("key %d: got %v, want %s", i, e, want)
+			}
+		}
+	}
+	put("1")
+	first := snapshot(t, s.State)
+	s.apply(&kv.Command{Ops: []kv.Op{kvtest.Put("other", "")}})
+	second := snapshot(t, s.State) // sees the same versions, and keeps them
+	put("2")
+	third := snapshot(t, s.State) // ends the first, which keeps none
+	put("3")
+	if got := lost(first, second, third); fmt.Sprint(got) != "[0]" || s.KeptVersions() != 2*many {
+		t.Fatalf("ended: %v, %d versions are kept, want the first and %d", got, s.KeptVersions(), 2*many)
+	}
+	shows(second, "1")
+	fourth := snapshot(t, s.State) // ends the second
+	for want := 2*many - kv.LockStep; want > many; want -= kv.LockStep {
+		shows(third, "2")
+		s.apply(&kv.Command{Ops: []kv.Op{kvtest.Put("other", "")}})
+		if got := s.KeptVersions(); got < want-1 || got > want+1 { // and that of the key other
+			t.Fatalf("%d versions are kept after an entry, want %d", got, want)
+		}
+	}
+	if got := s.Stats(); got.Snapshots != 2 || got.SnapshotsEnded != 2 {
+		t.Errorf("%d snapshots, %d ended, want 2 and 2", got.Snapshots, got.SnapshotsEnded)
+	}
+	fourth.Close() // lets go of what is left of the second too
+	if got := s.KeptVersions(); got != many+1 {
+		t.Errorf("%d versions are kept, want the %d that the third sees", got, many+1)
+	}
+	shows(third, "2")
+	third.Close()
+	if got := s.KeptVersions(); got != 0 || s.Stats().SnapshotBytes != 0 {
+		t.Errorf("%d versions in %d bytes are kept for no snapshot", got, s.Stats().SnapshotBytes)
+	}
+}

@@ -271,6 +271,7 @@ func (s *State) publishLocked() {
 	s.unlinkLocked()
 	s.forgetLocked()
 	s.boundSnapshotsLocked()
+	m.snaps.drop(lockStep)
 	s.countMemoryLocked()
 }
 

@@ -51,7 +51,7 @@ func (s *State) Stats() Stats {
 		Leases: len(m.leases.byID), LeasesGranted: m.leases.granted, LeasesExpired: m.leases.expired,
 		Locks: m.locks.held, LockWaiters: m.locks.waiting,
 		LockGrants: m.locks.granted, LockWakes: m.locks.woken,
-		Snapshots: len(m.snaps.open), SnapshotBytes: m.snaps.kept, SnapshotsEnded: m.snaps.ended,
+		Snapshots: len(m.snaps.open) - m.snaps.closing, SnapshotBytes: m.snaps.kept, SnapshotsEnded: m.snaps.ended,
 		DirtyKeys: len(m.dirty.slots), DirtyBytes: m.dirty.bytes,
 		Dirty: len(m.dirty.slots) > 0 || m.leases.changes != m.leases.saved || m.idem.next != m.idem.saved,
 		Index: m.index, Floor: m.floor, Time: m.time,
