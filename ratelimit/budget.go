@@ -55,6 +55,9 @@ func Kinds() []Kind { return []Kind{Connections, Watches, Waits, Requests, Answe
 const (
 	groupShare = 3
 	watchShare = 2
+	// entryShare is the part, one in entryShare, that is left for what lasts: a request
+	// that is small needs a connection and nothing else.
+	entryShare = 16
 )
 
 // shortFor is how long a budget counts as short after it had no room.
@@ -227,7 +230,7 @@ func (b *Budget) fullLocked(a *account, k Kind, n int64) error {
 		return &FullError{Kind: k, Limit: watches, Part: true}
 	case group+n > most:
 		return &FullError{Kind: k, Limit: most, Part: true}
-	case all+n > b.limit:
+	case all+n > b.limit, !k.lasts() && all+n > b.limit-b.limit/entryShare:
 		return &FullError{Kind: k, Limit: b.limit}
 	}
 	return nil

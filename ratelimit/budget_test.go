@@ -21,6 +21,30 @@ func wantFull(t *testing.T, what string, err error, kind ratelimit.Kind, limit i
 	}
 }
 
+// If this failed, answers that nobody reads would leave no room for a connection, and so
+// none for the smallest request.
+func TestBudgetLeavesRoomForConnections(t *testing.T) {
+	b := ratelimit.NewBudget(1600, 1600)
+	h := b.Open("")
+	for _, err := range []error{h.Grow(ratelimit.Connections, 350), h.Grow(ratelimit.Answers, 1150)} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for _, k := range []ratelimit.Kind{ratelimit.Answers, ratelimit.Requests} {
+		full, ok := errors.AsType[*ratelimit.FullError](h.Grow(k, 1))
+		if !ok || full.Limit != 1600 {
+			t.Errorf("%s: got %v, want no room", k, full)
+		}
+	}
+	if err := h.Grow(ratelimit.Connections, 100); err != nil {
+		t.Error(err)
+	}
+	if err := h.Grow(ratelimit.Connections, 1); err == nil {
+		t.Error("more is charged than there is")
+	}
+}
+
 // If this failed, one caller or all of them could make the server hold more than they
 // may, or those who only watch could leave no memory for those who ask.
 func TestBudgetBoundsCallersAndAll(t *testing.T) {
@@ -33,21 +57,21 @@ func TestBudgetBoundsCallersAndAll(t *testing.T) {
 		}
 	}
 	must(one.Grow(ratelimit.Connections, 400))
-	must(one.Grow(ratelimit.Requests, 200))
-	wantFull(t, "one caller", one.Grow(ratelimit.Requests, 1), ratelimit.Requests, 600, true)
+	must(one.Grow(ratelimit.Requests, 150))
+	wantFull(t, "one caller", one.Grow(ratelimit.Requests, 51), ratelimit.Requests, 600, true)
 	must(two.Grow(ratelimit.Watches, 340))
 	wantFull(t, "what lasts", two.Grow(ratelimit.Watches, 11), ratelimit.Watches, 750, false)
 	must(two.Grow(ratelimit.Connections, 10))
-	must(proxy.Grow(ratelimit.Answers, 50))
+	must(proxy.Grow(ratelimit.Answers, 38))
 	wantFull(t, "all", proxy.Grow(ratelimit.Answers, 1), ratelimit.Answers, 1000, false)
 	if !b.Short() {
 		t.Error("there is no room, and the budget is not short")
 	}
 	one.Close()
 	one.Close()
-	must(proxy.Grow(ratelimit.Requests, 600))
-	if got := b.Used(); got != 1000 {
-		t.Errorf("used %d, want 1000", got)
+	must(proxy.Grow(ratelimit.Requests, 550))
+	if got := b.Used(); got != 938 {
+		t.Errorf("used %d, want 938", got)
 	}
 	s := b.Stats()
 	if s.Callers != 1 || s.Used[ratelimit.Watches] != 340 || s.Refused[ratelimit.Requests] != 1 || s.Limit != 1000 {

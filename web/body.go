@@ -64,6 +64,9 @@ func (r *request) readBody() error {
 		if full, ok := errors.AsType[*ratelimit.FullError](err); ok {
 			return full
 		}
+		if short, ok := errors.AsType[*api.Failure](err); ok {
+			return short
+		}
 		return malformedFailure(err, r.s.opts.MaxBody)
 	}
 	req.SetBodyRaw(body)

@@ -126,6 +126,26 @@ func (r *request) probes() bool {
 	return r.route == routeHealth || r.route == routeReady || r.route == routeMetrics
 }
 
+// brief reports whether the request takes little time and, unless its body or answer is
+// large, little memory.
+func (r *request) brief() bool {
+	switch r.route {
+	case routeKey, routeKeys, routeCAS, routeBatch, routeLeases, routeLease, routeLeaseKeep, routeLockKeep:
+		return true
+	case routeLock:
+		return r.method != methodPost
+	}
+	return false
+}
+
+// unhurried fails on a spare connection, which is for what is brief.
+func (r *request) unhurried() error {
+	if own := r.connection(); own != nil && own.short != nil {
+		return own.short
+	}
+	return nil
+}
+
 // admitOrigin refuses requests of pages that may not use the server. The files
 // of the dashboard are given to all: they are the same for everyone, and without
 // the headers below a browser does not give them to a page of another origin.
@@ -171,11 +191,13 @@ func (r *request) serving() error {
 	own := r.connection()
 	if own != nil && own.short != nil {
 		r.f.SetConnectionClose()
-		if !r.probes() && r.route != routeStatus {
+		if r.probes() || r.route == routeStatus {
+			return nil
+		}
+		if !r.brief() {
 			r.s.conns.refused.Add(1)
 			return own.short
 		}
-		return nil
 	}
 	if r.probes() {
 		return nil

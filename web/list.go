@@ -24,6 +24,11 @@ func (r *request) list() error {
 	if err != nil {
 		return err
 	}
+	if form == 1 {
+		if err := r.unhurried(); err != nil {
+			return err
+		}
+	}
 	if err := r.charge(ratelimit.Read, 1); err != nil {
 		return err
 	}

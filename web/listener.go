@@ -19,7 +19,8 @@ const acceptPause = 20 * time.Millisecond
 const spareFiles = 64
 
 // spareConns is how many connections that there is no memory for are served all the same,
-// shortly: they may ask how the server is, and get the reason for everything else.
+// shortly: they may ask one thing that is brief and small, or how the server is, and get the
+// reason for everything else. Half of them are for callers who have used up what is theirs.
 const spareConns = 64
 
 // A capped listener refuses connections above the hard cap with a fixed
@@ -66,7 +67,11 @@ func (c *connections) admit(nc net.Conn) (own *conn, answer []byte) {
 	}
 	own.hold.Close()
 	own.short = api.FailureOf(err)
-	if c.spares.Add(1) > spareConns {
+	most := int64(spareConns)
+	if own.short.Code == api.CodeCallerMemoryFull {
+		most /= 2
+	}
+	if c.spares.Add(1) > most {
 		c.spares.Add(-1)
 		return nil, fixedAnswer(own.short.Code, own.short.Detail)
 	}

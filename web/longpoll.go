@@ -13,6 +13,9 @@ import (
 // await waits until the key is not what it was at position at, and returns what
 // it is then. When the time is up it returns what there is, unchanged.
 func (r *request) await(o *getOptions, at kv.Position) (*kv.Entry, kv.Position, error) {
+	if err := r.unhurried(); err != nil {
+		return nil, at, err
+	}
 	r.key = strings.Clone(r.key)
 	w, err := r.s.opts.Hub.Watch(watch.Request{
 		Keys: []string{r.key}, From: watch.FromPosition, Since: at.String(), Mode: watch.Keys,

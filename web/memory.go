@@ -99,6 +99,9 @@ func (r *request) readsRoom(size int) error {
 
 // charge charges what makes n bytes of kind k, and waits a while for room.
 func (c *conn) charge(k ratelimit.Kind, have *int, n int) error {
+	if n > *have && c.short != nil {
+		return c.short
+	}
 	if n > *have {
 		ctx, cancel := context.WithTimeout(context.Background(), c.conns.wait)
 		defer cancel()

@@ -112,6 +112,31 @@ func TestUnfinishedBodiesAreBounded(t *testing.T) {
 	all.Wait()
 }
 
+// If this failed, lists that nobody reads would have every request refused that comes on a
+// connection of its own.
+func TestUnreadLinesLeaveRoomForConnections(t *testing.T) {
+	var b *ratelimit.Budget
+	w := newWorld(t, budgeted(&b, 8*mib, 0))
+	for i := range 20 {
+		w.write(fmt.Sprintf("v/%02d", i), strings.Repeat("x", 300<<10))
+	}
+	for range 60 {
+		conn := w.open()
+		conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		fmt.Fprint(conn, "GET /v1/kv?prefix=v/ HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n")
+	}
+	w.eventually("there is no room for another answer", func() bool { return b.Stats().Refused[ratelimit.Answers] > 0 })
+	for i := range 20 {
+		conn := w.open()
+		fmt.Fprintf(conn, "PUT /v1/kv/%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1", i)
+		answer, _ := io.ReadAll(conn)
+		if !strings.HasPrefix(string(answer), "HTTP/1.1 201 ") {
+			t.Fatalf("write %d: got %.200q and %+v", i, answer, b.Stats())
+		}
+		conn.Close()
+	}
+}
+
 // If this failed, one caller could take what is there for all.
 func TestOneCallerIsBounded(t *testing.T) {
 	var b *ratelimit.Budget
@@ -193,10 +218,14 @@ func TestValuesThatAreNotReadAreCounted(t *testing.T) {
 	w.want(200, "GET", "/v1/kv/small", "")
 }
 
-// If this failed, connections would take memory that nobody counts.
+// If this failed, connections would take memory that nobody counts, or those who hold them
+// would keep everybody from the smallest request.
 func TestConnectionsAreCharged(t *testing.T) {
 	var b *ratelimit.Budget
 	w := newWorld(t, budgeted(&b, mib, 0)) // for 16 of 48 KiB
+	w.write("b", "1")
+	tag := w.want(200, "GET", "/v1/kv/b", "").header.Get("ETag")
+	w.client.CloseIdleConnections()
 	var open []net.Conn
 	for {
 		conn := w.open()
@@ -207,10 +236,11 @@ func TestConnectionsAreCharged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text := string(answer[:n]); !strings.HasPrefix(text, "HTTP/1.1 404 ") {
-			if !strings.HasPrefix(text, "HTTP/1.1 503 ") || !strings.Contains(text, "client_memory_full") {
-				t.Errorf("got %q, want 503 client_memory_full", text)
-			}
+		text := string(answer[:n])
+		if !strings.HasPrefix(text, "HTTP/1.1 404 ") {
+			t.Errorf("got %q, want 404", text)
+		}
+		if strings.Contains(text, "Connection: close") {
 			break
 		}
 		if len(open) > 30 {
@@ -223,8 +253,22 @@ func TestConnectionsAreCharged(t *testing.T) {
 			t.Errorf("%s: got %.300q, want 200 and the end", path, got)
 		}
 	}
-	if got := w.raw("GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 503 ") {
-		t.Errorf("got %.300q, want 503", got)
+	// So must what is small and brief, and nothing that is large or lasts.
+	body := strings.Repeat("x", 100<<10)
+	for request, status := range map[string]string{
+		"PUT /v1/kv/d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1":                                     "201",
+		"GET /v1/kv?prefix=a HTTP/1.1\r\nHost: localhost\r\n\r\n":                                                    "200",
+		"PUT /v1/kv/c HTTP/1.1\r\nHost: localhost\r\nContent-Length: 102400\r\n\r\n" + body:                          "503",
+		"GET /v1/kv/b?wait=1m HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: " + tag + "\r\n\r\n":                     "503",
+		"GET /v1/kv?prefix=a HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n":                    "503",
+		"GET /v1/watch?prefix=a HTTP/1.1\r\nHost: localhost\r\n\r\n":                                                 "503",
+		"POST /v1/locks/l HTTP/1.1\r\nHost: localhost\r\nContent-Length: 23\r\n\r\n{\"ttl\":\"1s\",\"wait\":\"1s\"}": "503",
+	} {
+		got := w.raw(request)
+		if !strings.HasPrefix(got, "HTTP/1.1 "+status+" ") || !strings.Contains(got, "Connection: close") ||
+			status == "503" && !strings.Contains(got, "client_memory_full") {
+			t.Errorf("%.60q: got %.300q, want %s", request, got, status)
+		}
 	}
 	for _, conn := range open {
 		conn.Close()
