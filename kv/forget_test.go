@@ -81,3 +81,50 @@ func TestMostOutcomesEndAtOnce(t *testing.T) {
 		t.Errorf("one too many: outcome %v, want %v", r.Outcome, kv.IdemCallerFull)
 	}
 }
+
+// If this failed, an entry in which half of very many outcomes end would hold every write up
+// while all of them are dropped; or one that has ended would still answer, or keep others out.
+func TestOutcomesAreDroppedInSteps(t *testing.T) {
+	const half, step = 3500, 1000
+	store, log := openDirect(t, kv.StateOptions{Presize: 64}, kv.Params{IdemAge: time.Minute, IdemMax: 2 * half})
+	put := func(i int) kv.Result {
+		t.Helper()
+		r, err := store.Do(t.Context(), &kv.Command{
+			Ops:  []kv.Op{{Kind: kv.OpPut, Key: "k"}},
+			Idem: kv.Idem{Caller: "me", Key: fmt.Sprint("key", i)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	records := func() int { return store.State().Stats().IdemRecords }
+	for i := range 2 * half {
+		if i == half {
+			if err := log.Advance(40_000); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(i)
+	}
+	if err := log.Advance(40_000); err != nil { // the first half ends
+		t.Fatal(err)
+	}
+	if n := records(); n != 2*half-step {
+		t.Errorf("%d outcomes are left after an entry, want %d", n, 2*half-step)
+	}
+	if r := put(half - 1); r.Replayed || r.Outcome != kv.Committed { // drops a thousand too
+		t.Errorf("one that has ended and is not dropped: %+v", r)
+	}
+	for _, want := range []int{2*half - 3*step, half + 1} {
+		if err := log.Advance(1); err != nil {
+			t.Fatal(err)
+		}
+		if n := records(); n != want {
+			t.Errorf("%d outcomes are left, want %d", n, want)
+		}
+	}
+	if again := put(half - 1); !again.Replayed {
+		t.Errorf("the one that took the key again is gone: %+v", again)
+	}
+}

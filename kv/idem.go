@@ -62,10 +62,12 @@ func newIdemTable() idemTable {
 // be given a record. It returns false if the command is to run.
 func (s *State) replayLocked(c *Command, r *Result) bool {
 	m := &s.mu.machine
-	known := m.idem.find(&c.Idem)
+	known := m.idem.find(&c.Idem, m.time)
 	switch {
 	case known == nil:
-		r.Outcome = m.idem.full(c.Idem.Caller, &m.params)
+		for r.Outcome = m.idem.full(c.Idem.Caller, &m.params); r.Outcome != 0 && m.idem.expireOne(m.time); {
+			r.Outcome = m.idem.full(c.Idem.Caller, &m.params)
+		}
 		return r.Outcome != 0
 	case known.fingerprint != c.Idem.Fingerprint:
 		r.Outcome = IdemMismatch
@@ -82,13 +84,17 @@ func (s *State) replayLocked(c *Command, r *Result) bool {
 	return true
 }
 
-// find returns the record of a request, nil if there is none. Records of an earlier
-// release have the caller's address as their scope.
-func (t *idemTable) find(id *Idem) *idemRecord {
-	if known := t.byKey[idemKey{id.Scope, id.Key}]; known != nil || id.Scope != "" {
-		return known
+// find returns the record of a request, nil if there is none at log time now. Records of
+// an earlier release have the caller's address as their scope.
+func (t *idemTable) find(id *Idem, now int64) *idemRecord {
+	known := t.byKey[idemKey{id.Scope, id.Key}]
+	if known == nil && id.Scope == "" {
+		known = t.byKey[idemKey{id.Caller, id.Key}]
 	}
-	return t.byKey[idemKey{id.Caller, id.Key}]
+	if known != nil && known.expires <= now {
+		return nil
+	}
+	return known
 }
 
 // full returns why caller cannot have another record, 0 if it can.
@@ -183,35 +189,61 @@ func (t *idemTable) enter(rec *idemRecord) {
 	t.byKey[rec.id] = rec
 }
 
-// expire drops the records that have ended at log time now. Where that are most of them,
-// what is left is counted again: after an idle hour a million may end in one entry, and
-// writers wait for it.
+// idemStep is how many records an entry drops, or counts again, because others have ended:
+// after an idle hour a million may end in one entry, and writers wait for it.
+const idemStep = 1000
+
+// expire drops the records that have ended at log time now. Where all but a few have, those
+// are counted again; else it drops idemStep, and the next entry others.
 func (t *idemTable) expire(now int64) {
-	n := 0
-	for n < len(t.queue) && t.queue[n].expires <= now {
-		n++
-	}
-	ended := t.queue[:n]
-	t.queue = t.queue[n:]
-	t.first += uint64(n)
-	if n > len(t.queue) {
-		t.byKey, t.callers, t.bytes = make(map[idemKey]*idemRecord), make(map[string]*idemCaller), 0
-		t.most.byKey, t.most.callers = 0, 0
-		t.queue = slices.Clone(t.queue)
-		for _, rec := range t.queue {
-			t.enter(rec)
+	if late := len(t.queue) - 1 - idemStep; late > idemStep && t.queue[late].expires <= now {
+		if n := t.ended(now); n > late {
+			t.restart(n)
+			return
 		}
-		return
 	}
-	for i, rec := range ended {
-		ended[i] = nil
-		t.remove(rec)
+	for n := 0; n < idemStep && t.expireOne(now); n++ {
 	}
 }
 
+// ended returns how many records have ended at log time now before the first that has not.
+func (t *idemTable) ended(now int64) (n int) {
+	for n < len(t.queue) && t.queue[n].expires <= now {
+		n++
+	}
+	return n
+}
+
+// restart keeps only what comes after the first n records.
+func (t *idemTable) restart(n int) {
+	t.byKey, t.callers, t.bytes = make(map[idemKey]*idemRecord), make(map[string]*idemCaller), 0
+	t.most.byKey, t.most.callers = 0, 0
+	t.queue = slices.Clone(t.queue[n:])
+	t.first += uint64(n)
+	for _, rec := range t.queue {
+		t.enter(rec)
+	}
+}
+
+// expireOne drops the oldest record if it has ended at log time now, and reports whether
+// it has.
+func (t *idemTable) expireOne(now int64) bool {
+	if len(t.queue) == 0 || t.queue[0].expires > now {
+		return false
+	}
+	rec := t.queue[0]
+	t.queue[0] = nil
+	t.queue = t.queue[1:]
+	t.first++
+	t.remove(rec)
+	return true
+}
+
 func (t *idemTable) remove(rec *idemRecord) {
-	delete(t.byKey, rec.id)
-	t.byKey = fit(t.byKey, &t.most.byKey)
+	if t.byKey[rec.id] == rec { // else a newer one has the key
+		delete(t.byKey, rec.id)
+		t.byKey = fit(t.byKey, &t.most.byKey)
+	}
 	t.bytes -= rec.cost()
 	its := t.callers[rec.caller]
 	its.bytes -= rec.cost()
