@@ -73,7 +73,7 @@ func (m *memory) await(ctx context.Context, w *waiter) error {
 // Placed implements kv.Gate.
 func (m *memory) Placed(bytes int64) { m.admitted.Add(-bytes) }
 
-// reserve takes room for bytes if there is some that nobody waits for.
+// reserve uses room for bytes if there is some that no other waits for.
 func (m *memory) reserve(bytes int64) bool {
 	m.admitted.Add(bytes)
 	if m.used()+m.waiting.Load() > m.limit {

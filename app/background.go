@@ -20,7 +20,7 @@ const (
 // and "replay" are named by the packages that do them.
 var backgroundKinds = []string{"check", "load", "replay", "checkpoint", "sweep", "compact", "backup", "move", "tidy"}
 
-// A background watches over the work that its board knows, so that none goes on for ever
+// A background watches over the work that its board knows, so that none runs for ever
 // without a word.
 type background struct {
 	board  progress.Board

@@ -20,7 +20,7 @@ import (
 )
 
 // If this failed, work that never ends would keep the server busy without a word, or each
-// word of it would come so often that nobody reads the log.
+// word of it would come so often that the log would not be read.
 func TestLongBackgroundWorkIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log heard
@@ -99,7 +99,7 @@ type heldMove struct {
 	closed atomic.Bool
 }
 
-// holdMove has moving wait until whoever asked for it gives up.
+// holdMove has moving wait until the client that asked for it gives up.
 func holdMove(dir string) *heldMove {
 	h := &heldMove{Config: app.Config{Data: dir, ObjectAfter: time.Hour}, waits: make(chan struct{})}
 	h.Config = h.MovingHeld(func(ctx context.Context) {
@@ -179,7 +179,7 @@ func TestShutdownGivesUpWhatIsLeft(t *testing.T) {
 	}
 }
 
-// If this failed, a server would go on after SIGTERM for as long as somebody's move or backup
+// If this failed, a server would run on after SIGTERM for as long as a client's move or backup
 // takes.
 func TestStopDuringBackgroundWork(t *testing.T) {
 	for name, begin := range map[string]func(t *testing.T, h *heldMove, url string){

@@ -70,7 +70,7 @@ func (e *Engine) Checkpoint(ctx context.Context) error {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	e.checkpoints.made()
-	e.objects.wakeMover() // only now is it known what lies on disk
+	e.objects.wakeMover() // only now is it known what is on disk
 	return nil
 }
 

@@ -9,7 +9,7 @@ import (
 	"keywatch/app"
 )
 
-// Without it a limit that was mistyped would be taken for another one.
+// Without it a limit that was mistyped would pass for another one.
 func TestSizeText(t *testing.T) {
 	for text, want := range map[string]app.Size{
 		"0": 0, "1": 1, "512": 512, "512B": 512, "1KiB": 1 << 10, "64MiB": 64 << 20, "2 GiB": 2 << 30, "1TiB": 1 << 40,
@@ -87,7 +87,7 @@ func TestDefaultsFollowTheMemory(t *testing.T) {
 	}
 }
 
-// Without it a store that asks nobody who they are would be open to the network
+// Without it a store without authentication would be open to the network
 // by a slip.
 func TestListenBeyondThisMachine(t *testing.T) {
 	for _, listen := range []string{":7070", "0.0.0.0:7070", "192.0.2.1:7070", "[::]:7070", "example.com:7070", "nonsense"} {

@@ -131,7 +131,7 @@ func TestObjectStoreThatIsAnother(t *testing.T) {
 }
 
 // If a start went on without the place where values are, each read of them would fail with
-// nobody told why.
+// the operator not told why.
 func TestStartWithoutItsObjectStore(t *testing.T) {
 	for _, own := range []bool{false, true} {
 		s := newShelf(t, own)
@@ -197,7 +197,7 @@ func TestObjectStoreOfBefore(t *testing.T) {
 }
 
 // A first start that ended between Raft's term and its first entry has left a folder in
-// which nobody is a voter: each later start must not wait for votes for ever.
+// which no server is a voter: each later start must not wait for votes for ever.
 func TestStartAfterOneCutShort(t *testing.T) {
 	dir := t.TempDir()
 	db, err := persist.Open(dir, persist.Options{Logger: slog.New(slog.DiscardHandler)})
@@ -227,9 +227,9 @@ func (s *shelf) backups() (plain, full []byte) {
 	return a.Bytes(), b.Bytes()
 }
 
-// If a backup that cannot be restored left a folder that starts, a script that goes on
+// If a backup that cannot be restored left a folder that starts, a script that continues
 // would serve an empty store; if the message named a copy of it, or called what is newer or
-// something else damaged, nobody would know what to do.
+// something else damaged, an operator would not know what to do.
 func TestBackupsThatCannotBeRestored(t *testing.T) {
 	plain, full := newShelf(t, true).backups()
 	cut := func(b []byte, n int) []byte { return b[:len(b)-n] }

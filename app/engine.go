@@ -205,7 +205,7 @@ func (e *Engine) Store() *kv.Store { return e.store }
 // Hub returns the watch hub.
 func (e *Engine) Hub() *watch.Hub { return e.hub }
 
-// Ready returns nil while writes are taken, else why not.
+// Ready returns nil while writes are accepted, else why not.
 func (e *Engine) Ready() error { return e.node.Ready() }
 
 // Durability names what an acknowledged write has reached: "memory", "buffered"

@@ -20,7 +20,7 @@ func (c Config) ObjectsHard(poll time.Duration) Config {
 	return c
 }
 
-// MovingHeld has hold called between two pieces of moving, which goes on when it
+// MovingHeld has hold called between two pieces of moving, which continues when it
 // returns.
 func (c Config) MovingHeld(hold func(context.Context)) Config {
 	c.objectHold = hold

@@ -69,7 +69,7 @@ func TestFullBackupNeedsNoStore(t *testing.T) {
 	wholeAgain(t, elsewhere, lease.Lease.ID)
 }
 
-// wholeAgain reads everything back, and ends the lease that some keys hang on.
+// wholeAgain reads everything back, and ends the lease that some keys are attached to.
 func wholeAgain(t *testing.T, c app.Config, id kv.LeaseID) {
 	t.Helper()
 	e := openEngine(t, c)

@@ -32,7 +32,7 @@ const (
 
 func liveKey(i int) string { return fmt.Sprintf("trace/%06d", i) }
 
-// newLive fills a store and opens it anew with less memory.
+// newLive fills a store and opens it again with less memory.
 func newLive(t *testing.T, keys int) *live {
 	config := app.Config{Data: t.TempDir(), Fsync: "interval", MemoryMax: 512 << 20, History: 1 << 20}
 	e := openEngine(t, config)

@@ -122,7 +122,7 @@ func (k *killer) killEverywhere(rounds int) {
 }
 
 // If a real process, killed between any two steps of moving a value, of rewriting or
-// of deleting a segment, came back with a lost or an old value, or left garbage for
+// of deleting a segment, started again with a lost or an old value, or left garbage for
 // ever, tiers could not be trusted.
 func TestKilledAtEveryStep(t *testing.T) { killedAtEveryStep(t, 1) }
 
@@ -141,7 +141,7 @@ func killedAtEveryStep(t *testing.T, rounds int) {
 	}
 }
 
-// The same with a bucket that is slow and fails: it goes on when the process is gone,
+// The same with a bucket that is slow and fails: it works on when the process is gone,
 // so that what was under way arrives.
 func TestProofKilledAtEveryStepOverS3(t *testing.T) {
 	gate.Long(t)
@@ -190,7 +190,7 @@ func newBucket(t *testing.T) *bucket {
 		switch b.draw(40) {
 		case 0:
 			w.WriteHeader(500)
-		case 1: // it is done, and nobody learns of it
+		case 1: // it is done, and the caller does not learn of it
 			body, _ := io.ReadAll(r.Body)
 			r.Body = io.NopCloser(strings.NewReader(string(body)))
 			s3.ServeHTTP(httptest.NewRecorder(), r)

@@ -18,11 +18,11 @@ import (
 	"keywatch/test/gate"
 )
 
-// ages is how long TestProofEngineLongTime goes on.
+// ages is how long TestProofEngineLongTime runs.
 var ages = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
 
 // A longTime is an engine on real files, with its clock, its background work and its watchers,
-// of which weeks pass in a minute: it runs in a bubble whose time goes on when everybody waits.
+// of which weeks pass in a minute: it runs in a bubble whose time passes when all goroutines wait.
 // In each phase crowds of keys, leases, outcomes, deletions and waits for locks come and end,
 // between hours of quiet, restarts, crashes, compactions and migrations, until nothing is left.
 type longTime struct {
@@ -167,7 +167,7 @@ func (l *longTime) must(what string, err error) {
 	}
 }
 
-// crash goes on with a copy of the folder as it is, as after the end of the process.
+// crash continues with a copy of the folder as it is, as after the end of the process.
 func (l *longTime) crash() {
 	l.done["crash"]++
 	synctest.Wait() // nothing is being written

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// memoryPoll is how often memory is looked at where nobody asks for it.
+	// memoryPoll is how often memory is looked at unasked.
 	memoryPoll = 100 * time.Millisecond
 	// memorySpare is the part of the limit that is kept free: one in memorySpare.
 	// Eviction begins there, writers are held back only at the limit.

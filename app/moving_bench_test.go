@@ -84,8 +84,8 @@ func (t *tally) round(b *testing.B, clients int, timed bool, op func(client, n i
 	t.time += time.Since(began)
 }
 
-// A mover has values that lie on disk, and some hot keys in memory. Whoever has
-// held locked keeps it from moving.
+// A mover has values on disk, and some hot keys in memory. While held is
+// locked nothing is moved.
 type mover struct {
 	*app.Engine
 	b    *testing.B

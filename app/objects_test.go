@@ -59,7 +59,7 @@ func TestMovingObjects(t *testing.T) {
 }
 
 // If moving values did not free their space on disk, or an epoch's segments could
-// not be read after a restore, or a damaged one were not named, nobody could rely
+// not be read after a restore, or a damaged one were not named, an operator could not rely
 // on it.
 func TestMigrateFreesDiskAndRestores(t *testing.T) {
 	dir, segments := t.TempDir(), t.TempDir()
@@ -157,7 +157,7 @@ func restored(t *testing.T, c app.Config, segments, value string) {
 // although there is room elsewhere.
 func TestDiskMax(t *testing.T) {
 	c := app.Config{Data: t.TempDir(), DiskMax: 300 << 10, SegmentSize: 64 << 10, CheckpointBytes: 64 << 10}
-	e := openEngine(t, c.ObjectsHard(time.Hour)) // nobody looks but after a checkpoint
+	e := openEngine(t, c.ObjectsHard(time.Hour)) // it looks after a checkpoint only
 	for i := range 1000 {
 		if _, err := e.Put(t.Context(), fmt.Sprintf("k/%04d", i), []byte(strings.Repeat("v", 1000))); err != nil {
 			t.Fatal(err)
@@ -183,7 +183,7 @@ func TestDiskMax(t *testing.T) {
 // If an object store that accepts connections and never answers held up writes,
 // reads of what is not there, or the end of the process, it would be an outage.
 func TestObjectStoreThatHangs(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+	l, err := net.Listen("tcp", "127.0.0.1:0") // no connection is accepted
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // The mover must leave the processor to those who read and write, and must not
-// dawdle when nobody does: its own commands are nobody's work.
+// dawdle when no client does: its own commands are not a client's work.
 func TestMoverRestsWhileOthersWork(t *testing.T) {
 	const worked = 10 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {

@@ -93,7 +93,7 @@ func (p *patient) serve(c app.Config) (stop func()) {
 	})
 }
 
-// An outcome is what came back.
+// An outcome is what the client got.
 type outcome struct {
 	status int
 	header http.Header
@@ -118,7 +118,7 @@ func (p *patient) do(method, path, body string) (o outcome) {
 	return outcome{a.StatusCode, a.Header, string(b)}
 }
 
-// want does it and expects a status and a text in what comes back.
+// want does it and expects a status and a text in the answer.
 func (p *patient) want(status int, text, method, path, body string) outcome {
 	p.t.Helper()
 	o := p.do(method, path, body)
@@ -205,7 +205,7 @@ func sick(t *testing.T, patience time.Duration) *patient {
 }
 
 // While the object store is down, full, or answers garbage, what is hot must go on,
-// what is cold must be refused with a time to come back, nothing may leave the disk,
+// what is cold must be refused with a time to try again, nothing may leave the disk,
 // and status and metrics must say what waits.
 func TestObjectStoreInTrouble(t *testing.T) { objectStoreInTrouble(t, time.Minute, false) }
 

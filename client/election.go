@@ -38,7 +38,7 @@ type Leader struct {
 }
 
 // Leader returns who leads. It fails with an error that matches ErrNotFound if
-// nobody does.
+// there is no leader.
 func (e *Election) Leader(ctx context.Context) (Leader, error) {
 	entry, err := e.c.Get(ctx, e.key())
 	return leaderOf(&entry), err
@@ -52,7 +52,7 @@ func leaderOf(holder *Entry) Leader {
 }
 
 // Observe tells who leads, at first and whenever that changes; the zero Leader
-// is nobody. When the connection was lost it tells the newest only. Leaving the
+// stands for none. When the connection was lost it tells the newest only. Leaving the
 // loop ends it. The last element is an error, as that of Watch.
 func (e *Election) Observe(ctx context.Context) iter.Seq2[Leader, error] {
 	return func(yield func(Leader, error) bool) {

@@ -161,7 +161,7 @@ func (e *Error) unapplied() bool {
 	return true
 }
 
-// An UnknownError is a write whose outcome nobody knows: sent again with the
+// An UnknownError is a write whose outcome is not known: sent again with the
 // same Key within ten minutes of the first time, it is applied once. It matches
 // ErrOutcomeUnknown, and what happened last.
 type UnknownError struct {

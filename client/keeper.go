@@ -11,7 +11,7 @@ import (
 // makes up for clocks that do not run alike.
 const maxMargin = time.Second
 
-// A keeper keeps something alive that ends by itself: a lease or a lock. What
+// A keeper keeps something alive that otherwise expires: a lease or a lock. What
 // it keeps is trusted until its time to live, counted on this machine's
 // monotonic clock from when the last answered request was sent, less a margin.
 type keeper struct {

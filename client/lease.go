@@ -104,7 +104,7 @@ func (c *Client) Grant(ctx context.Context, ttl time.Duration) (*Lease, error) {
 	return c.keepLease(info, sent), nil
 }
 
-// KeepLease keeps alive a lease that somebody else was granted. It fails with an
+// KeepLease keeps alive a lease that another client was granted. It fails with an
 // error that matches ErrLeaseEnded if there is none.
 func (c *Client) KeepLease(ctx context.Context, id LeaseID) (*Lease, error) {
 	sent := time.Now() // an answer to a later attempt only counts from later
@@ -142,7 +142,7 @@ func (l *Lease) Done() <-chan struct{} { return l.k.done }
 // ErrLeaseEnded, or ErrReleased.
 func (l *Lease) Err() error { return l.k.err() }
 
-// Close keeps the lease alive no longer, without ending it: it ends by itself
+// Close keeps the lease alive no longer, without ending it: it expires
 // after its time to live. It may be called twice.
 func (l *Lease) Close() { l.k.release() }
 

@@ -49,8 +49,8 @@ func (c *Client) Lock(ctx context.Context, name string, opts LockOptions) (*Held
 	}
 }
 
-// TryLock holds the lock if nobody else does, and fails with an error that
-// matches ErrLockHeld if somebody does.
+// TryLock holds the lock if it is free, and fails with an error that
+// matches ErrLockHeld if it is not.
 func (c *Client) TryLock(ctx context.Context, name string, opts LockOptions) (*Held, error) {
 	return c.lock(ctx, name, opts, 0)
 }
@@ -127,7 +127,7 @@ func (c *Client) giveBack(name string, r *Request) {
 }
 
 // hold starts to keep a lock that was granted by a request sent at sent. A
-// grant that waited is renewed first, because nobody knows when it was made.
+// grant that waited is renewed first, because it is not known when it was made.
 func (c *Client) hold(ctx context.Context, name string, grant *lockGrant, sent time.Time) (*Held, error) {
 	h := &Held{c: c, name: name, token: grant.Token, lease: grant.Lease, ttl: grant.ttl()}
 	h.k = keeper{

@@ -115,7 +115,7 @@ func TestLockIsKept(t *testing.T) {
 	})
 }
 
-// If a lock that was taken away were noticed late, or a write through it
+// If a lock that was lost were noticed late, or a write through it
 // applied, the fence would be for nothing.
 func TestLockIsBroken(t *testing.T) {
 	bubble(t, func(t *testing.T, fake *fakeLocks, c *client.Client) {
@@ -189,7 +189,7 @@ func TestLockWaits(t *testing.T) {
 	})
 }
 
-// If a caller who gave up left a lock behind, nobody else would get it for its
+// If a caller who gave up left a lock behind, no other client would get it for its
 // time to live.
 func TestLockGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T, fake *fakeLocks, c *client.Client) {

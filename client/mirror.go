@@ -17,7 +17,7 @@ type MirrorOptions struct {
 	Keys, Prefixes []string
 	// OnChange, if not nil, is told what each step changed, in order, after the
 	// mirror shows it: a revision, or all that a resync or reset brought. It
-	// runs in the mirror's goroutine, which goes on when it returns; it may
+	// runs in the mirror's goroutine, which continues when it returns; it may
 	// read the mirror and must not close it. The slice is its own.
 	OnChange func(changes []Change)
 	// Disconnected is as in WatchOptions.
@@ -33,7 +33,7 @@ type Change struct {
 }
 
 // A Mirror is a local map that follows the server: what Kubernetes calls an
-// informer. It shows only states that the server had: revisions are taken in
+// informer. It shows only states that the server had: revisions are applied
 // whole, and while a resync or a new state comes in it shows the last one. When
 // the connection is lost it keeps that, and catches up when it is back. It is
 // safe for concurrent use. Close it.

@@ -142,7 +142,7 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// If a watch came back at the wrong place, at once after a bye, or although it is
+// If a watch resumed at the wrong place, at once after a bye, or although it is
 // refused, it would miss events, hammer a server that stops, or never end.
 func TestWatchComesBack(t *testing.T) {
 	stream := func(lines ...string) func() (*http.Response, error) {

@@ -256,7 +256,7 @@ func (f *conformer) Acquire(ctx context.Context, q lock.Request) (held kvtest.He
 	return held, err
 }
 
-// KeepLock renews by hand what a Held renews by itself.
+// KeepLock renews by hand what a Held renews automatically.
 func (f *conformer) KeepLock(ctx context.Context, name string, token kv.Rev) (kv.Outcome, error) {
 	body := fmt.Appendf(nil, `{"token":%d}`, token)
 	_, err := f.c.Do(ctx, &client.Request{Method: "POST", Path: "/v1/locks/" + name + "/keepalive", Body: body})

@@ -16,7 +16,7 @@ const (
 	// silence is how long a stream may say nothing by default; a server sends
 	// progress every 15 s.
 	silence = 45 * time.Second
-	// firstReturn and longestReturn bound the delay before a watch comes back.
+	// firstReturn and longestReturn bound the delay before a watch reconnects.
 	firstReturn, longestReturn = 500 * time.Millisecond, 30 * time.Second
 )
 
@@ -42,7 +42,7 @@ type WatchOptions struct {
 	// Live leaves the state out: only what changes from now on is told, after
 	// an EventSynced that carries the position.
 	Live bool
-	// Mode is ModeAll by default. Interval goes with ModeLatest.
+	// Mode is ModeAll by default. Interval requires ModeLatest.
 	Mode     Mode
 	Interval time.Duration
 	// Raw sets Event.Raw.
@@ -56,9 +56,9 @@ type WatchOptions struct {
 	Disconnected func(err error, back time.Duration)
 }
 
-// Watch tells what happens to keys, in order and without a gap. It comes back by
-// itself, with full jitter, when its connection is lost, and goes on where it
-// was; the server's bye says when. A revision comes whole: its events follow
+// Watch tells what happens to keys, in order and without a gap. When its
+// connection is lost it reconnects, with full jitter, and resumes where it was; the
+// server's bye says when. A revision comes whole: its events follow
 // each other and the last one has the position. It begins with EventReset and
 // the state, or with Live or Since with what happens after.
 //

@@ -184,7 +184,7 @@ func TestDeploy(t *testing.T) {
 	}
 }
 
-// If a job were lost with a worker that dies, or done twice, or nobody led any
+// If a job were lost with a worker that dies, or done twice, or no worker led any
 // more, the pool would be none.
 func TestWorkers(t *testing.T) {
 	t.Parallel()
@@ -253,7 +253,7 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// If the page were not thirty lines, or did not show what changes, nobody would
+// If the page were not thirty lines, or did not show what changes, no reader would
 // start from it.
 func TestDashboard(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,7 @@ const (
 	accessPlace  = 3 << 2 // mask of the list
 	accessProven = 1 << 4 // the key was in the main list when it was written to
 	accessGhost  = 1 << 5 // the stamp counts
-	accessIdle   = 1 << 6 // nobody has read or written the key since it was set
+	accessIdle   = 1 << 6 // the key was neither read nor written since it was set
 	stampShift   = 7
 	stampMask    = 1<<(32-stampShift) - 1
 )

@@ -202,7 +202,7 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 	if old != nil {
 		prev := old
 		if old.Mod > Rev(s.visible.Load()) {
-			prev = old.prev.Load() // nobody has seen old, and nobody will
+			prev = old.prev.Load() // no reader has seen old, and none will
 		} else {
 			m.linked = append(m.linked, sl)
 		}

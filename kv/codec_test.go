@@ -54,7 +54,7 @@ func FuzzApply(f *testing.F) {
 	})
 }
 
-// An entry that is cut short or goes on must be refused, and each sample whole
+// An entry that is too short or too long must be refused, and each sample whole
 // must not.
 func TestCutEntryIsRefused(t *testing.T) {
 	for i, b := range sampleEntries() {
@@ -120,7 +120,7 @@ func sameRecord(a, b kv.Record) bool {
 		bytes.Equal(a.AppendTo(nil), b.AppendTo(nil))
 }
 
-// A record must come back as it was, and any changed byte, or another place,
+// A record must be read as it was written, and any changed byte, or another place,
 // must be found.
 func TestDamagedRecordIsFound(t *testing.T) {
 	for _, r := range someRecords(t) {
@@ -167,7 +167,7 @@ func FuzzParseRecord(f *testing.F) {
 	})
 }
 
-// Meta must come back as it was.
+// Meta must be read as it was written.
 func TestMetaRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := kv.Meta{
@@ -215,7 +215,7 @@ func FuzzParsePosition(f *testing.F) {
 	})
 }
 
-// A position must come back as it was.
+// A position must be read as it was written.
 func TestPositionRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := kv.Position{Epoch: kv.Epoch(rapid.Uint32().Draw(t, "epoch")), Rev: kv.Rev(rapid.Uint64().Draw(t, "rev"))}

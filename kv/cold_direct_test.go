@@ -114,7 +114,7 @@ func (s *shelf) cold(keys ...string) {
 
 // A snapshot must go on showing a value that was cold when its key was written
 // to, after the record of that value is gone from the disk; without LoadPinned the
-// loss must be reported and not be taken for another value.
+// loss must be reported and not be confused with another value.
 func TestSnapshotKeepsColdValue(t *testing.T) {
 	for _, load := range []bool{true, false} {
 		s := newShelf(t, kv.StateOptions{})

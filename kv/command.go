@@ -49,7 +49,7 @@ const (
 	CheckCreate
 	// CheckVersion compares the version with N; 0 means absent.
 	CheckVersion
-	// CheckExists wants the key to exist (N is 1) or not (N is 0).
+	// CheckExists expects the key to exist (N is 1) or not (N is 0).
 	CheckExists
 	// CheckValue compares the value with Value; an absent key fails.
 	CheckValue

@@ -55,7 +55,7 @@ func number(e *kv.Entry) int {
 }
 
 // checkPair fails if a reader of s can see part of a batch: a snapshot must show
-// the same number twice, and whoever has seen one key of a batch must see the
+// the same number twice, and a reader that has seen one key of a batch must see the
 // other, in either order.
 func checkPair(s *kv.State) error {
 	n, err := s.Snapshot()

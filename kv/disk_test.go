@@ -116,7 +116,7 @@ func (w *world) write(t *rapid.T, c *kv.Checkpoint) disk {
 	return d
 }
 
-// reload builds a state from the disk and the log, as a restart does. It goes on
+// reload builds a state from the disk and the log, as a restart does. It runs
 // beside the live one or, as after a crash, in its place.
 func (w *world) reload(t *rapid.T) {
 	m := newMachine(w.gen, w.clashes)

@@ -22,7 +22,7 @@
 // Readers take no lock. Apply links each new version before the old one and then
 // publishes the whole entry by one atomic store; a reader loads the published
 // revision first and walks back to the newest version at or below it. Versions
-// that nobody can see any more are unlinked right after publishing: a
+// that no reader can see any more are unlinked right after publishing: a
 // [Snapshot], which is opened between entries, keeps its own; any other reader
 // that walked back looks again whether something was published meanwhile, and if
 // so starts over.
@@ -31,7 +31,7 @@
 //
 // Time is log time: milliseconds that the log has lived through. It moves with
 // the entries and never backwards, so a deadline never comes early, and it
-// stands still while nobody leads.
+// stands still while no server leads.
 //
 // # Leases and locks
 //

@@ -17,8 +17,8 @@ type victim struct {
 // Evict drops values of at least want bytes in all from memory, the coldest
 // first, or as many as a bounded amount of work allows, and returns how many
 // bytes that freed; 0 if there is nothing to drop. Only values that the last
-// checkpoint holds are dropped. It is safe for concurrent use and holds nobody
-// up.
+// checkpoint holds are dropped. It is safe for concurrent use and makes no writer
+// wait.
 func (s *State) Evict(want int64) (freed int64) {
 	var victims []victim
 	for range evictSteps {
@@ -77,7 +77,7 @@ func (s *State) chooseVictims(victims []victim, want int64) []victim {
 }
 
 // oldestLocked returns the key whose turn it is. One whose newest version is not
-// evictable is about to be taken out by apply, which is waiting for the lock.
+// evictable is about to be removed by apply, which is waiting for the lock.
 func (s *State) oldestLocked() (*slot, *Entry, place) {
 	r := &s.residents
 	first, second := placeSmall, placeMain

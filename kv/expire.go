@@ -40,7 +40,7 @@ func (m *machine) nextDue() (int64, bool) {
 }
 
 // expireLocked ends what is due, in order of time: each key in a revision of its
-// own, and each lease with all its keys in one. It goes on until ExpireMax keys
+// own, and each lease with all its keys in one. It continues until ExpireMax keys
 // have been deleted, the last lease's included.
 func (s *State) expireLocked() {
 	m := &s.mu.machine

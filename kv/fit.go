@@ -4,7 +4,7 @@ import "maps"
 
 const (
 	// fitLeast is the size from which on a map is made smaller, fitShare how much smaller
-	// it must have become: so few that copying what is left holds nobody up.
+	// it must have become: so few that copying what is left is quick.
 	fitLeast, fitShare = 4096, 64
 )
 

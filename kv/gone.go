@@ -92,7 +92,7 @@ func (s *State) Durable(key string) Locator {
 	if sl := s.mu.dirty.left(key); sl != nil {
 		return sl.durable()
 	}
-	if sl := s.slot(key); sl != nil { // it came back meanwhile
+	if sl := s.slot(key); sl != nil { // it was created again meanwhile
 		return sl.durable()
 	}
 	return Locator{}

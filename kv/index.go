@@ -9,7 +9,7 @@ const (
 	// slotNodeBytes is about what a slot takes in the nodes of an index, pathBytes what
 	// those nodes take that are copied if one slot is put into an index that has a copy.
 	slotNodeBytes, pathBytes = 16, 1536
-	// nearby is how many slots apart two may be that are taken to lie in one node.
+	// nearby is how many slots apart two may be that are assumed to be in one node.
 	nearby = indexDegree / 4
 )
 

@@ -21,8 +21,8 @@ func heapNow() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// If this failed, snapshots could keep a copy of the whole index each, and nobody would
-// count it; or snapshots would be ended for memory that they do not take.
+// If this failed, snapshots could keep a copy of the whole index each, and no limit would
+// know of it; or snapshots would be ended for memory that they do not take.
 func TestSnapshotsCountTheirIndex(t *testing.T) {
 	const keys, snapshots, inserts = 50_000, 40, 200
 	s := kv.NewState(kv.StateOptions{Presize: keys, SnapshotBytes: 1 << 30})

@@ -49,7 +49,7 @@ func TestOlderEntryIsRead(t *testing.T) {
 	}
 }
 
-// A name must come back from its text, and nothing else may pass for one.
+// A name must be read from its text, and nothing else may pass for one.
 func TestLeaseNames(t *testing.T) {
 	id := kv.NewLeaseID()
 	if got, err := kv.ParseLeaseID(id.String()); err != nil || got != id {

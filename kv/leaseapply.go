@@ -25,7 +25,7 @@ func (s *State) grantLocked(c *LeaseCommand, r *Result) {
 		return
 	}
 	if m.leases.byID[c.ID] != nil {
-		r.Outcome = LeaseFull // nobody draws the same name twice
+		r.Outcome = LeaseFull // no name is drawn twice
 		return
 	}
 	l := &lease{id: c.ID, caller: strings.Clone(c.Caller), ttl: c.TTL.Milliseconds()}
@@ -108,7 +108,7 @@ func (s *State) leaseInfoLocked(l *lease) *LeaseInfo {
 	return i
 }
 
-// Lease returns what a lease is; false if it has ended or never was.
+// Lease returns what a lease is; false if it does not exist or has ended.
 func (s *State) Lease(id LeaseID) (LeaseInfo, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,7 +10,7 @@ type LeaseKind uint8
 
 // The commands about leases.
 const (
-	// LeaseGrant begins the lease ID, which nobody has used, with TTL.
+	// LeaseGrant begins the lease ID, which was never used, with TTL.
 	LeaseGrant LeaseKind = iota + 1
 	// LeaseKeep renews the lease: it lives for its TTL from now on.
 	LeaseKeep

@@ -17,8 +17,8 @@ const leasePrefix = "l-"
 // and cannot be guessed. The zero LeaseID is none.
 type LeaseID [LeaseIDSize]byte
 
-// ErrBadLease is returned when a text cannot be the name of a lease: there never
-// was such a lease.
+// ErrBadLease is returned when a text cannot be the name of a lease: no
+// lease ever had it.
 var ErrBadLease = errors.New("malformed lease id")
 
 // NewLeaseID draws the name of a new lease.

@@ -27,7 +27,7 @@ func (s *Store) Revoke(ctx context.Context, id LeaseID, idem Idem) (Result, erro
 	return s.Do(ctx, &Command{Idem: idem, Lease: &LeaseCommand{Kind: LeaseRevoke, ID: id}})
 }
 
-// Lease returns what a lease is; false if it has ended or never was. The read
+// Lease returns what a lease is; false if it does not exist or has ended. The read
 // is linearizable. It fails as Log.ReadBarrier does.
 func (s *Store) Lease(ctx context.Context, id LeaseID) (LeaseInfo, bool, error) {
 	if err := s.log.ReadBarrier(ctx); err != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // A Loader fills a fresh state with a checkpoint. It belongs to one goroutine;
-// nobody else may use the state before Done has returned.
+// no other may use the state before Done has returned.
 type Loader struct {
 	state *State
 	meta  Meta

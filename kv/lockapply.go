@@ -35,7 +35,7 @@ func (s *State) acquireLocked(c *LockCommand, r *Result) {
 		return
 	}
 	if m.leases.byID[c.ID] != nil {
-		r.Outcome = LeaseFull // nobody draws the same name twice
+		r.Outcome = LeaseFull // no name is drawn twice
 		return
 	}
 	l := &lease{
@@ -56,7 +56,7 @@ func (s *State) acquireLocked(c *LockCommand, r *Result) {
 	r.Lease = s.leaseInfoLocked(l)
 }
 
-// holdLocked makes l the holder of its lock, which nobody holds, as part of the
+// holdLocked makes l the holder of its lock, which is free, as part of the
 // revision after m.rev.
 func (s *State) holdLocked(l *lease) {
 	m := &s.mu.machine
@@ -139,7 +139,7 @@ func (s *State) handOverLocked() {
 
 // A LockInfo is what a lock is at one moment.
 type LockInfo struct {
-	// Holder is the version of the holder's key, nil if nobody holds the lock;
+	// Holder is the version of the holder's key, nil if the lock is free;
 	// Owner is what its value says, and Lease its lease.
 	Holder *Entry
 	Owner  string
@@ -156,7 +156,7 @@ type LockInfo struct {
 type LockPlace struct {
 	Key   string
 	Owner string
-	// Since is the revision at which it was taken.
+	// Since is the revision at which the wait began.
 	Since Rev
 }
 

@@ -151,7 +151,7 @@ func (w *world) entry(t *rapid.T, steps ...kvtest.Step) {
 	e := entry{data: kvtest.Encode(max(now, 0), steps), steps: steps}
 	e.results, e.events, e.reset = w.model.Apply(now, steps)
 	if e.reset {
-		e.events = nil // history begins again, so nobody is told
+		e.events = nil // history begins again, so there is no event
 	}
 	w.log = append(w.log, e)
 	w.replay(t, w.live, len(w.log))

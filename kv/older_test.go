@@ -24,7 +24,7 @@ const (
 )
 
 // If this failed, the release before would call a folder damaged that this one has written
-// with the default settings, and nobody could go back to it.
+// with the default settings, and there would be no way back to it.
 func TestDefaultsAreWrittenAsTheReleaseBeforeDid(t *testing.T) {
 	params := kv.Params{TombstoneMax: 7, IdemAge: time.Second, LeaseMax: 9}.WithDefaults()
 	meta := kv.Meta{

@@ -36,7 +36,7 @@ type Ref struct {
 }
 
 // A Refer puts references in the place of values that a finished segment holds:
-// the same versions, which nobody who reads can tell but by their tier. A key that
+// the same versions, which a reader can tell only by their tier. A key that
 // changed since is left alone, and so are those of locks: who holds one is always
 // at hand. It takes a revision, under which the references are recorded, and makes
 // no event.

@@ -10,7 +10,7 @@ import (
 )
 
 // If a reference let go of the key's lease, the key would outlive it; if moving
-// the value of a lock were possible, nobody could be told who holds it while the
+// the value of a lock were possible, no client could be told who holds it while the
 // store is away.
 func TestReferenceStaysOnItsLease(t *testing.T) {
 	events := new(recorder)

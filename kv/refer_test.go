@@ -120,7 +120,7 @@ func (w *mover) move() {
 	}
 }
 
-// checkpoint writes one, while the state goes on; it may be given up.
+// checkpoint writes one, while the state changes; it may be given up.
 func (w *mover) checkpoint() {
 	cp, err := w.state.Freeze()
 	if err != nil {

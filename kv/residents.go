@@ -114,7 +114,7 @@ func (s *State) evictable(e *Entry) bool {
 
 // enter adds slots that may be evictable.
 func (s *State) enter(slots ...*slot) {
-	const step = 256 // so that nobody waits long for the lock
+	const step = 256 // so that no goroutine waits long for the lock
 	for len(slots) > 0 {
 		n := min(step, len(slots))
 		s.residents.mu.Lock()

@@ -23,7 +23,7 @@ const (
 	IdemCallerFull
 	// IdemFull means that Params.IdemMax records are held in all.
 	IdemFull
-	// LeaseEnded means that the lease named has ended or never was, and nothing
+	// LeaseEnded means that the lease named has ended or does not exist, and nothing
 	// ran.
 	LeaseEnded
 	// LeaseFull means that Params.LeaseMax leases live in all.

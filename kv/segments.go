@@ -90,7 +90,7 @@ func (r Resident) At() Locator { return Locator{r.entry.Mod, r.entry.ordinal} }
 // Hash returns what a Ref holds of the value.
 func (r Resident) Hash() [HashSize]byte { return r.entry.hash() }
 
-// Tier returns where the value lies, TierMemory only if it is nowhere else but
+// Tier returns where the value is, TierMemory only if it is nowhere else but
 // in the checkpoint.
 func (r Resident) Tier() Tier {
 	if r.entry.inSegment() {
@@ -102,7 +102,7 @@ func (r Resident) Tier() Tier {
 // InMemory reports whether the value is in memory, wherever else it is.
 func (r Resident) InMemory() bool { return !r.entry.cold }
 
-// Idle reports whether nobody has read or written the key since Age was called.
+// Idle reports whether the key was neither read nor written since Age was called.
 func (r Resident) Idle() bool { return r.slot.access.Load()&accessIdle != 0 }
 
 // Age marks the key as idle.
@@ -118,7 +118,7 @@ func (r Resident) Segment() (id SegmentID, ok bool) {
 
 // Residents ranges, in order of key, over the newest versions that the last
 // checkpoint holds and whose value may leave memory: it is large enough and not
-// that of a lock. It is no snapshot, holds nobody up and counts as no read.
+// that of a lock. It is no snapshot, makes no writer wait and counts as no read.
 func (s *State) Residents() iter.Seq[Resident] {
 	return func(yield func(Resident) bool) {
 		s.mu.Lock()

@@ -25,7 +25,7 @@ type view struct {
 	floor Rev
 	order index
 	// pinned is set for a checkpoint's view, which is never ended, and for one that is
-	// closing: nobody reads it, and what it kept is let go in steps.
+	// closing: it has no readers, and what it kept is let go in steps.
 	pinned, closing bool
 	// The rest, but for lost, belongs to the holder of the apply lock.
 	refs int
@@ -104,7 +104,7 @@ func (n *Snapshot) Get(key string) *Entry {
 
 // slot returns the slot that the snapshot has for key, nil if it has none. That is
 // the one in the map, which is found sooner, if that has a version so old: a key
-// that was forgotten and came back in another slot has none there.
+// that was forgotten and created again in another slot has none there.
 func (n *Snapshot) slot(key string) *slot {
 	if sl := n.state.slot(key); sl != nil {
 		if e, _ := sl.at(n.view.at.Rev); e != nil {

@@ -125,7 +125,7 @@ type machine struct {
 
 	// The rest lives for one entry.
 	reset   bool
-	silent  bool // a revision was taken without an event
+	silent  bool // a revision was used without an event
 	ordinal uint32
 	events  []Event
 	linked  []*slot
@@ -251,7 +251,7 @@ func (s *State) Skip(index, term uint64) {
 }
 
 // publishLocked makes all that the entry did visible at once, tells the
-// publisher, and lets go of versions that nobody can see any more.
+// publisher, and lets go of versions that no reader can see any more.
 func (s *State) publishLocked() {
 	m := &s.mu.machine
 	at := Position{Epoch(s.epoch.Load()), m.rev}

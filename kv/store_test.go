@@ -45,7 +45,7 @@ func TestStoreCoordinates(t *testing.T) {
 	})
 }
 
-// Watchers that come back ask for this before they read history: a wrong no
+// Watchers that reconnect ask for this before they read history: a wrong no
 // would be a gap.
 func TestChanged(t *testing.T) {
 	s := kv.NewState(kv.StateOptions{})

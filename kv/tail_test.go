@@ -10,7 +10,7 @@ import (
 	"keywatch/kv"
 )
 
-// Keys and values of every length must come back as they were, among others of
+// Keys and values of every length must be read as they were written, among others of
 // the same length: an allocation that is too small for what is behind it would
 // be overwritten by its neighbour, or the collector would stumble over it.
 func TestEveryLength(t *testing.T) {

@@ -22,7 +22,7 @@ type catchup struct {
 		list []*straggler
 	}
 	// The rest belongs to the holder of the hub's lock. The ring is swept from
-	// oldest to newest over and over, so that nobody waits for those who come
+	// oldest to newest over and over, so that none waits for those who come
 	// behind it.
 	sweeping map[*Watcher]*straggler
 	index    *index
@@ -55,7 +55,7 @@ func (h *Hub) join(w *Watcher, at cursor, end uint64) {
 	h.wakeDispatcher()
 }
 
-// sweepLate goes on with the sweep. It returns whether a straggler is left.
+// sweepLate continues the sweep. It returns whether a straggler is left.
 func (h *Hub) sweepLate() (more bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -31,7 +31,7 @@ func TestRandomHistoriesOfTheLate(t *testing.T) {
 	}
 }
 
-// Without it a watcher that comes back far behind others, or goes away while it
+// Without it a watcher that reconnects far behind others, or ends while it
 // is in the shared catch-up, could keep them from where they want to be.
 func TestManyFarBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestLedAfterState(t *testing.T) {
 }
 
 // BenchmarkResume is the cost, for one watcher, of coming back to a prefix over
-// 100,000 events, when 500 do so at once: each by itself, or in the shared catch-up.
+// 100,000 events, when 500 do so at once: each alone, or in the shared catch-up.
 func BenchmarkResume(b *testing.B) {
 	const watchers, behind = 500, 100_000
 	for _, alone := range []int{1 << 40, 0} {

@@ -150,7 +150,7 @@ func (h *Hub) passOverLocked(m *mark) {
 	h.skipLocked(m)
 }
 
-// skipLocked goes on from m.
+// skipLocked continues from m.
 func (h *Hub) skipLocked(m *mark) {
 	d := &h.mu.dispatcher
 	d.gen, d.next, d.at = m.gen, m.next, m.at

@@ -11,7 +11,7 @@ import (
 )
 
 // The faults are in another build of the hub, so that this one has none. Without
-// this test nobody would see whether the validators still find them.
+// this test it would not be known whether the validators still find them.
 func TestProofFaultsOfTheHub(t *testing.T) {
 	gate.Long(t)
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-timeout=1h",

@@ -15,7 +15,7 @@ import (
 	"keywatch/watch/watchtest"
 )
 
-// A story is how clients live through a history: they come back often, and read
+// A story is how clients live through a history: they reconnect often, and read
 // now and then.
 type story struct {
 	name    string
@@ -63,7 +63,7 @@ var foundIn = []struct {
 	{watch.BlindFloor, tiny, []watchtest.Rule{watchtest.Reliable, watchtest.Resumable}},
 }
 
-// Without it a hub that lies could pass all that the validators judge: each
+// Without it a hub that tells what is not so could pass all that the validators judge: each
 // fault inside the hub must be found by the rules it breaks, and nothing may be
 // found without a fault.
 func TestFaultsOfTheHubAreFound(t *testing.T) {

@@ -109,7 +109,7 @@ func (w *Watcher) sendRefs(s *Scratch, refs []ref) {
 	}
 }
 
-// drain goes on sending what is left.
+// drain sends what is left.
 func (w *Watcher) drain(s *Scratch) {
 	refs := w.progress.refs
 	w.progress.refs = nil

@@ -187,8 +187,8 @@ func TestLatestConverges(t *testing.T) {
 	}
 }
 
-// Without it a change could fall between what a watcher reads from the ring by
-// itself and what the dispatcher brings it.
+// Without it a change could fall between what a watcher reads from the ring
+// alone and what the dispatcher brings it.
 func TestNoGapWhereWatchersBecomeLive(t *testing.T) {
 	w := newWorld(t, watch.Options{}, kv.Params{})
 	// So much is read in one piece just before the watcher becomes live.
@@ -220,7 +220,7 @@ func TestNoGapWhereWatchersBecomeLive(t *testing.T) {
 	}
 }
 
-// Without it a client that comes back while the ring drops what it needs could
+// Without it a client that reconnects while the ring drops what it needs could
 // be let in with a gap.
 func TestResumeWhileHistoryMoves(t *testing.T) {
 	w := newWorld(t, watch.Options{History: 20 << 10}, kv.Params{})

@@ -86,7 +86,7 @@ type Hub struct {
 	// stop is closed by Close, done by the dispatcher when it ends.
 	stop, done chan struct{}
 	once       sync.Once
-	// open counts the watchers, so that Publish wakes nobody where there are none.
+	// open counts the watchers, so that Publish wakes no goroutine where there are none.
 	open atomic.Int64
 	// dispatched is the position up to which every watcher's mailbox is
 	// complete.
@@ -260,7 +260,7 @@ type Stats struct {
 }
 
 // Stats returns the hub's figures. It costs the same however many watchers there are,
-// and keeps nobody waiting.
+// and makes no writer wait.
 func (h *Hub) Stats() Stats {
 	m := h.ring.mark()
 	s := Stats{

@@ -21,7 +21,7 @@ func recordOf(r watch.Request, steps []watchtest.Step) watchtest.Record {
 	return watchtest.Record{Keys: r.Keys, Prefixes: r.Prefixes, Steps: steps}
 }
 
-// goodRecord returns what a client was told that came back once:
+// goodRecord returns what a client was told that reconnected once:
 // 0 connect, 1 reset, 2 a/1@1, 3 synced, 4 a/1@2, 5 a/2@2, 6 connect from 2,
 // 7 a/1@3, 8 a/3@4, 9 delete a/2@5, 10 synced.
 func goodRecord(t *testing.T) (*world, watchtest.Record) {
@@ -105,8 +105,8 @@ func broken(list []*watchtest.Violation, rule watchtest.Rule) bool {
 	return slices.ContainsFunc(list, func(v *watchtest.Violation) bool { return v.Rule == rule })
 }
 
-// A sabotage changes what the hub is told by the state, or how a client comes
-// back.
+// A sabotage changes what the hub is told by the state, or how a client
+// reconnects.
 type sabotage struct {
 	name  string
 	rules []watchtest.Rule
@@ -193,7 +193,7 @@ func TestValidatorsFindSabotage(t *testing.T) {
 	}
 }
 
-// sabotaged returns what a client was told that comes back every few messages
+// sabotaged returns what a client was told that reconnects every few messages
 // while changes happen.
 func (w *world) sabotaged(seed uint64, s sabotage) watchtest.Record {
 	rnd := rand.New(rand.NewPCG(seed, 7))

@@ -31,7 +31,7 @@ func (a *asker) Wake(*watch.Watcher) {
 }
 
 // A question about the server must not wait for the dispatcher's lock, nor hold it:
-// events would come late as often as somebody asks.
+// events would come late as often as a client asks.
 func TestStatsHoldNobodyUp(t *testing.T) {
 	w := newWorld(t, watch.Options{}, kv.Params{})
 	a := &asker{T: t, hub: w.hub}

@@ -102,7 +102,7 @@ func (b *mailbox) deliver(g *lagging, l *letter, most int) (wake bool) {
 	return wake
 }
 
-// passOver says that the dispatcher delivered everything up to at and goes on
+// passOver says that the dispatcher delivered everything up to at and continues
 // from next without looking at what is between.
 func (b *mailbox) passOver(g *lagging, at cursor, next uint64) {
 	b.mu.Lock()

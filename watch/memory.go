@@ -16,7 +16,7 @@ const (
 )
 
 // Cost returns about how many bytes of memory a watch takes that asks for r, while it
-// is open. Whoever bounds the memory that callers make the server hold charges it.
+// is open. The account of the memory that callers make the server hold charges it.
 func (r *Request) Cost() int64 {
 	names := len(r.Keys) + len(r.Prefixes)
 	n := watcherCost

@@ -11,12 +11,12 @@ import (
 	"keywatch/watch"
 )
 
-// If this failed, watches would take memory that nobody counts, as 1.1 MiB of one with
+// If this failed, watches would take memory that is not counted, as 1.1 MiB of one with
 // 1,024 names did; or what is counted would refuse watches that there is room for.
 func TestCostIsWhatAWatchTakes(t *testing.T) {
 	for _, c := range []struct {
 		watches, names, size int
-		// least is the part of the cost that is taken at least, in hundredths: a watch
+		// least is the part of the cost that is used at least, in hundredths: a watch
 		// that is behind takes more than one that is idle.
 		least int64
 	}{

@@ -56,7 +56,7 @@ func (w *Watcher) openView(s *Scratch) {
 }
 
 // readView sends the next piece of what the snapshot holds. After the last it
-// goes on along the ring, from the snapshot's revision.
+// continues along the ring, from the snapshot's revision.
 func (w *Watcher) readView(s *Scratch) {
 	r := w.progress.reread
 	now := r.view.Time()

@@ -80,7 +80,7 @@ func TestInterval(t *testing.T) {
 }
 
 // Without it a heartbeat during an interval would claim a position whose
-// changes are still held back, and a client that comes back would lose them.
+// changes are still held back, and a client that reconnects would lose them.
 func TestProgressDuringInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, watch.Options{}, kv.Params{})
@@ -149,7 +149,7 @@ func TestTTL(t *testing.T) {
 	}
 }
 
-// Log time goes on between entries. Without the present time a state would give
+// Log time passes between entries. Without the present time a state would give
 // more time to live than there is.
 func TestTTLOfStateCountsFromNow(t *testing.T) {
 	var ahead atomic.Int64

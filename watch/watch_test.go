@@ -79,7 +79,7 @@ func TestBatchHasOnePosition(t *testing.T) {
 	r.want(line("a/1", "x", 1, 1, 1), line("a/2", "y", 1, 1, 1, pos(1)))
 }
 
-// Without it a client that comes back would lose changes, see some again, or
+// Without it a client that reconnects would lose changes, see some again, or
 // not be told when it is up to date.
 func TestResume(t *testing.T) {
 	w := newWorld(t, watch.Options{}, kv.Params{})
@@ -141,8 +141,8 @@ func TestHubIsToldLate(t *testing.T) {
 	}
 }
 
-// Without it a client would keep keys that were deleted so long ago that nobody
-// remembers.
+// Without it a client would keep keys that were deleted so long ago that the server
+// does not remember it.
 func TestResetWhenDeletionsAreForgotten(t *testing.T) {
 	w := newWorld(t, watch.Options{History: 4096}, kv.Params{TombstoneMax: 1})
 	w.put("a", "1")

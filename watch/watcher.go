@@ -198,19 +198,19 @@ func (w *Watcher) begin(r *Request) {
 	}
 }
 
-// startAt goes on from a place in the ring, with Synced before event syncAt.
+// startAt continues from a place in the ring, with Synced before event syncAt.
 func (w *Watcher) startAt(at cursor, syncAt uint64) {
 	w.move(at)
 	w.phase, w.progress.syncing, w.progress.syncAt = catchingUp, true, syncAt
 }
 
-// move goes on from at, which Stats are to know of.
+// move continues from at, which Stats are to know of.
 func (w *Watcher) move(at cursor) {
 	w.progress.seq, w.rev = at.seq, at.rev
 	w.mail.moved(&w.hub.lagging, at)
 }
 
-// resume goes on after the position written in since.
+// resume continues after the position written in since.
 func (w *Watcher) resume(since string, m *mark) {
 	at, err := kv.ParsePosition(since)
 	if err != nil || at.Rev == 0 || at.Epoch != m.at.Epoch {

@@ -51,7 +51,7 @@ func (k *Keeper) Move() error {
 }
 
 // Run moves memory, piece by piece, until ctx ends or the kernel turns out not to
-// support it. Whoever uses a piece, or needs more memory, while one is moved waits
+// support it. A goroutine that uses a piece, or needs more memory, while one is moved waits
 // for that: 0.5 ms, or 10 where a hypervisor has to find the memory first. So it is
 // done in one two-hundredth of the time.
 func (k *Keeper) Run(ctx context.Context) {

@@ -48,9 +48,9 @@ func unasked() bool {
 	return bytes.Contains(mode, []byte("[always]"))
 }
 
-// allow takes back that memory shall not be huge, once it is in use. Where nobody
+// allow takes back that memory shall not be huge, once it is in use. Where no process
 // gets huge pages without asking that was not said, and the kernel does not come
-// by to move it by itself.
+// by to move it unasked.
 func allow(t *testing.T, b []byte) {
 	t.Helper()
 	if !unasked() {

@@ -70,7 +70,7 @@ func full(at uintptr) bool {
 	return bytes.Count(there[:], []byte{1}) >= dense
 }
 
-// regions returns the memory that is nobody's file, and may be written.
+// regions returns the memory that belongs to no file, and may be written.
 func regions() ([]region, error) {
 	f, err := os.Open("/proc/self/maps")
 	if err != nil {

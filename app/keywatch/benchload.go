@@ -184,7 +184,7 @@ func (w *worker) prepare(op string) int {
 		w.set(http.MethodPost, "/v1/batch", w.l.puts(w.someKeys(), w.value()))
 	case "cas":
 		// Each connection has keys of its own, so a swap fails only if
-		// somebody else writes them.
+		// another client writes them.
 		i -= i % w.l.c.Conns
 		if i += w.number; i >= w.l.c.Keys {
 			i = w.number

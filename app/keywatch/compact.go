@@ -13,8 +13,8 @@ type compactCmd struct{}
 func (*compactCmd) Help() string {
 	return `
 Copies what is current into a new checkpoint file, which replaces the old one. The
-space of what was overwritten or deleted returns to the file system. The server goes
-on working meanwhile, and needs room for both files.
+space of what was overwritten or deleted returns to the file system. The server
+works on meanwhile, and needs room for both files.
 
 Examples:
 

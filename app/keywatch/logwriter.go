@@ -110,7 +110,7 @@ func (l *logWriter) run() {
 }
 
 // done reports whether the writer is closed: next found no line after the last one that
-// was taken.
+// was written.
 func (l *logWriter) done() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

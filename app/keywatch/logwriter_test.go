@@ -43,7 +43,7 @@ func (r *reader) set(f func()) {
 }
 
 // If the end of its reader were an error of the log, or nothing told of what was lost,
-// a server would end with its log reader, or a log would have holes that nobody sees.
+// a server would end with its log reader, or a log would have holes that do not show.
 func TestLogReaderGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := new(reader)

@@ -142,7 +142,7 @@ func gone(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	for range 25_000 { // more than most test runs last
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || strings.Contains(string(stat), ") Z ") { // nobody may reap it
+		if err != nil || strings.Contains(string(stat), ") Z ") { // perhaps no parent reaps it
 			return
 		}
 		time.Sleep(20 * time.Millisecond)

@@ -91,7 +91,7 @@ func refusedCode(e *kw.Error) int {
 	return exitFailed
 }
 
-// readerGone reports whether err is that nobody reads the output any more, which
+// readerGone reports whether err is that the reader of the output is gone, which
 // needs no words.
 func readerGone(err error) bool {
 	var output *outputError

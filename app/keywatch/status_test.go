@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 )
 
-// If a list of objects were printed as one empty line, nobody would see at a shell what the
+// If a list of objects were printed as one empty line, an operator would not see what the
 // server is busy with; a figure that has two names would be read twice.
 func TestStatusShowsLists(t *testing.T) {
 	const status = `{"version":"1","peers":["a","b"],"none":[],

@@ -34,9 +34,9 @@ With -o json each event is one JSON object a line, as the server sends it, and
 
 With --exec a shell runs for each put and delete, one after the other, with the
 value as standard input and KEYWATCH_EVENT_TYPE, _KEY, _REV, _VERSION, _CAUSE and, at
-the last change of a revision, _POSITION in its environment. When COMMAND fails this is reported, and the watch goes
-on. ` + childHelp + ` keywatch exits with 0 if COMMAND did,
-and else with its exit code.
+the last change of a revision, _POSITION in its environment. When COMMAND fails this is
+reported, and the watch continues. ` + childHelp + `
+keywatch exits with 0 if COMMAND did, and else with its exit code.
 
 Examples:
 

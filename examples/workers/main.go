@@ -122,7 +122,7 @@ func (p *pool) worker(ctx context.Context) func() {
 	}
 }
 
-// do does one job, unless it is done or another does it. The claim hangs on this
+// do does one job, unless it is done or another does it. The claim is attached to this
 // member's lease: if the member dies it goes, and the job is free again.
 func (p *pool) do(ctx context.Context, job string) error {
 	claim, err := p.c.Batch(ctx, client.Batch{

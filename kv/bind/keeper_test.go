@@ -128,7 +128,7 @@ func TestLivesWithItsOwnerAndItsTTLAfter(t *testing.T) {
 	}
 }
 
-// If this failed, a lease could not be taken up again on another socket, or one
+// If this failed, a lease could not be attached to another socket, or one
 // socket that goes would take it from another.
 func TestOwnersComeAndGo(t *testing.T) {
 	inBubble(t, func(w *world) {
@@ -151,7 +151,7 @@ func TestOwnersComeAndGo(t *testing.T) {
 	})
 }
 
-// If this failed, what was ended by somebody would be renewed for ever.
+// If this failed, what was ended by a request would be renewed for ever.
 func TestEndedLeaseIsForgotten(t *testing.T) {
 	inBubble(t, func(w *world) {
 		id := w.grant("a", "b")

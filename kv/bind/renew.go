@@ -29,7 +29,7 @@ func (k *Keeper) run() {
 	}
 }
 
-// last renews what nobody owns any more, once.
+// last renews what has no owner any more, once.
 func (k *Keeper) last() {
 	for k.ctx.Err() == nil {
 		due, _ := k.take()
@@ -122,7 +122,7 @@ func (k *Keeper) closed() bool {
 	}
 }
 
-// forgetLocked lets go of a lease that has ended, or that nobody owns.
+// forgetLocked lets go of a lease that has ended, or that has no owner.
 func (k *Keeper) forgetLocked(b *bound) {
 	delete(k.mu.leases, b.id)
 	for _, owner := range b.owners {

@@ -9,7 +9,7 @@ import (
 	"keywatch/kv/kvjson"
 )
 
-// A string that goes out must come back as it was from every JSON parser, and
+// Every JSON parser must read a string as it was before it was written, and
 // stay on its line, or a stream of lines would break.
 func FuzzString(f *testing.F) {
 	f.Add("plain")

@@ -49,8 +49,8 @@ func (g *Generator) lock(t *rapid.T) *kv.LockCommand {
 	return l
 }
 
-// newLease draws the name of a lease that nobody has used, or now and then one
-// that somebody has.
+// newLease draws the name of a lease that was never used, or now and then one
+// that was.
 func (g *Generator) newLease(t *rapid.T) kv.LeaseID {
 	if chance(t, 3, "used name") {
 		return g.someLease(t)

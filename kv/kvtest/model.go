@@ -111,7 +111,7 @@ func (m *Model) Get(key string) *Item {
 	return nil
 }
 
-// where returns the newest versions that are wanted, in no order.
+// where returns the newest versions that are asked for, in no order.
 func (m *Model) where(want func(it Item) bool) (out []Item) {
 	for _, it := range m.newest {
 		if want(it) {

@@ -9,7 +9,7 @@ import (
 	"keywatch/kv"
 )
 
-// runRefer moves values, which nobody can tell: but for the revision that it takes
+// runRefer moves values, which no reader can tell: but for the revision that it takes
 // all is as it was.
 func (m *Model) runRefer(c *kv.Refer) (r Result) {
 	m.Rev++

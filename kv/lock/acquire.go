@@ -46,7 +46,7 @@ type Request struct {
 //
 // It fails as kv.Store.Do does. If ctx ends first it fails with ctx's error: the
 // place is given up then or, if the request has an idempotency key, stays as long
-// as its lease lives, to be taken up by the same request; the result's Lease
+// as its lease lives, to be resumed by the same request; the result's Lease
 // names it. The TTL of a lock that was waited for counts from when it was
 // granted, not from the call.
 func Acquire(ctx context.Context, store *kv.Store, q Request) (kv.Result, error) {
@@ -63,7 +63,7 @@ func Acquire(ctx context.Context, store *kv.Store, q Request) (kv.Result, error)
 	}
 	switch {
 	case err == kv.ErrOutcomeUnknown && q.Idem.Key == "":
-		abandon(ctx, store, c.ID) // nobody will ever ask for it again
+		abandon(ctx, store, c.ID) // no request will ask for it again
 		return r, err
 	case err != nil || r.Outcome != kv.LockQueued:
 		return r, err
@@ -128,7 +128,7 @@ func settle(store *kv.Store, r kv.Result) kv.Result {
 	return out
 }
 
-// abandon ends a lease that nobody waits with any more. If it cannot be ended it
+// abandon ends a lease whose request has ended. If it cannot be ended it
 // runs out.
 func abandon(ctx context.Context, store *kv.Store, id kv.LeaseID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)

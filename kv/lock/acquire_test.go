@@ -89,8 +89,8 @@ func TestWaitEndsInTime(t *testing.T) {
 	})
 }
 
-// If this failed, a caller who leaves would keep its place, or one who may come
-// back would lose it, or find that it has two.
+// If this failed, a caller who leaves would keep its place, or one who may
+// return would lose it, or find that it has two.
 func TestLeavingAndComingBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *kv.Store) {
 		holder := request("first", 0)
@@ -117,7 +117,7 @@ func TestLeavingAndComingBack(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second) // it runs out
 		acquire(t, store, q, kv.LockLost)
-		// A place that nobody keeps alive runs out too.
+		// A place that is not kept alive expires too.
 		acquire(t, store, holder, kv.Committed)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -9,7 +9,7 @@ import (
 	"keywatch/kv/progress"
 )
 
-// If this failed, nobody could tell work that does not end from work that takes long, nor
+// If this failed, an operator could not tell work that does not end from work that takes long, nor
 // what it is.
 func TestBoardTellsWhatRunsAndHowFarItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestBoardTellsWhatRunsAndHowFarItIs(t *testing.T) {
 	})
 }
 
-// If this failed, whoever works without a board would need a second way.
+// If this failed, work without a board would need code of its own.
 func TestNoBoard(t *testing.T) {
 	var b *progress.Board
 	task := b.Begin("move", "values")

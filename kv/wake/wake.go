@@ -4,7 +4,7 @@ package wake
 
 // A Chan carries a token while its receiver has something to look at. Many goroutines
 // may wake one receiver; none of them waits. Tokens do not add up: the receiver looks
-// at everything there is. Nobody closes it. The zero value is never ready, and waking it
+// at everything there is. It is never closed. The zero value is never ready, and waking it
 // does nothing.
 type Chan chan struct{}
 

@@ -59,7 +59,7 @@ func TestProofTabReachesEverything(t *testing.T) {
 		}
 		p.key("a/one")
 		p.until(`!document.querySelector('#remove').disabled`)
-		p.eval(`document.activeElement.blur()`) // Tab goes on behind where the focus was
+		p.eval(`document.activeElement.blur()`) // Tab continues behind where the focus was
 		if got, want := p.round(theme+" with a key"), slices.Concat(bar[1:], []string{"Copy key", "close", "Value", "edit", "remove", "Copy value"}, bar[:1]); !slices.Equal(got, want) {
 			t.Errorf("Tab goes to\n%v, want\n%v", got, want)
 		}

@@ -271,7 +271,7 @@ func TestProofPrefixesStayAsTheyWereLeft(t *testing.T) {
 }
 
 // If a list that has ended, or is paused, looked like one that is live, old values
-// would be taken for those of now.
+// would pass for those of now.
 func TestProofListThatEndedSaysSo(t *testing.T) {
 	gate.Long(t)
 	s := newServer(t)

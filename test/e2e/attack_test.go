@@ -169,7 +169,7 @@ func (a *attack) once(ctx context.Context, addr string, i int) {
 	}
 }
 
-// filler is a piece of a body or message that goes on and on.
+// filler is a piece of a body or message without an end.
 var filler = strings.Repeat("x", 64<<10)
 
 // underAttack reads and writes for soakTime while all attacks go on at once.

@@ -104,7 +104,7 @@ func (r setReader) loop(ctx context.Context, cl *client, revs *atomic.Int64) err
 	return nil
 }
 
-// A setWatcher follows part of a set, size keys, and comes back now and then
+// A setWatcher follows part of a set, size keys, and reconnects now and then
 // from a position that it had before.
 type setWatcher struct {
 	path, accept string

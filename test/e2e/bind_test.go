@@ -40,7 +40,7 @@ func renewals(t testing.TB, cl *client) int {
 }
 
 // TestLeaseLivesWithItsSocket: a lease that is bound to a socket outlives its TTL
-// while the socket is open, survives a server that is killed, is taken up again by
+// while the socket is open, survives a server that is killed, is resumed by
 // its name on another socket, and ends its TTL after that has closed, not before.
 func TestLeaseLivesWithItsSocket(t *testing.T) {
 	t.Parallel()

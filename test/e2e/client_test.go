@@ -44,7 +44,7 @@ type call struct {
 	body         string
 }
 
-// An answer is what came back.
+// An answer is what the server sent.
 type answer struct {
 	status int
 	header http.Header

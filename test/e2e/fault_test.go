@@ -33,7 +33,7 @@ var planted = []struct {
 var tinyHistory = []string{"--history", "16KiB", "--tombstone-max", "20"}
 
 // TestProofFaultyServersAreFound: the tests above would notice a server whose hub
-// lies: each rule is broken on purpose by a real server, over real connections.
+// tells what is not so: each rule is broken on purpose by a real server, over real connections.
 func TestProofFaultyServersAreFound(t *testing.T) {
 	gate.Long(t)
 	faulty := buildFaulty(t)
@@ -70,7 +70,7 @@ func buildFaulty(t *testing.T) string {
 }
 
 // TestProofCrowdsFindFaults: the crowds of the tests above would notice that one of
-// them gets what is another's, gets something twice, or is told again what it knew when it came back.
+// them gets what is another's, gets something twice, or is told again what it knew when it reconnected.
 func TestProofCrowdsFindFaults(t *testing.T) {
 	gate.Long(t)
 	faulty := buildFaulty(t)

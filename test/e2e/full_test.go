@@ -108,7 +108,7 @@ func checkValues(t *testing.T, s *server, values map[string]string) {
 // TestFullDisk: a disk that is really full stops writes, with the reason, and
 // nothing else: what was acknowledged is served and watched, also after a kill and
 // a start on the full disk, a stop in order ends in time, and once there is room
-// writes are taken without anybody's help.
+// writes are accepted again without help.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	disk, resize := smallDisk(t, 48)

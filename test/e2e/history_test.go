@@ -177,7 +177,7 @@ func (w *worker) answered(r request, c call, a *answer, began int64) {
 
 // unsent reports whether err says that no connection was made, so that nothing
 // was sent. That is so only without an Idempotency-Key: with one, net/http sends
-// a request again by itself and reports what became of the last attempt.
+// a request again unasked and reports what became of the last attempt.
 func unsent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"

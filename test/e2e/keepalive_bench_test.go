@@ -200,7 +200,7 @@ func BenchmarkBoundLeases(b *testing.B) {
 // alone pays for one, and what share of a core a renewal of each every 5 s takes.
 // It does so by a request for each on 64 connections, and by commands on 16
 // WebSockets with 64 under way on each; or, in BenchmarkBoundLeases, has the
-// server renew them by itself.
+// server renew them unasked.
 func BenchmarkKeepalive(b *testing.B) {
 	const leases = 100_000
 	s := serve(b, "--data", b.TempDir())

@@ -19,7 +19,7 @@ import (
 )
 
 // What a holder, a process of its own, is told in its environment: where the
-// server is, whether to send fences, and whether to go on by itself.
+// server is, whether to send fences, and whether to continue unasked.
 const (
 	holderURL    = "KEYWATCH_E2E_HOLDER"
 	holderFenced = "KEYWATCH_E2E_FENCED"
@@ -31,7 +31,7 @@ const holderTTL = 2 * time.Second
 
 // hold is the holder process. For each increment of a counter it takes the lock,
 // reads, says so, and writes once it is told to. A holder that loops needs no
-// telling, goes on until its input ends, and then says how often it succeeded.
+// telling, continues until its input ends, and then says how often it succeeded.
 func hold(url string) int {
 	h := holder{url: url, fenced: os.Getenv(holderFenced) != ""}
 	in := bufio.NewReader(os.Stdin)
@@ -164,7 +164,7 @@ func (c *child) signal(t *testing.T, sig syscall.Signal) {
 }
 
 // The lock test that others fail: a process that holds the lock is stopped until
-// its TTL is over, another takes the lock and increments, and the first goes on.
+// its TTL is over, another takes the lock and increments, and the first continues.
 // Without a fence its write undoes the other's; with one it is refused.
 func TestStoppedHolder(t *testing.T) {
 	for _, fenced := range []string{"", "1"} {

@@ -132,7 +132,7 @@ func describe(r request, rep reply) string {
 
 // byKey splits a history into one for each key. Only requests without guards on
 // one key and steps on another can be split; what is left of each must be
-// linearizable by itself, which is weaker than the whole but much faster to see.
+// linearizable alone, which is weaker than the whole but much faster to see.
 func byKey(history []porcupine.Operation) [][]porcupine.Operation {
 	split := make([][]porcupine.Operation, modelKeys)
 	for _, op := range history {

@@ -18,7 +18,7 @@ import (
 )
 
 // A streamer records an event stream over connections that it cuts at random
-// bytes, does not read for a while, or comes back to late.
+// bytes, does not read for a while, or reconnects too late.
 type streamer struct {
 	name  string
 	query string

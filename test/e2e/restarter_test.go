@@ -26,7 +26,7 @@ func keep(t testing.TB, dir string, args ...string) *restarter {
 	return r
 }
 
-// restart starts the server, which must have ended, anew.
+// restart starts the server, which must have ended, again.
 func (r *restarter) restart(t testing.TB) *server {
 	t.Helper()
 	s := serve(t, r.args...)

@@ -14,7 +14,7 @@ import (
 	"keywatch/watch/watchtest"
 )
 
-// observe has writers and streamers meet while during goes on.
+// observe has writers and streamers meet while during runs.
 func observe(t *testing.T, keep *restarter, during func(list []*streamer)) (*watchtest.History, []*streamer) {
 	t.Helper()
 	hard := gate.Context(t)
@@ -97,7 +97,7 @@ func rulesWithAmpleHistory(t *testing.T, d time.Duration) {
 	controls(t, h, list[0].record())
 }
 
-// TestRulesWithTinyHistory: with next to no history, sockets that nobody reads
+// TestRulesWithTinyHistory: with next to no history, sockets that are not read
 // and servers that are killed, streams say that they start over, and what they
 // hold is right again after it: by a resync where deletions are remembered, by a
 // reset where they are not.
@@ -182,7 +182,7 @@ func controls(t *testing.T, h *watchtest.History, good watchtest.Record) {
 
 // lastWhole returns the number of a change that has a position and is followed, on its
 // connection, by another revision that is whole: what is told of a revision that a cut left
-// incomplete is judged by nobody.
+// incomplete is not judged.
 func lastWhole(steps []watchtest.Step) int {
 	for i := len(steps) - 3; i > 0; i-- {
 		if !steps[i].HasAt || steps[i].Rev == 0 {

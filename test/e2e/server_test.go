@@ -146,7 +146,7 @@ func (s *server) parse(line string) error {
 	return fmt.Errorf("the server printed %q, want keywatch: http://...", line)
 }
 
-// An exitError is a process that ended by itself.
+// An exitError is a process that ended unasked.
 type exitError struct {
 	code   int
 	output string
@@ -191,7 +191,7 @@ func (s *server) awaitStop(t testing.TB) {
 	}
 }
 
-// refused runs the command with args, which must make it end by itself, and
+// refused runs the command with args, which must make it end unasked, and
 // returns its exit code and what it printed.
 func refused(t testing.TB, args ...string) (code int, printed string) {
 	t.Helper()

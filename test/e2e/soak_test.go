@@ -72,7 +72,7 @@ func soakText(i int, n int64) string {
 	return string(b[:soakValue])
 }
 
-// put writes key i anew. A store without room is asked again.
+// put writes key i again. A store without room is asked again.
 func (s *soak) put(ctx context.Context, t *testing.T, i int) {
 	k := &s.keys[i]
 	n := k.begun.Add(1)

@@ -35,7 +35,7 @@ func TestFirstLine(t *testing.T) {
 }
 
 // TestFolderIsLocked: a second server on a folder that is in use ends at once
-// and says why, and the first goes on.
+// and says why, and the first continues.
 func TestFolderIsLocked(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -46,11 +46,11 @@ func TestFolderIsLocked(t *testing.T) {
 	}
 	newClient(t, s).put(t, "a", "1")
 	s.kill()
-	s = serve(t, "--data", dir) // the lock of a process that is gone holds nobody up
+	s = serve(t, "--data", dir) // the lock of a process that is gone does not count
 	newClient(t, s).must(t, getCall("a"), 200)
 }
 
-// TestPortIsTaken: a server whose port is taken ends and names it, without
+// TestPortIsTaken: a server whose port is in use ends and names it, without
 // having made a data folder.
 func TestPortIsTaken(t *testing.T) {
 	t.Parallel()

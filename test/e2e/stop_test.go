@@ -15,7 +15,7 @@ import (
 )
 
 // TestStopFinishesWork: a server that is asked to stop while clients write, watch
-// and wait answers what is under way, says goodbye to streams, lets nobody wait
+// and wait answers what is under way, says goodbye to streams, lets no client wait
 // out the grace time, and ends with 0; every write that it acknowledged is there,
 // and every one that it refused is not.
 func TestStopFinishesWork(t *testing.T) {
@@ -107,7 +107,7 @@ func writeUntilStopped(t *testing.T, cl *client, name int) (acked, refused int) 
 		a, err := cl.do(gate.Context(t), putCall(fmt.Sprintf("stop/%d", name), fmt.Sprint(n)))
 		switch {
 		case err != nil:
-			// Nobody listens any more, or the server has closed the connection
+			// The server does not listen any more, or has closed the connection
 			// as idle at that moment: then it has not read the request, or the
 			// store would hold a write too many.
 			return acked, refused

@@ -151,7 +151,7 @@ func (s *server) shrinks(t *testing.T, cl *client, limit int) {
 }
 
 // TestReconnectStorm: thousands of watchers, each of a key of its own, that are
-// cut off and come back all at once, miss nothing, get nothing twice and nothing
+// cut off and reconnect all at once, miss nothing, get nothing twice and nothing
 // of others, and leave neither descriptor nor goroutine nor memory behind.
 func TestReconnectStorm(t *testing.T) { reconnectStorm(t, 400, 2, time.Second) }
 
@@ -185,7 +185,7 @@ func reconnectStorm(t *testing.T, watchers, rounds int, d time.Duration) {
 }
 
 // TestChurnNeverMisdelivers: while connections come and go all the time, so that
-// descriptors are used again and again, nobody gets what is another's.
+// descriptors are used again and again, no client gets what is another's.
 func TestChurnNeverMisdelivers(t *testing.T) { churnNeverMisdelivers(t, 100, time.Second) }
 
 func TestProofChurnNeverMisdelivers(t *testing.T) {

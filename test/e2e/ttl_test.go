@@ -132,7 +132,7 @@ func TestTTLsSurviveRestarts(t *testing.T) {
 			}
 			for n := range 3 {
 				r.follow(t, 5)
-				// What the log says last is the time that a start goes on from.
+				// What the log says last is the time that a start continues from.
 				newClient(t, r.now).put(t, "marker", fmt.Sprint(n))
 				if kind == "kill" {
 					r.now.kill()

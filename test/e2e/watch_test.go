@@ -46,7 +46,7 @@ func (f *follower) run(ctx context.Context, keep *restarter, cl *client) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
-		// The connection ended: the next server goes on.
+		// The connection ended: the next server continues.
 		keep.after(ctx, from)
 	}
 }

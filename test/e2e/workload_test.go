@@ -21,7 +21,7 @@ type workload struct {
 // keyName is what the key numbered n is called.
 func keyName(n int) string { return "keys/" + strconv.Itoa(n) }
 
-// fresh returns a value that nobody has written before.
+// fresh returns a value that was not written before.
 func (w *workload) fresh() string {
 	w.n++
 	return fmt.Sprintf("%s.%d", w.name, w.n)

@@ -37,7 +37,7 @@ func ends(t *testing.T, f func(t testing.TB)) *recorder {
 	return r
 }
 
-// If a long proof ran in every test run, nobody would run the tests; if it were
+// If a long proof ran in every test run, the tests would not be run; if it were
 // skipped where proofs are asked for, nothing would be proved.
 func TestLong(t *testing.T) {
 	t.Setenv(gate.ProveEnv, "")

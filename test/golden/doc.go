@@ -4,7 +4,7 @@
 //
 //	go test ./test/golden -update
 //
-// records the answers anew. A change of the code that is not meant to be seen by
+// records the answers again. A change of the code that is not meant to be seen by
 // clients must leave the recordings as they are; one that is meant to be seen shows
 // in them. Error texts stand on lines of their own, so that a change of words
 // touches those lines only.

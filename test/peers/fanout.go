@@ -28,7 +28,7 @@ type fanResult struct {
 	Probe    map[string]float64 `json:"probe_us"`
 }
 
-// A figure is one column: what is taken from a result, and what is aimed at.
+// A figure is one column: what is read from a result, and what is aimed at.
 type figure struct {
 	name, unit, target string
 	of                 func(r *fanResult) float64

@@ -3,7 +3,7 @@
 // fsynced, etcd, and a bare fiber handler as the floor of any HTTP answer. It
 // prints the median of several rounds, in which all take turns, and the ratios.
 //
-// With -locks it takes and releases a lock that nobody else wants, one client,
+// With -locks it takes and releases a lock without contention, one client,
 // beside etcd's own recipe for one.
 //
 // With -fanout it compares watchers instead: memory, processor time and latency

@@ -65,8 +65,8 @@ func newBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-// If a browser's streams lost or held up events behind a proxy, or did not come
-// back where they were when the server is restarted, dashboards would show what
+// If a browser's streams lost or held up events behind a proxy, or did not resume
+// where they were when the server is restarted, dashboards would show what
 // is no longer so.
 func TestProofBrowsersThroughProxies(t *testing.T) {
 	gate.Long(t)
@@ -103,7 +103,7 @@ func follow(ctx context.Context, t *testing.T, s *server, pageURL, start string)
 	for ; events < sent || quick() < prompt; events++ {
 		i := events
 		if i == sent/2 {
-			s.restart() // the next happens before the page has come back
+			s.restart() // the next happens before the page has reconnected
 		}
 		s.put("k", fmt.Sprintf("%d %d", i, now()))
 		eventually(t, fmt.Sprintf("event %d arrives by itself", i), func() bool { return number("got.length") > i })

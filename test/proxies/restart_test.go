@@ -59,7 +59,7 @@ func TestProofEveryRestartIsOutlived(t *testing.T) {
 	all := viewers(t, s, pages.URL)
 	for i := range restarts {
 		s.restart()
-		s.put("k", fmt.Sprintf("%d %d", i, now())) // before the pages have come back
+		s.put("k", fmt.Sprintf("%d %d", i, now())) // before the pages have reconnected
 		for _, v := range all {
 			eventually(t, fmt.Sprintf("%s gets event %d", v.name, i), func() bool { return v.number(t, "got.length") > i })
 		}

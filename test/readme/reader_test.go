@@ -90,8 +90,8 @@ func goEnv(t *testing.T) (env []string) {
 	return env
 }
 
-// freeAddr returns an address that nobody listens on, from below the ports that
-// systems give out by themselves.
+// freeAddr returns an address without a listener, from below the ports that
+// systems give out unasked.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {

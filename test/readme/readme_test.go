@@ -193,7 +193,7 @@ func goSnippet(r *reader, b block) {
 	r.run(filepath.Join(r.home, "inside"), "go mod init inside\ngo mod edit -replace keywatch=../keywatch\ngo get keywatch/app\ngo vet .\ngo build -o inside .", `(?s).*`)
 }
 
-// operating runs what is for whoever runs the server, the benchmark for a second
+// operating runs what is for those who run the server, the benchmark for a second
 // and not ten.
 func operating(r *reader, b block) {
 	r.run(r.home, strings.Replace(b.text, "bench put", "bench put --seconds=1 --conns=4", 1),

@@ -13,7 +13,7 @@ import (
 // movedTo is the path that the copy is moved to.
 const movedTo = "example.org/team/keywatch"
 
-// Whoever forks this or gives it a home would have to mend by hand what the rename
+// A team that forks this or gives it a home would have to mend by hand what the rename
 // forgot. The copy must build, vet and know its arrows, and another module must be
 // able to import what is public.
 func TestProofRename(t *testing.T) {
@@ -111,7 +111,7 @@ func importFrom(t *testing.T, root string) {
 	}
 	runIn(t, dir, "go", "mod", "init", "example.org/other")
 	runIn(t, dir, "go", "mod", "edit", "-require="+movedTo+"@v0.0.0", "-replace="+movedTo+"="+root)
-	runIn(t, dir, "go", "mod", "tidy") // go get would ask for the path, which nobody has
+	runIn(t, dir, "go", "mod", "tidy") // go get would ask for the path, which does not exist
 	runIn(t, dir, "go", "vet", ".")
 	if got := runIn(t, dir, "go", "run", "."); got != "v<nil>" {
 		t.Errorf("the program printed %q, want v and no error", got)

@@ -43,13 +43,21 @@ var bad = func() *regexp.Regexp {
 	for _, b := range banned {
 		all = append(all, b.pattern)
 	}
-	return regexp.MustCompile("(?i)" + strings.Join(all, "|"))
+	return phrases(strings.Join(all, "|"))
 }()
+
+// phrases returns a pattern that finds words in any case, and on two lines too.
+func phrases(pattern string) *regexp.Regexp {
+	return regexp.MustCompile("(?i)" + strings.ReplaceAll(pattern, " ", `\s+`))
+}
+
+// plainComments are the folders in which comments are plain too, those of tests included.
+var plainComments = []string{"app", "client", "examples", "kv", "test", "watch"}
 
 // instead returns what to say for a phrase that is banned.
 func instead(phrase string) string {
 	for _, b := range banned {
-		if regexp.MustCompile("(?i)" + b.pattern).MatchString(phrase) {
+		if phrases(b.pattern).MatchString(phrase) {
 			return b.instead
 		}
 	}
@@ -84,6 +92,49 @@ func findInCode(file string, source []byte) (found []string, err error) {
 		return true
 	})
 	return found, nil
+}
+
+// findInComments returns the banned phrases in the comments of a Go file.
+func findInComments(file string, source []byte) (found []string, err error) {
+	fset := token.NewFileSet()
+	parsed, err := parser.ParseFile(fset, file, source, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	for _, group := range parsed.Comments {
+		var lines []string
+		for _, c := range group.List {
+			lines = append(lines, strings.TrimPrefix(c.Text, "//"))
+		}
+		found = append(found, find(file, fset.Position(group.Pos()).Line, strings.Join(lines, "\n"))...)
+	}
+	return found, nil
+}
+
+// If this failed, a comment would be a riddle again.
+func TestPlainComments(t *testing.T) {
+	for _, dir := range plainComments {
+		files := 0
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+				return err
+			}
+			files++
+			source, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			file, _ := filepath.Rel(root, path)
+			found, err := findInComments(file, source)
+			for _, f := range found {
+				t.Error(f)
+			}
+			return err
+		})
+		if err != nil || files == 0 {
+			t.Errorf("%s: %d files, %v", dir, files, err)
+		}
+	}
 }
 
 // If this failed, an operator would read an error, a log line, a flag or a document twice.
@@ -130,5 +181,13 @@ func TestBannedWordsAreFound(t *testing.T) {
 	want := []string{`a.go:3: "is wanted": say expected, required`, `a.go:4: "whoever": say a client that`, `a.go:4: "comes back": say reconnects, returns`}
 	if fmt.Sprint(found) != fmt.Sprint(want) {
 		t.Errorf("got %q, want %q", found, want)
+	}
+	found, err = findInComments("a.go", []byte("package a\n\n// The server comes\n// back anew.\nvar x = \"whoever\" // Nobody\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = []string{"a.go:3: \"comes\\n back\": say reconnects, returns", `a.go:4: "anew": say again`, `a.go:5: "Nobody": say no client, not`}
+	if fmt.Sprint(found) != fmt.Sprint(want) {
+		t.Errorf("in comments: got %q, want %q", found, want)
 	}
 }

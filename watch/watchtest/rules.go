@@ -22,7 +22,7 @@ const (
 	// Bookmarked: positions stand where they belong, never go back, and nothing
 	// comes that an earlier one has covered.
 	Bookmarked Rule = "bookmarked"
-	// Resumable: a connection goes on exactly where it was asked to, or says
+	// Resumable: a connection continues exactly where it was asked to, or says
 	// that it starts over.
 	Resumable Rule = "resumable"
 	// Reliable: no change is left out.

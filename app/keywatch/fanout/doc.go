@@ -2,7 +2,7 @@
 // opens thousands of SSE or WebSocket connections on one goroutine, over one
 // epoll instance (Linux only), so that the load costs the machine less than the
 // server does; publishes stamped values on a schedule; and counts for each
-// watcher what was lost, came twice, came out of order, or was somebody else's.
+// watcher what was lost, came twice, came out of order, or was meant for another.
 //
 // It speaks keywatch's protocol, and plain SSE or WebSocket with any other
 // server whose addresses are given as templates: a stamp is found wherever it

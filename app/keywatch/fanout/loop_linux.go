@@ -49,7 +49,7 @@ type loop struct {
 	count     Counts
 	failure   error
 
-	// asks carries what is to be done between two rounds; nobody closes it.
+	// asks carries what is to be done between two rounds; it is never closed.
 	asks chan func()
 	// stop is closed to end run, done when it has ended.
 	stop, done chan struct{}
@@ -253,7 +253,7 @@ func (l *loop) read(w *watcher) error {
 	return nil
 }
 
-// broke handles a connection that ended by itself: it comes back.
+// broke handles a connection that ended unasked: it reconnects.
 func (l *loop) broke(w *watcher, err error) {
 	l.count.Breaks++
 	var status statusError
@@ -285,7 +285,7 @@ func (l *loop) drop(w *watcher) {
 }
 
 // dropAll closes every connection, half of them without a goodbye to TCP, and
-// has all come back at once.
+// has all reconnect at once.
 func (l *loop) dropAll() {
 	l.toOpen, l.again, l.inFlight, l.limit = l.toOpen[:0], nil, 0, len(l.watchers)
 	for i := range l.watchers {
@@ -302,8 +302,8 @@ func (l *loop) cut(w *watcher) {
 	l.drop(w)
 }
 
-// dropOne closes the connection of watcher n, if it is complete, and has it come
-// back.
+// dropOne closes the connection of watcher n, if it is complete, and has it
+// reconnect.
 func (l *loop) dropOne(n int) {
 	if w := &l.watchers[n]; w.ready >= l.o.Watches {
 		l.cut(w)

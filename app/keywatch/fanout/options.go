@@ -38,7 +38,7 @@ type Options struct {
 	SubHeaders, PubHeaders []string
 
 	Transport Transport
-	// Watchers is the number of connections, 0 for publishing to nobody. Each
+	// Watchers is the number of connections, 0 for publishing without any. Each
 	// has Watches watches, 1 by default; more than one takes a WebSocket of
 	// keywatch.
 	Watchers, Watches int
@@ -59,7 +59,7 @@ type Options struct {
 	Burst int
 	// Conns is the least number of publishing connections; 1.
 	Conns int
-	// Probe is how many puts a second are sent to keys that nobody watches.
+	// Probe is how many puts a second are sent to keys without watchers.
 	Probe float64
 	// Duration is how long values are published; 0 opens watchers only.
 	Duration time.Duration
@@ -69,10 +69,10 @@ type Options struct {
 	// Stalled is the percentage of watchers that read nothing once connected.
 	Stalled int
 	// Drops is how often, during Duration, all connections are dropped at once
-	// and come back at once, each where it was.
+	// and reconnect at once, each where it was.
 	Drops int
 	// Churn is how many connections a second, drawn at random, are dropped during
-	// Duration and come back, each where it was.
+	// Duration and reconnect, each where it was.
 	Churn float64
 	// OpenTimeout is how long opening, and coming back, may take; a minute.
 	OpenTimeout time.Duration
@@ -80,7 +80,7 @@ type Options struct {
 	// do not come; 20 seconds.
 	Drain time.Duration
 	// PIDs are the server's processes. If there are none, those that listen on
-	// the server's port are taken, if they are on this machine.
+	// the server's port are counted, if they are on this machine.
 	PIDs []int
 
 	// Delivery is told how long each value took to reach a watcher, Publish how

@@ -196,7 +196,7 @@ func (p *publisher) send(m publication, headers []string) string {
 	return ""
 }
 
-// probe puts to keys that nobody watches until ctx ends.
+// probe puts to keys without watchers until ctx ends.
 func (p *publisher) probe(ctx context.Context) {
 	began := time.Now()
 	interval := time.Duration(float64(time.Second) / p.o.Probe)

@@ -59,7 +59,7 @@ type Heap struct {
 }
 
 // Whole reports whether every value came to every watcher that was to get it,
-// once, in order, and to nobody else.
+// once, in order, and to no other.
 func (r *Result) Whole() bool {
 	c := r.Counts
 	return r.Lost == 0 && c.Gaps == 0 && c.Duplicates == 0 && c.Disordered == 0 && c.Misdelivered == 0 && len(r.Errors) == 0
