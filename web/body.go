@@ -37,7 +37,7 @@ func (s *Server) tooLarge(mark []byte) *api.Failure {
 	if string(mark) == string(api.CodeValueTooLarge) {
 		return api.FailureOf(api.WithLimit(kv.ErrValueTooLarge, s.opts.Store.Limits()))
 	}
-	return malformedFailure(fasthttp.ErrBodyTooLarge, s.opts.MaxBody)
+	return s.malformedFailure(fasthttp.ErrBodyTooLarge)
 }
 
 // readBody reads the body, if there is one. It allocates as the body arrives, not as it
@@ -67,7 +67,7 @@ func (r *request) readBody() error {
 		if short, ok := errors.AsType[*api.Failure](err); ok {
 			return short
 		}
-		return malformedFailure(err, r.s.opts.MaxBody)
+		return r.s.malformedFailure(err)
 	}
 	req.SetBodyRaw(body)
 	return nil

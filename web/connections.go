@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 )
 
 // connections knows the connections with ordinary requests, so that their
@@ -36,6 +37,8 @@ type connections struct {
 	// spares counts the connections that there was no memory for.
 	spares  atomic.Int64
 	refused atomic.Int64
+	// refuse counts a connection that is refused unread, by its code.
+	refuse func(api.Code)
 	// answering counts the connections whose request is being answered; striped,
 	// because every request counts.
 	answering *xsync.Counter
@@ -61,8 +64,20 @@ func (c *connections) init(o *Options) {
 	c.answering = xsync.NewCounter()
 }
 
-// over reports whether there are more connections than the cap.
-func (c *connections) over() bool { return c.open.Load() > int64(c.max) || c.all() > c.files }
+// over returns the failure of a connection above the cap, nil while there are no more.
+func (c *connections) over() *api.Failure { return c.above(0, 0) }
+
+// above returns the failure of a connection more than spare above the cap, or more than files
+// above that of all kinds; nil while there are no more.
+func (c *connections) above(spare, files int) *api.Failure {
+	switch {
+	case c.open.Load() > int64(c.max+spare):
+		return &api.Failure{Code: api.CodeTooManyConnections, Detail: "too many connections: close some, or raise --max-connections", Limit: c.max}
+	case c.all() > c.files+files:
+		return &api.Failure{Code: api.CodeTooManyConnections, Detail: "too many connections and streams together: close some, or raise --max-files", Limit: c.files}
+	}
+	return nil
+}
 
 // all returns the number of connections, streams included.
 func (c *connections) all() int { return int(c.open.Load()) + c.streams() }

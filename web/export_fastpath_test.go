@@ -1,7 +1,12 @@
 package web
 
+import "keywatch/web/api"
+
 // FastAnswered returns how many requests were answered on the fast path.
 func (s *Server) FastAnswered() int64 { return s.metrics.fast.Value() }
+
+// Refused returns how many requests and connections were refused with a code.
+func (s *Server) Refused(c api.Code) int64 { return s.metrics.refused[c].Value() }
 
 // Reading returns how many connections have sent a part of a request.
 func (s *Server) Reading() (n int) {

@@ -60,7 +60,7 @@ func TestConditionsOnDates(t *testing.T) {
 
 const putAB = "PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nx\n\ny\r\n\r\n"
 
-// inPieces sends pieces, each of which the server reads by itself, and returns all that it
+// inPieces sends pieces, each of which the server reads alone, and returns all that it
 // answers until it closes the connection.
 func inPieces(conn net.Conn, pieces ...string) string {
 	answer := make(chan string)

@@ -184,8 +184,11 @@ func (r *request) options() error {
 // serving refuses requests while the server is not ready for them. How it
 // feels can be asked at any time.
 func (r *request) serving() error {
-	over := r.s.conns.over() && r.f.ConnRequestNum() == 1
-	if over {
+	var over *api.Failure
+	if r.f.ConnRequestNum() == 1 {
+		over = r.s.conns.over()
+	}
+	if over != nil {
 		r.f.SetConnectionClose()
 	}
 	own := r.connection()
@@ -202,9 +205,9 @@ func (r *request) serving() error {
 	if r.probes() {
 		return nil
 	}
-	if over {
+	if over != nil {
 		r.s.conns.refused.Add(1)
-		return &api.Failure{Code: api.CodeTooManyConnections, Detail: "too many connections: close some, or raise --max-connections", Limit: r.s.conns.max}
+		return over
 	}
 	if r.s.stopping.Load() {
 		r.f.SetConnectionClose()

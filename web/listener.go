@@ -44,21 +44,24 @@ func (l *capped) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		own, answer := l.conns.admit(nc)
+		own, f := l.conns.admit(nc)
 		if own != nil {
 			return own, nil
 		}
 		l.conns.refused.Add(1)
+		l.conns.refuse(f.Code)
+		// The buffer space is that of a new socket, so writing the answer does not wait.
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = nc.Write(answer)
+		_, _ = nc.Write(fixedAnswer(f))
 		l.part(nc)
 	}
 }
 
-// admit returns the connection, or what to answer if there is no room for it.
-func (c *connections) admit(nc net.Conn) (own *conn, answer []byte) {
-	if c.open.Load() >= int64(c.hard) || c.all() >= c.files+spareFiles {
-		return nil, refusal
+// admit returns the connection, or why there is no room for it.
+func (c *connections) admit(nc net.Conn) (own *conn, f *api.Failure) {
+	// One more is not counted yet.
+	if f := c.above(c.hard-c.max-1, spareFiles-1); f != nil {
+		return nil, f
 	}
 	own = &conn{Conn: nc, conns: c, hold: c.budget.Open(c.name(nc.RemoteAddr()))}
 	err := own.hold.Grow(ratelimit.Connections, connCost)
@@ -73,7 +76,7 @@ func (c *connections) admit(nc net.Conn) (own *conn, answer []byte) {
 	}
 	if c.spares.Add(1) > most {
 		c.spares.Add(-1)
-		return nil, fixedAnswer(own.short.Code, own.short.Detail)
+		return nil, own.short
 	}
 	return own, nil
 }
@@ -92,7 +95,3 @@ func (l *capped) part(nc net.Conn) {
 		_ = nc.Close()
 	})
 }
-
-// refusal is the answer above the hard cap. Its buffer space is that of a new
-// socket, so writing it does not wait.
-var refusal = fixedAnswer(api.CodeTooManyConnections, "too many connections")

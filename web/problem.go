@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -64,10 +65,10 @@ func (r *request) problem(f *api.Failure) {
 
 // fixedAnswer returns a whole response with a problem, which closes the
 // connection.
-func fixedAnswer(code api.Code, detail string) []byte {
-	body := append(api.AppendProblem(nil, &api.Failure{Code: code, Detail: detail}, nil), '\n')
+func fixedAnswer(f *api.Failure) []byte {
+	body := append(api.AppendProblem(nil, f, nil), '\n')
 	var b bytes.Buffer
-	b.WriteString("HTTP/1.1 " + strconv.Itoa(code.Status()) + " " + http.StatusText(code.Status()))
+	b.WriteString("HTTP/1.1 " + strconv.Itoa(f.Code.Status()) + " " + http.StatusText(f.Code.Status()))
 	b.WriteString("\r\nConnection: close\r\nCache-Control: no-store\r\nRetry-After: 1\r\nContent-Type: ")
 	b.Write(typeProblem)
 	b.WriteString("\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n")
@@ -82,24 +83,26 @@ func (s *Server) malformed(f *fasthttp.RequestCtx, err error) {
 	r := s.acquire(f, nil)
 	defer s.release(r)
 	r.common()
-	r.fail(malformedFailure(err, s.opts.MaxBody))
+	r.fail(s.malformedFailure(err))
 	f.SetConnectionClose()
 	s.metrics.count(routeNone, 0, f.Response.StatusCode())
 	linger(f)
 }
 
-func malformedFailure(err error, maxBody int) *api.Failure {
+// malformedFailure returns the failure of a request that could not be read. Bounds without a
+// flag are called fixed.
+func (s *Server) malformedFailure(err error) *api.Failure {
 	var timeout interface{ Timeout() bool }
 	var small *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.As(err, &small):
-		return &api.Failure{Code: api.CodeHeadTooLarge, Detail: "the request head is too large", Limit: maxHead}
+		return &api.Failure{Code: api.CodeHeadTooLarge, Detail: fmt.Sprintf("the request head is larger than %d KiB, which is fixed", maxHead>>10), Limit: maxHead}
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		return &api.Failure{Code: api.CodeBodyTooLarge, Detail: "the request body is too large", Limit: maxBody}
+		return &api.Failure{Code: api.CodeBodyTooLarge, Detail: "the request body is too large: send less, or raise --max-batch", Limit: s.opts.MaxBody}
 	case errors.Is(err, errBareLF):
 		return &api.Failure{Code: api.CodeBadRequest, Detail: errBareLF.Error()}
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return &api.Failure{Code: api.CodeRequestTimeout, Detail: "the request took too long to arrive"}
+		return &api.Failure{Code: api.CodeRequestTimeout, Detail: fmt.Sprintf("the request did not arrive in time: its head may take %v, and so may each pause in its body, %v while --client-memory is short; both are fixed", s.opts.ReadTimeout, shortTimeout)}
 	}
 	return &api.Failure{Code: api.CodeBadRequest, Detail: malformedDetail}
 }

@@ -95,6 +95,7 @@ func New(opts Options) (*Server, error) {
 	s.conns.init(&opts)
 	s.conns.name = s.peerName
 	s.conns.answer = s.answerFast
+	s.conns.refuse = func(c api.Code) { s.metrics.refuse(c) }
 	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout, Short: opts.Budget.Short})
 	s.streams = newStreamRegistry(streamOptions{
 		hub: opts.Hub, reactor: s.reactor, budget: opts.Budget, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,

@@ -64,23 +64,28 @@ func FailureOf(err error) *Failure {
 	if f.Code == CodeInternal {
 		f.Detail = "internal error"
 	} else {
-		f.Detail = err.Error() + remedies[f.Code]
+		f.Detail = err.Error()
+	}
+	if !strings.Contains(f.Detail, "--") {
+		f.Detail += remedies[f.Code]
 	}
 	return f
 }
 
-// remedies say what helps where the error of a limit does not know its flag.
+// remedies say what helps where the error of a limit names no flag.
 var remedies = map[Code]string{
 	CodeQueueFull:          ": send it again later, or raise --max-queue",
 	CodeTooManyWatches:     ": end some, or raise --max-watches",
 	CodeTooManyConnections: ": close some, or raise --max-watches and --max-files",
 	CodeValueTooLarge:      "; --max-value bounds it",
+	CodeBatchTooLarge:      "; --max-batch and --max-batch-ops bound it",
+	CodeMemoryFull:         "; --memory-max bounds it",
 }
 
 // RateLimited returns the failure of a request that its caller's rate does not
 // allow.
 func RateLimited(d ratelimit.Decision, class ratelimit.Class) *Failure {
-	return &Failure{Code: CodeRateLimited, Detail: "too many " + class.String(), Limit: d.Limit, Retry: d.RetryAfter}
+	return &Failure{Code: CodeRateLimited, Detail: "too many " + class.String() + " of this caller: --rate-limit bounds them", Limit: d.Limit, Retry: d.RetryAfter}
 }
 
 // inlineMax is the largest entry whose value a failure shows, in bytes.

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"fmt"
+
 	"keywatch/kv"
 	"keywatch/kv/lock"
 )
@@ -34,7 +36,7 @@ func ParseLock(body []byte, q *lock.Request) error {
 // CheckOwner fails if text is too long to be shown as the owner of a lock.
 func CheckOwner(text string) error {
 	if len(text) > kv.MaxOwner {
-		return &Failure{Code: CodeBadValue, Detail: "the owner's text is too long", Limit: kv.MaxOwner}
+		return &Failure{Code: CodeBadValue, Detail: fmt.Sprintf("the owner's text is longer than %d bytes, which is fixed", kv.MaxOwner), Limit: kv.MaxOwner}
 	}
 	return nil
 }

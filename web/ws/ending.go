@@ -23,7 +23,11 @@ func (s *session) broken(err *wire.Error) {
 	}
 	s.in.Drop()
 	s.peerClosed = true
-	s.close(err.Code, err.Reason)
+	reason := err.Reason
+	if err.Code == wire.CloseTooBig {
+		reason += "; --max-batch bounds it"
+	}
+	s.close(err.Code, reason)
 }
 
 // close has a close frame sent after what is on its way.

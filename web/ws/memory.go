@@ -69,8 +69,8 @@ func (s *session) chargeRead() {
 
 // closeOf returns what closes a socket because of err.
 func closeOf(err error) *wire.Error {
-	code := api.FailureOf(err).Code
-	return &wire.Error{Code: code.WebSocketClose(), Reason: string(code)}
+	f := api.FailureOf(err)
+	return &wire.Error{Code: f.Code.WebSocketClose(), Reason: string(f.Code) + ": " + f.Detail}
 }
 
 // inSteps returns what is to be charged for n bytes where charged were before: whole
@@ -195,7 +195,7 @@ func (s *session) endUnfinished(at time.Duration) {
 		return
 	}
 	s.peerClosed = true
-	s.close(api.CodeRequestTimeout.WebSocketClose(), "a message does not come to its end")
+	s.close(api.CodeRequestTimeout.WebSocketClose(), "a message did not arrive in time; the bound is fixed")
 }
 
 // unfinishedAgain returns when to look again whether a message goes on.
