@@ -53,7 +53,7 @@ func (n *Node) startClock() {
 // beat has the clock run on, unless the log is stuck.
 func (n *Node) beat() {
 	now, c := time.Now(), n.clock.Load()
-	if !c.still && !n.committing.stuck(now) {
+	if c != nil && !c.still && !n.committing.stuck(now) {
 		n.clock.CompareAndSwap(c, c.beat(now)) // or it was stopped meanwhile
 	}
 }

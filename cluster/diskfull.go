@@ -14,7 +14,7 @@ func (n *Node) room() error {
 		return nil
 	}
 	err := n.opts.Room()
-	if c := n.clock.Load(); c.still != (err != nil) {
+	if c := n.clock.Load(); c != nil && c.still != (err != nil) {
 		n.turn(c, err)
 	}
 	if err != nil {

@@ -28,10 +28,18 @@ type loop struct {
 	flying, writing int
 	// applied is the last entry that the state has.
 	applied core.Point
-	// led is closed when this server leads and has applied what was in its log, or never
-	// will.
+	// leading is the term in which this server leads and has applied all that came before, 0
+	// if it does not. settling is the batch with the settings that it logs first.
+	leading  uint64
+	settling *batch
+	// led is closed, and begun set, when this server takes commands for the first time, or
+	// never will.
 	led   chan struct{}
-	ready bool // led is closed
+	begun bool
+	// gone is closed when the loop has ended.
+	gone chan struct{}
+	// since is when the oldest write that is not answered was begun.
+	since time.Time
 	// dead is why the loop does nothing any more, nil while it works.
 	dead error
 
@@ -40,6 +48,8 @@ type loop struct {
 		written []core.Write // by the writer's goroutine
 		failed  error        // why it does not write any more
 		asked   []func()
+		arrived []*raftpb.Message // from other servers
+		ticks   int
 		over    bool // the loop has ended
 	}
 }
@@ -68,18 +78,29 @@ func (l *loop) written(w core.Write, err error) {
 	l.wake.Wake()
 }
 
+// A post is what has arrived for the loop.
+type post struct {
+	written []core.Write
+	asked   []func()
+	arrived []*raftpb.Message
+	ticks   int
+	failed  error
+}
+
 // post returns what has arrived.
-func (l *loop) post() (written []core.Write, asked []func(), failed error) {
+func (l *loop) post() post {
 	l.mail.Lock()
 	defer l.mail.Unlock()
-	written, asked, failed = l.mail.written, l.mail.asked, l.mail.failed
-	l.mail.written, l.mail.asked, l.mail.failed = nil, nil, nil
-	return written, asked, failed
+	p := post{l.mail.written, l.mail.asked, l.mail.arrived, l.mail.ticks, l.mail.failed}
+	l.mail.written, l.mail.asked, l.mail.arrived, l.mail.ticks, l.mail.failed = nil, nil, nil, 0, nil
+	return p
 }
 
 // run is the goroutine of the loop.
 func (n *Node) run() {
 	defer n.loop.writer.end()
+	defer close(n.loop.gone)
+	defer n.failReads(kv.ErrStopping)
 	for range n.loop.wake {
 		for n.round() {
 		}
@@ -92,24 +113,29 @@ func (n *Node) run() {
 // round does what there is to do, and reports whether there may be more.
 func (n *Node) round() (more bool) {
 	l := &n.loop
-	written, asked, failed := l.post()
-	if failed != nil {
-		n.fail(failed)
+	p := l.post()
+	if p.failed != nil {
+		n.fail(p.failed)
 	}
-	for _, f := range asked {
+	for _, f := range p.asked {
 		f()
 	}
 	if l.dead != nil {
-		return n.refuseAll() || len(asked) > 0
+		return n.refuseAll() || len(p.asked) > 0
 	}
-	for _, w := range written {
+	for _, m := range p.arrived {
+		l.core.Step(m)
+	}
+	for _, w := range p.written {
 		l.writing--
-		l.core.Deliver(w)
+		l.since = time.Now()
+		n.send(l.core.Deliver(w))
 	}
+	n.takeTicks(p.ticks)
 	n.work()
 	proposed := n.proposeNext()
 	n.work()
-	return proposed || len(written)+len(asked) > 0
+	return proposed || len(p.written)+len(p.asked)+len(p.arrived)+p.ticks > 0
 }
 
 // work does what the core asks for until it asks for nothing.
@@ -123,6 +149,8 @@ func (n *Node) work() {
 		if !ok {
 			return
 		}
+		n.follow()
+		n.send(w.Send)
 		for _, tag := range w.Lost {
 			n.landed(tag.(*batch), nil, kv.ErrNoLeader)
 		}
@@ -133,6 +161,9 @@ func (n *Node) work() {
 			n.apply(w.Apply)
 			l.core.Step(w.Applied)
 		}
+		for _, r := range w.Reads {
+			n.answerReads(r)
+		}
 	}
 }
 
@@ -142,7 +173,10 @@ func (n *Node) write(w core.Write) {
 	if l.dead != nil {
 		return
 	}
-	if l.writing > 0 || !n.opts.QuickLog && n.large(w) {
+	if l.writing > 0 || !n.opts.QuickLog && (n.large(w) || !n.alone()) {
+		if l.writing == 0 {
+			l.since = time.Now()
+		}
 		l.writing++
 		l.writer.begin(w)
 		return
@@ -151,7 +185,7 @@ func (n *Node) write(w core.Write) {
 		n.fail(err)
 		return
 	}
-	l.core.Deliver(w)
+	n.send(l.core.Deliver(w))
 }
 
 // large reports whether many wait for w.
@@ -160,12 +194,16 @@ func (n *Node) large(w core.Write) bool {
 	return len(w.Entries) > 0 && b != nil && b.builder.Len() >= inlineCommands
 }
 
-// proposeNext proposes the oldest batch that waits, unless one is under way: with more than one
-// batches are smaller, and the fsyncs that this adds cost more than the time that it
-// saves.
+// maxFlying is how many batches are under way at once in a cluster: while one is on its way to
+// the others the next is written here. More are slower where they share a disk.
+const maxFlying = 2
+
+// proposeNext proposes the oldest batch that waits, unless enough are under way. On a server that
+// is alone that is one: with more batches are smaller, and the fsyncs that this adds cost more
+// than the time that it saves.
 func (n *Node) proposeNext() bool {
 	l := &n.loop
-	if l.flying > 0 || !l.ready {
+	if l.leading == 0 || l.flying >= maxFlying || l.flying > 0 && n.alone() {
 		return false
 	}
 	// Who is about to run may have a command: let it come along.
@@ -174,8 +212,9 @@ func (n *Node) proposeNext() bool {
 	if b == nil {
 		return false
 	}
-	n.committing.begin(time.Now())
-	l.flying++
+	if l.flying++; l.flying == 1 {
+		n.committing.begin(time.Now())
+	}
 	if err := l.core.Propose(b, b.builder.Finish(n.Now())); err != nil {
 		n.landed(b, nil, kv.ErrNoLeader)
 	}
@@ -185,9 +224,14 @@ func (n *Node) proposeNext() bool {
 
 // landed tells those who wait for b what became of it.
 func (n *Node) landed(b *batch, results []kv.Result, err error) {
-	n.loop.flying--
-	n.committing.end()
+	l := &n.loop
+	if l.flying--; l.flying == 0 {
+		n.committing.end()
+	}
 	b.finish(results, err)
+	if b == l.settling && err == nil {
+		n.settled()
+	}
 }
 
 // apply applies what is committed to the state, and answers those who wait for it.
@@ -210,10 +254,9 @@ func (n *Node) apply(entries []core.Committed) {
 	}
 	n.store.Applied(l.applied.Index)
 	n.ticker.note(n.state.NextDeadline())
-	if l.applied.Term == l.core.Term() && !l.ready {
-		n.startClock()
-		l.ready = true
-		close(l.led)
+	n.releaseReads()
+	if term := l.core.Term(); l.applied.Term == term && l.leading != term {
+		n.takeLead()
 	}
 }
 
@@ -246,16 +289,14 @@ func (n *Node) fail(err error) {
 	if l.dead != nil {
 		return
 	}
-	l.dead = err
+	l.dead, l.leading, l.settling = err, 0, nil
 	n.setStatus(fmt.Errorf("%w: %w", kv.ErrNoLeader, err))
 	for _, tag := range l.core.Abandon() {
 		n.landed(tag.(*batch), nil, kv.ErrOutcomeUnknown)
 	}
 	n.refuseAll()
-	if !l.ready {
-		l.ready = true
-		close(l.led)
-	}
+	n.failReads(kv.ErrNoLeader)
+	n.begin()
 	n.opts.Fatal(err)
 }
 
@@ -274,10 +315,16 @@ func (n *Node) refuseAll() (any bool) {
 // over reports whether the loop is to end, and sees to it that nobody asks it any more.
 func (n *Node) over() bool {
 	l := &n.loop
-	if !n.queue.ended() || l.flying > 0 || l.writing > 0 && l.dead == nil {
+	if !n.queue.ended() || l.writing > 0 && l.dead == nil {
 		return false
 	}
-	if !l.ready { // it never led
+	if l.flying > 0 && (l.leading != 0 || n.alone()) {
+		return false
+	}
+	for _, tag := range l.core.Abandon() { // no other server will tell in time
+		n.landed(tag.(*batch), nil, kv.ErrOutcomeUnknown)
+	}
+	if l.leading == 0 {
 		n.refuseAll()
 	}
 	l.mail.Lock()

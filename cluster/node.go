@@ -2,13 +2,13 @@ package cluster
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
+
+	"go.etcd.io/raft/v3/raftpb"
 
 	"keywatch/cluster/core"
 	"keywatch/kv"
@@ -25,6 +25,14 @@ type Options struct {
 	State *kv.State
 	// QuickLog says that a write to Log waits for no disk.
 	QuickLog bool
+	// ID is this server's among Members; 0 is that of a server that is alone.
+	ID uint64
+	// Members are the servers of the store as of the last of Checkpoints; nil for this one
+	// alone.
+	Members *raftpb.ConfState
+	// Send sends a message to another server. It must not wait, may lose the message, and
+	// must not change it, nor what it refers to. It is not needed where the server is alone.
+	Send func(*raftpb.Message)
 	// NewEpoch begins a new history, because acknowledged writes may have been
 	// lost. A store without history begins one anyway.
 	NewEpoch bool
@@ -69,29 +77,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Checkpoints keep the state as it is after an entry, so that the log before it can go.
-type Checkpoints interface {
-	// Checkpoint writes cp, the state after the entry at index, which has term. cp belongs
-	// to it: it commits or aborts cp.
-	Checkpoint(cp *kv.Checkpoint, index, term uint64) error
-	// Last returns what the last call of Checkpoint that succeeded was given; 0 and 0 if
-	// there was none.
-	Last() (index, term uint64)
-}
-
-// MemoryCheckpoints are those of a server that keeps nothing: a checkpoint only lets it cut
-// its log.
-type MemoryCheckpoints struct{}
-
-// Checkpoint commits cp.
-func (MemoryCheckpoints) Checkpoint(cp *kv.Checkpoint, _, _ uint64) error {
-	cp.Commit()
-	return nil
-}
-
-// Last returns 0 and 0: there is nothing to start from.
-func (MemoryCheckpoints) Last() (index, term uint64) { return 0, 0 }
-
 // A Node is one server's part in the cluster. It implements kv.Log and is safe
 // for concurrent use.
 type Node struct {
@@ -107,6 +92,7 @@ type Node struct {
 	ticker ticker
 	// committing is when the commit under way began.
 	committing since
+	reads      reads
 	// checkpointing holds a token; who has taken it may have a checkpoint made.
 	checkpointing chan struct{}
 
@@ -116,43 +102,57 @@ type Node struct {
 	stats   counters
 }
 
-// Open starts a node and waits, at most until ctx ends, for it to lead, to have
-// applied its whole log, and to have agreed on epoch and parameters. A store
-// without history begins as a cluster of one.
+// Open starts a node. One that is alone is waited for, at most until ctx ends: it leads then, has
+// applied its whole log, and has agreed on epoch and parameters. A store without history begins
+// as a cluster of one. A node with other members goes on by itself; Ready says when it leads.
 func Open(ctx context.Context, opts Options) (*Node, error) {
 	n := &Node{opts: opts.withDefaults(), state: opts.State, stop: make(chan struct{}), checkpointing: make(chan struct{}, 1)}
 	n.checkpointing <- struct{}{}
 	n.queue.init(n.opts)
 	n.ticker.init()
 	n.setStatus(kv.ErrStarting)
+	if !n.alone() {
+		n.setStatus(kv.ErrNoLeader) // until this one leads
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if err := n.start(); err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
+	n.running.Go(n.tick)
+	if !n.alone() {
+		n.running.Go(n.tickRaft)
+		return n, nil
+	}
 	if err := n.lead(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	n.running.Go(n.tick)
 	return n, nil
 }
 
-// start starts Raft, and has it stand for election at once: nobody else could be leader.
+// alone reports whether this server began as the only one of its store.
+func (n *Node) alone() bool { return n.opts.Members == nil }
+
+// start starts Raft.
 func (n *Node) start() (err error) {
 	var start core.Point
 	start.Index, start.Term = n.opts.Checkpoints.Last()
-	n.store, err = core.OpenStorage(core.StorageOptions{Log: n.opts.Log, Stable: n.opts.Stable, Start: start})
+	n.store, err = core.OpenStorage(core.StorageOptions{
+		ID: n.opts.ID, Members: n.opts.Members, Log: n.opts.Log, Stable: n.opts.Stable, Start: start,
+	})
 	if err != nil {
 		return err
 	}
 	l := &n.loop
-	l.wake, l.led, l.applied = n.queue.wake, make(chan struct{}), start
+	l.wake, l.led, l.gone, l.applied = n.queue.wake, make(chan struct{}), make(chan struct{}), start
 	l.writer = writer{store: n.store, written: l.written, wake: wake.New()}
 	if l.core, err = core.New(core.Options{Storage: n.store, Logger: n.opts.Logger}); err != nil {
 		return err
 	}
-	l.core.Campaign()
+	if n.alone() {
+		l.core.Campaign() // no other server could be leader
+	}
 	n.running.Go(l.writer.run)
 	n.running.Go(n.run)
 	l.wake.Wake()
@@ -175,49 +175,13 @@ func (n *Node) Ready() error {
 	return nil
 }
 
-// lead waits until this node leads and has applied its log; then it starts the clock and agrees
-// on the settings.
+// lead waits until this node takes commands.
 func (n *Node) lead(ctx context.Context) error {
 	select {
 	case <-n.loop.led:
+		return n.Ready() // the log could not be read, written or applied
 	case <-ctx.Done():
 		return fmt.Errorf("become leader: %w", ctx.Err())
-	}
-	if err := n.Ready(); err != kv.ErrStarting {
-		return err // the log could not be read, written or applied
-	}
-	if err := n.agree(ctx); err != nil {
-		return fmt.Errorf("agree on settings: %w", err)
-	}
-	n.setStatus(nil)
-	return nil
-}
-
-// drawEpoch returns a random epoch that is not 0.
-func drawEpoch() kv.Epoch {
-	for {
-		var b [4]byte
-		rand.Read(b[:]) // never fails
-		if e := kv.Epoch(binary.BigEndian.Uint32(b[:])); e != 0 {
-			return e
-		}
-	}
-}
-
-// agree logs the settings if the state has others.
-func (n *Node) agree(ctx context.Context) error {
-	u := kv.Setup{Params: n.opts.Params.WithDefaults()}
-	if n.opts.NewEpoch || n.state.Position().Epoch == 0 {
-		u.Epoch = drawEpoch()
-	} else if n.state.Params() == u.Params {
-		return nil
-	}
-	b := n.queue.addSetup(u)
-	select {
-	case <-b.done:
-		return b.err
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -80,6 +80,13 @@ func (g *door) Append(entries ...*wal.Entry) error {
 	return g.MemLog.Append(entries...)
 }
 
+func (g *door) Keep(commit uint64, entries ...*wal.Entry) error {
+	if err := g.Append(entries...); err != nil {
+		return err
+	}
+	return g.MemLog.Keep(commit)
+}
+
 // A store over a node must pass the conformance suite, whoever writes the log.
 func TestNodeConforms(t *testing.T) {
 	for _, quick := range []bool{true, false} {

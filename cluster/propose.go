@@ -74,7 +74,3 @@ func (n *Node) add(c *kv.Command) (*batch, int, error) {
 	n.stats.refused.Add(1)
 	return nil, 0, err
 }
-
-// ReadBarrier implements kv.Log. A sole voter's own state shows all that was
-// acknowledged, so there is nothing to wait for.
-func (n *Node) ReadBarrier(context.Context) error { return n.Ready() }

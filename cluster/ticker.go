@@ -61,7 +61,7 @@ func (n *Node) tick() {
 // tickDue reports whether the time is to be logged, which was done last so long ago.
 func (n *Node) tickDue(ago time.Duration) bool {
 	next := n.ticker.next.Load()
-	if next == math.MaxInt64 || ago < tickEvery && n.Now() < next {
+	if next == math.MaxInt64 || n.clock.Load() == nil || ago < tickEvery && n.Now() < next {
 		return false
 	}
 	return n.room() == nil
@@ -71,7 +71,7 @@ func (n *Node) tickDue(ago time.Duration) bool {
 // millisecond, so that a tick on its way is not sent again and again.
 func (n *Node) untilTick() time.Duration {
 	next := n.ticker.next.Load()
-	if next == math.MaxInt64 || n.clock.Load().still {
+	if c := n.clock.Load(); next == math.MaxInt64 || c == nil || c.still {
 		return beatEvery
 	}
 	wait := time.Duration(next-n.Now()) * time.Millisecond

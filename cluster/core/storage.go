@@ -78,8 +78,10 @@ type Storage struct {
 		// start is where the state ends that was loaded or installed. floor is the last entry
 		// that the log does not have any more, last its newest.
 		start, floor, last Point
-		// recent are the newest entries of the log, from the first that is not applied on.
+		// recent are the newest entries of the log, at least from the first on that is not
+		// applied.
 		recent  []*raftpb.Entry
+		bytes   int // of their data
 		members *raftpb.ConfState
 		commit  uint64
 		err     error // of a read that failed
@@ -350,6 +352,9 @@ func (s *Storage) append(entries []*raftpb.Entry, write func(...*wal.Entry) erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.recent = append(s.mu.recent, entries...)
+	for _, e := range entries {
+		s.mu.bytes += len(e.Data)
+	}
 	s.mu.last = Point{last.GetIndex(), last.GetTerm()}
 	return nil
 }
@@ -372,7 +377,7 @@ func (s *Storage) cut(from uint64) error {
 	s.mu.Lock()
 	last := s.mu.last.Index
 	if keep := slices.IndexFunc(s.mu.recent, func(e *raftpb.Entry) bool { return e.GetIndex() >= from }); keep >= 0 {
-		s.mu.recent = slices.Delete(s.mu.recent, keep, len(s.mu.recent))
+		s.dropLocked(keep, len(s.mu.recent))
 	}
 	s.mu.Unlock()
 	if from > last {
@@ -387,21 +392,38 @@ func (s *Storage) install(m *raftpb.SnapshotMetadata) error {
 	last := s.mu.last.Index
 	s.mu.start = Point{m.GetIndex(), m.GetTerm()}
 	s.mu.floor, s.mu.last, s.mu.recent = s.mu.start, s.mu.start, nil
+	s.mu.bytes = 0
 	s.mu.members, s.mu.commit = m.GetConfState(), max(s.mu.commit, m.GetIndex())
 	s.mu.Unlock()
 	return s.log.DeleteRange(0, last)
 }
 
-// Applied lets go of what is in memory up to an index: a server that is alone does not
-// read it again.
+// keepRecent is how many bytes of entries stay in memory for the other servers.
+const keepRecent = 16 << 20
+
+// Applied lets go of what is in memory up to an index. A server that is alone does not read it
+// again; one of several keeps what the others may not have.
 func (s *Storage) Applied(index uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := 0
-	for n < len(s.mu.recent) && s.mu.recent[n].GetIndex() <= index {
+	keep := keepRecent
+	if s.aloneLocked() {
+		keep = 0
+	}
+	n, bytes := 0, s.mu.bytes
+	for n < len(s.mu.recent) && s.mu.recent[n].GetIndex() <= index && (keep == 0 || bytes > keep) {
+		bytes -= len(s.mu.recent[n].Data)
 		n++
 	}
-	s.mu.recent = slices.Delete(s.mu.recent, 0, n)
+	s.dropLocked(0, n)
+}
+
+// dropLocked lets go of recent entries.
+func (s *Storage) dropLocked(from, to int) {
+	for _, e := range s.mu.recent[from:to] {
+		s.mu.bytes -= len(e.Data)
+	}
+	s.mu.recent = slices.Delete(s.mu.recent, from, to)
 }
 
 // Compact removes what a checkpoint holds that ends at p.

@@ -1,0 +1,87 @@
+package cluster
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+
+	"keywatch/kv"
+)
+
+// follow sees to it that a server that does not lead any more takes no commands, and no
+// time passes on it. The loop calls it whenever Raft may have changed its mind.
+func (n *Node) follow() {
+	l := &n.loop
+	if l.leading == 0 || l.leading == l.core.Term() {
+		return
+	}
+	l.leading, l.settling = 0, nil
+	n.clock.Store(nil)
+	n.changeStatus(kv.ErrNoLeader)
+	n.refuseAll()
+}
+
+// takeLead begins to lead in a term of which this server has applied its own first entry: so it has
+// applied all that was acknowledged before. The clock starts, and settings are agreed on.
+func (n *Node) takeLead() {
+	l := &n.loop
+	l.leading = l.core.Term()
+	n.startClock()
+	if u, ok := n.settings(); ok {
+		l.settling = n.queue.addSetup(u)
+		return
+	}
+	n.settled()
+}
+
+// settings returns what is to be logged before commands are taken; ok is false if nothing is. Only
+// a server that is alone logs parameters that its flags have changed: with several, those with
+// other flags would change them at each election.
+func (n *Node) settings() (u kv.Setup, ok bool) {
+	u = kv.Setup{Params: n.opts.Params.WithDefaults()}
+	if n.state.Position().Epoch == 0 || n.opts.NewEpoch && n.alone() && !n.loop.begun {
+		u.Epoch = drawEpoch()
+		return u, true
+	}
+	return u, n.alone() && n.state.Params() != u.Params
+}
+
+// settled takes commands from now on.
+func (n *Node) settled() {
+	l := &n.loop
+	l.settling = nil
+	n.changeStatus(nil)
+	n.begin()
+}
+
+// begin tells who opened the node that it leads, or never will.
+func (n *Node) begin() {
+	if l := &n.loop; !l.begun {
+		l.begun = true
+		close(l.led)
+	}
+}
+
+// changeStatus sets the status of a node that is not stopping.
+func (n *Node) changeStatus(err error) {
+	var next *error
+	if err != nil {
+		next = &err
+	}
+	for {
+		old := n.status.Load()
+		if old != nil && *old == kv.ErrStopping || n.status.CompareAndSwap(old, next) {
+			return
+		}
+	}
+}
+
+// drawEpoch returns a random epoch that is not 0.
+func drawEpoch() kv.Epoch {
+	for {
+		var b [4]byte
+		rand.Read(b[:]) // never fails
+		if e := kv.Epoch(binary.BigEndian.Uint32(b[:])); e != 0 {
+			return e
+		}
+	}
+}

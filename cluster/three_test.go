@@ -1,0 +1,277 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"keywatch/cluster"
+	"keywatch/kv"
+)
+
+// A team is three nodes and the network between them, within a bubble of time.
+type team struct {
+	t    *testing.T
+	opts [4]cluster.Options // by id, from 1
+	mu   sync.Mutex
+	node [4]*cluster.Node // nil for one that is stopped
+	cut  [4]bool          // from the others
+}
+
+// inTeam runs a test with three nodes.
+func inTeam(t *testing.T, change func(id int, o *cluster.Options), test func(*team)) {
+	synctest.Test(t, func(t *testing.T) {
+		team := &team{t: t}
+		for id := 1; id <= 3; id++ {
+			o := memory()
+			o.ID, o.Members = uint64(id), &raftpb.ConfState{Voters: []uint64{1, 2, 3}}
+			o.Send = func(m *raftpb.Message) { team.carry(id, m) }
+			if change != nil {
+				change(id, &o)
+			}
+			team.opts[id] = o
+		}
+		for id := 1; id <= 3; id++ {
+			team.start(id)
+		}
+		test(team)
+		for id := 1; id <= 3; id++ {
+			team.stop(id)
+		}
+	})
+}
+
+// carry carries a message, as bytes, unless one of its ends is cut off.
+func (w *team) carry(from int, m *raftpb.Message) {
+	b, err := proto.Marshal(m)
+	if err != nil {
+		w.t.Error(err)
+	}
+	w.mu.Lock()
+	to := w.node[m.GetTo()]
+	lost := w.cut[from] || w.cut[m.GetTo()]
+	w.mu.Unlock()
+	if to == nil || lost {
+		return
+	}
+	var copied raftpb.Message
+	if err := proto.Unmarshal(b, &copied); err != nil {
+		w.t.Error(err)
+	}
+	to.Receive(&copied)
+}
+
+func (w *team) start(id int) {
+	w.t.Helper()
+	n, err := cluster.Open(w.t.Context(), w.opts[id])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.node[id] = n
+}
+
+func (w *team) stop(id int) {
+	w.mu.Lock()
+	n := w.node[id]
+	w.node[id] = nil
+	w.mu.Unlock()
+	if n == nil {
+		return
+	}
+	if err := n.Close(); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func (w *team) isolate(id int, cut bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut[id] = cut
+}
+
+// leader waits until one of the nodes that are not cut off takes commands.
+func (w *team) leader() int {
+	w.t.Helper()
+	for range 200 {
+		for id := 1; id <= 3; id++ {
+			if n := w.node[id]; n != nil && !w.cut[id] && n.Ready() == nil {
+				return id
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	w.t.Fatal("no node leads after 10 s")
+	return 0
+}
+
+func (w *team) put(id int, key, value string) {
+	w.t.Helper()
+	mustPropose(w.t, w.node[id], put(key, value, 0))
+}
+
+// has waits until a node has a value that it may not have yet.
+func (w *team) has(id int, key, value string) {
+	w.t.Helper()
+	for range 100 {
+		if e, _ := w.opts[id].State.Get(key); e != nil && e.Value() == value {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	w.t.Errorf("node %d has no %s=%s", id, key, value)
+}
+
+// Three nodes must elect one, which alone takes commands; all must apply what it acknowledged, and
+// when it goes another must lead and have everything.
+func TestThreeNodesOutliveTheirLeader(t *testing.T) {
+	for _, quick := range []bool{true, false} {
+		inTeam(t, func(_ int, o *cluster.Options) { o.QuickLog = quick }, func(w *team) {
+			first := w.leader()
+			for i := range 50 {
+				w.put(first, fmt.Sprint("k", i), "v")
+			}
+			for id := 1; id <= 3; id++ {
+				w.has(id, "k49", "v")
+				if _, err := w.node[id].Propose(context.Background(), put("x", "y", 0)); id != first && !errors.Is(err, kv.ErrNoLeader) {
+					w.t.Errorf("a command to a follower: got %v, want %v", err, kv.ErrNoLeader)
+				}
+			}
+			w.stop(first)
+			second := w.leader()
+			w.put(second, "after", "it")
+			if got := w.opts[second].State.Len(); got < 51 {
+				w.t.Errorf("the new leader has %d keys, want all that were acknowledged", got)
+			}
+			w.opts[first].State = kv.NewState(kv.StateOptions{Presize: 64})
+			w.start(first)
+			w.has(first, "after", "it")
+			if a, b := w.opts[first].State.Position(), w.opts[second].State.Position(); a != b {
+				w.t.Errorf("positions differ: %v and %v", a, b)
+			}
+		})
+	}
+}
+
+// A leader that is cut off must not acknowledge anything, and when it comes back must have what the
+// others acknowledged, and nothing else.
+func TestLeaderThatIsCutOff(t *testing.T) {
+	inTeam(t, nil, func(w *team) {
+		old := w.leader()
+		w.put(old, "k", "first")
+		w.isolate(old, true)
+		outcome := make(chan error, 1)
+		go func() {
+			_, err := w.node[old].Propose(context.Background(), put("k", "lost", 0))
+			outcome <- err
+		}()
+		next := w.leader()
+		w.put(next, "k", "second")
+		time.Sleep(5 * time.Second)
+		if err := w.node[old].Ready(); !errors.Is(err, kv.ErrNoLeader) {
+			w.t.Errorf("a leader that was cut off for 5 s: got %v, want %v", err, kv.ErrNoLeader)
+		}
+		w.isolate(old, false)
+		w.has(old, "k", "second")
+		if err := <-outcome; !errors.Is(err, kv.ErrNoLeader) {
+			w.t.Errorf("what it took in then: got %v, want %v: it is known to be lost", err, kv.ErrNoLeader)
+		}
+	})
+}
+
+// A read must show all that was acknowledged before it, on whatever node, and none may be answered
+// by a node that cannot know.
+func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
+	inTeam(t, nil, func(w *team) {
+		leader := w.leader()
+		for i := range 30 {
+			w.put(leader, "k", fmt.Sprint(i))
+			for id := 1; id <= 3; id++ {
+				if err := w.node[id].ReadBarrier(w.t.Context()); err != nil {
+					w.t.Fatalf("read at %d: %v", id, err)
+				}
+				if e, _ := w.opts[id].State.Get("k"); e == nil || e.Value() != fmt.Sprint(i) {
+					w.t.Fatalf("read at %d: got %v, want %d", id, e, i)
+				}
+			}
+		}
+		w.isolate(leader, true)
+		next := w.leader()
+		w.put(next, "k", "newer")
+		for id := 1; id <= 3; id++ {
+			ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Second)
+			err := w.node[id].ReadBarrier(ctx)
+			cancel()
+			if id == leader && !errors.Is(err, kv.ErrNoLeader) || id != leader && err != nil {
+				w.t.Errorf("read at %d, while %d is cut off: got %v", id, leader, err)
+			}
+		}
+		w.isolate(leader, false)
+		if err := w.node[leader].ReadBarrier(w.t.Context()); err != nil {
+			w.t.Error(err)
+		}
+		if e, _ := w.opts[leader].State.Get("k"); e == nil || e.Value() != "newer" {
+			w.t.Errorf("read at who came back: got %v, want newer", e)
+		}
+	})
+}
+
+// A node that leads again must count time from what the others logged, and what it took in the
+// first time must not end anything.
+func TestTimeGoesOnWithEachLeader(t *testing.T) {
+	inTeam(t, nil, func(w *team) {
+		mustPropose(w.t, w.node[w.leader()], put("k", "v", 20*time.Second))
+		for range 4 {
+			old := w.leader()
+			w.isolate(old, true)
+			time.Sleep(3 * time.Second)
+			w.leader()
+			w.isolate(old, false)
+			time.Sleep(time.Second)
+		}
+		if e, _ := w.opts[w.leader()].State.Get("k"); e == nil {
+			w.t.Error("a key with a TTL of 20 s is gone after 16 s")
+		}
+		time.Sleep(15 * time.Second)
+		for id := 1; id <= 3; id++ {
+			if e, _ := w.opts[id].State.Get("k"); e != nil {
+				w.t.Errorf("node %d has a key with a TTL of 20 s after 31 s", id)
+			}
+		}
+	})
+}
+
+// A leader whose disk hangs must be replaced, though it hears the others.
+func TestLeaderWhoseDiskHangs(t *testing.T) {
+	var doors [4]*door
+	inTeam(t, func(id int, o *cluster.Options) {
+		doors[id] = newDoor(nil)
+		o.Log, o.QuickLog = doors[id], false
+	}, func(w *team) {
+		old := w.leader()
+		w.put(old, "k", "v")
+		doors[old].shut()
+		go w.node[old].Propose(context.Background(), put("k", "w", 0))
+		time.Sleep(10 * time.Second)
+		next := 0
+		for id := 1; id <= 3; id++ {
+			if id != old && w.node[id].Ready() == nil {
+				next = id
+			}
+		}
+		if next == 0 {
+			w.t.Fatal("no other node leads after 10 s")
+		}
+		w.put(next, "after", "it")
+		doors[old].reopen(nil)
+		w.has(old, "after", "it")
+	})
+}
