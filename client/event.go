@@ -15,7 +15,9 @@ const (
 	EventPut    EventType = "put"
 	EventDelete EventType = "delete"
 	// EventReset says: forget everything held. The full state follows as puts,
-	// then EventSynced. A state that is cut off starts over with EventReset.
+	// then EventSynced. A key that changes while a large state is read slowly may
+	// follow again, deletions included. A state that is cut off starts over with
+	// EventReset.
 	EventReset EventType = "reset"
 	// EventResync says that intermediate versions are gone. The newest version
 	// of every key changed since follows, deletions included, then EventSynced;

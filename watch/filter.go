@@ -67,17 +67,28 @@ func (f *filter) match(key string) bool {
 	return found || faultMatch()
 }
 
-// state yields what n holds of the filter's keys.
-func (f *filter) state(n *kv.Snapshot) iter.Seq2[string, *kv.Entry] {
-	return func(yield func(string, *kv.Entry) bool) {
-		for _, key := range f.keys() {
-			if e := n.Get(key); e != nil && !yield(key, e) {
+// A place is that of a key in the order of filter.walk: by the name that selects it, of
+// which it is the number, then by key.
+type place struct {
+	name int
+	key  string
+}
+
+func (p place) before(q place) bool {
+	return p.name < q.name || p.name == q.name && p.key < q.key
+}
+
+// walk yields the filter's keys that n knows, those that were deleted included.
+func (f *filter) walk(n *kv.Snapshot) iter.Seq2[place, *kv.Entry] {
+	return func(yield func(place, *kv.Entry) bool) {
+		for i, key := range f.keys() {
+			if e := newestIn(n, key); e != nil && !yield(place{i, key}, e) {
 				return
 			}
 		}
-		for _, prefix := range f.prefixes() {
-			for key, e := range n.Scan(prefix, "") {
-				if !yield(key, e) {
+		for i, prefix := range f.prefixes() {
+			for key, e := range n.Changes(prefix, 0) {
+				if !yield(place{f.n + i, key}, e) {
 					return
 				}
 			}
@@ -85,34 +96,12 @@ func (f *filter) state(n *kv.Snapshot) iter.Seq2[string, *kv.Entry] {
 	}
 }
 
-// changes yields those of the filter's keys that changed or were deleted after
-// revision since.
-func (f *filter) changes(n *kv.Snapshot, since kv.Rev) iter.Seq2[string, *kv.Entry] {
-	return func(yield func(string, *kv.Entry) bool) {
-		for _, key := range f.keys() {
-			if e := changed(n, key, since); e != nil && !yield(key, e) {
-				return
-			}
-		}
-		for _, prefix := range f.prefixes() {
-			for key, e := range n.Changes(prefix, since) {
-				if !yield(key, e) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// changed returns the entry or tombstone of one key if it is newer than since.
-func changed(n *kv.Snapshot, key string, since kv.Rev) *kv.Entry {
+// newestIn returns the entry or tombstone of one key.
+func newestIn(n *kv.Snapshot, key string) *kv.Entry {
 	if e := n.Get(key); e != nil {
-		if e.Mod > since {
-			return e
-		}
-		return nil
+		return e
 	}
-	for k, e := range n.Changes(key, since) {
+	for k, e := range n.Changes(key, 0) {
 		if k == key {
 			return e
 		}

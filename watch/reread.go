@@ -2,6 +2,7 @@ package watch
 
 import (
 	"iter"
+	"slices"
 
 	"keywatch/kv"
 )
@@ -12,21 +13,32 @@ type rereading struct {
 	// nothing yet, or nothing of use.
 	since kv.Position
 	fresh bool
-	// view is nil until the snapshot is open.
+	// told is what it was told of snapshots that were lost, in order of place, and
+	// epoch that of those: there it holds more than since says.
+	told  []told
+	epoch kv.Epoch
+	// view is nil until the snapshot is open; last is the last key of it that was told,
+	// if began is set.
 	view     *view
-	pull     func() (string, *kv.Entry, bool)
+	last     place
+	began    bool
+	pull     func() (place, *kv.Entry, bool)
 	stopPull func()
 }
 
-// openView opens a snapshot and decides what it is good for: to tell what
-// changed since r.since or, where that is not known, to send the whole state.
+// A told says that a watcher holds what is up to a place, and after the told before it, as
+// it was at rev.
+type told struct {
+	to  place
+	rev kv.Rev
+}
+
+// openView opens a snapshot and decides what it is good for: to go on with a state that
+// another snapshot began, to tell what changed since r.since or, where that is not known,
+// to send the whole state.
 func (w *Watcher) openView(s *Scratch) {
-	r, m := w.progress.reread, w.hub.ring.mark()
-	least := kv.Position{Epoch: m.at.Epoch, Rev: m.floor}
-	if r.since.Epoch == least.Epoch {
-		least.Rev = max(least.Rev, r.since.Rev)
-	}
-	view, err := w.hub.views.acquire(least)
+	r := w.progress.reread
+	view, err := w.hub.views.acquire(r.least(w.hub.ring.mark()))
 	if err != nil {
 		w.finish(s, Goodbye(CodeMemoryFull))
 		return
@@ -34,25 +46,71 @@ func (w *Watcher) openView(s *Scratch) {
 	r.view = view
 	at := view.Position()
 	known := !r.fresh && r.since.Epoch == at.Epoch && r.since.Rev <= at.Rev && r.since.Rev >= view.Floor()
-	r.fresh = !known
-	f := w.filter()
-	var changes iter.Seq2[string, *kv.Entry]
 	switch {
+	case r.goesOn(known):
 	case known && r.since == at:
 		w.viewRead(s)
 		return
 	case known:
+		r.told = nil
 		w.hub.resyncs.Add(1)
 		s.out = append(s.out, Message{Kind: Resync})
-		changes = f.changes(view.Snapshot, r.since.Rev)
 	default:
+		r.told, r.fresh = nil, true
 		w.hub.resets.Add(1)
 		s.out = faultSaid(w, append(s.out, positioned(Reset, kv.Position{Epoch: at.Epoch})))
-		changes = f.state(view.Snapshot)
 	}
-	r.pull, r.stopPull = iter.Pull2(changes)
+	f := w.filter()
+	r.pull, r.stopPull = iter.Pull2(r.news(f.walk(view.Snapshot)))
+	r.epoch = at.Epoch
 	w.phase = reading
 	w.readView(s)
+}
+
+// least returns the position that a snapshot must have reached.
+func (r *rereading) least(m *mark) kv.Position {
+	least := kv.Position{Epoch: m.at.Epoch, Rev: m.floor}
+	if r.since.Epoch == least.Epoch {
+		least.Rev = max(least.Rev, r.since.Rev)
+	}
+	for _, t := range r.told {
+		if r.epoch == least.Epoch {
+			least.Rev = max(least.Rev, t.rev)
+		}
+	}
+	return least
+}
+
+// goesOn reports whether r.view knows all that happened to what was told of snapshots
+// before it; known says that it does of what happened since r.since.
+func (r *rereading) goesOn(known bool) bool {
+	at, floor := r.view.Position(), r.view.Floor()
+	return len(r.told) > 0 && r.epoch == at.Epoch && (r.fresh || known) &&
+		!slices.ContainsFunc(r.told, func(t told) bool { return t.rev < floor || t.rev > at.Rev })
+}
+
+// news yields what the watcher does not hold of all that a walk yields.
+func (r *rereading) news(walk iter.Seq2[place, *kv.Entry]) iter.Seq2[place, *kv.Entry] {
+	rest := r.told
+	return func(yield func(place, *kv.Entry) bool) {
+		for p, e := range walk {
+			for len(rest) > 0 && rest[0].to.before(p) {
+				rest = rest[1:]
+			}
+			var news bool
+			switch {
+			case len(rest) > 0:
+				news = e.Mod > rest[0].rev
+			case r.fresh:
+				news = !e.Deleted()
+			default:
+				news = e.Mod > r.since.Rev
+			}
+			if news && !yield(p, e) {
+				return
+			}
+		}
+	}
 }
 
 // readView sends the next piece of what the snapshot holds. After the last it
@@ -66,12 +124,15 @@ func (w *Watcher) readView(s *Scratch) {
 	start, size, more := len(s.out), 0, true
 	var cold coldWaiter
 	defer cold.stop()
+	last, began := r.last, r.began
 	for size < batchBytes {
-		var key string
+		var p place
 		var e *kv.Entry
-		if key, e, more = r.pull(); !more {
+		if p, e, more = r.pull(); !more {
 			break
 		}
+		key := p.key
+		last, began = p, true
 		e, err := cold.resolve(w, key, e)
 		if err != nil {
 			clear(s.out[start:])
@@ -92,18 +153,40 @@ func (w *Watcher) readView(s *Scratch) {
 		w.viewLost(s)
 		return
 	}
+	r.last, r.began = last, began
 	if !more {
 		w.viewRead(s)
 	}
 }
 
-// viewLost starts over, from nothing: part of the changes was sent.
+// viewLost goes on with another snapshot where the last has ended. A watcher that comes no
+// further with several is sent away.
 func (w *Watcher) viewLost(s *Scratch) {
-	if w.progress.restarts++; w.progress.restarts > maxRestarts {
+	r := w.progress.reread
+	next, further := r.toldNow()
+	if further {
+		w.progress.restarts = 0
+	} else if w.progress.restarts++; w.progress.restarts > maxRestarts {
 		w.finish(s, Goodbye(CodeMemoryFull))
 		return
 	}
-	w.restart(kv.Position{}, true)
+	w.restart(r.since, r.fresh)
+	w.progress.reread.told, w.progress.reread.epoch = next, r.epoch
+}
+
+// toldNow returns what the watcher holds now that the view is lost, and whether it came
+// further than with those before.
+func (r *rereading) toldNow() (now []told, further bool) {
+	if !r.began {
+		return r.told, false
+	}
+	now, further = append(now, told{r.last, r.view.Position().Rev}), true
+	for _, t := range r.told {
+		if further = further && t.to.before(r.last); r.last.before(t.to) {
+			now = append(now, t)
+		}
+	}
+	return now, further
 }
 
 // viewRead ends the state or resync.
