@@ -159,7 +159,7 @@ func (w *Watcher) readView(s *Scratch) {
 	}
 }
 
-// viewLost goes on with another snapshot where the last has ended. A watcher that comes no
+// viewLost continues with another snapshot where the last has ended. A watcher that comes no
 // further with several is sent away.
 func (w *Watcher) viewLost(s *Scratch) {
 	r := w.progress.reread

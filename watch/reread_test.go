@@ -92,7 +92,7 @@ func TestStateGoesOnWithAnotherSnapshot(t *testing.T) {
 		if ended := r.state.Stats().SnapshotsEnded; ended < 4 || r.counts[watch.Reset] != 1 || r.counts[watch.Bye] != 0 {
 			t.Errorf("%d snapshots ended; told %v, want one reset and no bye", ended, r.counts)
 		}
-		// Nor where it comes back to what history does not hold any more.
+		// Nor where it returns to what history does not hold any more.
 		for range 200 {
 			r.change()
 		}
