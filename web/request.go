@@ -166,7 +166,7 @@ func (r *request) answer() error {
 	}
 	if !r.s.offers(r.route) {
 		r.route = routeNone
-		return api.Refuse(api.CodeNoRoute, "no route for %.200q; see /v1/openapi.yaml", r.path)
+		return api.Refuse(api.CodeNoRoute, "no route for %.200q%s", r.path, routeHint(r.path))
 	}
 	if allowed[r.route]&r.method == 0 {
 		r.header(nameAllow, lend(allowed[r.route].String()))

@@ -9,13 +9,7 @@ const nearestMax = 2
 // case, or all of known if name resembles none of them. It is empty if known is. All of known
 // are in lower case.
 func DidYouMean(name string, known []string) string {
-	best, least := "", nearestMax+1
-	name = strings.ToLower(name)
-	for _, k := range known {
-		if d := distance(name, k); d < least && d < len(k) {
-			best, least = k, d
-		}
-	}
+	best := Nearest(name, known)
 	switch {
 	case best != "":
 		return "; did you mean " + best + "?"
@@ -23,6 +17,19 @@ func DidYouMean(name string, known []string) string {
 		return ""
 	}
 	return "; expected one of " + strings.Join(known, ", ")
+}
+
+// Nearest returns the one of known, all in lower case, that name is nearest to, whatever its
+// case; "" if name resembles none of them.
+func Nearest(name string, known []string) string {
+	best, least := "", nearestMax+1
+	name = strings.ToLower(name)
+	for _, k := range known {
+		if d := distance(name, k); d < least && d < min(len(k), len(name)) {
+			best, least = k, d
+		}
+	}
+	return best
 }
 
 // distance returns how many bytes must be inserted, removed or replaced to make b of a
