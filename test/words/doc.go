@@ -1,4 +1,4 @@
 // Package words keeps what people read in plain words: the strings of the code (errors, log
-// lines, help), README and the other documents. Its test fails on words and phrases that readers
+// lines, help), README and the other documents, and the comments of most packages. Its test fails on words and phrases that readers
 // stumbled over; `go test ./test/words` runs it alone.
 package words
