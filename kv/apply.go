@@ -240,15 +240,11 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 func (s *State) deletePrefixLocked(prefix string, r *Result) {
 	m := &s.mu.machine
 	var found []*slot
-	m.order.from(prefix, func(sl *slot) bool {
-		key := sl.key()
-		if !strings.HasPrefix(key, prefix) || len(found) > m.params.DeleteMax {
-			return false
-		}
-		if !sl.cur.Load().Deleted() && !strings.HasPrefix(key, ReservedPrefix) {
+	m.under(prefix, func(sl *slot) bool {
+		if !sl.cur.Load().Deleted() {
 			found = append(found, sl)
 		}
-		return true
+		return len(found) <= m.params.DeleteMax
 	})
 	if len(found) > m.params.DeleteMax {
 		r.Outcome = TooMany
@@ -257,6 +253,26 @@ func (s *State) deletePrefixLocked(prefix string, r *Result) {
 	r.Outcome = Committed
 	r.Rev = s.deleteAllLocked(found, kindDeleted)
 	r.Deleted = len(found)
+}
+
+// reservedEnd comes after all keys under ReservedPrefix, and before all other keys after
+// those.
+const reservedEnd = "locks0"
+
+// under calls yield for the slots under prefix, in order of key, until it returns false;
+// those of locks are skipped, however many there are.
+func (m *machine) under(prefix string, yield func(*slot) bool) {
+	from, again := prefix, true
+	for again {
+		again = false
+		m.order.from(from, func(sl *slot) bool {
+			key := sl.key()
+			if again = strings.HasPrefix(key, ReservedPrefix); again {
+				from = reservedEnd
+			}
+			return !again && strings.HasPrefix(key, prefix) && yield(sl)
+		})
+	}
 }
 
 // deleteAllLocked deletes the keys of slots in one revision and returns it; 0

@@ -107,7 +107,25 @@ func (s *State) KeptVersions() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, v := range s.mu.snaps.open {
-		n += len(v.kept)
+		n += len(v.kept) + len(v.cold)
 	}
+	return n
+}
+
+// PinnedWork returns how many versions are looked at for cold ones that snapshots see.
+func (s *State) PinnedWork() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.mu.snaps.open {
+		n += len(v.cold)
+	}
+	return n
+}
+
+// PrefixWork returns how many slots a deletion by prefix looks at.
+func (s *State) PrefixWork(prefix string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.under(prefix, func(*slot) bool { n++; return true })
 	return n
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/kvtest"
 )
 
 // acquire has lease i hold the lock l, or wait for it for a minute.
@@ -75,5 +76,28 @@ func TestQueueLooksOnceAtThoseWhoseTimeIsOver(t *testing.T) {
 	}
 	if info := s.Lock("l", 1); info.Lease.ID != leaseOf(many+1) {
 		t.Errorf("the lock is held by %v, want %v", info.Lease.ID, leaseOf(many+1))
+	}
+}
+
+// If this failed, a deletion by prefix would hold every write up while it walks past all locks
+// and all who wait for one; or it would delete some of those, or not what comes after them.
+func TestPrefixDeletionSkipsLocks(t *testing.T) {
+	s := newStepper(t)
+	for i := range many {
+		s.apply(acquire(i))
+	}
+	keys := []string{"a", "l", "lock", "locks", "locks-", "locks.x", "locks0", "locks1/x", "m"}
+	for _, key := range keys {
+		s.apply(&kv.Command{Ops: []kv.Op{kvtest.Put(key, "")}})
+	}
+	for prefix, want := range map[string]int{"": len(keys), "l": 7, "locks": 5, "locks0": 1, "locks1/": 1, "m": 1, "n": 0, "locks/": 0} {
+		if got := s.PrefixWork(prefix); got != want {
+			t.Errorf("a deletion of %q looks at %d keys, want %d", prefix, got, want)
+		}
+	}
+	all := ""
+	s.apply(&kv.Command{Prefix: &all})
+	if got := s.Stats().Keys; got != many {
+		t.Errorf("%d keys are left, want the %d of the lock", got, many)
 	}
 }

@@ -36,8 +36,8 @@ func (s *State) keptCold() (cold []keptVersion) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, v := range s.mu.snaps.open {
-		for _, k := range v.kept {
-			if k.entry.cold {
+		for _, k := range v.cold {
+			if k.entry.cold { // or it was loaded
 				cold = append(cold, k)
 			}
 		}
@@ -49,8 +49,8 @@ func (s *State) keptCold() (cold []keptVersion) {
 func (s *State) loadKeptLocked(values map[*Entry]string) {
 	m := &s.mu.machine
 	for _, v := range m.snaps.open {
-		for i := range v.kept {
-			k := &v.kept[i]
+		for i := range v.cold {
+			k := &v.cold[i]
 			value, ok := values[k.entry]
 			if !ok {
 				continue

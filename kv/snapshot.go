@@ -30,9 +30,9 @@ type view struct {
 	// The rest, but for lost, belongs to the holder of the apply lock.
 	refs int
 	// kept are the replaced versions of which this is the newest view that sees
-	// them, bytes what they take.
-	kept  []keptVersion
-	bytes int64
+	// them, cold those whose value is not in memory, bytes what they take.
+	kept, cold []keptVersion
+	bytes      int64
 	// slots and nodes are what bytes has of slots that left the index since, and of its
 	// nodes that were copied because they changed; most bounds nodes. changed is the slot
 	// that went into the index, or left it, last.
@@ -204,19 +204,22 @@ func (n *snapshots) drop(most int) (dropped int) {
 func (n *snapshots) dropOldest(most int) (dropped int) {
 	i := slices.IndexFunc(n.open, func(v *view) bool { return v.closing })
 	v, older := n.open[i], n.older(i)
-	from := max(0, len(v.kept)-most)
-	part := v.kept[from:]
-	for _, k := range part {
-		n.grow(v, -k.size())
-		if older != nil && older.at.Rev >= k.entry.Mod {
-			n.keep(older, k)
-		} else {
-			k.unlink()
+	for _, list := range []*[]keptVersion{&v.kept, &v.cold} {
+		from := max(0, len(*list)-(most-dropped))
+		part := (*list)[from:]
+		for _, k := range part {
+			n.grow(v, -k.size())
+			if older != nil && older.at.Rev >= k.entry.Mod {
+				n.keep(older, k)
+			} else {
+				k.unlink()
+			}
 		}
+		dropped += len(part)
+		clear(part)
+		*list = (*list)[:from]
 	}
-	dropped = len(part)
-	clear(part)
-	if v.kept = v.kept[:from]; from == 0 {
+	if len(v.kept)+len(v.cold) == 0 {
 		n.open = slices.Delete(n.open, i, i+1)
 		n.closing--
 	}
@@ -320,7 +323,11 @@ func (s *State) unlinkLocked() {
 
 // keep has v keep a version.
 func (n *snapshots) keep(v *view, k keptVersion) {
-	v.kept = append(v.kept, k)
+	list := &v.kept
+	if k.entry.cold {
+		list = &v.cold
+	}
+	*list = append(*list, k)
 	n.grow(v, k.size())
 }
 

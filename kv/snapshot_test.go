@@ -200,6 +200,9 @@ func TestSnapshotsAreLetGoInSteps(t *testing.T) {
 	if got := lost(first, second, third); fmt.Sprint(got) != "[0]" || s.KeptVersions() != 2*many {
 		t.Fatalf("ended: %v, %d versions are kept, want the first and %d", got, s.KeptVersions(), 2*many)
 	}
+	if n := s.PinnedWork(); n != 0 {
+		t.Errorf("%d versions are looked at for cold ones, and none is cold", n)
+	}
 	shows(second, "1")
 	fourth := snapshot(t, s.State) // ends the second
 	for want := 2*many - kv.LockStep; want > many; want -= kv.LockStep {
