@@ -96,7 +96,7 @@ func TestPostIsGet(t *testing.T) {
 		})
 	}
 	// Replacements of EventSource resume by a parameter, each by its own.
-	for _, name := range []string{"last_event_id", "lastEventId", "lastEventID", "Last-Event-ID"} {
+	for _, name := range []string{"last_event_id", "lastEventId", "lastEventID", "Last-Event-ID", "evs_buffer_size_limit=262144&evs_preamble=2056&evs_last_event_id"} {
 		byPost := w.post("/v1/watch?"+name+"=7f3a9c21-4", `{"prefixes":["b/"]}`, "Accept: application/x-ndjson")
 		byGet := w.tail("/v1/watch?prefix=b/&since=7f3a9c21-1&"+name+"=7f3a9c21-4", "Accept: application/x-ndjson")
 		for _, s := range []*tail{byPost, byGet} {
@@ -106,7 +106,13 @@ func TestPostIsGet(t *testing.T) {
 		}
 	}
 	w.refused(400, "bad_parameter", "GET", "/v1/watch?prefix=b/&last_event_id=7f3a9c21-4&lastEventId=7f3a9c21-3", "")
+	w.refused(400, "bad_parameter", "GET", "/v1/watch?prefix=b/&evs_last_event_id=7f3a9c21-4&lastEventId=7f3a9c21-3", "")
 	w.refused(400, "bad_parameter", "GET", "/v1/watch?prefix=b/&lasteventid=7f3a9c21-4", "")
+	r := w.refused(400, "bad_parameter", "GET", "/v1/watch?prefix=b/&evs_other=1", "")
+	if strings.Contains(r.body, "evs_preamble") {
+		t.Errorf("got %s, want no list with what only one library sends", r.body)
+	}
+	w.refused(400, "bad_parameter", "GET", "/v1/kv?evs_preamble=1", "")
 }
 
 // If one of the forms of a stream had other fields, or split what belongs

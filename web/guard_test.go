@@ -161,7 +161,7 @@ func TestPreflight(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	for _, name := range []string{"If-Match", "If-None-Match", "If-Fence", "Idempotency-Key", "Authorization", "Content-Type", "Cache-Control", "Last-Event-ID"} {
+	for _, name := range []string{"If-Match", "If-None-Match", "If-Fence", "Idempotency-Key", "Authorization", "Content-Type", "Cache-Control", "Last-Event-ID", "X-Requested-With"} {
 		if !strings.Contains(r.header.Get("Access-Control-Allow-Headers"), name) {
 			t.Errorf("%s is not admitted", name)
 		}

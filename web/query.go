@@ -81,6 +81,16 @@ func (p *params) many(name string) (values []string) {
 	return values
 }
 
+// drop removes the parameters with these names, which then are not among those that an error
+// lists as known.
+func (p *params) drop(names []string) {
+	known := p.known
+	for _, name := range names {
+		p.many(name)
+	}
+	p.known = known
+}
+
 // done fails if a parameter is left that nobody took.
 func (p *params) done() error {
 	if len(p.names) == 0 {

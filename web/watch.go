@@ -87,7 +87,12 @@ func (r *request) watchParams(sub *api.Watch) error {
 // lastEventIDParams are the names by which the position of an EventSource comes
 // in a query: ours, and those that replacements of EventSource and the Mercure
 // protocol use, which cannot be told another one.
-var lastEventIDParams = [...]string{"last_event_id", "lastEventId", "lastEventID", "Last-Event-ID"}
+var lastEventIDParams = [...]string{"last_event_id", "lastEventId", "lastEventID", "Last-Event-ID", "evs_last_event_id"}
+
+// clientParams are parameters of an EventSource that are about itself and not about the watch:
+// npm's eventsource-polyfill sends them with each request. It reconnects when its
+// buffer is full.
+var clientParams = []string{"evs_buffer_size_limit", "evs_preamble"}
 
 // lastEventID lets the position that an EventSource came to win over what its
 // URL says, which never changes. It takes the last parameters there can be.
@@ -105,6 +110,7 @@ func (r *request) lastEventID(sub *api.Watch) error {
 			id, given = value, name
 		}
 	}
+	r.params.drop(clientParams)
 	if header := r.head.get(fieldLastEventID); len(header) > 0 {
 		id = string(header)
 	}
