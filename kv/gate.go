@@ -22,7 +22,7 @@ func (s *Store) Guard(g Gate) { s.gate = g }
 
 // place gives c its place in the log once there is room for it. It fails as Do does.
 func (s *Store) place(ctx context.Context, c *Command) (Pending, error) {
-	if s.ReadSize(c) > int64(s.limits.Command) {
+	if size, _ := s.ReadSize(c); size > int64(s.limits.Command) {
 		return nil, s.tooMuchRead()
 	}
 	bytes, err := s.admit(ctx, c)

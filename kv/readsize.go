@@ -5,18 +5,20 @@ import (
 	"slices"
 )
 
-// ReadSize returns how many bytes of values the gets of c would return now, or those of
-// its else, whichever are more. Limits.Command bounds them; an answer to c needs
-// memory for them.
-func (s *Store) ReadSize(c *Command) int64 {
-	return max(s.getsSize(c.Ops), s.getsSize(c.Else))
+// ReadSize returns how many bytes of values the gets of c would return now, and how many of
+// them are not in memory, or those of its else, whichever are more. Limits.Command bounds
+// them; an answer to c needs memory for them, and those not in memory are fetched first.
+func (s *Store) ReadSize(c *Command) (size, cold int64) {
+	size, cold = s.getsSize(c.Ops)
+	elseSize, elseCold := s.getsSize(c.Else)
+	return max(size, elseSize), max(cold, elseCold)
 }
 
-// getsSize returns the size of what the gets among ops would return now. They see what
-// operations before them have put.
-func (s *Store) getsSize(ops []Op) (sum int64) {
+// getsSize returns the size of what the gets among ops would return now, and of what is not
+// in memory of it. They see what operations before them have put.
+func (s *Store) getsSize(ops []Op) (size, cold int64) {
 	if !slices.ContainsFunc(ops, func(op Op) bool { return op.Kind == OpGet }) {
-		return 0
+		return 0, 0
 	}
 	written := make(map[string]int)
 	for i := range ops {
@@ -27,11 +29,13 @@ func (s *Store) getsSize(ops []Op) (sum int64) {
 		}
 		n, ok := written[op.Key]
 		if e, _ := s.state.Get(op.Key); !ok && e != nil {
-			n = e.Size()
+			if n = e.Size(); e.Cold() {
+				cold += int64(n)
+			}
 		}
-		sum += int64(n)
+		size += int64(n)
 	}
-	return sum
+	return size, cold
 }
 
 func (s *Store) tooMuchRead() error {

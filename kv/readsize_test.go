@@ -57,7 +57,7 @@ func TestWhatGetsReturnIsBounded(t *testing.T) {
 		Checks: []kv.Check{kvtest.Value("none", "x")}, Ops: []kv.Op{kvtest.Put("p", "1")},
 		HasElse: true, Else: []kv.Op{kvtest.Put("p", "2"), get("a"), get("a"), get("a")},
 	})
-	if got := store.ReadSize(&kv.Command{Ops: []kv.Op{kvtest.Put("p", "12"), get("p"), get("a")}}); got != 102 {
+	if got, cold := store.ReadSize(&kv.Command{Ops: []kv.Op{kvtest.Put("p", "12"), get("p"), get("a")}}); got != 102 || cold != 0 {
 		t.Errorf("got %d bytes to be read, want 102", got)
 	}
 }

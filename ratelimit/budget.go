@@ -71,6 +71,8 @@ type FullError struct {
 	// Caller is set if that is the limit of one caller, not that of all; Part if it is the
 	// part of the budget that such memory may take.
 	Caller, Part bool
+	// Never is set if there is no room for this request whatever others give back.
+	Never bool
 }
 
 // Error implements error.

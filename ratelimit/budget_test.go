@@ -16,8 +16,38 @@ import (
 func wantFull(t *testing.T, what string, err error, kind ratelimit.Kind, limit int64, caller bool) {
 	t.Helper()
 	full, ok := errors.AsType[*ratelimit.FullError](err)
+	if ok {
+		full.Never = false // TestBudgetKnowsWhatNeverFits
+	}
 	if want := (ratelimit.FullError{Kind: kind, Limit: limit, Caller: caller, Part: !caller && limit < 1000}); !ok || *full != want {
 		t.Errorf("%s: got %v, want %v", what, err, &want)
+	}
+}
+
+// If this failed, a request that can never have room would be asked for again for ever.
+func TestBudgetKnowsWhatNeverFits(t *testing.T) {
+	b := ratelimit.NewBudget(1600, 800)
+	one, other, proxy := b.Open("one"), b.Open("other"), b.Open("")
+	for _, c := range []struct {
+		name  string
+		hold  *ratelimit.Hold
+		kind  ratelimit.Kind
+		n     int64
+		never bool
+	}{
+		{"more than one caller may", &one, ratelimit.Requests, 801, true},
+		{"more than those who come and go may", &proxy, ratelimit.Answers, 1201, true},
+		{"as much as there is", &proxy, ratelimit.Answers, 1200, false},
+		{"a connection", &one, ratelimit.Connections, 801, false},
+	} {
+		if err := other.Grow(ratelimit.Connections, 500); err != nil {
+			t.Fatal(err)
+		}
+		full, ok := errors.AsType[*ratelimit.FullError](c.hold.Grow(c.kind, c.n))
+		if !ok || full.Never != c.never {
+			t.Errorf("%s: got %+v, want never %v", c.name, full, c.never)
+		}
+		other.Shrink(ratelimit.Connections, 500)
 	}
 }
 

@@ -37,6 +37,9 @@ func (h *Hold) growLocked(b *Budget, k Kind, n int64) error {
 		return nil
 	}
 	err := b.fullLocked(h.account, k, n)
+	if full, ok := err.(*FullError); ok {
+		full.Never = !k.lasts() && h.neverLocked(b, n)
+	}
 	if err == nil && int64(h.n[k])+n > maxHold {
 		err = &FullError{Kind: k, Limit: maxHold, Caller: true}
 	}

@@ -18,8 +18,8 @@ func (r *request) batch() error {
 		return err
 	}
 	// Before it takes its place: what has changed something must be told.
-	if size := r.s.opts.Store.ReadSize(&c); size <= int64(r.s.opts.Store.Limits().Command) {
-		if err := r.readsRoom(int(size)); err != nil {
+	if size, cold := r.s.opts.Store.ReadSize(&c); size <= int64(r.s.opts.Store.Limits().Command) {
+		if err := r.readsRoom(int(size), int(cold)); err != nil {
 			return err
 		}
 	}

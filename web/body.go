@@ -61,7 +61,12 @@ func (r *request) readBody() error {
 	body, err := r.readStream(req.BodyStream(), req.Header.ContentLength())
 	if err != nil {
 		r.cut = true
-		if full, ok := errors.AsType[*ratelimit.FullError](err); ok {
+		if full, ok := errors.AsType[*ratelimit.FullError](err); ok && full.Never {
+			return &api.Failure{
+				Code: api.CodeBodyTooLarge, Limit: int(full.Limit), Cause: err,
+				Detail: "the body is larger than " + flagOf(full) + " allows for one request",
+			}
+		} else if ok {
 			return full
 		}
 		if short, ok := errors.AsType[*api.Failure](err); ok {

@@ -99,6 +99,15 @@ func secondBackup(w *world) string {
 	return w.do("GET", "/v1/admin/backup", "").body
 }
 
+// occupied is budgeted with 2.5 MiB that another request of caller has taken.
+func occupied(caller string, limit, perCaller int64) func(*web.Options) {
+	return func(o *web.Options) {
+		budgeted(new(*ratelimit.Budget), limit, perCaller)(o)
+		other := o.Budget.Open(caller)
+		_ = other.Grow(ratelimit.Requests, 5*mib/2)
+	}
+}
+
 const twoPuts = `{"ops":[{"op":"put","key":"a","value":"12345"},{"op":"put","key":"b","value":"12345"}]}`
 
 // limitCases are all limits with a code of their own.
@@ -157,8 +166,12 @@ var limitCases = []limitCase{
 	{name: "files", code: api.CodeTooManyConnections, flags: []string{"--max-files"}, options: func(o *web.Options) { o.MaxFiles = 1 }, exceed: crowd(2)},
 	{name: "files, unread", code: api.CodeTooManyConnections, flags: []string{"--max-files"}, options: func(o *web.Options) { o.MaxFiles = 1 }, exceed: crowd(66)},
 	{name: "client memory", code: api.CodeClientMemoryFull, flags: []string{"--client-memory"},
-		options: budgeted(new(*ratelimit.Budget), 1*mib, 0), exceed: putOf(1 * mib)},
+		options: occupied("", 4*mib, 0), exceed: putOf(1 * mib)},
 	{name: "client memory of a caller", code: api.CodeCallerMemoryFull, flags: []string{"--client-memory-per-caller"},
+		options: occupied("127.0.0.1", 64*mib, 3*mib), exceed: putOf(1 * mib)},
+	{name: "client memory for one body", code: api.CodeBodyTooLarge, flags: []string{"--client-memory"},
+		options: budgeted(new(*ratelimit.Budget), 1*mib, 0), exceed: putOf(1 * mib)},
+	{name: "client memory of a caller for one body", code: api.CodeBodyTooLarge, flags: []string{"--client-memory-per-caller"},
 		options: budgeted(new(*ratelimit.Budget), 64*mib, mib/2), exceed: putOf(1 * mib)},
 	{name: "backups", code: api.CodeTooManyBackups, flags: []string{"--max-backups"}, options: func(o *web.Options) {
 		o.MaxBackups = 1

@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -85,16 +87,32 @@ func (r *request) fetchRoom(size int) error {
 	return r.room(size)
 }
 
-// readsRoom charges the values that a batch is about to read, and the answer with them.
-func (r *request) readsRoom(size int) error {
+// readsRoom charges the values that a batch is about to read, of which cold bytes are not in
+// memory, and the answer with them. What would never have room is too large.
+func (r *request) readsRoom(size, cold int) error {
 	own := r.account()
 	if own == nil || size <= api.FreeBytes {
 		return nil
 	}
-	if err := own.charge(ratelimit.Requests, &own.bodyBytes, own.bodyBytes+size); err != nil {
-		return err
+	err := own.charge(ratelimit.Requests, &own.bodyBytes, own.bodyBytes+cold)
+	if err == nil {
+		err = own.answer(size)
 	}
-	return own.answer(size)
+	if full, ok := errors.AsType[*ratelimit.FullError](err); ok && full.Never {
+		return &api.Failure{
+			Code: api.CodeBatchTooLarge, Limit: int(full.Limit), Cause: err,
+			Detail: fmt.Sprintf("its gets return %d bytes of values, more than %s allows for one request", size, flagOf(full)),
+		}
+	}
+	return err
+}
+
+// flagOf returns the name of the flag whose limit was exceeded.
+func flagOf(err *ratelimit.FullError) string {
+	if err.Caller {
+		return "--client-memory-per-caller"
+	}
+	return "--client-memory"
 }
 
 // charge charges what makes n bytes of kind k, and waits a while for room.

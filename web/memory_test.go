@@ -112,6 +112,25 @@ func TestUnfinishedBodiesAreBounded(t *testing.T) {
 	all.Wait()
 }
 
+// If this failed, a request that can never have room would be told to come again, for ever.
+func TestWhatNeverFitsIsTooLarge(t *testing.T) {
+	var b *ratelimit.Budget
+	w := newWorld(t, budgeted(&b, 64*mib, 2*mib))
+	large := w.do("POST", "/v1/batch", `{"ops":[{"op":"put","key":"a","value":"`+strings.Repeat("x", mib-100)+`"},{"op":"put","key":"b","value":"`+
+		strings.Repeat("x", mib-100)+`"},{"op":"put","key":"c","value":"`+strings.Repeat("x", mib-100)+`"}]}`)
+	for _, key := range []string{"a", "b", "c"} {
+		w.write(key, strings.Repeat("x", mib-100))
+	}
+	gets := w.do("POST", "/v1/batch", `{"ops":[{"op":"get","key":"a"},{"op":"get","key":"b"},{"op":"get","key":"c"}]}`)
+	for code, r := range map[string]reply{"body_too_large": large, "batch_too_large": gets} {
+		if r.status != 413 || r.code() != code || r.field("limit") != float64(2*mib) || !strings.Contains(r.body, "--client-memory-per-caller") {
+			t.Errorf("got %d %s, want %s and the flag", r.status, r.body, code)
+		}
+	}
+	w.eventually("nothing is under way", func() bool { u := b.Stats().Used; return u[ratelimit.Requests]+u[ratelimit.Answers] == 0 })
+	w.want(200, "POST", "/v1/batch", `{"ops":[{"op":"get","key":"a"}]}`)
+}
+
 // If this failed, lists that nobody reads would have every request refused that comes on a
 // connection of its own.
 func TestUnreadLinesLeaveRoomForConnections(t *testing.T) {

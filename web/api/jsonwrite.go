@@ -55,6 +55,9 @@ func AppendBatch(b []byte, c *kv.Command, result *kv.Result, now func() int64, r
 		b = kvjson.AppendNumber(append(b, ','), "rev", uint64(result.Rev))
 	}
 	b = append(b, `,"results":[`...)
+	// At once: to double a large buffer takes more than there may be room for. If it fails
+	// the values are asked for one by one.
+	b, _ = room.Grow(b, resultsSize(ops, result))
 	at := int64(0)
 	for i := range result.Ops {
 		if i > 0 {
@@ -70,6 +73,21 @@ func AppendBatch(b []byte, c *kv.Command, result *kv.Result, now func() int64, r
 		}
 	}
 	return append(b, `]}`...), nil
+}
+
+// resultsSize returns about how many bytes the results take at most, 0 if no get among them
+// has found a value.
+func resultsSize(ops []kv.Op, result *kv.Result) (n int) {
+	const beside = 192 // what a result takes that is not an entry's
+	for i := range result.Ops {
+		if did := &result.Ops[i]; ops[i].Kind == kv.OpGet && did.Entry != nil && !did.NoValue {
+			n += entryBytes + len(ops[i].Key) + did.Entry.Size() + did.Entry.Size()/8
+		}
+	}
+	if n > 0 {
+		n += beside * len(result.Ops)
+	}
+	return n
 }
 
 // appendOpResult appends the object of one operation. If room refuses a value it is

@@ -123,7 +123,7 @@ func (s *session) correctAnswersLocked() {
 func (s *session) answersLocked() int {
 	n := s.mu.unsent
 	if k := s.mu.work; k != nil {
-		n += cap(k.out) + cap(k.sending) + k.building
+		n += cap(k.out) + cap(k.sending) + k.building + k.reading
 	}
 	return inSteps(n, s.mu.answers)
 }
@@ -143,6 +143,37 @@ func (r *runner) room(n int) error {
 	}
 	r.reserved = true
 	return nil
+}
+
+// readsRoom charges the values that a batch is about to read, of which cold bytes are not in
+// memory, and its answer. It returns what is charged until the batch is answered.
+func (r *runner) readsRoom(size, cold int) (n int, err error) {
+	if size <= api.FreeBytes {
+		return 0, nil
+	}
+	s := r.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.workLocked()
+	k.reading += size + cold
+	if err := s.chargeAnswersLocked(); err != nil {
+		k.reading -= size + cold
+		return 0, err
+	}
+	return size + cold, nil
+}
+
+// building has what readsRoom has charged stand for the frames that are written now.
+func (r *runner) building(reads int) {
+	if reads == 0 {
+		return
+	}
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	k := r.s.workLocked()
+	k.reading -= reads
+	k.building += reads
+	r.reserved = true
 }
 
 // fetchRoom charges a value that is about to be fetched.

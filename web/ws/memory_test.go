@@ -138,9 +138,81 @@ func TestUnreadAnswersAreCharged(t *testing.T) {
 	if f := c.Ask(`{"id":1,"op":"get","key":"small"}`); f["ok"] != true {
 		t.Errorf("a small read: got %v", f)
 	}
+	other := b.Open("") // takes what is left
+	defer other.Close()
+	for other.Grow(ratelimit.Answers, 16<<10) == nil {
+	}
 	if f := c.Ask(`{"id":2,"op":"get","key":"v/0"}`); f["error"] == nil || f["error"].(map[string]any)["code"] != "client_memory_full" {
 		t.Errorf("a large read: got %.100v, want client_memory_full", f)
 	}
+}
+
+// If this failed, a client that reads its answer would be cut off because others take what
+// memory there is, although there was room when the answer was made.
+func TestAnswersThatHaveRoomArrive(t *testing.T) {
+	const size = 8 * mib // more than the kernel's buffers take
+	b := ratelimit.NewBudget(16*mib, 16*mib)
+	w := newServer(t, b).listen()
+	w.write("v", strings.Repeat("x", size))
+	r := w.rawSocket("", "")
+	r.Send(wstest.Masked(wstest.Text, `{"id":1,"op":"get","key":"v"}`))
+	w.eventually("the answer is made", func() bool { return b.Stats().Used[ratelimit.Answers] >= size/2 })
+	other := b.Open("")
+	defer other.Close()
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() { // whatever is given back is taken at once
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				_ = other.Grow(ratelimit.Answers, 4<<10)
+			}
+		}
+	}()
+	if first, payload := r.Frame(); first != 0x81 || len(payload) < size {
+		t.Errorf("got %x and %d bytes, want the value", first, len(payload))
+	}
+	close(done)
+	<-ended
+}
+
+// If this failed, batches of gets behind a write that waits for the disk would read as much as
+// they like, and only the newest would count.
+func TestReadsUnderWayAreCharged(t *testing.T) {
+	b := ratelimit.NewBudget(4*mib, 4*mib)
+	w, log := newHeldWorldIn(t, b)
+	for i := range 3 {
+		w.write(fmt.Sprint("v/", i), strings.Repeat("x", 300<<10))
+	}
+	log.hold(true)
+	c := w.socket("")
+	c.Say(`{"id":1,"op":"put","key":"a","value":"1"}`)
+	for i := range 10 {
+		c.Say(`{"id":%d,"op":"batch","ops":[{"op":"get","key":"v/0"},{"op":"get","key":"v/1"},{"op":"get","key":"v/2"}]}`, i+2)
+	}
+	w.eventually("there is no room for another", func() bool { return b.Stats().Refused[ratelimit.Answers] == 7 })
+	if used := b.Stats().Used[ratelimit.Answers]; used < 2*mib || used > 3*mib {
+		t.Errorf("%d bytes are charged, for three batches of 900 KiB", used)
+	}
+	log.hold(false)
+	full, good := 0, 0
+	for range 11 {
+		f := c.Next()
+		switch e, _ := f["error"].(map[string]any); {
+		case f["ok"] == true:
+			good++
+		case e["code"] == "client_memory_full":
+			full++
+		default:
+			t.Errorf("got %.200v", f)
+		}
+	}
+	if good < 2 || full < 7 { // answers that are not sent yet take room too
+		t.Errorf("%d are answered and %d refused, want up to 4 and at least 7", good, full)
+	}
+	w.eventually("all is given back", func() bool { return b.Stats().Used[ratelimit.Answers] == 0 })
 }
 
 // If this failed, commands that wait for locks would take goroutines without a bound, or a

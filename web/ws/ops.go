@@ -250,12 +250,16 @@ func (r *runner) cas(c *command) error {
 func (r *runner) batch(c *command) error {
 	// Before it takes its place: what has changed something must be told.
 	store := r.s.server.opts.Store
-	if size := store.ReadSize(&c.cmd); size > api.FreeBytes && size <= int64(store.Limits().Command) {
-		if err := r.room(len(r.out) + int(size)); err != nil {
+	reads := 0
+	if size, cold := store.ReadSize(&c.cmd); size <= int64(store.Limits().Command) {
+		var err error
+		if reads, err = r.readsRoom(int(size), int(cold)); err != nil {
 			return err
 		}
 	}
-	return r.write(c, max(1, len(c.cmd.Ops)+len(c.cmd.Else)), (*runner).didBatch)
+	err := r.write(c, max(1, len(c.cmd.Ops)+len(c.cmd.Else)), (*runner).didBatch)
+	r.writes[len(r.writes)-1].reads = reads
+	return err
 }
 
 func (r *runner) didBatch(id uint64, c *kv.Command, result *kv.Result) error {

@@ -21,10 +21,12 @@ type work struct {
 	inFlight int
 	// out are frames that wait to be sent after sending, of which the first sent
 	// bytes are gone. Only out is kept short by maxAnswers. building is what the runner
-	// has charged for the frames that it has not handed over.
+	// has charged for the frames that it has not handed over, reading for the values that
+	// batches under way read, and for their answers.
 	out, sending []byte
 	sent         int
 	building     int
+	reading      int
 	// running says that a runner is at work, or that the session waits for one.
 	running bool
 	// waits ends when the session does; it is nil until a command waits for
@@ -123,7 +125,7 @@ func (s *session) takeAnswers(b []byte) (_ []byte, whole, waiting bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.mu.work
-	if k == nil {
+	if s.mu.taken = 0; k == nil {
 		return b, true, false
 	}
 	if k.sent == len(k.sending) {
@@ -131,6 +133,7 @@ func (s *session) takeAnswers(b []byte) (_ []byte, whole, waiting bool) {
 	}
 	n := min(len(k.sending)-k.sent, max(0, reactor.Piece-len(b)))
 	b = append(b, k.sending[k.sent:k.sent+n]...)
+	s.mu.taken = n
 	if k.sent += n; k.sent == len(k.sending) {
 		if cap(k.sending) > keepAnswers {
 			k.sending = nil
@@ -181,8 +184,9 @@ type write struct {
 	finish  func(r *runner, id uint64, c *kv.Command, result *kv.Result) error
 	batch   bool
 	err     error
-	// size is what the command takes in memory.
-	size int
+	// size is what the command takes in memory, reads what is charged for the values that
+	// it reads and for its answer.
+	size, reads int
 }
 
 // runCommands runs what is in the inbox, and what comes while that is under way.
@@ -275,6 +279,7 @@ func (r *runner) settle() {
 		if w.pending != nil && !isClosed(w.pending.Done()) && w.ctx.Err() == nil {
 			break
 		}
+		r.building(w.reads)
 		r.guard(&w.id, func() error { return r.settleOne(w) })
 		r.done += w.size
 		done++

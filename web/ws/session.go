@@ -108,8 +108,9 @@ type session struct {
 		// work is what is known of commands under way; nil while there are none.
 		work *work
 		// unsent is how many bytes the reactor keeps because the client does not read,
-		// answers what is charged of those and of the answers in work.
-		unsent, answers int
+		// answers what is charged of those and of the answers in work. taken is how many
+		// bytes of answers the last Fill has moved from work to the reactor.
+		unsent, answers, taken int
 	}
 	// The server's list of sessions is linked through these.
 	prev, next *session
@@ -319,7 +320,10 @@ func (s *session) again() time.Time {
 func (s *session) Unsent(n int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.unsent = n
+	if s.mu.unsent = n; n <= s.mu.taken { // there was room for them when they were made
+		s.correctAnswersLocked()
+		return nil
+	}
 	return s.chargeAnswersLocked()
 }
 
