@@ -60,9 +60,11 @@ type Core struct {
 	proposed []proposal
 	// hard is what Raft last asked to be written.
 	hard wal.Hard
-	// held is what is to be applied, oldest first, and was not returned yet.
-	held  []held
-	reads []Read
+	// held is what is to be applied, oldest first, and was not returned yet. committed is the term
+	// of the newest entry that ever was in it.
+	held      []held
+	committed uint64
+	reads     []Read
 }
 
 // A proposal is what its proposer knows it by, and the term in which it was logged.
@@ -217,14 +219,15 @@ func (c *Core) ProposeMembers(change *raftpb.ConfChangeV2) error {
 	return nil
 }
 
-// ReadIndex asks for a Read with the id. It may be lost without a word.
-func (c *Core) ReadIndex(id uint64) {
+// ReportSnapshot tells Raft that a snapshot has arrived at another server, or never will: until
+// then, or until that server says that it has it, Raft sends nothing else there.
+func (c *Core) ReportSnapshot(to uint64, arrived bool) {
 	defer c.catch()
-	if faulty(staleRead) {
-		c.reads = append(c.reads, Read{id, c.raw.BasicStatus().Applied})
-		return
+	status := raft.SnapshotFailure
+	if arrived {
+		status = raft.SnapshotFinish
 	}
-	c.raw.ReadIndex(binary.BigEndian.AppendUint64(nil, id))
+	c.raw.ReportSnapshot(to, status)
 }
 
 // ErrNoCheckpoint is returned by ProposeMembers while the log begins with its first entry.
@@ -234,6 +237,9 @@ var ErrNoCheckpoint = errors.New("the log has no checkpoint before it: a newcome
 // network may lose it.
 func (c *Core) Step(m *raftpb.Message) {
 	defer c.catch()
+	if m.GetType() == raftpb.MsgReadIndex && c.unsure() {
+		return
+	}
 	_ = c.raw.Step(m)
 }
 
@@ -299,10 +305,7 @@ func (c *Core) take(rd raft.Ready, w *Work) {
 		c.reads = append(c.reads, Read{binary.BigEndian.Uint64(r.RequestCtx), r.Index})
 	}
 	if faulty(earlyAnswer) {
-		for i := range w.Writes {
-			w.Send = append(w.Send, c.Deliver(w.Writes[i])...)
-			w.Writes[i].responses = nil
-		}
+		c.answerEarly(w)
 	}
 }
 
@@ -327,9 +330,10 @@ func (c *Core) hold(m *raftpb.Message, w *Work) {
 	h := held{apply: make([]Committed, len(m.Entries)), applied: m.Responses[0]}
 	for i, e := range m.Entries {
 		h.apply[i] = Committed{e, c.pair(e, &h)}
-		h.waits = h.waits || e.GetType() != raftpb.EntryNormal && !faulty(lostCommit)
+		h.waits = h.waits || e.GetType() != raftpb.EntryNormal
 	}
 	c.held = append(c.held, h)
+	c.committed = m.Entries[len(m.Entries)-1].GetTerm()
 	if h.waits {
 		w.Writes = append(w.Writes, Write{commit: m.Entries[len(m.Entries)-1].GetIndex(), keep: true})
 	}
@@ -375,6 +379,7 @@ func (c *Core) Newest() any {
 // ApplyMembers applies an entry that is a change of members, and returns the members. It must be
 // called for each, in order, while the entries of Work.Apply are applied.
 func (c *Core) ApplyMembers(e *raftpb.Entry) (members *raftpb.ConfState, err error) {
+	defer func() { err = errors.Join(err, c.broken) }()
 	defer c.catch()
 	var change raftpb.ConfChangeV2
 	if err := proto.Unmarshal(e.Data, &change); err != nil {
@@ -382,5 +387,5 @@ func (c *Core) ApplyMembers(e *raftpb.Entry) (members *raftpb.ConfState, err err
 	}
 	members = c.raw.ApplyConfChange(&change)
 	c.store.setMembers(members)
-	return members, c.broken
+	return members, nil
 }

@@ -132,6 +132,9 @@ func (s *Storage) open(joins bool) (err error) {
 	if at := s.mu.start.Index; first > at+1 || last < at {
 		return fmt.Errorf("the log has the entries from %d to %d, and the checkpoint ends at %d", first, last, at)
 	}
+	if len(s.mu.members.Voters) == 0 && !faulty(joinByLog) {
+		return fmt.Errorf("the log has the entries from %d to %d, and there are no members", first, last)
+	}
 	e, err := s.fetch(last)
 	s.mu.last = Point{last, e.GetTerm()}
 	return err
@@ -175,6 +178,13 @@ func (s *Storage) setMembers(m *raftpb.ConfState) {
 func (s *Storage) aloneLocked() bool {
 	m := s.mu.members
 	return len(m.Voters) == 1 && m.Voters[0] == s.id && len(m.Learners)+len(m.VotersOutgoing)+len(m.LearnersNext) == 0
+}
+
+// soleVoter reports whether the store has one voter. There may be learners.
+func (s *Storage) soleVoter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.members.Voters) == 1 && len(s.mu.members.VotersOutgoing) == 0
 }
 
 // whole reports whether the log begins with its first entry.
@@ -315,7 +325,7 @@ func (s *Storage) Write(w Write) error {
 	switch {
 	case len(w.Entries) == 0 && !w.keep:
 		return nil
-	case alone && !w.keep:
+	case alone && !w.keep, faulty(lostCommit):
 		return s.append(w.Entries, s.log.Append)
 	}
 	return s.append(w.Entries, func(e ...*wal.Entry) error { return s.log.Keep(commit, e...) })

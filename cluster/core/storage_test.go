@@ -61,6 +61,67 @@ func TestStorageRefusesAGap(t *testing.T) {
 	}
 }
 
+// A server that has a log but no members has got its log in place of the state of another: it would
+// take those that joined after it for all members.
+func TestStorageRefusesALogWithoutMembers(t *testing.T) {
+	log := wal.NewMemLog()
+	if err := log.Append(&wal.Entry{Index: 1, Term: 1}); err != nil {
+		t.Fatal(err)
+	}
+	o := core.StorageOptions{ID: 2, Log: log, Stable: new(wal.MemStable), Joins: true}
+	if s, err := core.OpenStorage(o); err == nil {
+		t.Errorf("got %v, want an error", s)
+	}
+	o.Log = wal.NewMemLog()
+	if _, err := core.OpenStorage(o); err != nil {
+		t.Errorf("without a log: %v", err)
+	}
+}
+
+// Raft reads entries while a writer replaces those after them. If this failed, it would read what
+// is cut off, or nothing.
+func TestStorageIsReadWhileItsTailIsCut(t *testing.T) {
+	const whole, all, rounds = 50, 80, 400
+	rng := rand.New(rand.NewPCG(gate.Seed(t), 2))
+	s := openStorage(t, wal.NewMemLog(), new(wal.MemStable), core.Point{})
+	for i := range uint64(whole - 1) {
+		if err := s.Append(core.Entry(2+i, 1, "data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written := make(chan error, 1)
+	go func() {
+		var err error
+		for term := uint64(2); term < rounds && err == nil; term++ {
+			from := whole + 1 + rng.Uint64N(all-whole)
+			if last, _ := s.LastIndex(); from > last+1 {
+				from = last + 1
+			}
+			err = s.Append(core.Entry(from, term, "x"), core.Entry(from+1, term, ""))
+			s.Applied(term % whole)
+		}
+		written <- err
+	}()
+	for done := false; !done; {
+		select {
+		case err := <-written:
+			if done = true; err != nil {
+				t.Fatal(err)
+			}
+		default:
+		}
+		got, err := s.Entries(2, whole+1, 1<<20)
+		if err != nil || len(got) != whole-1 {
+			t.Fatalf("got %d entries, %v, want %d", len(got), err, whole-1)
+		}
+		for _, e := range got {
+			if term, err := s.Term(e.GetIndex()); e.GetTerm() != 1 || term != 1 || err != nil {
+				t.Fatalf("entry %v, of term %d, %v, want term 1", e, term, err)
+			}
+		}
+	}
+}
+
 // If this failed, Raft would read something else than what was written: it reads while entries
 // are appended, cut off, let go of and compacted.
 func TestStorageAgainstASlice(t *testing.T) {
