@@ -120,7 +120,7 @@ func refuses(weight []byte) bool {
 	return !bytes.EqualFold(name, []byte("q")) || err != nil || !(q > 0 && q <= 1)
 }
 
-// eventSourceOnly reports whether nobody but an EventSource listens: Accept is
+// eventSourceOnly reports whether the client can only be an EventSource: Accept is
 // exactly its type.
 func (r *request) eventSourceOnly() bool {
 	return string(r.head.get(fieldAccept)) == mediaSSE

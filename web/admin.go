@@ -17,7 +17,7 @@ import (
 //go:embed openapi.yaml
 var openAPI []byte
 
-// operate answers the routes for whoever runs the server.
+// operate answers the routes for the operator.
 func (r *request) operate() error {
 	if r.route == routeBackup {
 		return r.backup()

@@ -8,7 +8,7 @@ import (
 	"keywatch/kv"
 )
 
-// A batch that is read half-way, or in two ways, would change what nobody meant.
+// A batch that is read half-way, or in two ways, would change what was not meant.
 func TestBatchRefused(t *testing.T) {
 	w := newWorld(t)
 	put := func(rest string) string { return `{"ops":[{"op":"put","key":"a","value":"1"` + rest }

@@ -35,8 +35,8 @@ var busy = []struct {
 }
 
 // An EventSource sees neither status nor headers and gives up for good on
-// anything but 200. Without this it would never come back to a server that was
-// busy for a moment; and everybody else would take a refusal for an answer.
+// anything but 200. Without this it would never reconnect to a server that was
+// busy for a moment; and all other clients would take a refusal for an answer.
 func TestByeInsteadOfRefusal(t *testing.T) {
 	for _, c := range busy {
 		t.Run(c.code, func(t *testing.T) {
@@ -85,7 +85,7 @@ func (w *world) wantRefused(status int, code string) {
 	w.refused(status, code, "POST", "/v1/watch", `{"keys":["a"]}`, append(visitor, "Accept", "text/event-stream")...)
 }
 
-// What is wrong with a request stays wrong: an EventSource that came back would
+// What is wrong with a request stays wrong: an EventSource that reconnects would
 // ask the same for ever.
 func TestNoByeForWhatIsWrong(t *testing.T) {
 	w := newWorld(t)
@@ -96,7 +96,7 @@ func TestNoByeForWhatIsWrong(t *testing.T) {
 	w.refused(404, "no_route", "GET", "/v1/nothing", "", sse...)
 }
 
-// Without it an EventSource that comes when all connections are taken would give
+// Without it an EventSource that comes when all connections are in use would give
 // up for good.
 func TestByeWhereConnectionsAreTaken(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) { o.MaxConnections = 2 })

@@ -11,9 +11,9 @@ import (
 )
 
 // unconditional fails if the request has one of the conditions named: those
-// that its route does not take. Conditions on dates, which keys do not have, are ignored
-// (RFC 9110, 13.1), except that nothing is written under If-Unmodified-Since: whoever sends
-// it does not want a write without a condition.
+// that its route does not support. Conditions on dates, which keys do not have, are ignored
+// (RFC 9110, 13.1), except that nothing is written under If-Unmodified-Since: a client that
+// sends it expects no write without the condition.
 func (r *request) unconditional(conditions ...field) error {
 	for _, f := range conditions {
 		if r.head.has(f) {

@@ -96,8 +96,8 @@ func (c *conn) set(p phase) {
 	}
 }
 
-// Write implements net.Conn. It may take as long as the peer goes on reading: see
-// connections.sweep.
+// Write implements net.Conn. It may take as long as the peer reads something from time to
+// time: see connections.sweep.
 func (c *conn) Write(b []byte) (int, error) {
 	c.enter(phaseWriting)
 	n, err := c.Conn.Write(b)
@@ -118,9 +118,9 @@ func (c *conn) CloseWrite() error {
 func (c *conn) UnsafeConn() net.Conn { return c.Conn }
 
 // watchGone calls gone once the peer has closed the connection, or its sending
-// side, while a handler is at work and so nobody else reads. The function
-// returned ends that, and says whether the peer has left. A peer that goes on
-// sending, as in a pipeline, is not watched any more.
+// side, while a handler is at work and so nothing else reads. The function
+// returned ends that, and says whether the peer has left. A peer that sends more,
+// as in a pipeline, is not watched any more.
 func (c *conn) watchGone(gone func()) (stop func() bool) {
 	left := make(chan bool, 1)
 	go func() {
@@ -190,7 +190,7 @@ func (c *conn) yield() {
 // the connection is closed before.
 func (c *conn) onWrite(f func(error)) { c.written.Store(&f) }
 
-// wrote tells whoever waits how a write went.
+// wrote tells the function of onWrite how a write went.
 func (c *conn) wrote(err error) {
 	if c.written.Load() == nil {
 		return

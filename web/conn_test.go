@@ -13,7 +13,7 @@ import (
 	"keywatch/web"
 )
 
-// Connections that nobody uses, or that send a request byte by byte, must not
+// Connections that are not used, or that send a request byte by byte, must not
 // be kept for ever: their number is bounded.
 func TestTimeouts(t *testing.T) {
 	for _, c := range []struct {

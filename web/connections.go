@@ -43,7 +43,7 @@ type connections struct {
 	// because every request counts.
 	answering *xsync.Counter
 	// clock is moved on by interval in each sweep, in nanoseconds. It stands
-	// still while the process does, so that a pause costs nobody a connection.
+	// still while the process does, so that a pause ends no connection.
 	clock atomic.Int64
 
 	mu struct {

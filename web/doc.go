@@ -6,7 +6,7 @@
 // in a request, be it a parameter, a condition or a JSON field, is refused with
 // a 4xx, and nothing is changed.
 //
-// One handler serves every route. Paths are taken from the bytes on the wire
+// One handler serves every route. Paths are read from the bytes on the wire
 // and decoded exactly once; routes are strict and case-sensitive. No part of a
 // request is used after its handler has returned.
 package web

@@ -10,7 +10,7 @@ import (
 // on a connection that waits for a request, and carry nothing unusual. To read and
 // write them here saves half of the work that is not the kernel's. What they mean
 // is decided where all requests are: it gets the same RequestCtx, and the answer is
-// the same to the byte but for its order. Every other request goes on to fasthttp
+// the same to the byte but for its order. Every other request is passed to fasthttp
 // unread.
 type fastPath struct {
 	head fastHead

@@ -97,7 +97,7 @@ func TestHeadWithBareLineFeeds(t *testing.T) {
 	})
 }
 
-// If this failed, a request whose head or body arrives in pieces could be taken for one whose
+// If this failed, a request whose head or body arrives in pieces could look like one whose
 // lines end in LF alone.
 func TestHeadInPieces(t *testing.T) {
 	end := len(putAB) - len("\nx\n\ny\r\n\r\n")

@@ -10,7 +10,7 @@ import (
 
 type optionsOf = web.Options
 
-// trustLoopback makes the tests' own address a proxy whose word is taken.
+// trustLoopback makes the tests' own address a proxy that is trusted.
 func trustLoopback(o *web.Options) {
 	o.TrustedProxy = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
 }

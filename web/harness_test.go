@@ -176,8 +176,8 @@ func (w *world) do(method, path, body string, headers ...string) reply {
 	return reply{status: resp.StatusCode, header: resp.Header, body: w.line(method, path, resp, string(b))}
 }
 
-// line returns a body; one in JSON must be a line, so that whoever reads it with
-// curl gets a prompt of its own, and comes without its end.
+// line returns a body; one in JSON must be a line, so that the prompt after curl
+// is on a line of its own, and comes without its end.
 func (w *world) line(method, path string, resp *http.Response, body string) string {
 	w.t.Helper()
 	kind := resp.Header.Get("Content-Type")
@@ -219,7 +219,7 @@ func (w *world) refused(status int, code, method, path, body string, headers ...
 	return r
 }
 
-// raw sends bytes on a connection of its own and returns all that comes back.
+// raw sends bytes on a connection of its own and returns all that is answered.
 func (w *world) raw(request string) string {
 	w.t.Helper()
 	conn, err := net.Dial("tcp", w.addr)

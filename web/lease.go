@@ -104,7 +104,7 @@ func (r *request) keepLease(id kv.LeaseID) error {
 	if err != nil {
 		return err
 	}
-	if err := r.noBody(); err != nil {
+	if err := r.emptyBody(); err != nil {
 		return err
 	}
 	c.Lease = &kv.LeaseCommand{Kind: kv.LeaseKeep, ID: id}
@@ -117,8 +117,8 @@ func (r *request) keepLease(id kv.LeaseID) error {
 	return nil
 }
 
-// noBody refuses a body that says anything.
-func (r *request) noBody() error {
+// emptyBody refuses a body that says anything.
+func (r *request) emptyBody() error {
 	body := bytes.TrimSpace(r.body())
 	if len(body) == 0 || string(body) == "{}" {
 		return nil

@@ -28,8 +28,8 @@ func (w *world) grant(ttl string) string {
 	return w.want(201, "POST", "/v1/leases", `{"ttl":"`+ttl+`"}`).field("id").(string)
 }
 
-// If this failed, keys would outlive the lease they hang on, go one by one, or
-// readers could not tell what they hang on.
+// If this failed, keys would outlive the lease they are attached to, be deleted one by one,
+// or readers could not tell what they are attached to.
 func TestLeaseEndsWithItsKeys(t *testing.T) {
 	w := newWorld(t)
 	id := w.grant("10s")

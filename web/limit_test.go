@@ -21,7 +21,7 @@ import (
 )
 
 // A caller that asks too much is told so before anything runs, and told when to
-// come back; others are not held up by it.
+// try again; others are not held up by it.
 func TestRateLimit(t *testing.T) {
 	w := newWorld(t, trustLoopback, func(o *web.Options) {
 		rate := ratelimit.Rate{PerSecond: 0.001, Burst: 3}
@@ -56,7 +56,7 @@ func TestRateLimit(t *testing.T) {
 	w.refused(429, "rate_limited", "GET", "/v1/watch?key=a", "", append(from("192.0.2.4"), "Accept", "text/event-stream, */*")...)
 }
 
-// Callers on the machine itself are not limited unless that is wanted.
+// Callers on the machine itself are not limited unless RateLoopback is set.
 func TestRateLimitOnLoopback(t *testing.T) {
 	limiter := func(o *web.Options) {
 		o.Limiter = ratelimit.New(ratelimit.Options{Reads: ratelimit.Rate{PerSecond: 0.001, Burst: 1}})
@@ -70,7 +70,7 @@ func TestRateLimitOnLoopback(t *testing.T) {
 	w = newWorld(t, limiter, func(o *web.Options) { o.RateLoopback = true })
 	w.want(404, "GET", "/v1/kv/a", "")
 	w.refused(429, "rate_limited", "GET", "/v1/kv/a", "")
-	// Somebody who is not a trusted proxy cannot borrow another name.
+	// A caller that is not a trusted proxy cannot borrow another name.
 	w.refused(429, "rate_limited", "GET", "/v1/kv/a", "", "X-Forwarded-For", "192.0.2.1")
 }
 
@@ -91,8 +91,8 @@ func (w *world) stream(path string, headers ...string) *http.Response {
 	return resp
 }
 
-// More connections than allowed are refused with an answer, those there are
-// served on, and a place that is given back can be taken.
+// More connections than allowed are refused with an answer, those that are
+// open are served, and a place that is given back is used again.
 func TestMaxConnections(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) { o.MaxConnections = 2 })
 	dial := func() (net.Conn, *bufio.Reader) {
@@ -272,7 +272,7 @@ func TestNotReady(t *testing.T) {
 	w.want(200, "GET", "/readyz", "")
 }
 
-// Bytes beyond the limit must never be inflated or kept: the body is taken as
+// Bytes beyond the limit must never be inflated or kept: the body is stored as
 // it was sent, whatever form it claims to be in.
 func TestBodiesAreRaw(t *testing.T) {
 	w := newWorld(t)
@@ -287,7 +287,7 @@ func TestBodiesAreRaw(t *testing.T) {
 	}
 }
 
-// What each limit refuses must show in the metrics, or nobody finds out why
+// What each limit refuses must show in the metrics, or operators do not find out why
 // clients complain.
 func TestMetrics(t *testing.T) {
 	w := newWorld(t)
@@ -404,7 +404,7 @@ func TestShutdownCutsOff(t *testing.T) {
 	}
 }
 
-// What is counted as requests begin and end must come back to none, however they end,
+// What is counted as requests begin and end must return to none, however they end,
 // or the figure would drift.
 func TestRequestsInFlightAreCounted(t *testing.T) {
 	w := newWorld(t)

@@ -45,7 +45,7 @@ func (p page) keys() (keys []string) {
 	return keys
 }
 
-// A list that leaves out a key, or shows it twice, breaks whoever builds on it.
+// A list that leaves out a key, or shows it twice, breaks what is built on it.
 func TestListPages(t *testing.T) {
 	w := newWorld(t)
 	var want []string
@@ -200,7 +200,7 @@ func TestHeadLeavesTheConnectionClean(t *testing.T) {
 	}
 }
 
-// A stream whose snapshot was taken away must not look whole.
+// A stream whose snapshot was ended must not look whole.
 func TestListStreamSnapshotLost(t *testing.T) {
 	w := newWorld(t)
 	for i := range 30 {

@@ -211,7 +211,7 @@ func TestLockRetryTakesUpPlaceOrGrant(t *testing.T) {
 }
 
 // If this failed, a lock would stay with a caller who left while it was waiting
-// and never comes back, although its key might have brought it back.
+// and never asks again, although its key might have done so.
 func TestLockPlaceOfOneWhoStaysAwayIsGivenUp(t *testing.T) {
 	w := newWorld(t)
 	w.want(200, "POST", "/v1/locks/l", `{"ttl":"1h"}`)
@@ -245,7 +245,7 @@ func (l brokenListener) Accept() (net.Conn, error) {
 	return brokenConn{c, l.broken}, err
 }
 
-// If this failed, a lock whose answer could not be written would belong to nobody
+// If this failed, a lock whose answer could not be written would belong to no client
 // for its whole TTL.
 func TestUnwritableGrantIsReleased(t *testing.T) {
 	w := newWorld(t)
@@ -291,7 +291,7 @@ func TestPipelineBehindALock(t *testing.T) {
 }
 
 // If this failed, a server that stops would keep those waiting who could ask
-// elsewhere, or would leave places behind that nobody can take up.
+// elsewhere, or would leave places behind that no client can use.
 func TestLockWaitEndsAtShutdown(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) {})
 	w.want(200, "POST", "/v1/locks/l", `{"ttl":"1h"}`)
@@ -315,7 +315,7 @@ func TestLockWaitEndsAtShutdown(t *testing.T) {
 }
 
 // The test that a lock without fences fails: the holder sleeps past its TTL,
-// another takes over, and the first goes on writing. Without If-Fence an update
+// another takes over, and the first still writes. Without If-Fence an update
 // is lost; with it none is.
 func TestPausedHolder(t *testing.T) {
 	for _, fenced := range []bool{false, true} {
@@ -335,14 +335,14 @@ func TestPausedHolder(t *testing.T) {
 		}
 		first := take()
 		seen := w.want(200, "GET", "/v1/kv/counter", "").body
-		w.tick(2100) // the first holder is stopped here, and goes on below
+		w.tick(2100) // the first holder is stopped here, and continues below
 		second := take()
 		if r := add(w.want(200, "GET", "/v1/kv/counter", "").body, second); r.status != 200 {
 			t.Fatalf("the second holder: got %d %s", r.status, r.body)
 		}
 		late := add(seen, first)
 		if fenced && late.code() == "fence_lost" {
-			late = add(w.want(200, "GET", "/v1/kv/counter", "").body, second) // it takes the lock anew
+			late = add(w.want(200, "GET", "/v1/kv/counter", "").body, second) // it takes the lock again
 		}
 		want := "1" // of two increments one is lost
 		if fenced {

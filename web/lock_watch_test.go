@@ -14,7 +14,7 @@ type lockEvent struct {
 	Rev                          uint64
 }
 
-// If this failed, whoever watches a lock would not see each holder come and go,
+// If this failed, a client that watches a lock would not see each holder come and go,
 // in one revision, or would keep a copy that is wrong.
 func TestLockIsWatchable(t *testing.T) {
 	for _, mode := range []string{"all", "latest"} {

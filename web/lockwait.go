@@ -137,7 +137,7 @@ func (s *lockWait) end(result *kv.Result, err error) error {
 }
 
 // leave notes that the request has nothing more to do with its lease. If lost is
-// set nobody was told of it, and it is given up: at once or, if the same request
+// set no client was told of it, and it is given up: at once or, if the same request
 // may come again, unless it does within lockGrace.
 func (s *lockWait) leave(lost bool) {
 	w := s.waits
@@ -162,7 +162,7 @@ func (w *lockWaits) forgetLocked(id kv.LeaseID, one *waitLease) {
 	}
 }
 
-// abandon ends a lease that its caller has left, unless it comes back.
+// abandon ends a lease that its caller has left, unless the caller asks again.
 func (w *lockWaits) abandon(id kv.LeaseID, one *waitLease, wait bool) {
 	if wait {
 		grace := time.NewTimer(lockGrace)

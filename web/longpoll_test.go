@@ -76,7 +76,7 @@ func TestWait(t *testing.T) {
 				w.ask("PUT", "/v1/kv/a", "1")
 				if c.write != "" {
 					time.AfterFunc(c.after, func() {
-						// A neighbour's change wakes nobody.
+						// A neighbour's change ends no wait.
 						w.ask("PUT", "/v1/kv/neighbour", "x")
 						w.ask(c.write, c.path[:len("/v1/kv/a")], c.value)
 					})
@@ -101,7 +101,7 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// Whoever waits when the server stops must be sent away at once, to ask again
+// A client that waits when the server stops must be answered at once, to ask again
 // elsewhere: five minutes would outlast any grace.
 func TestWaitEndsAtShutdown(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *waiter) {

@@ -131,7 +131,7 @@ func TestWhatNeverFitsIsTooLarge(t *testing.T) {
 	w.want(200, "POST", "/v1/batch", `{"ops":[{"op":"get","key":"a"}]}`)
 }
 
-// If this failed, lists that nobody reads would have every request refused that comes on a
+// If this failed, lists that are not read would have every request refused that comes on a
 // connection of its own.
 func TestUnreadLinesLeaveRoomForConnections(t *testing.T) {
 	var b *ratelimit.Budget
@@ -217,7 +217,7 @@ func TestPagesEndWhereMemoryDoes(t *testing.T) {
 }
 
 // If this failed, values that were asked for and are not read would stay in memory
-// although nobody counts them.
+// although they are not counted.
 func TestValuesThatAreNotReadAreCounted(t *testing.T) {
 	var b *ratelimit.Budget
 	w := newWorld(t, budgeted(&b, 8*mib, 0))
@@ -237,7 +237,7 @@ func TestValuesThatAreNotReadAreCounted(t *testing.T) {
 	w.want(200, "GET", "/v1/kv/small", "")
 }
 
-// If this failed, connections would take memory that nobody counts, or those who hold them
+// If this failed, connections would take memory that is not counted, or those who hold them
 // would keep everybody from the smallest request.
 func TestConnectionsAreCharged(t *testing.T) {
 	var b *ratelimit.Budget
@@ -266,7 +266,7 @@ func TestConnectionsAreCharged(t *testing.T) {
 			t.Fatal("no connection was refused")
 		}
 	}
-	// Whoever looks after the server must still see it: a probe that is refused gets it killed.
+	// An operator must still see the server: a probe that is refused gets it killed.
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/v1/status"} {
 		if got := w.raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.Contains(got, "Connection: close") {
 			t.Errorf("%s: got %.300q, want 200 and the end", path, got)
@@ -297,7 +297,7 @@ func TestConnectionsAreCharged(t *testing.T) {
 }
 
 // If this failed, the names of watches, or what watchers do not read, would take memory
-// that nobody counts.
+// that is not counted.
 func TestStreamsAreCharged(t *testing.T) {
 	var b *ratelimit.Budget
 	w := newWorld(t, budgeted(&b, 8*mib, 0))
@@ -330,7 +330,7 @@ func TestStreamsAreCharged(t *testing.T) {
 	w.want(400, "POST", "/v1/watch", `{"keys":[`+strings.Repeat(`"a",`, 100_000)+`"a"]}`)
 }
 
-// If this failed, watchers that do not read would take memory that nobody counts.
+// If this failed, watchers that do not read would take memory that is not counted.
 func TestUnreadEventsAreCharged(t *testing.T) {
 	var b *ratelimit.Budget
 	w := newWorld(t, budgeted(&b, 2*mib, 0))
@@ -485,7 +485,7 @@ func TestProofAnswersMustBeRead(t *testing.T) {
 	if took := time.Since(start); took < 3*patience {
 		t.Errorf("the page was read in %v: the test proves nothing", took)
 	}
-	page() // nobody reads it
+	page() // it is not read
 	w.eventually("it is being written", func() bool { return w.metric("keywatch_http_in_flight") == 2 })
 	w.eventually("it is given up", func() bool { return w.metric("keywatch_http_in_flight") == 1 })
 }

@@ -8,7 +8,7 @@ import (
 
 // Headers of the dashboard and the browser client. Scripts and styles come from
 // this server only and never stand in the page, so that a value that is shown
-// can do nothing; nobody may put the page into a frame.
+// can do nothing; no page may put this one into a frame.
 var (
 	valuePagePolicy = []byte("default-src 'self'; frame-ancestors 'none'")
 	nameReferrer    = []byte("Referrer-Policy")

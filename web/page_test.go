@@ -8,7 +8,7 @@ import (
 )
 
 // If the page could be framed, or run what does not come from this server, a
-// value or another site could act for whoever looks at it.
+// value or another site could act for its reader.
 func TestPageHeaders(t *testing.T) {
 	w := newWorld(t)
 	for path, want := range map[string]string{
@@ -40,7 +40,7 @@ func TestPageHeaders(t *testing.T) {
 }
 
 // A browser must get a file compressed where it says that it accepts that, under a
-// tag of its own; whoever does not say so must not.
+// tag of its own; one that does not say so must not.
 func TestPageIsCompressed(t *testing.T) {
 	w := newWorld(t)
 	plain := w.want(200, "GET", "/ui/app.js", "")

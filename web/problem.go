@@ -14,8 +14,8 @@ import (
 	"keywatch/web/api"
 )
 
-// fail answers with a problem, or where only an EventSource listens with a
-// stream that says to come back.
+// fail answers with a problem, or an EventSource with a stream that says when to
+// reconnect.
 func (r *request) fail(err error) {
 	f := api.FailureOf(err)
 	r.s.metrics.refuse(f.Code)

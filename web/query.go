@@ -91,7 +91,7 @@ func (p *params) drop(names []string) {
 	p.known = known
 }
 
-// done fails if a parameter is left that nobody took.
+// done fails if a parameter is left, which the route does not know.
 func (p *params) done() error {
 	if len(p.names) == 0 {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"keywatch/web"
 )
 
-// A malformed request that is half understood does something that nobody asked
+// A malformed request that is half understood does something that was not asked
 // for. Each of these must be refused by name and change nothing.
 func TestRefused(t *testing.T) {
 	w := newWorld(t)

@@ -94,7 +94,7 @@ func (s *Server) acquire(f *fasthttp.RequestCtx, c *fiber.Ctx) *request {
 }
 
 // release makes r idle again. What it still points to belongs to the server's
-// own pools, and is not looked at before it was set anew.
+// own pools, and is not looked at before it is set again.
 func (s *Server) release(r *request) {
 	if cap(r.out) > keepOut {
 		r.out = nil

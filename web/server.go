@@ -146,7 +146,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 	routed := app.Handler()
 	server := app.Server()
 	server.Handler = func(f *fasthttp.RequestCtx) {
-		// fiber answers methods that it does not know by itself, in plain text.
+		// fiber would answer methods that it does not know in plain text.
 		if methodOf(f.Method()) == 0 {
 			s.serve(f, nil, nil)
 			return
@@ -192,7 +192,7 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // Shutdown stops the server. New requests are refused with 503, streams are
-// told to come back elsewhere, and requests in flight are waited for until ctx
+// told to reconnect, and requests in flight are waited for until ctx
 // ends; then every connection is closed. It returns ctx's error if something
 // had to be cut off. Further calls wait for the first and return the same.
 func (s *Server) Shutdown(ctx context.Context) error {

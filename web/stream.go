@@ -34,7 +34,7 @@ type streamForm struct {
 	ndjson, named bool
 	// browser is set where a browser asks. Its events are sent without chunks until the
 	// connection ends, because haproxy holds back for 200 ms what it passes on of a chunked
-	// body that goes on, unless it is told otherwise. Other clients get chunks: many read
+	// body that has not ended, unless it is told otherwise. Other clients get chunks: many read
 	// what has none in pieces of a fixed size, and see an event only once a piece is full.
 	browser bool
 	// eventSource is set where the client shows neither status nor headers to
@@ -60,7 +60,7 @@ func (f streamForm) contentType() string {
 }
 
 // serveStream answers with a stream of what req asks for. The connection is
-// taken over once the handler has returned; headers set on c until then are
+// handed over once the handler has returned; headers set on c until then are
 // sent. It counts for caller. It fails, with nothing written, with
 // api.ErrTooManyStreams, kv.ErrStopping, a *ratelimit.FullError or an error of
 // watch.Hub.Watch.
@@ -69,7 +69,7 @@ func (s *Server) serveStream(c *fiber.Ctx, req watch.Request, form streamForm, c
 }
 
 // writeBye answers an EventSource, which would give up on an error for good,
-// with a stream that ends at once and says when to come back.
+// with a stream that ends at once and says when to reconnect.
 func writeBye(c *fiber.Ctx, code api.Code, retry time.Duration, form watch.Form) error {
 	c.Set(fiber.HeaderContentType, streamForm{}.contentType())
 	c.Set(fiber.HeaderCacheControl, streamCacheControl)
@@ -133,7 +133,7 @@ var (
 
 // takeOver has the connection handed to the reactor once the handler has
 // returned. If that never happens, because the connection broke, the stream ends
-// by itself.
+// too.
 func (s *stream) takeOver(ctx *fasthttp.RequestCtx) {
 	s.chunked = ctx.Request.Header.IsHTTP11() && !(s.form.browser && !s.form.ndjson)
 	claim := time.AfterFunc(claimTimeout, s.end)

@@ -198,7 +198,7 @@ func TestStreamHead(t *testing.T) {
 }
 
 // Without it what a client sends after its request would end the stream, or be
-// taken for another request.
+// read as another request.
 func TestStreamIgnoresWhatFollows(t *testing.T) {
 	w := newWorld(t)
 	conn, err := net.Dial("tcp", w.addr)
@@ -236,7 +236,7 @@ func TestStreamPlaces(t *testing.T) {
 	})
 }
 
-// Without it clients would see a connection that breaks, all come back at the
+// Without it clients would see a connection that breaks, all reconnect at the
 // same moment, or keep the server from stopping.
 func TestStreamsSayBye(t *testing.T) {
 	w := newWorld(t)

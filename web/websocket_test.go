@@ -123,7 +123,7 @@ func TestSocketRateLimit(t *testing.T) {
 	}
 }
 
-// Without it nobody could tell what sockets do, or why they end.
+// Without it operators could not tell what sockets do, or why they end.
 func TestSocketMetrics(t *testing.T) {
 	w := newWorld(t)
 	c := w.socket("?key=a")

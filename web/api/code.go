@@ -72,7 +72,7 @@ const (
 type codeRow struct {
 	code Code
 	// status is the HTTP status, close the WebSocket close code: 1012 and 3000
-	// to 3499 mean that the client should come back, 3500 to 3999 that it
+	// to 3499 mean that the client should reconnect, 3500 to 3999 that it
 	// should not.
 	status, close int
 	errs          []error

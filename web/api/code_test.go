@@ -35,7 +35,7 @@ func TestCodesStay(t *testing.T) {
 	}
 }
 
-// A status without its name, or under another one, would confuse whoever reads a
+// A status without its name, or under another one, would confuse the reader of a
 // problem.
 func TestTitles(t *testing.T) {
 	for _, code := range api.Codes() {

@@ -29,7 +29,7 @@ type due struct {
 	s  *sock
 }
 
-// A loop is one goroutine that owns its sockets: nobody else reads, writes or
+// A loop is one goroutine that owns its sockets: no other reads, writes or
 // closes their descriptors.
 type loop struct {
 	reactor *Reactor

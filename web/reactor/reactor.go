@@ -36,11 +36,11 @@ type Handler interface {
 	// Fill appends what is to be sent next to b, which may not be empty, about
 	// Piece bytes at most, and returns it. It is called after Socket.Wake, when
 	// what it returned before is written, and at the time again, unless that is
-	// zero, even if nobody wakes the socket. If it appended nothing, there is
+	// zero, even if the socket is not woken. If it appended nothing, there is
 	// nothing to send for now.
 	Fill(b []byte, now time.Time) (filled []byte, again time.Time)
 	// Heavy reports whether the next Fill may take long, such as to read much of
-	// the state: then it is called elsewhere, and the loop goes on meanwhile.
+	// the state: then it is called elsewhere, and the loop serves others meanwhile.
 	Heavy() bool
 	// Unsent is told how many bytes of what Fill returned are kept because the peer
 	// does not read, whenever that changes. If it fails the connection is closed at

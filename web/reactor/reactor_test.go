@@ -232,7 +232,7 @@ func TestPauseStopsReading(t *testing.T) {
 		io.WriteString(client, "a")
 		until(t, "the first byte", func() bool { return s.heard() == "a" })
 		s.socket.Pause(true)
-		// Far more than all buffers take: whoever reads on would let it through.
+		// Far more than all buffers take: only a reader would let it through.
 		wrote := make(chan int, 1)
 		go func() {
 			client.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))

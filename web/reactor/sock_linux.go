@@ -80,7 +80,7 @@ func (r *Reactor) adoptLocked(conn net.Conn, tcp *net.TCPConn, early []byte, han
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(r.opts.WriteTimeout.Milliseconds()))
 	r.next = (r.next + 1) % len(r.loops)
 	s := &sock{loop: r.loops[r.next], fd: int32(fd)}
-	s.state.Store(queued) // so that nobody who wakes it before it has a handler does queue it
+	s.state.Store(queued) // so that a wake before it has a handler does not queue it
 	s.handler = handler(s)
 	if len(early) > 0 {
 		s.extra.Store(&extra{early: slices.Clone(early)})
@@ -237,7 +237,7 @@ func (s *sock) read() {
 }
 
 // left closes a connection whose peer has left while nothing is read from it. What it
-// has sent before is of no use: nobody is there for the answers.
+// has sent before is of no use: the answers cannot be sent.
 func (s *sock) left() {
 	code, err := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && code != 0 {
@@ -274,7 +274,7 @@ func (s *sock) fillHeavy() {
 	s.post(filled)
 }
 
-// takeFilled goes on after a heavy Fill.
+// takeFilled continues after a heavy Fill.
 func (s *sock) takeFilled(now time.Time) {
 	r := s.extra.Load()
 	b, again := r.filled, r.again
@@ -390,7 +390,7 @@ func (s *sock) finish(now time.Time) {
 	s.loop.schedule(s, s.loop.since(now.Add(linger)))
 }
 
-// close gives the descriptor back. Nobody else does.
+// close gives the descriptor back. Nothing else does.
 func (s *sock) close(err error) {
 	if s.closed {
 		return

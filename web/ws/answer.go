@@ -32,7 +32,7 @@ func (r *runner) run(text []byte) {
 			return err
 		}
 		if r.s.gone.Load() && !c.outlives() {
-			r.answered++ // nobody is there for the answer
+			r.answered++ // the client has left
 			return nil
 		}
 		return c.op.run(r, c)

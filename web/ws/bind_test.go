@@ -3,7 +3,7 @@ package ws_test
 import "testing"
 
 // If this failed, a lease that is bound to a socket would end while the socket is
-// open, or at once when it closes, or could not be taken up again.
+// open, or at once when it closes, or could not be bound again.
 func TestSocketBindsLeases(t *testing.T) {
 	w := newWorld(t)
 	c := w.socket("")

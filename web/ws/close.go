@@ -22,7 +22,7 @@ type closeReason struct {
 }
 
 // closeReasons is the one table of those codes, by the rule of all close codes:
-// 1012 and 3000 to 3499 come back, all others do not.
+// clients reconnect after 1012 and 3000 to 3499, and after no other.
 var closeReasons = []closeReason{
 	{wire.CloseNormal, false, "the client closed"},
 	{wire.CloseGoingAway, false, "the client went away"},

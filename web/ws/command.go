@@ -98,7 +98,7 @@ type command struct {
 
 // outlives reports whether the command is to run even if its client has left: it
 // changes something that others may see, or that the client may ask for again. Anything
-// else is of use to nobody then.
+// else is of no use then.
 func (c *command) outlives() bool {
 	switch c.op.name {
 	case "batch":

@@ -15,7 +15,7 @@ const (
 	// lockWaitCost is about what a command takes in memory that waits for a lock, beside
 	// its text: a goroutine, timers, a place in the server's lists.
 	lockWaitCost = 12 << 10
-	// revokeTimeout bounds giving back a lock that nobody was told of.
+	// revokeTimeout bounds giving back a lock that no client was told of.
 	revokeTimeout = 10 * time.Second
 )
 
@@ -218,7 +218,7 @@ func (s *session) waits() context.Context {
 }
 
 // handOver hands over what a runner of its own has to say. It returns false if
-// nobody will be told.
+// the client will not be told.
 func (r *runner) handOver() bool {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()

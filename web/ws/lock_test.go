@@ -88,7 +88,7 @@ func TestSocketLocks(t *testing.T) {
 }
 
 // If a socket that closes kept its places, or a lock that it was granted too
-// late, others would wait for nobody.
+// late, others would wait in vain.
 func TestSocketLosesItsPlaces(t *testing.T) {
 	w := newWorld(t)
 	holder := w.socket("").Ask(`{"id":1,"op":"lock","lock":"l","ttl":"1h"}`)
@@ -132,7 +132,7 @@ func TestSocketLockWaitEndsAtShutdown(t *testing.T) {
 	}
 }
 
-// hold has somebody without a socket hold a lock.
+// hold has a client without a socket hold a lock.
 func (w *world) hold(name string) {
 	w.t.Helper()
 	c := &kv.Command{Lock: &kv.LockCommand{Kind: kv.LockAcquire, Name: name, ID: kv.NewLeaseID(), TTL: time.Hour, Caller: "me"}}

@@ -229,7 +229,7 @@ func (s *session) endUnfinished(at time.Duration) {
 	s.close(api.CodeRequestTimeout.WebSocketClose(), "a message did not arrive in time; the bound is fixed")
 }
 
-// unfinishedAgain returns when to look again whether a message goes on.
+// unfinishedAgain returns when to look again whether more of a message has arrived.
 func (s *session) unfinishedAgain() time.Duration {
 	switch {
 	case s.active == nil || s.active.message.arrived == 0:

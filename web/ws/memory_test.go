@@ -63,7 +63,7 @@ func TestMessagesMustComeOn(t *testing.T) {
 				}
 				bubbleIn(t, newServer(t, b), func(t *testing.T, w *world, conn net.Conn) {
 					r := wstest.Upgrade(t, conn, "", "")
-					if b != nil { // somebody finds no room
+					if b != nil { // another client finds no room
 						other := b.Open("")
 						_ = other.Grow(ratelimit.Requests, 100*mib)
 						defer other.Close()
@@ -105,7 +105,7 @@ func TestSlowMessagesAreRead(t *testing.T) {
 		for {
 			first, payload := r.Frame()
 			if first == 0x89 {
-				continue // whoever sends is heard
+				continue // it was heard
 			}
 			if !strings.HasPrefix(payload, `{"id":1,"ok":true`) {
 				t.Errorf("got %x %q", first, payload)
@@ -115,7 +115,7 @@ func TestSlowMessagesAreRead(t *testing.T) {
 	})
 }
 
-// If this failed, answers that clients do not read would take memory that nobody counts.
+// If this failed, answers that clients do not read would take memory that is not counted.
 func TestUnreadAnswersAreCharged(t *testing.T) {
 	b := ratelimit.NewBudget(4*mib, 4*mib)
 	w := newServer(t, b).listen()
@@ -160,7 +160,7 @@ func TestAnswersThatHaveRoomArrive(t *testing.T) {
 	other := b.Open("")
 	defer other.Close()
 	done, ended := make(chan struct{}), make(chan struct{})
-	go func() { // whatever is given back is taken at once
+	go func() { // what is given back is used up at once
 		defer close(ended)
 		for {
 			select {
@@ -249,7 +249,7 @@ func TestLockWaitsAreCharged(t *testing.T) {
 	w.eventually("all is given back", func() bool { return b.Stats().Used[ratelimit.Waits] == 0 })
 }
 
-// If this failed, the names of watches would take memory that nobody counts.
+// If this failed, the names of watches would take memory that is not counted.
 func TestWatchesOfSocketsAreCharged(t *testing.T) {
 	b := ratelimit.NewBudget(4*mib, 4*mib)
 	w := newServer(t, b).listen()
@@ -284,7 +284,7 @@ func TestWatchesOfSocketsAreCharged(t *testing.T) {
 }
 
 // If this failed, a socket with a thousand commands on their way would take memory that
-// nobody counts; or it would not go on once there is room.
+// is not counted; or it would not continue once there is room.
 func TestCommandsUnderWayAreCharged(t *testing.T) {
 	b := ratelimit.NewBudget(256<<10, 256<<10)
 	w, log := newHeldWorldIn(t, b)

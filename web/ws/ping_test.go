@@ -13,7 +13,7 @@ import (
 )
 
 // If silent sockets were not asked, proxies would close them and the dead would
-// stay; if one that answers were closed, nobody could be idle.
+// stay; if one that answers were closed, no client could be idle.
 func TestSocketPings(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
 		r := wstest.Upgrade(t, conn, "", "")

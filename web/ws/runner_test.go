@@ -217,7 +217,7 @@ func TestSocketThatNeverReads(t *testing.T) {
 }
 
 // If this failed, what a client has asked to read would all be read after it has left,
-// for nobody, and the server could not stop before.
+// in vain, and the server could not stop before.
 func TestSocketReadsNothingForThoseWhoLeft(t *testing.T) {
 	w := newWorld(t)
 	w.write("big", strings.Repeat("x", 1<<20))
@@ -241,7 +241,7 @@ func TestSocketReadsNothingForThoseWhoLeft(t *testing.T) {
 }
 
 // If the server stopped without a word, or forgot what was under way, a client
-// would not know that it should come back, or what became of its writes.
+// would not know that it should reconnect, or what became of its writes.
 func TestSocketStop(t *testing.T) {
 	w, log := newHeldWorld(t)
 	idle, busy := w.socket("?key=a"), w.socket("")

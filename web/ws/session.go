@@ -94,7 +94,7 @@ type session struct {
 	// charged is what is charged of what was read and is under way.
 	charged int
 
-	// taken is set by whoever gives the session its socket, or gives it up;
+	// taken is set by the call that gives the session its socket, or gives it up;
 	// attached once sock is set; stopping when the server stops; gone, under the
 	// lock, when the session has ended.
 	taken, attached, stopping, gone atomic.Bool
@@ -253,7 +253,7 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 	return b, s.again()
 }
 
-// readOn goes on with what was received, where that had to wait.
+// readOn continues with what was received, where that had to wait.
 func (s *session) readOn() {
 	if s.tight {
 		s.chargeRead()
@@ -304,7 +304,7 @@ func (s *session) time(at time.Duration) time.Time {
 	return s.server.born.Add(at)
 }
 
-// again returns when there is something to do although nobody wakes the session.
+// again returns when there is something to do although the session is not woken.
 func (s *session) again() time.Time {
 	at := min(s.nextPing, s.unfinishedAgain())
 	if s.synced > 0 {

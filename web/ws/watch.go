@@ -21,7 +21,7 @@ type subscription struct {
 	watcher watch.Watcher
 	id      uint64
 	// queued says that the watch is on the session's stack or in its queue, both
-	// of which are linked through next; whoever sets it puts it there.
+	// of which are linked through next; the goroutine that sets it puts it there.
 	queued atomic.Bool
 	// fresh, synced and resting (in held) belong to the reactor's calls. A fresh
 	// watch is told that it is open before anything else.

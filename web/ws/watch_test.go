@@ -58,7 +58,7 @@ func TestSocketWatches(t *testing.T) {
 }
 
 // If watches of one socket did not resume each by its own position, a client
-// that comes back would miss something or get it twice.
+// that reconnects would miss something or get it twice.
 func TestSocketResumesMany(t *testing.T) {
 	const watches = 1000
 	w := newWorld(t)
