@@ -36,11 +36,11 @@ func (c *clock) at(now time.Time) time.Duration {
 func (c *clock) beat(now time.Time) *clock { return &clock{base: c.at(now), began: now} }
 
 // Now returns the present log time in milliseconds. A node that does not lead
-// returns the time of the last entry.
+// returns that of the last entry or beat of the leader.
 func (n *Node) Now() int64 {
 	c := n.clock.Load()
 	if c == nil {
-		return n.state.Time()
+		return max(n.state.Time(), n.freshness.now.Load())
 	}
 	return max(n.state.Time(), c.at(time.Now()).Milliseconds())
 }

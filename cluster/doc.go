@@ -13,9 +13,10 @@
 // down, its process stopped, or its log stuck. While deadlines exist an entry is logged
 // at least each second, and whenever one is due.
 //
-// Several servers can be the members of a store: they elect one that leads, which alone takes
-// commands; every one applies them, and answers reads once it has what was acknowledged before.
-// What carries their messages is the opener's. No command or flag starts several yet.
+// Several servers can be the members of a store: they elect one that leads. Each takes commands
+// and hands them to the leader, applies what is committed, answers its callers from that, and
+// answers reads once it has what was acknowledged before. What carries their frames is the
+// opener's. No command or flag starts several yet.
 //
 // A core is Raft itself, without goroutine, clock or I/O; the loop owns it, a writer
 // writes the log, and storage is what Raft reads of it. The node takes log, stable store and

@@ -23,9 +23,12 @@ type loop struct {
 	core   *core.Core
 	writer writer
 	wake   wake.Chan
-	// flying counts batches that were proposed and whose fate is not known, writing what
-	// the writer's goroutine has not answered.
-	flying, writing int
+	// flying counts batches that were taken from the queue and whose fate is not known,
+	// writing what the writer's goroutine has not answered, logging the entries that were
+	// proposed for several servers.
+	flying, writing, logging int
+	// leaderSeen is when a leader was known last, closing when the queue was found closed.
+	leaderSeen, closing time.Time
 	// applied is the last entry that the state has.
 	applied core.Point
 	// leading is the term in which this server leads and has applied all that came before, 0
@@ -48,7 +51,7 @@ type loop struct {
 		written []core.Write // by the writer's goroutine
 		failed  error        // why it does not write any more
 		asked   []func()
-		arrived []*raftpb.Message // from other servers
+		arrived []arrived // from other servers
 		ticks   int
 		over    bool // the loop has ended
 	}
@@ -82,7 +85,7 @@ func (l *loop) written(w core.Write, err error) {
 type post struct {
 	written []core.Write
 	asked   []func()
-	arrived []*raftpb.Message
+	arrived []arrived
 	ticks   int
 	failed  error
 }
@@ -123,8 +126,8 @@ func (n *Node) round() (more bool) {
 	if l.dead != nil {
 		return n.refuseAll() || len(p.asked) > 0
 	}
-	for _, m := range p.arrived {
-		l.core.Step(m)
+	for _, a := range p.arrived {
+		n.take(a)
 	}
 	for _, w := range p.written {
 		l.writing--
@@ -152,7 +155,7 @@ func (n *Node) work() {
 		n.follow()
 		n.send(w.Send)
 		for _, tag := range w.Lost {
-			n.landed(tag.(*batch), nil, kv.ErrNoLeader)
+			n.lost(tag, kv.ErrNoLeader)
 		}
 		for _, x := range w.Writes {
 			n.write(x)
@@ -194,16 +197,25 @@ func (n *Node) large(w core.Write) bool {
 	return len(w.Entries) > 0 && b != nil && b.builder.Len() >= inlineCommands
 }
 
-// maxFlying is how many batches are under way at once in a cluster: while one is on its way to
+// maxFlying is how many entries are under way at once in a cluster: while one is on its way to
 // the others the next is written here. More are slower where they share a disk.
 const maxFlying = 2
 
-// proposeNext proposes the oldest batch that waits, unless enough are under way. On a server that
-// is alone that is one: with more batches are smaller, and the fsyncs that this adds cost more
-// than the time that it saves.
+// proposeNext sees to it that what waits is logged.
 func (n *Node) proposeNext() bool {
+	if n.alone() {
+		return n.proposeAlone()
+	}
+	runtime.Gosched()
+	forwarded := n.forward()
+	return n.logNext() || forwarded
+}
+
+// proposeAlone proposes the oldest batch that waits, unless one is under way: with more batches are
+// smaller, and the fsyncs that this adds cost more than the time that it saves.
+func (n *Node) proposeAlone() bool {
 	l := &n.loop
-	if l.leading == 0 || l.flying >= maxFlying || l.flying > 0 && n.alone() {
+	if l.leading == 0 || l.flying > 0 {
 		return false
 	}
 	// Who is about to run may have a command: let it come along.
@@ -212,9 +224,8 @@ func (n *Node) proposeNext() bool {
 	if b == nil {
 		return false
 	}
-	if l.flying++; l.flying == 1 {
-		n.committing.begin(time.Now())
-	}
+	n.committing.begin(time.Now())
+	l.flying++
 	if err := l.core.Propose(b, b.builder.Finish(n.Now())); err != nil {
 		n.landed(b, nil, kv.ErrNoLeader)
 	}
@@ -225,7 +236,7 @@ func (n *Node) proposeNext() bool {
 // landed tells those who wait for b what became of it.
 func (n *Node) landed(b *batch, results []kv.Result, err error) {
 	l := &n.loop
-	if l.flying--; l.flying == 0 {
+	if l.flying--; n.alone() {
 		n.committing.end()
 	}
 	b.finish(results, err)
@@ -246,18 +257,40 @@ func (n *Node) apply(entries []core.Committed) {
 			return
 		}
 		l.applied = at
-		if b, ok := e.Tag.(*batch); ok {
-			n.stats.entries.Add(1)
-			n.stats.commands.Add(uint64(len(results)))
-			n.landed(b, results, nil)
-		}
+		n.answer(e, results)
 	}
 	n.store.Applied(l.applied.Index)
 	n.ticker.note(n.state.NextDeadline())
 	n.releaseReads()
+	n.refresh()
 	if term := l.core.Term(); l.applied.Term == term && l.leading != term {
 		n.takeLead()
 	}
+}
+
+// answer tells those who wait for an entry what it did.
+func (n *Node) answer(e core.Committed, results []kv.Result) {
+	switch tag := e.Tag.(type) {
+	case *batch:
+		n.stats.entries.Add(1)
+		n.stats.commands.Add(uint64(len(results)))
+		n.landed(tag, results, nil)
+		return
+	case logged:
+		n.stats.entries.Add(1)
+		n.landedEntry()
+	}
+	if n.alone() {
+		return
+	}
+	n.groups, _ = kv.Groups(e.Data, n.groups[:0]) // the state has read them
+	for _, g := range n.groups {
+		if g.Origin == n.pending.origin {
+			n.applied(g, results[:g.Commands])
+		}
+		results = results[g.Commands:]
+	}
+	n.passed(e.GetTerm())
 }
 
 // applyOne applies one entry. Those without commands only move the index.
@@ -276,9 +309,18 @@ func (n *Node) applyOne(at core.Point, e *raftpb.Entry) ([]kv.Result, error) {
 // lose tells those whose entries could not be applied that their outcome is unknown.
 func (n *Node) lose(entries []core.Committed) {
 	for _, e := range entries {
-		if b, ok := e.Tag.(*batch); ok {
-			n.landed(b, nil, kv.ErrOutcomeUnknown)
-		}
+		n.lost(e.Tag, kv.ErrOutcomeUnknown)
+	}
+}
+
+// lost tells those who wait for a proposal that it is lost, or that its outcome is unknown. Those
+// of an entry of several servers learn it when an entry of a later term is applied.
+func (n *Node) lost(tag any, err error) {
+	switch tag := tag.(type) {
+	case *batch:
+		n.landed(tag, nil, err)
+	case logged:
+		n.landedEntry()
 	}
 }
 
@@ -292,8 +334,9 @@ func (n *Node) fail(err error) {
 	l.dead, l.leading, l.settling = err, 0, nil
 	n.setStatus(fmt.Errorf("%w: %w", kv.ErrNoLeader, err))
 	for _, tag := range l.core.Abandon() {
-		n.landed(tag.(*batch), nil, kv.ErrOutcomeUnknown)
+		n.lost(tag, kv.ErrOutcomeUnknown)
 	}
+	n.abandon()
 	n.refuseAll()
 	n.failReads(kv.ErrNoLeader)
 	n.begin()
@@ -312,19 +355,23 @@ func (n *Node) refuseAll() (any bool) {
 	}
 }
 
+// closeWait is how long a node with other members waits at its end for what is under way.
+const closeWait = 2 * time.Second
+
 // over reports whether the loop is to end, and sees to it that nobody asks it any more.
 func (n *Node) over() bool {
 	l := &n.loop
 	if !n.queue.ended() || l.writing > 0 && l.dead == nil {
 		return false
 	}
-	if l.flying > 0 && (l.leading != 0 || n.alone()) {
+	if l.closing.IsZero() {
+		l.closing = time.Now()
+	}
+	if l.flying > 0 && l.dead == nil && (n.alone() || time.Since(l.closing) < closeWait) {
 		return false
 	}
-	for _, tag := range l.core.Abandon() { // no other server will tell in time
-		n.landed(tag.(*batch), nil, kv.ErrOutcomeUnknown)
-	}
-	if l.leading == 0 {
+	n.abandon()
+	if l.leading == 0 || !n.alone() {
 		n.refuseAll()
 	}
 	l.mail.Lock()

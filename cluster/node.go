@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -30,9 +31,14 @@ type Options struct {
 	// Members are the servers of the store as of the last of Checkpoints; nil for this one
 	// alone.
 	Members *raftpb.ConfState
-	// Send sends a message to another server. It must not wait, may lose the message, and
-	// must not change it, nor what it refers to. It is not needed where the server is alone.
-	Send func(*raftpb.Message)
+	// Send sends a frame to another server, whose Receive gets it. It must not wait, and may lose
+	// the frame, which belongs to it. It is not needed where the server is alone.
+	Send func(to uint64, class Class, frame []byte)
+	// Limits are the bounds on commands of other servers.
+	Limits kv.Limits
+	// Tick is the time of a tick of Raft, 100 ms: a leader is missed after ten to twenty. With
+	// other members only.
+	Tick time.Duration
 	// NewEpoch begins a new history, because acknowledged writes may have been
 	// lost. A store without history begins one anyway.
 	NewEpoch bool
@@ -68,6 +74,9 @@ func (o Options) withDefaults() Options {
 	set(&o.QueueBytes, 64<<20)
 	set(&o.EntryCommands, 512)
 	set(&o.EntryBytes, 256<<10)
+	if o.Tick == 0 {
+		o.Tick = 100 * time.Millisecond
+	}
 	if o.Fatal == nil {
 		o.Fatal = func(err error) { panic(err) }
 	}
@@ -93,6 +102,10 @@ type Node struct {
 	// committing is when the commit under way began.
 	committing since
 	reads      reads
+	pending    pending
+	accepting  accepting
+	groups     []kv.Group // of the entry that is applied; used again
+	freshness  freshness
 	// checkpointing holds a token; who has taken it may have a checkpoint made.
 	checkpointing chan struct{}
 
@@ -109,6 +122,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	n := &Node{opts: opts.withDefaults(), state: opts.State, stop: make(chan struct{}), checkpointing: make(chan struct{}, 1)}
 	n.checkpointing <- struct{}{}
 	n.queue.init(n.opts)
+	n.pending.origin = newOrigin()
 	n.ticker.init()
 	n.setStatus(kv.ErrStarting)
 	if !n.alone() {

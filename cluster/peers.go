@@ -4,39 +4,76 @@ import (
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 )
 
 const (
-	// raftTick is the time of a tick of Raft: with core.ElectionTicks a leader is missed after
-	// one to two seconds.
-	raftTick = 100 * time.Millisecond
 	// hangMax is how long a write may take before a server counts as ill: it lets
-	// others lead. It is ended after hangEnd.
+	// others lead.
 	hangMax = time.Second
-	// maxArrived is how many messages wait for the loop; what comes then is lost.
+	// maxArrived is how many frames wait for the loop; what comes then is lost.
 	maxArrived = 4096
 )
 
-// Receive takes a message of another server, which belongs to the node from then on. It never
-// waits.
-func (n *Node) Receive(m *raftpb.Message) {
+// An arrived is a frame from another server.
+type arrived struct {
+	from  uint64
+	frame any
+}
+
+// Receive takes a frame that another server sent to this one; it belongs to the node from then
+// on. It never waits. A frame that is malformed is dropped: its sender is of another release.
+func (n *Node) Receive(from uint64, frame []byte) {
+	f, err := decodeFrame(frame)
+	if err != nil {
+		n.opts.Logger.Error("a frame of another server is dropped", "from", from, "err", err)
+		return
+	}
 	l := &n.loop
 	l.mail.Lock()
 	defer l.mail.Unlock()
 	if len(l.mail.arrived) < maxArrived {
-		l.mail.arrived = append(l.mail.arrived, m)
+		l.mail.arrived = append(l.mail.arrived, arrived{from, f})
 	}
 	l.wake.Wake()
 }
 
-// send sends messages to other servers. One whose log hangs is quiet as a leader, so that others
+// take takes a frame. The loop calls it.
+func (n *Node) take(a arrived) {
+	l := &n.loop
+	switch f := a.frame.(type) {
+	case *raftpb.Message:
+		l.core.Step(f)
+	case *commandsFrame:
+		if l.leading == 0 || f.term != l.leading {
+			return // its sender learns of the new term, and sends again
+		}
+		answer := n.accept(f)
+		n.opts.Send(a.from, Control, answer.encode())
+	case *answerFrame:
+		n.answered(f)
+	case *beatFrame:
+		n.heard(f)
+	}
+}
+
+// send sends messages of Raft to other servers. A leader whose log hangs is quiet, so that others
 // elect one of them.
 func (n *Node) send(messages []*raftpb.Message) {
 	for _, m := range messages {
 		if m.GetType() == raftpb.MsgHeartbeat && n.hangs() {
 			continue
 		}
-		n.opts.Send(m)
+		frame, err := proto.MarshalOptions{}.MarshalAppend([]byte{frameRaft}, m)
+		if err != nil {
+			n.opts.Logger.Error("a message cannot be encoded", "to", m.GetTo(), "err", err)
+			continue
+		}
+		class := Control
+		if len(m.Entries) > 0 {
+			class = Bulk
+		}
+		n.opts.Send(m.GetTo(), class, frame)
 	}
 }
 
@@ -48,7 +85,7 @@ func (n *Node) hangs() bool {
 
 // tickRaft has time pass for Raft.
 func (n *Node) tickRaft() {
-	ticker := time.NewTicker(raftTick)
+	ticker := time.NewTicker(n.opts.Tick)
 	defer ticker.Stop()
 	l := &n.loop
 	for {
@@ -64,14 +101,17 @@ func (n *Node) tickRaft() {
 	}
 }
 
-// takeTicks passes ticks on.
+// takeTicks passes ticks on, and does what is to be done now and then.
 func (n *Node) takeTicks(ticks int) {
 	for range ticks {
 		if !n.hangs() {
 			n.loop.core.Tick()
 		}
 	}
-	if ticks > 0 {
-		n.repeatReads()
+	if ticks == 0 {
+		return
 	}
+	n.follow()
+	n.repeatReads()
+	n.sendBeat()
 }

@@ -38,20 +38,20 @@ func (n *Node) Begin(c *kv.Command) (kv.Pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pending{b, place}, nil
+	return waiting{b, place}, nil
 }
 
-// A pending is a command in a batch.
-type pending struct {
+// A waiting is a command in a batch.
+type waiting struct {
 	batch *batch
 	place int
 }
 
 // Done implements kv.Pending.
-func (p pending) Done() <-chan struct{} { return p.batch.done }
+func (p waiting) Done() <-chan struct{} { return p.batch.done }
 
 // Result implements kv.Pending.
-func (p pending) Result() (kv.Result, error) {
+func (p waiting) Result() (kv.Result, error) {
 	if p.batch.err != nil {
 		return kv.Result{}, p.batch.err
 	}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"time"
 
 	"keywatch/kv"
 )
@@ -11,13 +12,31 @@ import (
 // time passes on it. The loop calls it whenever Raft may have changed its mind.
 func (n *Node) follow() {
 	l := &n.loop
-	if l.leading == 0 || l.leading == l.core.Term() {
-		return
+	if l.leading != 0 && l.leading != l.core.Term() {
+		l.leading, l.settling = 0, nil
+		n.clock.Store(nil)
+		n.committing.end()
 	}
-	l.leading, l.settling = 0, nil
-	n.clock.Store(nil)
-	n.changeStatus(kv.ErrNoLeader)
-	n.refuseAll()
+	if !n.alone() {
+		n.seekLeader()
+	}
+}
+
+// leaderMissed is how long a node with other members takes commands while it knows no leader.
+const leaderMissed = 3 * time.Second
+
+// seekLeader has a node take commands while it knows a leader, or knew one a moment ago: then
+// they wait.
+func (n *Node) seekLeader() {
+	l := &n.loop
+	switch now := time.Now(); {
+	case n.state.Position().Epoch == 0: // the store has not begun
+	case l.core.Leader() != 0:
+		l.leaderSeen = now
+		n.changeStatus(nil)
+	case now.Sub(l.leaderSeen) > leaderMissed:
+		n.changeStatus(kv.ErrNoLeader)
+	}
 }
 
 // takeLead begins to lead in a term of which this server has applied its own first entry: so it has
@@ -26,6 +45,7 @@ func (n *Node) takeLead() {
 	l := &n.loop
 	l.leading = l.core.Term()
 	n.startClock()
+	n.beginAccepting()
 	if u, ok := n.settings(); ok {
 		l.settling = n.queue.addSetup(u)
 		return

@@ -28,6 +28,6 @@ func (n *Node) Stats() Stats {
 	return Stats{
 		Entries: n.stats.entries.Load(), Commands: n.stats.commands.Load(),
 		Queued: n.queue.depth(), Refused: n.stats.refused.Load(),
-		Leader: n.Ready() == nil,
+		Leader: n.clock.Load() != nil && n.Ready() == nil,
 	}
 }

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 
 	"keywatch/cluster"
 	"keywatch/kv"
@@ -28,44 +28,45 @@ type team struct {
 // inTeam runs a test with three nodes.
 func inTeam(t *testing.T, change func(id int, o *cluster.Options), test func(*team)) {
 	synctest.Test(t, func(t *testing.T) {
-		team := &team{t: t}
-		for id := 1; id <= 3; id++ {
-			o := memory()
-			o.ID, o.Members = uint64(id), &raftpb.ConfState{Voters: []uint64{1, 2, 3}}
-			o.Send = func(m *raftpb.Message) { team.carry(id, m) }
-			if change != nil {
-				change(id, &o)
-			}
-			team.opts[id] = o
-		}
-		for id := 1; id <= 3; id++ {
-			team.start(id)
-		}
-		test(team)
-		for id := 1; id <= 3; id++ {
-			team.stop(id)
-		}
+		w := newTeam(t, change)
+		test(w)
+		w.end()
 	})
 }
 
-// carry carries a message, as bytes, unless one of its ends is cut off.
-func (w *team) carry(from int, m *raftpb.Message) {
-	b, err := proto.Marshal(m)
-	if err != nil {
-		w.t.Error(err)
+// newTeam starts three nodes.
+func newTeam(t *testing.T, change func(id int, o *cluster.Options)) *team {
+	w := &team{t: t}
+	for id := 1; id <= 3; id++ {
+		o := memory()
+		o.ID, o.Members = uint64(id), &raftpb.ConfState{Voters: []uint64{1, 2, 3}}
+		o.Send = func(to uint64, _ cluster.Class, frame []byte) { w.carry(id, to, frame) }
+		if change != nil {
+			change(id, &o)
+		}
+		w.opts[id] = o
 	}
+	for id := 1; id <= 3; id++ {
+		w.start(id)
+	}
+	return w
+}
+
+func (w *team) end() {
+	for id := 1; id <= 3; id++ {
+		w.stop(id)
+	}
+}
+
+// carry carries a frame, unless one of its ends is cut off.
+func (w *team) carry(from int, to uint64, frame []byte) {
 	w.mu.Lock()
-	to := w.node[m.GetTo()]
-	lost := w.cut[from] || w.cut[m.GetTo()]
+	n := w.node[to]
+	lost := w.cut[from] || w.cut[to]
 	w.mu.Unlock()
-	if to == nil || lost {
-		return
+	if n != nil && !lost {
+		n.Receive(uint64(from), bytes.Clone(frame))
 	}
-	var copied raftpb.Message
-	if err := proto.Unmarshal(b, &copied); err != nil {
-		w.t.Error(err)
-	}
-	to.Receive(&copied)
 }
 
 func (w *team) start(id int) {
@@ -103,7 +104,7 @@ func (w *team) leader() int {
 	w.t.Helper()
 	for range 200 {
 		for id := 1; id <= 3; id++ {
-			if n := w.node[id]; n != nil && !w.cut[id] && n.Ready() == nil {
+			if n := w.node[id]; n != nil && !w.cut[id] && n.Stats().Leader {
 				return id
 			}
 		}
@@ -141,8 +142,9 @@ func TestThreeNodesOutliveTheirLeader(t *testing.T) {
 			}
 			for id := 1; id <= 3; id++ {
 				w.has(id, "k49", "v")
-				if _, err := w.node[id].Propose(context.Background(), put("x", "y", 0)); id != first && !errors.Is(err, kv.ErrNoLeader) {
-					w.t.Errorf("a command to a follower: got %v, want %v", err, kv.ErrNoLeader)
+				r := mustPropose(w.t, w.node[id], put("through", fmt.Sprint(id), 0))
+				if e, _ := w.opts[id].State.Get("through"); e == nil || e.Value() != fmt.Sprint(id) || r.Ops[0].Entry.Version != uint64(id) {
+					w.t.Errorf("a command through node %d: its state has %v, the answer is %+v", id, e, r)
 				}
 			}
 			w.stop(first)
@@ -161,30 +163,47 @@ func TestThreeNodesOutliveTheirLeader(t *testing.T) {
 	}
 }
 
-// A leader that is cut off must not acknowledge anything, and when it comes back must have what the
-// others acknowledged, and nothing else.
+// A leader that is cut off must not acknowledge anything. When it has returned it must have what the
+// others acknowledged; what it had taken is lost, and is sent again, once, if that makes sense
+// still.
 func TestLeaderThatIsCutOff(t *testing.T) {
-	inTeam(t, nil, func(w *team) {
-		old := w.leader()
-		w.put(old, "k", "first")
-		w.isolate(old, true)
-		outcome := make(chan error, 1)
-		go func() {
-			_, err := w.node[old].Propose(context.Background(), put("k", "lost", 0))
-			outcome <- err
-		}()
-		next := w.leader()
-		w.put(next, "k", "second")
-		time.Sleep(5 * time.Second)
-		if err := w.node[old].Ready(); !errors.Is(err, kv.ErrNoLeader) {
-			w.t.Errorf("a leader that was cut off for 5 s: got %v, want %v", err, kv.ErrNoLeader)
-		}
-		w.isolate(old, false)
-		w.has(old, "k", "second")
-		if err := <-outcome; !errors.Is(err, kv.ErrNoLeader) {
-			w.t.Errorf("what it took in then: got %v, want %v: it is known to be lost", err, kv.ErrNoLeader)
-		}
-	})
+	for _, c := range []struct {
+		away time.Duration
+		err  error
+		want string
+	}{{time.Second, nil, "first again"}, {20 * time.Second, kv.ErrNoLeader, "second"}} {
+		inTeam(t, nil, func(w *team) {
+			old := w.leader()
+			w.put(old, "k", "first")
+			w.isolate(old, true)
+			outcome := make(chan error, 1)
+			go func() {
+				_, err := w.node[old].Propose(context.Background(), put("k", "first again", 0))
+				outcome <- err
+			}()
+			next := w.leader()
+			w.put(next, "k", "second")
+			time.Sleep(c.away)
+			select {
+			case err := <-outcome:
+				w.t.Errorf("a leader that is cut off answers %v", err)
+			default:
+			}
+			if err := w.node[old].Ready(); c.err != nil && !errors.Is(err, kv.ErrNoLeader) {
+				w.t.Errorf("after 20 s without others: got %v, want %v", err, kv.ErrNoLeader)
+			}
+			w.isolate(old, false)
+			if err := <-outcome; !errors.Is(err, c.err) {
+				w.t.Errorf("away for %v: got %v, want %v", c.away, err, c.err)
+			}
+			for id := 1; id <= 3; id++ {
+				w.has(id, "k", c.want)
+			}
+			if e, _ := w.opts[old].State.Get("k"); c.err == nil && e.Version != 3 {
+				w.t.Errorf("k has version %d, want 3: each write once", e.Version)
+			}
+		})
+	}
 }
 
 // A read must show all that was acknowledged before it, on whatever node, and none may be answered
@@ -263,7 +282,7 @@ func TestLeaderWhoseDiskHangs(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		next := 0
 		for id := 1; id <= 3; id++ {
-			if id != old && w.node[id].Ready() == nil {
+			if id != old && w.node[id].Stats().Leader {
 				next = id
 			}
 		}

@@ -47,6 +47,8 @@ const (
 	flagIdem
 	flagFences
 	flagChecks
+
+	allFlags = flagElse | flagIdem | flagFences | flagChecks
 )
 
 // ErrBadEntry is returned when bytes are not a log entry of a known version.
@@ -123,6 +125,14 @@ func (b *EntryBuilder) Finish(now int64) []byte {
 	binary.LittleEndian.PutUint64(b.buf[1:], uint64(now))
 	binary.LittleEndian.PutUint32(b.buf[9:], b.count)
 	return b.buf
+}
+
+// Commands returns the encoded commands. The bytes belong to the builder.
+func (b *EntryBuilder) Commands() []byte {
+	if len(b.buf) == 0 {
+		return nil
+	}
+	return b.buf[entryHeaderSize:]
 }
 
 // Release returns the buffer of the entry, which the builder does not use any more; Len stays.
@@ -318,14 +328,24 @@ func (d *decoder) count() int {
 	return int(n)
 }
 
-// entryHeader reads the header of an entry.
+// entryHeader reads what precedes the commands of an entry.
 func (d *decoder) entryHeader() (now int64, count int, err error) {
+	grouped := len(d.b) > 0 && d.b[0] == groupedVersion
+	now, count, err = d.entryStart()
+	if err == nil && grouped {
+		_, err = d.groups(count, nil)
+	}
+	return now, count, err
+}
+
+// entryStart reads the header of an entry, without its groups.
+func (d *decoder) entryStart() (now int64, count int, err error) {
 	h := d.bytes(entryHeaderSize)
 	if d.bad {
 		return 0, 0, ErrBadEntry
 	}
-	if h[0] > entryVersion {
-		return 0, 0, fmt.Errorf("%w: %w", ErrBadEntry, newer("log entry", h[0], entryVersion))
+	if h[0] > groupedVersion {
+		return 0, 0, fmt.Errorf("%w: %w", ErrBadEntry, newer("log entry", h[0], groupedVersion))
 	}
 	if h[0] < oldestEntry {
 		return 0, 0, fmt.Errorf("%w: version %d", ErrBadEntry, h[0])
@@ -343,6 +363,10 @@ func (d *decoder) entryHeader() (now int64, count int, err error) {
 func (d *decoder) command(kind byte, c *Command, prefix *string) {
 	flags := d.byte()
 	*c = Command{Fences: c.Fences[:0], Checks: c.Checks[:0], Ops: c.Ops[:0], Else: c.Else[:0]}
+	if flags&^allFlags != 0 {
+		d.fail() // servers that do not know a flag would do something else than those that do
+		return
+	}
 	if flags&flagIdem != 0 {
 		c.Idem.Scope, c.Idem.Caller = d.idemCaller()
 		c.Idem.Key = d.text()

@@ -170,6 +170,12 @@ func (c *Core) Err() error { return c.broken }
 // Term returns the term in which this server leads, 0 while it does not.
 func (c *Core) Term() uint64 { return c.term }
 
+// CurrentTerm returns the term that this server is in, as of the last Ready.
+func (c *Core) CurrentTerm() uint64 { return c.hard.Term }
+
+// Commit returns the index up to which everything is committed, as far as this server knows.
+func (c *Core) Commit() uint64 { return c.raw.BasicStatus().GetCommit() }
+
 // Leader returns the server that leads as far as this one knows, 0 if it knows none.
 func (c *Core) Leader() uint64 { return c.leader }
 
