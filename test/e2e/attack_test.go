@@ -104,6 +104,7 @@ func attacks() []attack {
 	}
 	page := spoken("GET", "/v1/kv?prefix=greedy/", "")
 	list := `{"id":%d,"op":"list","prefix":"greedy/"}`
+	wait := `{"id":%d,"op":"lock","lock":"greedy","ttl":"1s","wait":"1m"}`
 	return []attack{
 		{"batches of gets", 4, time.Second, always(spoken("POST", "/v1/batch", gets)), 0},
 		{"batches of gets that are allowed", 10, time.Second, always(spoken("POST", "/v1/batch", few)), 0},
@@ -128,6 +129,10 @@ func attacks() []attack {
 			})
 		}, 0},
 		{"large batches", 5, time.Second, always(spoken("POST", "/v1/batch", large)), 0},
+		{"waits for locks", 20, 2 * time.Second, always(opening + many(60, func(i int) string {
+			text := fmt.Sprintf(wait, i+1)
+			return unmasked(text, len(text))
+		})), 0},
 		{"leases and locks", 4, time.Second, always(
 			many(100, func(int) string { return spoken("POST", "/v1/leases", `{"ttl":"1s"}`) }) +
 				many(20, func(int) string { return spoken("POST", "/v1/locks/greedy", `{"ttl":"1s","owner":"`+name+`"}`) })), 0},
@@ -196,6 +201,6 @@ func (s *soak) underAttack(t *testing.T) {
 	}
 	gate.Until(t, func() bool {
 		m := s.tiers(t).ClientMemory
-		return m.Used["requests"] == 0 && m.Used["answers"] == 0 && m.Used["watches"] == 0
+		return m.Used["requests"] == 0 && m.Used["answers"] == 0 && m.Used["watches"] == 0 && m.Used["waits"] == 0
 	}, "what the attackers held is not given back")
 }
