@@ -2,18 +2,23 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"keywatch/kv"
 )
 
 // Checkpoints keep the state as it is after an entry, so that the log before it can go.
 type Checkpoints interface {
-	// Checkpoint writes cp, the state after the entry at index, which has term. cp belongs
-	// to it: it commits or aborts cp.
-	Checkpoint(cp *kv.Checkpoint, index, term uint64) error
-	// Last returns what the last call of Checkpoint that succeeded was given; 0 and 0 if
+	// Checkpoint writes cp, the state after the entry at index, which has term, and members,
+	// nil for a server that is alone. cp belongs to it: it commits or aborts cp.
+	Checkpoint(cp *kv.Checkpoint, index, term uint64, members []byte) error
+	// Last returns what the last call of Checkpoint that succeeded was given; zeros if
 	// there was none.
-	Last() (index, term uint64)
+	Last() (index, term uint64, members []byte)
 }
 
 // MemoryCheckpoints are those of a server that keeps nothing: a checkpoint only lets it cut
@@ -21,13 +26,13 @@ type Checkpoints interface {
 type MemoryCheckpoints struct{}
 
 // Checkpoint commits cp.
-func (MemoryCheckpoints) Checkpoint(cp *kv.Checkpoint, _, _ uint64) error {
+func (MemoryCheckpoints) Checkpoint(cp *kv.Checkpoint, _, _ uint64, _ []byte) error {
 	cp.Commit()
 	return nil
 }
 
-// Last returns 0 and 0: there is nothing to start from.
-func (MemoryCheckpoints) Last() (index, term uint64) { return 0, 0 }
+// Last returns zeros: there is nothing to start from.
+func (MemoryCheckpoints) Last() (index, term uint64, members []byte) { return 0, 0, nil }
 
 // Checkpoint writes a checkpoint and lets go of the log before it. It waits until that is
 // done, or ctx ends: then the checkpoint goes on behind, and Close waits for it. It does nothing
@@ -59,18 +64,51 @@ func (n *Node) freeze(done chan<- error) {
 		done <- nil
 		return
 	}
-	cp, err := n.state.Freeze()
+	members, err := n.members()
+	var cp *kv.Checkpoint
+	if err == nil {
+		cp, err = n.state.Freeze()
+	}
 	if err != nil {
 		n.checkpointing <- struct{}{}
 		done <- err
 		return
 	}
 	n.running.Go(func() {
-		err := n.opts.Checkpoints.Checkpoint(cp, at.Index, at.Term)
+		err := n.opts.Checkpoints.Checkpoint(cp, at.Index, at.Term, members)
 		if err == nil {
 			err = n.store.Compact(at)
 		}
 		n.checkpointing <- struct{}{}
 		done <- err
 	})
+}
+
+// members returns what a checkpoint says of the members, as of what was applied last.
+func (n *Node) members() ([]byte, error) {
+	if n.alone() {
+		return nil, nil
+	}
+	return proto.Marshal(n.store.Members())
+}
+
+// errMembers is returned by Open for a store of several servers that is to be opened by one that
+// does not say that it is one of them.
+var errMembers = errors.New("this store has several servers, and this server is told that it is alone: " +
+	"it would take writes that the others do not have; start it as one of them")
+
+// membersOf returns the members that a store begins with: those of its checkpoint, or those
+// that the options name.
+func (o *Options) membersOf(kept []byte) (*raftpb.ConfState, error) {
+	if o.Members == nil && (len(kept) > 0 || o.Log.Kept() > 0) {
+		return nil, errMembers
+	}
+	if len(kept) == 0 {
+		return o.Members, nil
+	}
+	m := new(raftpb.ConfState)
+	if err := proto.Unmarshal(kept, m); err != nil {
+		return nil, fmt.Errorf("members of the checkpoint: %w", err)
+	}
+	return m, nil
 }

@@ -28,8 +28,8 @@ type Options struct {
 	QuickLog bool
 	// ID is this server's among Members; 0 is that of a server that is alone.
 	ID uint64
-	// Members are the servers of the store as of the last of Checkpoints; nil for this one
-	// alone.
+	// Members are the servers that the store begins with; nil for this one alone. Once a
+	// checkpoint names members those count.
 	Members *raftpb.ConfState
 	// Send sends a frame to another server, whose Receive gets it. It must not wait, and may lose
 	// the frame, which belongs to it. It is not needed where the server is alone.
@@ -150,10 +150,14 @@ func (n *Node) alone() bool { return n.opts.Members == nil }
 
 // start starts Raft.
 func (n *Node) start() (err error) {
-	var start core.Point
-	start.Index, start.Term = n.opts.Checkpoints.Last()
+	index, term, kept := n.opts.Checkpoints.Last()
+	start := core.Point{Index: index, Term: term}
+	members, err := n.opts.membersOf(kept)
+	if err != nil {
+		return err
+	}
 	n.store, err = core.OpenStorage(core.StorageOptions{
-		ID: n.opts.ID, Members: n.opts.Members, Log: n.opts.Log, Stable: n.opts.Stable, Start: start,
+		ID: n.opts.ID, Members: members, Log: n.opts.Log, Stable: n.opts.Stable, Start: start,
 	})
 	if err != nil {
 		return err

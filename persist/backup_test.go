@@ -110,7 +110,7 @@ func checkRestored(t *testing.T, dir string, meta kv.Meta, old kv.Position, want
 	if last, err := db.Log().LastIndex(); err != nil || last != 0 {
 		t.Errorf("restored log: got last index %d, %v, want none", last, err)
 	}
-	if index, term := db.Last(); index != meta.Index || term != 1 {
+	if index, term, _ := db.Last(); index != meta.Index || term != 1 {
 		t.Errorf("restored checkpoint: got index %d and term %d, want %d and 1", index, term, meta.Index)
 	}
 }

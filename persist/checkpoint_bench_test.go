@@ -62,7 +62,7 @@ func (n *bench) checkpoint() {
 	if err != nil {
 		n.b.Fatal(err)
 	}
-	if err := n.db.Checkpoint(cp, cp.Meta().Index, 1); err != nil {
+	if err := n.db.Checkpoint(cp, cp.Meta().Index, 1, nil); err != nil {
 		n.b.Fatal(err)
 	}
 }

@@ -65,7 +65,7 @@ func TestOpenEmpty(t *testing.T) {
 	if r.db.Clean() {
 		t.Error("Clean of a fresh folder: got true")
 	}
-	if index, _ := r.db.Last(); index != 0 {
+	if index, _, _ := r.db.Last(); index != 0 {
 		t.Errorf("Last of a new store: got %d, want none", index)
 	}
 	r.do(put("k", "v", 0))
@@ -106,15 +106,28 @@ func TestSecondOpen(t *testing.T) {
 // If this failed, the log would be read from another entry on than the checkpoint ends with.
 func TestLastNamesTheCheckpoint(t *testing.T) {
 	r := newRig(t, quick())
-	if index, term := r.db.Last(); index != 0 || term != 0 {
+	if index, term, _ := r.db.Last(); index != 0 || term != 0 {
 		t.Errorf("without a checkpoint: got index %d, term %d, want 0", index, term)
 	}
-	r.do(put("k", "v", 0))
-	r.mustCheckpoint()
-	for _, when := range []string{"made", "reopened"} {
-		if index, term := r.db.Last(); index != 1 || term != 1 {
-			t.Errorf("%s: got index %d, term %d, want 1 and 1", when, index, term)
+	for i, members := range []string{"", "these three", ""} {
+		r.do(put("k", "v", 0))
+		cp, err := r.state.Freeze()
+		if err != nil {
+			t.Fatal(err)
 		}
-		r.reopen()
+		if err := r.db.Checkpoint(cp, r.index, 1, []byte(members)); err != nil {
+			t.Fatal(err)
+		}
+		for _, when := range []string{"made", "reopened"} {
+			index, term, got := r.db.Last()
+			if index != uint64(i+1) || term != 1 || string(got) != members {
+				t.Errorf("%s: got index %d, term %d, members %q, want %d, 1 and %q", when, index, term, got, i+1, members)
+			}
+			// The releases before know versions up to 2, and must refuse what has members.
+			if version := r.db.HeaderVersion(); (version > 2) != (members != "") {
+				t.Errorf("members %q: the header has version %d", members, version)
+			}
+			r.reopen()
+		}
 	}
 }

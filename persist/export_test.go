@@ -178,3 +178,6 @@ func DecodeStable(b []byte) map[string][]byte {
 	}
 	return values
 }
+
+// HeaderVersion returns the version of the header as it would be written.
+func (db *DB) HeaderVersion() byte { return db.head.Load().encode()[0] }

@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,8 +11,13 @@ import (
 	"keywatch/persist/wal"
 )
 
-// headerVersion is the first byte of an encoded header. Version 1 knew no leases.
-const headerVersion = 2
+// Versions of an encoded header, in its first byte. Version 1 knew no leases. One with several
+// members says so in a version of its own: the releases before would take themselves for the
+// only server.
+const (
+	headerVersion  = 2
+	membersVersion = 3
+)
 
 var (
 	// errHeader and errChecksum are why a header cannot be decoded.
@@ -42,6 +48,9 @@ type header struct {
 	// index and term are those of the last entry that the checkpoint has. index is
 	// at or above meta.Index: the log has entries that the state never sees.
 	index, term uint64
+	// members says who the servers of the store are, as the cluster has it; nil while there is
+	// one.
+	members []byte
 	// idem counts the idempotency records within [meta.IdemFirst, meta.IdemNext).
 	idem tally
 	// leases says where the leases are.
@@ -70,6 +79,10 @@ func (h *header) live() (n int64) {
 // encode returns the header with its checksum.
 func (h *header) encode() []byte {
 	b := []byte{headerVersion}
+	members := []byte(wal.SoleMembers)
+	if len(h.members) > 0 {
+		b[0], members = membersVersion, h.members
+	}
 	for _, n := range []uint64{h.seq, h.gen, h.index, h.term, soleIndex} {
 		b = binary.AppendUvarint(b, n)
 	}
@@ -78,7 +91,7 @@ func (h *header) encode() []byte {
 		meta = h.meta.AppendTo(nil)
 	}
 	b = appendField(b, meta)
-	b = appendField(b, []byte(wal.SoleMembers))
+	b = appendField(b, members)
 	b = h.idem.appendTo(b)
 	b = binary.AppendUvarint(b, h.leases.gen)
 	b = h.leases.all.appendTo(b)
@@ -95,7 +108,7 @@ func decodeHeader(b []byte) (*header, error) {
 	if end < 1 || crc32.Checksum(b[:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
 		return nil, errChecksum
 	}
-	if b[0] > headerVersion {
+	if b[0] > membersVersion {
 		return nil, laterHeader(b[0])
 	}
 	if b[0] < 1 {
@@ -105,8 +118,11 @@ func decodeHeader(b []byte) (*header, error) {
 	for _, n := range []*uint64{&h.seq, &h.gen, &h.index, &h.term} {
 		*n = d.number()
 	}
-	d.number() // the index of the members, and then themselves
-	meta, _ := d.field(), d.field()
+	d.number() // where the log says who the members are
+	meta, members := d.field(), d.field()
+	if b[0] == membersVersion {
+		h.members = bytes.Clone(members)
+	}
 	h.idem = d.tally()
 	if b[0] > 1 {
 		h.leases = leaseHead{d.number(), d.tally()}

@@ -48,7 +48,7 @@ func (l *longTime) checkpoint() {
 		if err != nil {
 			return err
 		}
-		return l.db.Checkpoint(cp, l.index, 1)
+		return l.db.Checkpoint(cp, l.index, 1, nil)
 	})
 	if meta, ok := l.db.Meta(); ok && l.rng.IntN(2) == 0 {
 		if err := l.db.Log().DeleteRange(0, meta.Index); err != nil {

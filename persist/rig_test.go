@@ -141,7 +141,7 @@ func (r *rig) checkpoint() error {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return r.db.Checkpoint(cp, r.index, 1)
+	return r.db.Checkpoint(cp, r.index, 1, nil)
 }
 
 func (r *rig) mustCheckpoint() {

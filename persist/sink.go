@@ -8,27 +8,29 @@ import (
 )
 
 // Checkpoint writes cp, which belongs to it from then on: the state after the entry at
-// index, which has term. It commits or aborts cp, waits for a compaction that is running, and
+// index, which has term. members says who the servers of the store are then, nil for one; it is kept as
+// it is, and a release that does not know it refuses the file. It commits or aborts cp, waits for a compaction that is running, and
 // gives space back in the file afterwards. If it fails the previous checkpoint stands.
-func (db *DB) Checkpoint(cp *kv.Checkpoint, index, term uint64) error {
-	s, err := db.newSink(cp, index, term)
+func (db *DB) Checkpoint(cp *kv.Checkpoint, index, term uint64, members []byte) error {
+	s, err := db.newSink(cp, index, term, members)
 	if err != nil {
 		return err
 	}
 	return s.close()
 }
 
-// Last returns index and term of the last entry that the checkpoint has; 0 and 0 if there
-// is no checkpoint.
-func (db *DB) Last() (index, term uint64) {
+// Last returns what the last checkpoint that was committed was given; zeros if there is none.
+// Nobody may change members.
+func (db *DB) Last() (index, term uint64, members []byte) {
 	h := db.head.Load()
-	return h.index, h.term
+	return h.index, h.term, h.members
 }
 
 // A sink writes one checkpoint. It belongs to one goroutine.
 type sink struct {
 	db          *DB
 	index, term uint64
+	members     []byte
 
 	// cp is set with the right to change
 	// the file. base is the header it builds on, next the one it will write.
@@ -42,12 +44,12 @@ type sink struct {
 
 // newSink returns a sink that has written everything but the header. cp is aborted if that
 // fails.
-func (db *DB) newSink(cp *kv.Checkpoint, index, term uint64) (*sink, error) {
+func (db *DB) newSink(cp *kv.Checkpoint, index, term uint64, members []byte) (*sink, error) {
 	if err := db.acquire(nil); err != nil {
 		cp.Abort()
 		return nil, err
 	}
-	s := &sink{db: db, index: index, term: term, cp: cp, file: db.file.Load(), base: db.head.Load(), begun: time.Now()}
+	s := &sink{db: db, index: index, term: term, members: members, cp: cp, file: db.file.Load(), base: db.head.Load(), begun: time.Now()}
 	db.begin("checkpoint", int64(cp.Len()))
 	if err := s.fill(); err != nil {
 		s.cancel()
@@ -70,7 +72,7 @@ func (s *sink) fill() error {
 	}
 	s.next = s.base.clone()
 	s.next.seq++
-	s.next.meta, s.next.index, s.next.term = meta, s.index, s.term
+	s.next.meta, s.next.index, s.next.term, s.next.members = meta, s.index, s.term, s.members
 	return s.write()
 }
 

@@ -174,10 +174,11 @@ func (s *Storage) setMembers(m *raftpb.ConfState) {
 	s.mu.members = m
 }
 
-// aloneLocked reports whether this server is the only one of its store.
+// aloneLocked reports whether this server is the only one of its store, and has been from the
+// beginning: a server with others has an id of its own.
 func (s *Storage) aloneLocked() bool {
 	m := s.mu.members
-	return len(m.Voters) == 1 && m.Voters[0] == s.id && len(m.Learners)+len(m.VotersOutgoing)+len(m.LearnersNext) == 0
+	return s.id == wal.SoleID && len(m.Voters) == 1 && m.Voters[0] == s.id && len(m.Learners)+len(m.VotersOutgoing)+len(m.LearnersNext) == 0
 }
 
 // soleVoter reports whether the store has one voter. There may be learners.
