@@ -107,7 +107,7 @@ func (e *Engine) open(ctx context.Context) error {
 	e.state = kv.NewState(bounds)
 	e.memory.state = e.state
 	opts := cluster.Options{
-		State: e.state, Params: c.params(), QueueCommands: c.MaxQueue,
+		State: e.state, Params: c.params(), Limits: c.limits(), QueueCommands: c.MaxQueue,
 		QueueBytes: int(min(64<<20, max(1<<20, c.MemoryMax/queueShare))),
 		Fatal:      c.Fatal, Logger: c.Logger.With("component", "cluster"),
 	}

@@ -115,7 +115,7 @@ func newServer(config ServeConfig, engine *Engine, pages *hugepages.Keeper, addr
 		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,
 		MaxBackups:     config.MaxBackups,
 		MaxConnections: config.MaxConnections, MaxStreams: config.MaxWatches, MaxFiles: config.maxFiles(), Heartbeat: config.Heartbeat,
-		Durability: engine.Durability(), Ready: engine.Ready,
+		Durability: engine.Durability(), Ready: engine.Ready, Lag: engine.node.Lag,
 		Admin: web.Admin{
 			Checkpoint: engine.Checkpoint, Compact: engine.Compact, Migrate: engine.Migrate,
 			Backup: engine.Backup, FullBackup: engine.FullBackup, BackupSize: engine.backupSize,

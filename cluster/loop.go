@@ -141,10 +141,11 @@ func (n *Node) round() (more bool) {
 	return proposed || len(p.written)+len(p.asked)+len(p.arrived)+p.ticks > 0
 }
 
-// work does what the core asks for until it asks for nothing.
+// work does what the core asks for until it asks for nothing, or the node is closed before it has
+// applied its log.
 func (n *Node) work() {
 	l := &n.loop
-	for l.dead == nil {
+	for l.dead == nil && (l.begun || !n.closed.Load()) {
 		w, ok := l.core.Ready()
 		if err := l.core.Err(); err != nil {
 			n.fail(err)

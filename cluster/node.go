@@ -109,6 +109,7 @@ type Node struct {
 	// checkpointing holds a token; who has taken it may have a checkpoint made.
 	checkpointing chan struct{}
 
+	closed  atomic.Bool
 	stop    chan struct{} // closed by Close
 	closing sync.Once
 	running sync.WaitGroup
@@ -208,6 +209,7 @@ func (n *Node) lead(ctx context.Context) error {
 func (n *Node) Close() error {
 	n.closing.Do(func() {
 		n.Drain()
+		n.closed.Store(true)
 		close(n.stop)
 		n.queue.close() // the loop ends when the queue is empty
 		n.running.Wait()

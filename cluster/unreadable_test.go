@@ -1,9 +1,13 @@
 package cluster_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"keywatch/cluster"
 	"keywatch/cluster/core"
@@ -58,4 +62,44 @@ type later struct {
 func (l *later) SetHard(h wal.Hard) error {
 	l.do()
 	return l.Stable.SetHard(h)
+}
+
+// A counted is a log that does something when an entry is read.
+type counted struct {
+	core.Log
+	read func()
+}
+
+func (c *counted) Read(index uint64, e *wal.Entry) error {
+	c.read()
+	return c.Log.Read(index, e)
+}
+
+// A start that is ended while it applies a long log must end soon, not when all is applied.
+func TestStartEndsWhileTheLogIsApplied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := memory()
+		n := open(t, opts)
+		for range 40 {
+			mustPropose(t, n, put("k", strings.Repeat("v", 1<<20), 0))
+		}
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		reads := 0
+		opts.Log = &counted{opts.Log, func() {
+			if reads++; reads == 3 {
+				cancel()
+				time.Sleep(time.Second) // the start notices
+			}
+		}}
+		opts.State = kv.NewState(kv.StateOptions{Presize: 64})
+		if _, err := cluster.Open(ctx, opts); !errors.Is(err, context.Canceled) {
+			t.Errorf("open: got %v, want %v", err, context.Canceled)
+		}
+		if reads > 20 {
+			t.Errorf("entries read: got %d of 42, want few after the start was ended", reads)
+		}
+	})
 }
