@@ -241,7 +241,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// If this failed, a caller that goes away would leave a backup running, or a failure would pass
+// If this failed, a caller that disconnects would leave a backup running, or a failure would pass
 // for a whole backup.
 func TestBackupEnds(t *testing.T) {
 	r := newRig(t, quick())

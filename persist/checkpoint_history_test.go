@@ -223,7 +223,7 @@ func TestCheckpointHistories(t *testing.T) {
 	}
 }
 
-// If this failed, TestCheckpointHistories could not see deleted keys come back.
+// If this failed, TestCheckpointHistories could not see deleted keys return.
 func TestCheckpointHistoriesSeeEarlyBurial(t *testing.T) {
 	for seed := range uint64(20) {
 		p := newPlay(t, seed, persist.Early(tight))

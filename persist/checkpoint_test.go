@@ -58,8 +58,8 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	}
 }
 
-// If this failed, a store that never made a checkpoint would not start, or a crash would be
-// taken for an orderly stop.
+// If this failed, a store that never made a checkpoint would not start, or a crash would
+// look like an orderly stop.
 func TestOpenEmpty(t *testing.T) {
 	r := newRig(t, quick())
 	if r.db.Clean() {

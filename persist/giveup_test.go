@@ -55,7 +55,7 @@ func (s *stop) given(work string) {
 	}
 }
 
-// lives checks that nothing was lost, and that the next start goes on.
+// lives checks that nothing was lost, and that the next start works.
 func (s *stop) lives() {
 	s.t.Helper()
 	s.do(put("late", "v", 0)) // the log takes writes until the end

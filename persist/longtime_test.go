@@ -21,7 +21,7 @@ import (
 	"keywatch/test/gate"
 )
 
-// ages is how long TestProofLongTime goes on.
+// ages is how long TestProofLongTime lasts.
 var ages = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
 
 // A longTime is a store on real files of which days pass in a minute: nothing in a state
@@ -33,7 +33,7 @@ type longTime struct {
 	seed uint64
 	rng  *rand.Rand
 	root string
-	// dir is the data folder, dirs how many there were: after a crash a copy goes on.
+	// dir is the data folder, dirs how many there were: after a crash a copy continues.
 	dir     string
 	dirs    int
 	opts    persist.Options
@@ -133,7 +133,7 @@ func (l *longTime) open() (err error) {
 	return nil
 }
 
-// coldTiers reads what is not in memory from where it lies.
+// coldTiers reads what is not in memory from where it is stored.
 type coldTiers struct{ l *longTime }
 
 func (c coldTiers) ReadCold(ctx context.Context, ref kv.ColdRef) (string, error) {

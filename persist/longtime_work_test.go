@@ -150,8 +150,8 @@ func (l *longTime) letGo() {
 	l.held, l.heldModel = nil, nil
 }
 
-// backup restores a backup of the last checkpoint beside the store, which must be refused by
-// nobody.
+// backup restores a backup of the last checkpoint beside the store, which must not be
+// refused.
 func (l *longTime) backup() {
 	if _, ok := l.db.Meta(); !ok {
 		return

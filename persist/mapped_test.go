@@ -32,8 +32,8 @@ func filesResident(t *testing.T) int64 {
 	return kb << 10
 }
 
-// The values that were dropped from memory must not come back as pages of the mapped
-// file, whoever reads them: by key, at a start, or while ranges are swept.
+// The values that were dropped from memory must not return as pages of the mapped
+// file, however they are read: by key, at a start, or while ranges are swept.
 func TestProofMappedFileStaysSmall(t *testing.T) {
 	gate.Long(t)
 	if runtime.GOOS != "linux" {

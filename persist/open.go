@@ -271,8 +271,8 @@ func (db *DB) Meta() (meta kv.Meta, ok bool) {
 func (db *DB) GiveUp() { db.quit.Do(func() { close(db.quitting) }) }
 
 // Close gives up a compaction or a checkpoint that is being written, ends open images, and
-// closes everything. Nobody may append to the log any more. clean leaves the mark that Clean reports at the next
-// Open, if closing met no error. Close may be called twice; the first call counts.
+// closes everything. Nothing may be appended to the log any more. clean leaves the mark that
+// Clean reports at the next Open, if closing met no error. Close may be called twice; the first call counts.
 func (db *DB) Close(clean bool) error {
 	db.once.Do(func() {
 		db.GiveUp()

@@ -52,7 +52,7 @@ type Options struct {
 	// nil is for a state whose values are all in memory.
 	LoadPinned func(ctx context.Context) error
 	// Progress is told what is done with the checkpoint file: "check", in pages, and "load",
-	// "checkpoint", "sweep" and "compact", in records. nil is for nobody.
+	// "checkpoint", "sweep" and "compact", in records. nil reports nothing.
 	Progress *progress.Board
 	// Interrupt, if not nil, is closed to end Open, which then fails with ErrClosed. What
 	// comes after Open is ended by GiveUp.

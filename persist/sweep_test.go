@@ -57,7 +57,7 @@ func TestSweepingBoundsTheFile(t *testing.T) {
 	}
 }
 
-// If this failed, a deleted key would come back: its put lies in a range that stays mostly alive,
+// If this failed, a deleted key would return: its put is in a range that stays mostly alive,
 // and the record of its deletion was swept once it was forgotten.
 func TestForgottenDeletionStaysWhileItHidesAPut(t *testing.T) {
 	// schedule returns what is wrong after a restart.

@@ -49,7 +49,7 @@ func (k Kind) lasts() bool { return k <= Waits }
 // Kinds returns all kinds.
 func Kinds() []Kind { return []Kind{Connections, Watches, Waits, Requests, Answers} }
 
-// The parts of a budget, in quarters, that may be taken at most by what lasts, and also
+// The parts of a budget, in quarters, that may be used at most by what lasts, and also
 // by what comes and goes, and by watches and waits: none of them can leave nothing for the
 // others.
 const (
@@ -85,9 +85,9 @@ func (e *FullError) Error() string {
 }
 
 // A Budget bounds the memory that callers make the server hold beside the data: each
-// caller's, and that of all. Whoever is about to allocate for a caller charges it
+// caller's, and that of all. Code that is about to allocate for a caller charges it
 // first, by a [Hold], and gives back what it has let go of. What is small and short is
-// not charged by itself: a connection's charge has room for it.
+// not charged apart: a connection's charge has room for it.
 //
 // It is safe for concurrent use. It has no goroutine and needs no Close. A nil Budget
 // bounds nothing.
@@ -246,7 +246,7 @@ func (b *Budget) takeLocked(h *Hold, k Kind, n int64) {
 }
 
 // admitLocked gives room to those who wait, in order of arrival. One whose own limit
-// is in the way holds nobody up.
+// is in the way does not hold up the others.
 func (b *Budget) admitLocked() {
 	rest := b.mu.queue[:0]
 	full := false
@@ -267,7 +267,7 @@ func (b *Budget) admitLocked() {
 	b.mu.queue = rest
 }
 
-// refuse notes that there was no room, for good or until somebody makes some.
+// refuse notes that there was no room, for good or until some is given back.
 func (b *Budget) refuse(k Kind) {
 	b.press()
 	b.refused[k].Add(1)

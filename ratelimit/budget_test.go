@@ -51,7 +51,7 @@ func TestBudgetKnowsWhatNeverFits(t *testing.T) {
 	}
 }
 
-// If this failed, answers that nobody reads would leave no room for a connection, and so
+// If this failed, answers that are not read would leave no room for a connection, and so
 // none for the smallest request.
 func TestBudgetLeavesRoomForConnections(t *testing.T) {
 	b := ratelimit.NewBudget(1600, 1600)
@@ -148,7 +148,7 @@ func TestHoldFollowsWhatIsHeld(t *testing.T) {
 	}
 }
 
-// A Hold of no budget charges nobody and has room for everything.
+// A Hold of no budget charges no account and has room for everything.
 func TestNoBudgetBoundsNothing(t *testing.T) {
 	b := ratelimit.NewBudget(0, 0)
 	h := b.Open("one")

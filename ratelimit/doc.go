@@ -23,7 +23,7 @@
 // [FullError], which names the limit. Every protocol charges the same budget, and so
 // does what keeps something for a caller later, such as sessions of users.
 //
-// The rule for whoever allocates for a caller: what is below the allowance of a
+// The rule for code that allocates for a caller: what is below the allowance of a
 // connection and ends with the request is not charged, for the connection's own charge
 // has room for it. All else is charged before it is allocated, in steps as it arrives
 // rather than as it was announced, and given back when it is let go of. What was

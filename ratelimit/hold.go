@@ -8,7 +8,7 @@ import (
 
 // A Hold is what one connection, socket or stream makes the server hold, for one
 // caller. Its methods are safe for concurrent use, but it must not be copied once it
-// is in use. The zero Hold charges nobody.
+// is in use. The zero Hold charges no account.
 type Hold struct {
 	account *account
 	// n is what is held by kind, and closed whether Close was called; both are guarded
@@ -85,7 +85,7 @@ func (h *Hold) Wait(ctx context.Context, k Kind, n int64) error {
 }
 
 // queue takes a place among those who wait for room. It returns nil if there is room
-// at once or, with what Grow fails with, if no wait would help or none is wanted.
+// at once or, with what Grow fails with, if a wait would not help or wait is false.
 func (h *Hold) queue(b *Budget, k Kind, n int64, wait bool) (*waiter, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -180,7 +180,7 @@ func (h *Hold) Held(k Kind) int64 {
 }
 
 // Close gives everything back. It may be called twice; the Hold is of no use
-// afterwards. Nobody may be waiting with it.
+// afterwards. No Wait may be under way.
 func (h *Hold) Close() {
 	b := h.budget()
 	if b == nil {

@@ -162,7 +162,7 @@ func decision(r Rate, ok bool, need int, tokens float64) Decision {
 	return d
 }
 
-// refill is how long it takes for that many tokens to come back.
+// refill is how long it takes until that many tokens are refilled.
 func refill(tokens, perSecond float64) time.Duration {
 	if tokens <= 0 {
 		return 0

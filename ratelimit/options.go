@@ -39,7 +39,7 @@ func (c Class) String() string {
 
 // Rate is what one caller may do in one class. The zero Rate is no limit.
 type Rate struct {
-	// PerSecond is how many tokens come back each second.
+	// PerSecond is how many tokens are refilled each second.
 	PerSecond float64
 	// Burst is how many tokens a full bucket holds, and so the most that may
 	// be spent at once. 0 means one second's worth, at least 1.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Deploys a version while nobody else does, with curl.  usage: deploy-curl.sh VERSION
+# Deploys a version while no other client does, with curl.  usage: deploy-curl.sh VERSION
 set -eu
 version=${1:?usage: deploy-curl.sh VERSION}
 api=${KEYWATCH_SERVER:-http://127.0.0.1:7070}/v1

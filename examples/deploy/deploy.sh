@@ -1,11 +1,11 @@
 #!/bin/sh
-# Deploys a version while nobody else does.  usage: deploy.sh VERSION
+# Deploys a version while no other client does.  usage: deploy.sh VERSION
 set -eu
 version=${1:?usage: deploy.sh VERSION}
 
 # Everything under the lock is here. keywatch put sends the fence that is in its
 # environment: once the lock is lost nothing of this is written any more. The fence
-# names this lock also if another one was taken within it.
+# names this lock also if another one was got within it.
 case ",${KEYWATCH_FENCE-}," in *,deploy=*)
   keywatch put deploy/running "$version"
   # ... copy files, restart services ...

@@ -8,8 +8,8 @@ import (
 	"keywatch/persist/faultfs"
 )
 
-// A mark must be there after it was put and not after it was taken, whatever the
-// power does.
+// A mark must be there after it was put and not after it was removed, wherever the
+// power is cut.
 func TestMarkSurvivesPowerCut(t *testing.T) {
 	fsys := faultfs.New(1)
 	for i, want := range []bool{false, true, false} {
@@ -31,7 +31,7 @@ func TestMarkSurvivesPowerCut(t *testing.T) {
 }
 
 // A mark that may not have reached the disk must not be reported as put, nor one
-// that may come back as taken.
+// that may return as removed.
 func TestMarkReportsFailures(t *testing.T) {
 	for at := 1; at <= 3; at++ {
 		fsys := faultfs.New(1)

@@ -67,7 +67,7 @@ func TestCrashUndoesRenames(t *testing.T) {
 }
 
 // After a failed fsync the bytes can be read but a second fsync does not save them:
-// whoever retries is caught.
+// a writer that retries is caught.
 func TestFailedSyncIsNotMadeGood(t *testing.T) {
 	fsys := faultfs.New(1)
 	f := create(t, fsys, "d/a")

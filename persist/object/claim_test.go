@@ -68,7 +68,7 @@ func TestOneProcessOwnsAStore(t *testing.T) {
 	first.checkAll()
 }
 
-// If a bucket that somebody has cleaned up stopped migration for good, a restart
+// If a bucket that was emptied by hand stopped migration for good, a restart
 // would be needed for nothing.
 func TestClaimIsMadeAnew(t *testing.T) {
 	w := newWorld(t, 1, openDir(t))
@@ -212,7 +212,7 @@ func TestSegmentsOfEarlierEpochsGo(t *testing.T) {
 }
 
 // If one lost object stopped tidying and moving, garbage would pile up and the disk
-// would fill; if what memory still has of it were not stored anew, it would be lost
+// would fill; if what memory still has of it were not stored again, it would be lost
 // with the next eviction.
 func TestLostSegmentHoldsNothingUp(t *testing.T) {
 	w := newWorld(t, 1, new(objecttest.Memory))

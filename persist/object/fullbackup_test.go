@@ -48,7 +48,7 @@ func readFull(b []byte) (image string, segments map[object.ID][]byte, err error)
 	return string(b[w.Image : w.Image+w.Size]), segments, err
 }
 
-// If a backup did not come back as it was, or one that was cut short or changed
+// If a restored backup differed from what was saved, or one that was cut short or changed
 // passed for whole, values would be missed only once they are read.
 func TestFullBackup(t *testing.T) {
 	b, folder, ids := fullBackup(t)

@@ -37,13 +37,13 @@ type MoverOptions struct {
 	SegmentSize int
 	// Keep is how long a segment that nothing refers to stays, so that older
 	// backups can be restored. Grace is how old it must be at least, so that what
-	// was just uploaded is not taken for an orphan; 1 hour.
+	// was just uploaded does not count as an orphan; 1 hour.
 	Keep, Grace time.Duration
 	// Rest, if not nil, is called after each piece of work of some milliseconds, with
 	// how long it took. Moving continues when it returns.
 	Rest func(ctx context.Context, worked time.Duration)
-	// Progress is told of "move", in values looked at, and of "tidy", in segments. nil is
-	// for nobody.
+	// Progress is told of "move", in values looked at, and of "tidy", in segments. nil
+	// reports nothing.
 	Progress *progress.Board
 	// Step, if not nil, is called between two steps of moving; its error ends the
 	// move. Tests use it.

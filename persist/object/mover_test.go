@@ -131,7 +131,7 @@ func (w *world) write() {
 	w.apply(kv.EncodeEntry(int64(len(w.log)), &kv.Command{Ops: []kv.Op{op}}))
 }
 
-// checkpoint writes one, while the state goes on.
+// checkpoint writes one, while the state changes.
 func (w *world) checkpoint() {
 	cp, err := w.state.Freeze()
 	must(w.t, err)

@@ -273,7 +273,7 @@ func TestProbeFindsUnfitStores(t *testing.T) {
 	}
 }
 
-// If nobody listens, the caller must learn so within its patience.
+// If no server listens, the caller must learn so before its deadline.
 func TestS3Down(t *testing.T) {
 	setCredentials(t)
 	server := httptest.NewServer(http.NotFoundHandler())

@@ -48,7 +48,7 @@ func build(t testing.TB, id object.ID, all []item) ([]byte, []object.Record) {
 	return out, records
 }
 
-// If a packed value did not come back, moving it would lose it.
+// If a packed value could not be read again, moving it would lose it.
 func TestSegmentComesBack(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 100} {
 		all := items(n)
@@ -91,8 +91,8 @@ func TestDecodeFindsAllDamage(t *testing.T) {
 	}
 }
 
-// If a segment passed for another one, an object under a wrong name would be
-// taken for the right one.
+// If a segment passed for another one, an object under a wrong name would
+// pass for the right one.
 func TestDecodeKnowsTheSegment(t *testing.T) {
 	b, _ := build(t, segmentID, items(3))
 	for _, other := range []object.ID{

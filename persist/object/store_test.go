@@ -98,7 +98,7 @@ func testPutRace(t *testing.T, s object.Store) {
 	}
 }
 
-// If a lost object looked like a store that is down, nobody would look for it.
+// If a lost object looked like a store that is down, no operator would look for it.
 func testAbsent(t *testing.T, s object.Store) {
 	must(t, s.Put(t.Context(), "x/there", []byte("b")))
 	for _, name := range []string{"absent", "x/absent", "x"} {

@@ -208,8 +208,8 @@ func failOnce(t *testing.T, policy wal.SyncPolicy, seed uint64, at int) bool {
 	}
 	injected := fsys.Ops() >= at
 	fsys.FailAt(0)
-	// A restart on the same system sees the bytes of the failed write; it goes on,
-	// and then the power goes. What it showed and acknowledged must survive.
+	// A restart on the same system sees the bytes of the failed write; it continues,
+	// and then the power is cut. What it showed and acknowledged must survive.
 	opts.Fatal = nil
 	for range 2 {
 		opts.FS = fsys

@@ -107,7 +107,7 @@ func judge(t *testing.T, what string, fsys *faultfs.FS, file string, want []stri
 
 // One flipped bit anywhere must be found, or do no harm. After an orderly stop there
 // is no exception. After a crash, the last write alone, which nothing later
-// names, may be taken for unfinished.
+// names, may count as unfinished.
 func TestFlippedBitAnywhere(t *testing.T) {
 	for _, closed := range []bool{true, false} {
 		t.Run(fmt.Sprintf("closed=%v", closed), func(t *testing.T) {
@@ -212,8 +212,8 @@ func TestMarksCoverTheLastWrite(t *testing.T) {
 	}
 }
 
-// A client may store what looks like groups of the log. Where a cut makes them lie
-// behind the log's end, or right at it, they must never be taken for such.
+// A client may store what looks like groups of the log. Where a cut leaves them
+// behind the log's end, or right at it, they must never be read as such.
 func TestValueThatLooksLikeGroups(t *testing.T) {
 	fsys := faultfs.New(1)
 	want := entries(1, 1, 1, 100)

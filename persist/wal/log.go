@@ -32,7 +32,7 @@ var (
 // A Log is the log on disk; the package comment has its contract. It is safe for
 // concurrent use.
 //
-// Locks are taken in the order of the fields. wr and files are held across I/O
+// Locks are acquired in the order of the fields. wr and files are held across I/O
 // by the one who writes or changes the set of files; mu is not, so that readers
 // never wait for the disk.
 type Log struct {

@@ -18,7 +18,7 @@ import (
 
 const dir = "data"
 
-// quiet is a logger that nobody reads.
+// quiet is a logger that prints nothing.
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 // small returns options with segments of 4 KiB on fsys and no goroutines.
@@ -157,7 +157,7 @@ func TestEmptyLog(t *testing.T) {
 	})
 }
 
-// Entries with a gap would be taken for something else after a restart.
+// Entries with a gap would be read as other entries after a restart.
 func TestStoreRefusesGaps(t *testing.T) {
 	conformance(t, func(t *testing.T, l store) {
 		if err := l.Append(entry(0, 1, 8)); !errors.Is(err, wal.ErrNotContiguous) {

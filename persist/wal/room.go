@@ -24,8 +24,8 @@ var ErrNoRoom = errors.New("there is no room for the log")
 
 // Room returns nil while the log can take more. Otherwise no segment could be made
 // after the active one, of which a quarter is left at most, and the error matches
-// ErrNoRoom and the cause, such as syscall.ENOSPC. Entries are taken nevertheless,
-// until nothing is left; who asks first loses nothing when the disk is full. The
+// ErrNoRoom and the cause, such as syscall.ENOSPC. Entries are accepted nevertheless,
+// until nothing is left; a caller that asks first loses nothing when the disk is full. The
 // log looks for room each second. While all is well this costs one atomic load.
 func (l *Log) Room() error {
 	f := l.short.Load()

@@ -28,9 +28,9 @@ func fillUp(t *testing.T, l *wal.Log) uint64 {
 	return 0
 }
 
-// A full disk must be told before it costs anything: what was taken stays, what is
+// A full disk must be reported before it costs anything: what was accepted stays, what is
 // on its way still fits, a restart finds all of it, and once there is room again
-// the log goes on by itself.
+// the log continues without a restart.
 func TestFullDiskIsToldInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fsys := faultfs.New(1)

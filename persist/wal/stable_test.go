@@ -88,7 +88,7 @@ func TestStableSurvivesPowerCutAnywhere(t *testing.T) {
 	}
 }
 
-// After a failed write nobody knows what is on disk: the store must not go on.
+// After a failed write it is unknown what is on disk: the store must not continue.
 func TestStableStopsAfterFailure(t *testing.T) {
 	for at := 1; at <= 5; at++ {
 		fsys := faultfs.New(1)

@@ -54,7 +54,7 @@ func TestLogThatNamesNoStore(t *testing.T) {
 }
 
 // If a log of a later release were taken for one that was torn, what it holds would be
-// cut off; if it were called damaged, somebody would throw it away.
+// cut off; if it were called damaged, an operator would throw it away.
 func TestLaterLogIsCalledSo(t *testing.T) {
 	fsys := faultfs.New(1)
 	l := mustOpen(t, small(fsys))

@@ -20,6 +20,9 @@ const root = "../.."
 // forTests are folders whose words only those who test read.
 var forTests = map[string]bool{"kvtest": true, "watchtest": true, "wstest": true, "objecttest": true, "test": true}
 
+// read are the kinds of files that people read.
+var read = map[string]bool{".go": true, ".md": true, ".yaml": true, ".yml": true, ".html": true, ".js": true, ".ts": true, ".sh": true}
+
 // banned has what readers stumbled over, and what to say instead.
 var banned = []struct{ pattern, instead string }{
 	{`(?:is|are|be|was) wanted`, "expected, required"},
@@ -52,7 +55,7 @@ func phrases(pattern string) *regexp.Regexp {
 }
 
 // plainComments are the folders in which comments are plain too, those of tests included.
-var plainComments = []string{"app", "client", "examples", "kv", "test", "watch", "web"}
+var plainComments = []string{"app", "client", "examples", "kv", "persist", "ratelimit", "test", "watch", "web"}
 
 // instead returns what to say for a phrase that is banned.
 func instead(phrase string) string {
@@ -148,7 +151,7 @@ func TestPlainWords(t *testing.T) {
 			return fs.SkipDir
 		case d.IsDir() || strings.HasSuffix(name, "_test.go"):
 			return nil
-		case filepath.Ext(name) != ".go" && filepath.Ext(name) != ".md" && filepath.Ext(name) != ".yaml":
+		case !read[filepath.Ext(name)]:
 			return nil
 		}
 		source, err := os.ReadFile(path)

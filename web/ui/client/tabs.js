@@ -140,7 +140,7 @@ class Tabs {
     else if (this.#leader) this.#say({ type: 'add', leader: this.#leader, key, query: sub.query, pos: sub.pos })
   }
 
-  /** ask wants a sign of life from the leader, and takes its place if none comes. */
+  /** ask expects a sign of life from the leader, and takes its place if none comes. */
   async #ask(timeout) {
     if (this.#asked || !this.#leader || this.#hub) return
     const { signal } = this.#away
