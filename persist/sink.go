@@ -20,7 +20,7 @@ func (db *DB) Checkpoint(cp *kv.Checkpoint, index, term uint64, members []byte) 
 }
 
 // Last returns what the last checkpoint that was committed was given; zeros if there is none.
-// Nobody may change members.
+// members must not be changed.
 func (db *DB) Last() (index, term uint64, members []byte) {
 	h := db.head.Load()
 	return h.index, h.term, h.members
