@@ -29,19 +29,31 @@ func (n *Node) Receive(from uint64, frame []byte) {
 		n.opts.Logger.Error("a frame of another server is dropped", "from", from, "err", err)
 		return
 	}
+	n.arrive(arrived{from, f})
+}
+
+func (n *Node) arrive(a arrived) {
 	l := &n.loop
 	l.mail.Lock()
 	defer l.mail.Unlock()
 	if len(l.mail.arrived) < maxArrived {
-		l.mail.arrived = append(l.mail.arrived, arrived{from, f})
+		l.mail.arrived = append(l.mail.arrived, a)
 	}
 	l.wake.Wake()
 }
+
+// unreachable stands for a frame: what was sent to a server is lost.
+type unreachable struct{}
+
+// Unreachable says that frames which were sent to another server may be lost. It never waits.
+func (n *Node) Unreachable(id uint64) { n.arrive(arrived{id, unreachable{}}) }
 
 // take takes a frame. The loop calls it.
 func (n *Node) take(a arrived) {
 	l := &n.loop
 	switch f := a.frame.(type) {
+	case unreachable:
+		l.core.Unreachable(a.from)
 	case *raftpb.Message:
 		l.core.Step(f)
 	case *commandsFrame:

@@ -18,7 +18,7 @@ import (
 
 // A team is three nodes and the network between them, within a bubble of time.
 type team struct {
-	t    *testing.T
+	t    testing.TB
 	opts [4]cluster.Options // by id, from 1
 	mu   sync.Mutex
 	node [4]*cluster.Node // nil for one that is stopped

@@ -249,6 +249,12 @@ func (c *Core) Step(m *raftpb.Message) {
 	_ = c.raw.Step(m)
 }
 
+// Unreachable says that messages to a server were lost: Raft finds out what it has.
+func (c *Core) Unreachable(id uint64) {
+	defer c.catch()
+	c.raw.ReportUnreachable(id)
+}
+
 // Deliver takes a write that is durable. It returns messages to other servers that may be sent
 // now.
 func (c *Core) Deliver(w Write) (send []*raftpb.Message) {
