@@ -33,6 +33,17 @@ func CheckKey(key string) error {
 	if err := checkText(key); err != nil {
 		return err
 	}
+	if len(key) > 1 && key[len(key)-1] == '/' {
+		return &KeyError{key, "it ends with a slash"}
+	}
+	if reason := badSegment(key); reason != "" {
+		return &KeyError{key, reason}
+	}
+	return nil
+}
+
+// badSegment returns what is wrong with a segment of key, "" if nothing is.
+func badSegment(key string) string {
 	start := 0
 	for i := 0; i <= len(key); i++ {
 		if i < len(key) && key[i] != '/' {
@@ -40,13 +51,13 @@ func CheckKey(key string) error {
 		}
 		switch key[start:i] {
 		case "":
-			return &KeyError{key, "a segment between slashes is empty"}
+			return "a segment between slashes is empty"
 		case ".", "..":
-			return &KeyError{key, `"." and ".." are not allowed as segments`}
+			return `"." and ".." are not allowed as segments`
 		}
 		start = i + 1
 	}
-	return nil
+	return ""
 }
 
 // CheckPrefix returns a *KeyError unless prefix can begin a key. The empty
@@ -58,11 +69,14 @@ func CheckPrefix(prefix string) error {
 	if err := checkText(prefix); err != nil {
 		return err
 	}
-	whole := prefix[:strings.LastIndexByte(prefix, '/')+1]
-	if whole == "" {
+	end := strings.LastIndexByte(prefix, '/')
+	if end < 0 {
 		return nil
 	}
-	return CheckKey(whole[:len(whole)-1])
+	if reason := badSegment(prefix[:end]); reason != "" {
+		return &KeyError{prefix, reason}
+	}
+	return nil
 }
 
 // checkText checks what holds for every byte of a key or prefix.

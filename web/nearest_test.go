@@ -30,3 +30,21 @@ func TestNearestRoute(t *testing.T) {
 		}
 	}
 }
+
+// If this failed, a client that asks for a folder would learn that its key is bad, and not how
+// the keys below it are listed.
+func TestNearestOfPrefix(t *testing.T) {
+	w := newWorld(t)
+	for path, want := range map[string]string{
+		"/v1/kv/sensors/":        `bad key "sensors/": it ends with a slash; list or watch a prefix with ?prefix=sensors/`,
+		"/v1/watch?key=sensors/": `bad key "sensors/": it ends with a slash; list or watch a prefix with ?prefix=sensors/`,
+		"/v1/kv/sensors//":       `bad key "sensors//": it ends with a slash`,
+		"/v1/kv/a//b":            `bad key "a//b": a segment between slashes is empty`,
+		"/v1/kv?prefix=a//":      `bad key "a//": a segment between slashes is empty`,
+	} {
+		r := w.refused(400, "bad_key", "GET", path, "")
+		if got, _ := r.field("detail").(string); got != want {
+			t.Errorf("%s: got %s, want %s", path, got, want)
+		}
+	}
+}

@@ -43,12 +43,8 @@ func Refuse(code Code, format string, args ...any) *Failure {
 	return &Failure{Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// NoKey returns the failure of what needs a key that does not exist. A name that ends like a
-// prefix is often meant as one.
+// NoKey returns the failure of what needs a key that does not exist.
 func NoKey(key string) *Failure {
-	if strings.HasSuffix(key, "/") {
-		return Refuse(CodeKeyNotFound, "key %.200q does not exist; a prefix is listed with /v1/kv?prefix=%.200s", key, key)
-	}
 	return Refuse(CodeKeyNotFound, "key %.200q does not exist", key)
 }
 
@@ -69,7 +65,18 @@ func FailureOf(err error) *Failure {
 	if !strings.Contains(f.Detail, "--") {
 		f.Detail += remedies[f.Code]
 	}
+	if bad, ok := errors.AsType[*kv.KeyError](err); ok {
+		f.Detail += prefixHint(bad.Key)
+	}
 	return f
+}
+
+// prefixHint returns what the refusal of a name adds if it is no key but could be a prefix.
+func prefixHint(key string) string {
+	if !strings.HasSuffix(key, "/") || kv.CheckPrefix(key) != nil {
+		return ""
+	}
+	return fmt.Sprintf("; list or watch a prefix with ?prefix=%.200s", key)
 }
 
 // remedies say what helps where the error of a limit names no flag.
