@@ -278,12 +278,16 @@ func (s *Storage) inMemory(index uint64) *raftpb.Entry {
 	return s.mu.recent[index-first]
 }
 
-// fetch reads an entry from the log. It keeps the error: what Raft makes of one is a panic.
+// fetch reads an entry from the log. It keeps the error: what Raft makes of one is a panic, unless
+// the entry was compacted meanwhile.
 func (s *Storage) fetch(index uint64) (*raftpb.Entry, error) {
 	var e wal.Entry
 	if err := s.log.Read(index, &e); err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if index <= s.mu.floor.Index {
+			return nil, raft.ErrCompacted
+		}
 		s.mu.err = err
 		return nil, err
 	}
@@ -437,7 +441,8 @@ func (s *Storage) dropLocked(from, to int) {
 	s.mu.recent = slices.Delete(s.mu.recent, from, to)
 }
 
-// Compact removes what a checkpoint holds that ends at p.
+// Compact removes what a checkpoint holds that ends at p. The Core must know that it is applied:
+// Raft looks for changes of members in all that it does not know to be.
 func (s *Storage) Compact(p Point) error {
 	s.mu.Lock()
 	behind := p.Index <= s.mu.floor.Index

@@ -122,6 +122,36 @@ func TestStorageIsReadWhileItsTailIsCut(t *testing.T) {
 	}
 }
 
+// Raft asks for entries that a checkpoint removes meanwhile, and must learn that they are removed: of
+// any other error it makes a panic.
+func TestStorageIsReadWhileItIsCompacted(t *testing.T) {
+	const last = 3000
+	s := openStorage(t, wal.NewMemLog(), new(wal.MemStable), core.Point{})
+	for i := range uint64(last - 1) {
+		if err := s.Append(core.Entry(2+i, 1, "data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Applied(last)
+	compacted := make(chan error, 1)
+	go func() {
+		var err error
+		for i := uint64(1); i < last && err == nil; i++ {
+			err = s.Compact(core.Point{Index: i, Term: 1})
+		}
+		compacted <- err
+	}()
+	for first := uint64(1); first < last; first, _ = s.FirstIndex() {
+		_, err := s.Entries(first, last+1, 200)
+		if _, errTerm := s.Term(first); err != nil && err != raft.ErrCompacted || errTerm != nil && errTerm != raft.ErrCompacted {
+			t.Fatalf("entries from %d on: %v; term: %v", first, err, errTerm)
+		}
+	}
+	if err := <-compacted; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // If this failed, Raft would read something else than what was written: it reads while entries
 // are appended, cut off, let go of and compacted.
 func TestStorageAgainstASlice(t *testing.T) {
