@@ -34,6 +34,8 @@ type Node struct {
 	applies []applies
 	paused  bool
 	reads   []*Read
+	// told is the last entry that the core knows to be applied.
+	told uint64
 	// freezing is a checkpoint that is not durable yet. changed is the index of the last change
 	// of members, and ordered says that a checkpoint is needed that has it.
 	freezing *checkpoint
@@ -100,7 +102,7 @@ func (n *Node) open() (err error) {
 	if n.store, err = core.OpenStorage(o); err != nil {
 		return err
 	}
-	n.changed = o.Start.Index
+	n.changed, n.told = o.Start.Index, o.Start.Index
 	n.core, err = core.New(core.Options{
 		Storage: n.store, Logger: n.c.opts.Logger,
 		NoPreVote: n.c.opts.NoPreVote, NoCheckQuorum: n.c.opts.NoCheckQuorum,
@@ -216,6 +218,9 @@ func (n *Node) Deliver() bool {
 	}
 	w := n.written[0]
 	n.written = n.written[1:]
+	if w.Snapshot != nil {
+		n.told = w.Snapshot.GetMetadata().GetIndex()
+	}
 	n.c.did("deliver", n.ID, uint64(len(n.written)))
 	n.c.send(n, n.core.Deliver(w))
 	n.ready()
@@ -237,7 +242,7 @@ func (n *Node) Apply() bool {
 	n.apply(e)
 	if len(a.entries) == 0 {
 		m := a.applied
-		n.applies = n.applies[1:]
+		n.applies, n.told = n.applies[1:], e.GetIndex()
 		n.core.Step(m)
 	}
 	n.ready()
@@ -308,16 +313,21 @@ func (n *Node) Checkpoint() bool {
 	return true
 }
 
-// Compact removes entries that the checkpoint has, but leaves so many of them.
+// Compact removes entries that the checkpoint has and the core knows to be applied, but leaves so
+// many of them.
 func (n *Node) Compact(leave uint64) bool {
 	p := n.disk.checkpoint
 	if !n.Up() || p == nil || p.at.Index <= leave {
 		return false
 	}
-	at := core.Point{Index: p.at.Index - leave}
+	at := core.Point{Index: min(p.at.Index-leave, n.told)}
+	if first, _ := n.store.FirstIndex(); at.Index < first {
+		return false
+	}
 	var err error
 	if at.Term, err = n.store.Term(at.Index); err != nil {
-		return false // it is removed already
+		n.c.fail("server %d compacts: %w", n.ID, err)
+		return false
 	}
 	n.c.did("compact", n.ID, at.Index)
 	n.c.Count[Compactions]++
