@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"context"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -312,6 +313,7 @@ func (s *session) open(id uint64, req watch.Request) error {
 		return err
 	}
 	req.Waker, req.Progress = w, watch.Never
+	api.AwaitPosition(context.Background(), s.server.opts.Store, &req)
 	if err := s.server.opts.Hub.Open(&w.watcher, req); err != nil {
 		s.remove(id, w)
 		return err
