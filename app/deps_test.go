@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"keywatch/persist/disk":  {"keywatch/kv"},
 	"keywatch/cluster":       {"keywatch/cluster/core", "keywatch/kv", "keywatch/kv/wake"},
 	"keywatch/cluster/core":  {"keywatch/persist/wal"},
+	"keywatch/cluster/peer":  {"keywatch/kv/wake"},
 	"keywatch/kv/heap":       {},
 	"keywatch/kv/wake":       {},
 	"keywatch/kv/progress":   {},

@@ -1,0 +1,36 @@
+// Package peer carries opaque frames between the servers of a cluster. It knows nothing of
+// what they mean: an owner gives it bytes, and gets bytes.
+//
+// A [Mesh] is one server's end of it. For each other server that was added it keeps one
+// connection, which either end may dial; of two the one that the lower id dialled stays. A frame
+// has a class. [Control] is for what is small and urgent, [Append] for what may be large: it goes
+// in pieces of 64 KiB, and frames of Control go between them. A [Stream] is a connection of its own,
+// for what is larger still.
+//
+// What is promised:
+//
+//   - Frames of one class arrive in the order in which they were sent, each once and whole.
+//     Any of them may be lost: those that find their queue full, and those that are on their way
+//     when a connection ends. Nothing is sent again.
+//   - [Mesh.Send] never waits. What waits for a connection is bounded in bytes.
+//   - Nothing is kept for a server that cannot be reached. So a frame that was sent before a
+//     connection ended never arrives on the next one, and one that was meant for a process never
+//     arrives at the next process of that server.
+//   - A process is known by its incarnation, drawn at random when the mesh is opened. The
+//     checksum of a frame (CRC-32C) begins with the sender's, so a frame of another process is
+//     damaged, and a damaged frame ends the connection.
+//   - For one server callbacks run one at a time: Reachable, then Receive for each frame, then
+//     Unreachable. Those of different servers run at the same time.
+//
+// Both ends say hello before anything else: versions of the protocol, cluster, node,
+// incarnation, and bytes of the owner's. Each end may refuse the other with a text, which both
+// log. Connections use TLS 1.3 with certificates of both ends, from a [Token] that all servers
+// share or from a [Certificate] of the operator's; without it they are limited to loopback.
+//
+// A connection on which nothing was heard for three seconds ends; pings are sent each second.
+// It is dialled again after 50 ms to 2 s.
+//
+// What others can make a mesh hold is bounded, and each bound has an error of its name: the
+// handshakes under way ([ErrHandshakes]), their time ([ErrHelloTimeout]), the size of a hello
+// ([ErrHello]) and of a frame ([ErrFrameSize]), the streams of one server ([ErrStreams]).
+package peer

@@ -1,0 +1,98 @@
+package peer
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+	"net"
+)
+
+// A RawHello is a hello that a test says by hand.
+type RawHello struct {
+	ID, To      ID
+	Cluster     string
+	Incarnation uint64
+	Min, Max    uint16
+	Kind        uint8
+	Group       uint16
+}
+
+// Say writes a hello.
+func (h RawHello) Say(w io.Writer) error {
+	return writeRecord(w, helloRecord, Hello{
+		ID: h.ID, to: h.To, Cluster: h.Cluster, Incarnation: h.Incarnation,
+		min: h.Min, max: h.Max, kind: kind(h.Kind), group: h.Group,
+	}.encode())
+}
+
+// ReadHello reads what the other end says.
+func ReadHello(r io.Reader) (Hello, error) {
+	body, err := readRecord(r, helloRecord)
+	if err != nil {
+		return Hello{}, err
+	}
+	return decodeHello(body)
+}
+
+// Welcome accepts what the other end said.
+func Welcome(conn net.Conn) error { return writeRecord(conn, welcomeRecord, nil) }
+
+// AppendFrame appends one piece as a process with an incarnation sends it.
+func AppendFrame(buf []byte, incarnation uint64, class Class, piece []byte, rest int) []byte {
+	return appendFrame(buf, seedOf(incarnation), class, piece, rest)
+}
+
+// HeaderSize, PieceSize and Ping are those of frames; RecordSize is that of records.
+const (
+	HeaderSize = headerSize
+	PieceSize  = pieceSize
+	Ping       = ping
+	RecordSize = recordSize
+)
+
+// ReadBodies reads frames as a link does, until an error, and gives each body.
+func ReadBodies(r io.Reader, incarnation uint64, max int, give func(Class, []byte)) error {
+	frames, large := newFrameReader(r, seedOf(incarnation)), assembler{max: max}
+	for {
+		f, err := frames.next()
+		if err != nil {
+			return err
+		}
+		body, err := large.add(f)
+		if err != nil {
+			return err
+		}
+		if body != nil {
+			give(f.class, body)
+		}
+	}
+}
+
+// Seal makes the checksums of what might be frames right.
+func Seal(b []byte, incarnation uint64) {
+	for len(b) >= headerSize {
+		n := headerSize + int(binary.BigEndian.Uint32(b)&(pieceSize-1))
+		if n > len(b) {
+			return
+		}
+		sum := crc32.Update(crc32.Update(seedOf(incarnation), castagnoli, b[:sumAt]), castagnoli, b[headerSize:n])
+		binary.BigEndian.PutUint32(b[sumAt:], sum)
+		b = b[n:]
+	}
+}
+
+// DecodeHello reads the body of a hello; EncodeHello writes one.
+var DecodeHello = decodeHello
+
+// EncodeHello returns the body of a hello.
+func EncodeHello(h Hello) []byte { return h.encode() }
+
+// ClientConfig is what a node with a token and an id dials with.
+func ClientConfig(token Token, id ID) *tls.Config {
+	s, err := newSecurity(Options{Tokens: []Token{token}, ID: id})
+	if err != nil {
+		panic(err)
+	}
+	return s.client
+}
