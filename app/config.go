@@ -62,6 +62,9 @@ type Config struct {
 	objectRead time.Duration
 	objectStep func(object.Step) error
 
+	// peers are the other servers of the store, nil for none.
+	peers *peers
+
 	// Version is the release of the program: /v1/status shows it, and a data folder
 	// remembers which release gave it its format.
 	Version string `kong:"-"`

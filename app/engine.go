@@ -27,6 +27,7 @@ type Engine struct {
 	state  *kv.State
 	hub    *watch.Hub
 	node   *cluster.Node
+	team   *team // nil for a server that is alone
 	store  *kv.Store
 
 	memory      *memory
@@ -121,7 +122,7 @@ func (e *Engine) open(ctx context.Context) error {
 	}
 	// Raft last: it applies what the log holds beyond the checkpoint.
 	replay := e.beginReplay()
-	node, err := cluster.Open(ctx, opts)
+	node, err := e.openNode(ctx, opts)
 	replay.End()
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
@@ -142,6 +143,23 @@ func (e *Engine) open(ctx context.Context) error {
 	e.store.Guard(e.memory)
 	c.Logger.Info("ready", "position", e.state.Position(), "keys", e.state.Len(), "after", time.Since(began))
 	return nil
+}
+
+// openNode opens the node, alone or with others.
+func (e *Engine) openNode(ctx context.Context, opts cluster.Options) (n *cluster.Node, err error) {
+	if e.config.peers == nil {
+		return cluster.Open(ctx, opts)
+	}
+	if e.team, err = e.config.peers.join(&opts); err != nil {
+		return nil, err
+	}
+	if n, err = cluster.Open(ctx, opts); err != nil {
+		return nil, err
+	}
+	if err := e.team.await(ctx, n); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
 }
 
 // beginReplay notes that the log is about to be applied.
@@ -283,6 +301,9 @@ func (e *Engine) shutdown(ctx context.Context) error {
 	if e.node != nil {
 		e.node.Drain()
 		errs = append(errs, e.lastCheckpoint(ctx), e.node.Close())
+	}
+	if e.team != nil {
+		errs = append(errs, e.team.mesh.Close())
 	}
 	if e.disk != nil {
 		// The disk last, marked as closed in order only if all went well; a start that was

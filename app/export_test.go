@@ -3,16 +3,24 @@ package app
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"keywatch/cluster/peer"
 	"keywatch/kv"
 	"keywatch/kv/progress"
 	"keywatch/persist/object"
 )
 
 var ProcessMemory = processMemory
+
+// AsPeer makes c one of several servers that begin together, with addresses by id.
+func (c Config) AsPeer(id uint64, l net.Listener, addrs map[uint64]string, token peer.Token, tick time.Duration) Config {
+	c.peers = &peers{id, l, addrs, token, tick}
+	return c
+}
 
 // ObjectsHard makes what happens in object storage happen all the time.
 func (c Config) ObjectsHard(poll time.Duration) Config {
