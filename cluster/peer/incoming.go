@@ -101,7 +101,9 @@ func (in *incoming) head() ([]byte, error) {
 // Read implements io.Reader for Options.ReceiveStream.
 func (in *incoming) Read(b []byte) (int, error) {
 	for len(in.rest) == 0 && in.err == nil && len(b) > 0 {
-		in.rest, in.err = in.data()
+		if in.rest, in.err = in.data(); in.err != nil && in.err != io.EOF {
+			in.broken(in.err)
+		}
 	}
 	if len(in.rest) == 0 && len(b) > 0 {
 		return 0, in.err
@@ -116,7 +118,6 @@ func (in *incoming) data() ([]byte, error) {
 	f, err := in.next()
 	switch {
 	case err != nil:
-		in.broken(err)
 		return nil, fmt.Errorf("stream broken: %w", err)
 	case f.class == streamEnd && len(f.piece) == 0:
 		return nil, io.EOF

@@ -35,6 +35,27 @@ func TestControlPassesAppend(t *testing.T) {
 	})
 }
 
+// If this failed, entries would never arrive where much is urgent.
+func TestControlLeavesRoomForAppend(t *testing.T) {
+	bubble(t, func(t *testing.T, network *network) {
+		network.rate = 1 << 20
+		a := join(t, network, 1, nil)
+		b := join(t, network, 2, func(o *peer.Options) {
+			o.Receive = func(_ peer.ID, class peer.Class, _ []byte) { o.Logger.Info(class.String()) }
+		})
+		add(t, a, b)
+		pass(2 * time.Second)
+		a.Send(2, peer.Append, make([]byte, 1<<20))
+		for began := time.Now(); time.Since(began) < 4*time.Second; pass(10 * time.Millisecond) {
+			for a.Send(2, peer.Control, make([]byte, 4000)) {
+			}
+		}
+		if !b.logged("msg=append") {
+			t.Error("a large body did not arrive in 4 s, at 1 MiB/s")
+		}
+	})
+}
+
 // If this failed, a peer that does not read could make this node hold any amount, or would be kept.
 func TestPeerDoesNotRead(t *testing.T) {
 	bubble(t, func(t *testing.T, network *network) {

@@ -168,7 +168,7 @@ func (st *Stream) answer() (result, err error) {
 		f, err := r.next()
 		switch {
 		case err != nil:
-			return nil, silent(err, silence)
+			return nil, fmt.Errorf("stream broken: %w", silent(err, silence))
 		case f.class == ping:
 		case f.class == streamResult && len(f.piece) > 0:
 			return refusedText(f.piece), nil
