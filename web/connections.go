@@ -187,7 +187,7 @@ func (c *connections) sweep() {
 			own.since.Store(int64(now))
 			continue
 		}
-		limit := c.patience(own, p, short)
+		limit := c.stillMax(own, p, short)
 		late := limit != 0 && now-time.Duration(own.since.Load()) > limit
 		if !late && !(short && p == phaseBody && own.slow(now)) {
 			continue

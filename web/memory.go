@@ -163,8 +163,8 @@ func (c *conn) settle() {
 	c.holds.Store(0)
 }
 
-// patience returns how long own may be at p now.
-func (c *connections) patience(own *conn, p phase, short bool) time.Duration {
+// stillMax returns how long own may be at p while nothing moves.
+func (c *connections) stillMax(own *conn, p phase, short bool) time.Duration {
 	limit := c.limits[p]
 	if own.short != nil && p != phaseWorking {
 		return shortTimeout

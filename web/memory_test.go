@@ -462,8 +462,8 @@ func TestStalledBodiesGoSoonerWhileMemoryIsShort(t *testing.T) {
 // that it does not read any more would hold its memory for ever.
 func TestProofAnswersMustBeRead(t *testing.T) {
 	gate.Long(t)
-	const patience = 2 * time.Second
-	w := newWorld(t, func(o *web.Options) { o.WriteTimeout = patience })
+	const stillMax = 2 * time.Second
+	w := newWorld(t, func(o *web.Options) { o.WriteTimeout = stillMax })
 	for i := range 8 {
 		w.write(fmt.Sprint("v/", i), strings.Repeat("x", mib-100))
 	}
@@ -480,9 +480,9 @@ func TestProofAnswersMustBeRead(t *testing.T) {
 		if read += n; err != nil {
 			t.Fatalf("a page that is read steadily ended after %v and %d bytes: %v", time.Since(start), read, err)
 		}
-		time.Sleep(patience / 16)
+		time.Sleep(stillMax / 16)
 	}
-	if took := time.Since(start); took < 3*patience {
+	if took := time.Since(start); took < 3*stillMax {
 		t.Errorf("the page was read in %v: the test proves nothing", took)
 	}
 	page() // it is not read

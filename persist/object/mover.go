@@ -225,9 +225,9 @@ type pack struct {
 	losses map[kv.SegmentID]int
 }
 
-// patience is how many values of a segment may turn out to be lost before the rest
+// lossesMax is how many values of a segment may turn out to be lost before the rest
 // of it is left alone: each costs requests.
-const patience = 16
+const lossesMax = 16
 
 // lose notes that the value of r cannot be had.
 func (p *pack) lose(r kv.Resident, err error) {
@@ -242,7 +242,7 @@ func (p *pack) lose(r kv.Resident, err error) {
 // hopeless reports whether the value of r is in a segment that is lost.
 func (p *pack) hopeless(r kv.Resident) bool {
 	id, ok := r.Segment()
-	return ok && p.losses[id] >= patience && !r.InMemory()
+	return ok && p.losses[id] >= lossesMax && !r.InMemory()
 }
 
 // add packs one value, and ships the segment when it is full. A key that changed

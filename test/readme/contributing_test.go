@@ -2,6 +2,7 @@ package readme_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -113,5 +114,31 @@ func TestTasksExist(t *testing.T) {
 	}
 	if named < 10 {
 		t.Errorf("only %d names were found: the test tests nothing", named)
+	}
+}
+
+// If this failed, a newcomer would meet a package that the map of ARCHITECTURE.md does not have.
+func TestMapNamesEveryPackage(t *testing.T) {
+	text, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.ImportPath}} {{.Module.Path}}", "./...")
+	list.Dir = "../.."
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		name, module, _ := strings.Cut(strings.TrimSpace(line), " ")
+		name = strings.TrimPrefix(name, module+"/")
+		if strings.HasPrefix(name, "examples/") { // examples/README.md has them
+			continue
+		}
+		// Two that stand together: "kv/heap, kv/wake", or "test/prove, rename".
+		short := name[strings.LastIndexByte(name, '/')+1:]
+		if !regexp.MustCompile(`(?m)^    (\S+, )*(` + regexp.QuoteMeta(name) + `|` + regexp.QuoteMeta(short) + `)(, \S+)*  `).Match(text) {
+			t.Errorf("the map does not have %s", name)
+		}
 	}
 }
