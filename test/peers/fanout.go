@@ -64,7 +64,7 @@ func (f figure) aim(target string) figure {
 // fsynced, the rest in memory.
 func sections(seconds int) []section {
 	d := fmt.Sprintf("--duration=%ds", seconds)
-	both, all := []rival{keywatchSSE, keywatchWS}, []rival{keywatchSSE, keywatchWS, nchanSSE, nchanWS}
+	both, all := []rival{keywatchSSE, keywatchWS}, []rival{keywatchSSE, keywatchWS, nchanSSE, nchanWS, centrifugoSSE, centrifugoWS}
 	durable := []rival{{"keywatch SSE, fsync", startWatched("sse", "--fsync=always")}}
 	list := []section{
 		{"10,000 idle", []string{"--watchers=10000", "--idle", "--settle=3s"}, all, []figure{kibEach}, 1},

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,9 @@ var (
 	nchanSSE    = rival{"nginx nchan SSE", startNchan("eventsource")}
 	nchanWS     = rival{"nginx nchan WebSocket", startNchan("websocket")}
 	bareC       = rival{"bare C send loop", startFloor}
+
+	centrifugoSSE = rival{"Centrifugo SSE", startCentrifugo("sse")}
+	centrifugoWS  = rival{"Centrifugo WebSocket", startCentrifugo("ws")}
 )
 
 // startWatched starts keywatch, in memory unless more says otherwise.
@@ -90,6 +94,51 @@ func startNchan(kind string) func(config, string) ([]string, func(), error) {
 	}
 }
 
+// centrifugoConf lets anyone connect and publish, over its unidirectional transports, which
+// need no command from a client. Channels keep no history, as is its default.
+const centrifugoConf = `{
+  "http_server": {"address": "127.0.0.1", "port": %q},
+  "client": {"insecure": true, "allowed_origins": ["*"]},
+  "http_api": {"insecure": true},
+  "uni_sse": {"enabled": true},
+  "uni_websocket": {"enabled": true},
+  "log": {"level": "error"}
+}`
+
+// centrifugoPaths are where watchers of each transport connect.
+var centrifugoPaths = map[string]string{"sse": "uni_sse", "ws": "uni_websocket"}
+
+func startCentrifugo(transport string) func(config, string) ([]string, func(), error) {
+	return func(_ config, dir string) ([]string, func(), error) {
+		program, err := exec.LookPath("centrifugo")
+		if err != nil {
+			return nil, nil, fmt.Errorf("centrifugo (go install github.com/centrifugal/centrifugo/v6@latest): %w", err)
+		}
+		addr, err := freeAddr()
+		if err != nil {
+			return nil, nil, err
+		}
+		_, port, _ := net.SplitHostPort(addr)
+		file := filepath.Join(dir, "centrifugo.json")
+		if err := os.WriteFile(file, fmt.Appendf(nil, centrifugoConf, port), 0o600); err != nil {
+			return nil, nil, err
+		}
+		stop, err := runForeign(exec.Command(program, "-c", file), addr)
+		if err != nil {
+			return nil, nil, err
+		}
+		// The subscription is JSON in the query, {"subs":{"CHANNEL":{}}}; the braces around
+		// key are for the load to fill in.
+		connect := strings.ReplaceAll(url.QueryEscape(`{"subs":{"KEY":{}}}`), "KEY", "{key}")
+		aim := []string{
+			"--sub-url", fmt.Sprintf("http://%s/connection/%s?cf_connect=%s", addr, centrifugoPaths[transport], connect),
+			"--pub-url", "http://" + addr + "/api/publish", "--pub-body", `{"channel":"{key}","data":"{value}"}`,
+			"--prefix", "bench-", "--transport", transport,
+		}
+		return aim, stop, nil
+	}
+}
+
 //go:embed floor/floor.c
 var floorSource []byte
 
@@ -111,14 +160,23 @@ func startFloor(_ config, dir string) ([]string, func(), error) {
 }
 
 func startForeign(cmd *exec.Cmd, addr, transport string) ([]string, func(), error) {
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		return nil, nil, err
-	}
-	if err := awaitPort(addr); err != nil {
-		end(cmd)
+	stop, err := runForeign(cmd, addr)
+	if err != nil {
 		return nil, nil, err
 	}
 	aim := []string{"--sub-url", "http://" + addr + "/sub/{key}", "--pub-url", "http://" + addr + "/pub/{key}", "--transport", transport}
-	return aim, func() { end(cmd) }, nil
+	return aim, stop, nil
+}
+
+// runForeign starts a server and waits until it listens on addr.
+func runForeign(cmd *exec.Cmd, addr string) (stop func(), err error) {
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	if err := awaitPort(addr); err != nil {
+		end(cmd)
+		return nil, err
+	}
+	return func() { end(cmd) }, nil
 }

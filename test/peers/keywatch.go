@@ -45,8 +45,8 @@ func startKeywatch(c config, dir string) ([]contender, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	fill := func() error { // every key that GET asks for exists
-		_, err := wrk(c, url, dir, "put", 2)
+	fill := func() error { // nearly every key that GET asks for exists
+		_, err := wrk(c, url, dir, "batch", 2)
 		return err
 	}
 	if err := fill(); err != nil {

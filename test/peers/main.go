@@ -1,17 +1,19 @@
 // Command peers loads keywatch over HTTP and, in the same run and on the same
 // machine, the peers that people would use instead: Redis with every write
-// fsynced, etcd, and a bare fiber handler as the floor of any HTTP answer. It
+// fsynced, etcd, Consul, and a bare fiber handler as the floor of any HTTP answer. It
 // prints the median of several rounds, in which all take turns, and the ratios.
 //
 // With -locks it takes and releases a lock without contention, one client,
 // beside etcd's own recipe for one.
 //
 // With -fanout it compares watchers instead: memory, processor time and latency
-// of SSE and WebSocket beside nginx with nchan, and beside a bare send loop in C
+// of SSE and WebSocket beside nginx with nchan, Centrifugo, and a bare send loop in C
 // as the floor of what any server pays.
 //
-// It needs wrk, redis-server, redis-benchmark and etcd, or nginx,
-// libnginx-mod-nchan and gcc; what is missing is said and left out. It is a
+// It needs wrk, redis-server, redis-benchmark, etcd and consul, or nginx,
+// libnginx-mod-nchan, centrifugo and gcc; what is missing is said and left out. Centrifugo
+// is had with go install github.com/centrifugal/centrifugo/v6@latest; Consul's module can
+// not be installed so, a checkout of it builds with go build. This is a
 // module of its own, so that no client library of a peer
 // becomes a dependency of keywatch.
 package main
@@ -53,7 +55,7 @@ func main() {
 	flag.IntVar(&c.conns, "conns", 64, "connections or clients")
 	flag.IntVar(&c.size, "size", 128, "bytes in a value")
 	flag.IntVar(&c.keys, "keys", 100_000, "different keys")
-	fanout := flag.Bool("fanout", false, "compare fan-out with nginx and nchan, and with a bare send loop in C, instead")
+	fanout := flag.Bool("fanout", false, "compare fan-out with nginx and nchan, with Centrifugo, and with a bare send loop in C, instead")
 	locks := flag.Bool("locks", false, "compare locks with etcd's instead")
 	only := flag.String("only", "", "with -fanout: only loads whose title holds this")
 	flag.Parse()
@@ -65,7 +67,7 @@ func main() {
 		exit(compareFanout(c, *only))
 		return
 	}
-	starts := []start{startKeywatch, startBare, startRedis, startEtcd}
+	starts := []start{startKeywatch, startBare, startRedis, startEtcd, startConsul}
 	if *locks {
 		starts = []start{startKeywatchLock, startEtcdLock}
 	}
@@ -134,6 +136,7 @@ func report(contenders []contender, results map[string][]float64) {
 	}
 	for _, pair := range [][2]string{
 		{nameGet, nameBare}, {namePut, nameRedisSet}, {namePut, nameEtcdPut}, {nameGet, nameEtcdGet},
+		{namePut, nameConsulPut}, {nameGet, nameConsulGet},
 		{nameLock, nameEtcdLock},
 	} {
 		if a, b := median(pair[0]), median(pair[1]); a > 0 && b > 0 {
