@@ -3,8 +3,8 @@
 //
 // A [Mesh] is one server's end of it. For each other server that was added it keeps one
 // connection, which either end may dial; of two the one that the lower id dialled stays. A frame
-// has a class. [Control] is for what is small and urgent, [Append] for what may be large: it goes
-// in pieces of 64 KiB, and frames of Control go between them. A [Stream] is a connection of its own,
+// has a class. [Control] is for what is small and urgent, [Append] for what may be large: it is
+// sent in pieces of 64 KiB, and frames of Control go between them. A [Stream] is a connection of its own,
 // for what is larger still.
 //
 // What is promised:
@@ -17,8 +17,8 @@
 //     connection ended never arrives on the next one, and one that was meant for a process never
 //     arrives at the next process of that server.
 //   - A process is known by its incarnation, drawn at random when the mesh is opened. The
-//     checksum of a frame (CRC-32C) begins with the sender's, so a frame of another process is
-//     damaged, and a damaged frame ends the connection.
+//     checksums of a connection (CRC-32C) begin with the sender's, and each continues the one before,
+//     so a frame that is lost, repeated or of another process is a damaged one, and ends the connection.
 //   - For one server callbacks run one at a time: Reachable, then Receive for each frame, then
 //     Unreachable. Those of different servers run at the same time.
 //

@@ -38,9 +38,15 @@ func ReadHello(r io.Reader) (Hello, error) {
 // Welcome accepts what the other end said.
 func Welcome(conn net.Conn) error { return writeRecord(conn, welcomeRecord, nil) }
 
-// AppendFrame appends one piece as a process with an incarnation sends it.
-func AppendFrame(buf []byte, incarnation uint64, class Class, piece []byte, rest int) []byte {
-	return appendFrame(buf, seedOf(incarnation), class, piece, rest)
+// A Sealer makes the frames of one process and connection.
+type Sealer struct{ sum uint32 }
+
+// NewSealer returns one for the start of a connection.
+func NewSealer(incarnation uint64) *Sealer { return &Sealer{seedOf(incarnation)} }
+
+// AppendFrame appends one piece.
+func (s *Sealer) AppendFrame(buf []byte, class Class, piece []byte, rest int) []byte {
+	return appendFrame(buf, &s.sum, class, piece, rest)
 }
 
 // HeaderSize, PieceSize and Ping are those of frames; RecordSize is that of records.
@@ -53,7 +59,7 @@ const (
 
 // ReadBodies reads frames as a link does, until an error, and gives each body.
 func ReadBodies(r io.Reader, incarnation uint64, max int, give func(Class, []byte)) error {
-	frames, large := newFrameReader(r, seedOf(incarnation)), assembler{max: max}
+	frames, large := newFrameReader(r, incarnation), assembler{max: max}
 	for {
 		f, err := frames.next()
 		if err != nil {
@@ -71,12 +77,13 @@ func ReadBodies(r io.Reader, incarnation uint64, max int, give func(Class, []byt
 
 // Seal makes the checksums of what might be frames right.
 func Seal(b []byte, incarnation uint64) {
+	sum := seedOf(incarnation)
 	for len(b) >= headerSize {
 		n := headerSize + int(binary.BigEndian.Uint32(b)&(pieceSize-1))
 		if n > len(b) {
 			return
 		}
-		sum := crc32.Update(crc32.Update(seedOf(incarnation), castagnoli, b[:sumAt]), castagnoli, b[headerSize:n])
+		sum = crc32.Update(crc32.Update(sum, castagnoli, b[:sumAt]), castagnoli, b[headerSize:n])
 		binary.BigEndian.PutUint32(b[sumAt:], sum)
 		b = b[n:]
 	}

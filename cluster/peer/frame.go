@@ -43,26 +43,27 @@ const (
 	pieceSize = 64 << 10
 	// headerSize is that of a piece: length u32, the body's bytes after this piece u32, group u16,
 	// class u8, zero u8, CRC-32C u32, all big-endian. The checksum is that of the sender's
-	// incarnation, the header before it and the piece.
+	// incarnation and of all headers and pieces until then, without their checksums: a piece that
+	// is lost, repeated or of another process is damaged.
 	headerSize = 16
 	sumAt      = headerSize - 4
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seedOf returns the checksum with which those of a process begin.
+// seedOf returns the checksum with which those of a process begin on each connection.
 func seedOf(incarnation uint64) uint32 {
 	return crc32.Checksum(binary.BigEndian.AppendUint64(nil, incarnation), castagnoli)
 }
 
-// appendFrame appends a piece of a body of which rest bytes follow.
-func appendFrame(buf []byte, seed uint32, class Class, piece []byte, rest int) []byte {
+// appendFrame appends a piece of a body of which rest bytes follow. sum is the checksum so far.
+func appendFrame(buf []byte, sum *uint32, class Class, piece []byte, rest int) []byte {
 	at := len(buf)
 	buf = binary.BigEndian.AppendUint32(buf, uint32(len(piece)))
 	buf = binary.BigEndian.AppendUint32(buf, uint32(rest))
 	buf = append(buf, 0, 0, byte(class), 0) // group 0: there is no other yet
-	sum := crc32.Update(crc32.Update(seed, castagnoli, buf[at:]), castagnoli, piece)
-	return append(binary.BigEndian.AppendUint32(buf, sum), piece...)
+	*sum = crc32.Update(crc32.Update(*sum, castagnoli, buf[at:]), castagnoli, piece)
+	return append(binary.BigEndian.AppendUint32(buf, *sum), piece...)
 }
 
 // A frame is one piece as it was read. Its bytes are valid until the next is read.
@@ -76,12 +77,12 @@ type frame struct {
 // was verified.
 type frameReader struct {
 	buf  *bufio.Reader
-	seed uint32
-	seen int // bytes of the piece that was returned last
+	sum  uint32 // the checksum so far
+	seen int    // bytes of the piece that was returned last
 }
 
-func newFrameReader(r io.Reader, seed uint32) *frameReader {
-	return &frameReader{buf: bufio.NewReaderSize(r, headerSize+pieceSize), seed: seed}
+func newFrameReader(r io.Reader, incarnation uint64) *frameReader {
+	return &frameReader{buf: bufio.NewReaderSize(r, headerSize+pieceSize), sum: seedOf(incarnation)}
 }
 
 // next returns the next piece. It returns io.EOF at an end between two, and ErrFrame or
@@ -104,13 +105,13 @@ func (r *frameReader) next() (frame, error) {
 		return frame{}, torn(err, len(whole))
 	}
 	f := frame{class: Class(whole[10]), piece: whole[headerSize:], rest: binary.BigEndian.Uint32(whole[4:])}
-	sum := crc32.Update(crc32.Update(r.seed, castagnoli, whole[:sumAt]), castagnoli, f.piece)
+	sum := crc32.Update(crc32.Update(r.sum, castagnoli, whole[:sumAt]), castagnoli, f.piece)
 	if group := binary.BigEndian.Uint16(whole[8:]); sum != binary.BigEndian.Uint32(whole[sumAt:]) {
 		return frame{}, fmt.Errorf("%w: wrong checksum", ErrFrame)
 	} else if group != 0 {
 		return frame{}, fmt.Errorf("%w: group %d is not supported", ErrFrame, group)
 	}
-	r.seen = len(whole)
+	r.seen, r.sum = len(whole), sum
 	return f, nil
 }
 

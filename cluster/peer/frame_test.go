@@ -11,9 +11,9 @@ import (
 
 // encode returns the frames of a body.
 func encode(body []byte, size int) (b []byte) {
-	for {
+	for s := peer.NewSealer(7); ; {
 		n := min(size, len(body))
-		b = peer.AppendFrame(b, 7, peer.Append, body[:n], len(body)-n)
+		b = s.AppendFrame(b, peer.Append, body[:n], len(body)-n)
 		if body = body[n:]; len(body) == 0 {
 			return b
 		}
@@ -59,24 +59,43 @@ func TestDamagedFrame(t *testing.T) {
 // If this failed, pieces that do not belong together would be joined, or a peer could have memory
 // allocated that it does not fill.
 func TestFrameRules(t *testing.T) {
-	frame := func(class peer.Class, size, rest int) []byte {
-		return peer.AppendFrame(nil, 7, class, make([]byte, size), rest)
-	}
+	type piece struct{ size, rest int }
 	for _, c := range []struct {
 		name   string
-		frames [][]byte
+		pieces []piece
 		want   error
 	}{
-		{"another body between", [][]byte{frame(peer.Append, 8, 8), frame(peer.Append, 8, 8)}, peer.ErrFrame},
-		{"too much follows", [][]byte{frame(peer.Append, 8, 8), frame(peer.Append, 8, 1)}, peer.ErrFrame},
-		{"empty piece first", [][]byte{frame(peer.Append, 0, 8)}, peer.ErrFrame},
-		{"empty piece", [][]byte{frame(peer.Append, 8, 8), frame(peer.Append, 0, 8)}, peer.ErrFrame},
-		{"too large", [][]byte{frame(peer.Append, 8, 1<<20-7)}, peer.ErrFrameSize},
-		{"far too large", [][]byte{frame(peer.Append, 8, 1<<32-1)}, peer.ErrFrameSize},
-		{"a large piece", [][]byte{frame(peer.Append, peer.PieceSize+1, 0)}, peer.ErrFrameSize},
+		{"another body between", []piece{{8, 8}, {8, 8}}, peer.ErrFrame},
+		{"too much follows", []piece{{8, 8}, {8, 1}}, peer.ErrFrame},
+		{"empty piece first", []piece{{0, 8}}, peer.ErrFrame},
+		{"empty piece", []piece{{8, 8}, {0, 8}}, peer.ErrFrame},
+		{"too large", []piece{{8, 1<<20 - 7}}, peer.ErrFrameSize},
+		{"far too large", []piece{{8, 1<<32 - 1}}, peer.ErrFrameSize},
+		{"a large piece", []piece{{peer.PieceSize + 1, 0}}, peer.ErrFrameSize},
 	} {
-		if got, err := decode(bytes.Join(c.frames, nil)); !errors.Is(err, c.want) || len(got) > 0 {
+		var b []byte
+		s := peer.NewSealer(7)
+		for _, p := range c.pieces {
+			b = s.AppendFrame(b, peer.Append, make([]byte, p.size), p.rest)
+		}
+		if got, err := decode(b); !errors.Is(err, c.want) || len(got) > 0 {
 			t.Errorf("%s: got %d bodies, %v, want %v", c.name, len(got), err, c.want)
+		}
+	}
+}
+
+// If this failed, a body could be read from what is left when pieces are lost, repeated or in
+// another order.
+func TestLostFrames(t *testing.T) {
+	const size = peer.HeaderSize + 8
+	whole := encode([]byte("one two three four five six 1234"), 8)
+	for _, order := range [][]int{{1, 2, 3}, {3}, {0, 2, 3}, {0, 1, 3}, {0, 0, 1, 2, 3}, {0, 2, 1, 3}} {
+		var b []byte
+		for _, i := range order {
+			b = append(b, whole[i*size:(i+1)*size]...)
+		}
+		if got, err := decode(b); !errors.Is(err, peer.ErrFrame) || len(got) > 0 {
+			t.Errorf("pieces %v: got %q, %v", order, got, err)
 		}
 	}
 }
@@ -86,7 +105,7 @@ func TestFrameRules(t *testing.T) {
 func FuzzFrames(f *testing.F) {
 	f.Add(encode([]byte("hello"), 2), false)
 	f.Add(encode(make([]byte, 300), 128), true)
-	f.Add(peer.AppendFrame(nil, 7, peer.Ping, nil, 0), true)
+	f.Add(peer.NewSealer(7).AppendFrame(nil, peer.Ping, nil, 0), true)
 	f.Fuzz(func(t *testing.T, b []byte, sealed bool) {
 		b = bytes.Clone(b)
 		if sealed {

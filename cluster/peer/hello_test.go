@@ -183,20 +183,21 @@ func TestOtherIncarnation(t *testing.T) {
 			t.Fatal(err)
 		}
 		go io.Copy(io.Discard, conn)
-		for _, incarnation := range []uint64{11, 11, 12, 11} {
-			_, _ = conn.Write(peer.AppendFrame(nil, incarnation, peer.Control, fmt.Append(nil, incarnation), 0))
+		right, other := peer.NewSealer(11), peer.NewSealer(12)
+		for _, s := range []*peer.Sealer{right, right, other, right} {
+			_, _ = conn.Write(s.AppendFrame(nil, peer.Control, []byte("x"), 0))
 			synctest.Wait()
 		}
-		expect(t, b, "1 up", `1 control "11"`, `1 control "11"`, "1 down")
+		expect(t, b, "1 up", `1 control "x"`, `1 control "x"`, "1 down")
 	})
 }
 
 // If this failed, a peer could send what has no meaning, and something would be made of it.
 func TestUnexpectedFrames(t *testing.T) {
 	for name, b := range map[string][]byte{
-		"a class of streams":    peer.AppendFrame(nil, 11, 4, []byte("x"), 0),
-		"an unknown class":      peer.AppendFrame(nil, 11, 99, []byte("x"), 0),
-		"control in two pieces": peer.AppendFrame(nil, 11, peer.Control, []byte("x"), 1),
+		"a class of streams":    peer.NewSealer(11).AppendFrame(nil, 4, []byte("x"), 0),
+		"an unknown class":      peer.NewSealer(11).AppendFrame(nil, 99, []byte("x"), 0),
+		"control in two pieces": peer.NewSealer(11).AppendFrame(nil, peer.Control, []byte("x"), 1),
 		"garbage":               []byte(strings.Repeat("garbage ", 100)),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ func (m *Mesh) receive(s *session) error {
 	ctx, cancel := context.WithCancelCause(p.ctx)
 	defer cancel(errFinished)
 	defer context.AfterFunc(ctx, func() { s.raw.Close() })()
-	in := incoming{session: s, frames: newFrameReader(heard{s.conn, m.opts.Silence}, seedOf(s.hello.Incarnation))}
+	in := incoming{session: s, frames: newFrameReader(heard{s.conn, m.opts.Silence}, s.hello.Incarnation)}
 	head, err := in.head()
 	if err != nil {
 		return err

@@ -89,7 +89,7 @@ func (l *link) run() {
 // read delivers frames until the connection ends.
 func (l *link) read() error {
 	o := &l.peer.mesh.opts
-	r := newFrameReader(heard{l.conn, o.Silence}, seedOf(l.hello.Incarnation))
+	r := newFrameReader(heard{l.conn, o.Silence}, l.hello.Incarnation)
 	large := assembler{max: o.MaxFrame}
 	for !l.ended() {
 		f, err := r.next()
@@ -122,13 +122,13 @@ func (l *link) write() {
 	o := &l.peer.mesh.opts
 	pings := time.NewTicker(o.Silence / 3)
 	defer pings.Stop()
-	w := linkWriter{link: l, seed: seedOf(l.peer.mesh.incarnation)}
+	w := linkWriter{link: l, sum: seedOf(l.peer.mesh.incarnation)}
 	defer w.end()
 	for {
 		select {
 		case <-l.queue.wake:
 		case <-pings.C:
-			w.buf = appendFrame(w.buf, w.seed, ping, nil, 0)
+			w.buf = appendFrame(w.buf, &w.sum, ping, nil, 0)
 		case <-l.queue.ends:
 			return
 		}
@@ -149,7 +149,7 @@ func (l *link) write() {
 // A linkWriter makes frames of what is queued.
 type linkWriter struct {
 	link  *link
-	seed  uint32
+	sum   uint32 // the checksum so far
 	buf   []byte
 	large []byte // a body of Append of which sent bytes were handed over
 	sent  int
@@ -165,7 +165,7 @@ func (w *linkWriter) fill() {
 		if !ok {
 			break
 		}
-		w.buf = appendFrame(w.buf, w.seed, Control, body, 0)
+		w.buf = appendFrame(w.buf, &w.sum, Control, body, 0)
 		q.release(Control, body)
 		counts.sent(Control, len(body))
 	}
@@ -184,7 +184,7 @@ func (w *linkWriter) piece() bool {
 	}
 	n := min(pieceSize, len(w.large)-w.sent)
 	next := w.sent + n
-	w.buf = appendFrame(w.buf, w.seed, Append, w.large[w.sent:next], len(w.large)-next)
+	w.buf = appendFrame(w.buf, &w.sum, Append, w.large[w.sent:next], len(w.large)-next)
 	if w.sent = next; next < len(w.large) {
 		return true
 	}

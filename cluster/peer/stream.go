@@ -122,7 +122,7 @@ func (st *Stream) fail(err error) error {
 	return st.err
 }
 
-// Close says that the stream is whole and waits for the receiver's answer: nil if it has taken
+// Close says that the stream is whole and waits for the receiver's answer: nil if it has read
 // all of it and returned nil. Called again, or after Abort, it returns the same.
 func (st *Stream) Close() error {
 	if st.ctx.Err() == nil && !st.closing.Swap(true) {
@@ -163,7 +163,7 @@ func (st *Stream) listen() {
 // answer returns the receiver's answer, or why there is none.
 func (st *Stream) answer() (result, err error) {
 	silence := st.session.peer.mesh.opts.Silence
-	r := newFrameReader(heard{st.session.conn, silence}, seedOf(st.session.hello.Incarnation))
+	r := newFrameReader(heard{st.session.conn, silence}, st.session.hello.Incarnation)
 	for {
 		f, err := r.next()
 		switch {
@@ -183,9 +183,9 @@ func (st *Stream) answer() (result, err error) {
 // A frameWriter writes the frames of a stream, from several goroutines.
 type frameWriter struct {
 	conn    net.Conn
-	seed    uint32
 	timeout time.Duration // of one frame
 	every   time.Duration // between pings
+	sum     uint32        // the checksum so far; belongs to who has the buffer
 	// buf holds the buffer while nothing is written.
 	buf chan []byte
 }
@@ -194,11 +194,12 @@ func (w *frameWriter) init(s *session) {
 	o := &s.peer.mesh.opts
 	w.buf = make(chan []byte, 1)
 	w.buf <- nil
-	w.conn, w.seed, w.timeout, w.every = s.conn, seedOf(s.peer.mesh.incarnation), o.StreamTimeout, o.Silence/3
+	w.conn, w.sum, w.timeout, w.every = s.conn, seedOf(s.peer.mesh.incarnation), o.StreamTimeout, o.Silence/3
 }
 
 func (w *frameWriter) write(class Class, piece []byte) error {
-	buf := appendFrame((<-w.buf)[:0], w.seed, class, piece, 0)
+	buf := (<-w.buf)[:0]
+	buf = appendFrame(buf, &w.sum, class, piece, 0)
 	defer func() { w.buf <- buf }()
 	if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
 		return err
