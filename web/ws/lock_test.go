@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/ratelimit"
 )
 
 // If leases on a socket were others than those of the store, a client could not mix
@@ -109,6 +110,26 @@ func TestSocketLosesItsPlaces(t *testing.T) {
 	if f := c.Next(); f["ok"] != true {
 		t.Errorf("got %v, want the lock at last", f)
 	}
+}
+
+// If this failed, a socket on which one command waits for a lock would be charged for all
+// locks that it was granted meanwhile, and not be read from after a thousand.
+func TestGrantedLocksAreNotCharged(t *testing.T) {
+	b := ratelimit.NewBudget(4*mib, 4*mib)
+	w := newServer(t, b).listen()
+	w.hold("l")
+	c := w.socket("")
+	c.Say(`{"id":1,"op":"lock","lock":"l","ttl":"1h","wait":"5m"}`)
+	w.waiters(1)
+	for i := range 20 {
+		if f := c.Ask(`{"id":%d,"op":"lock","lock":"m%d","ttl":"1h"}`, i+2, i); f["ok"] != true {
+			t.Fatalf("lock %d: got %v", i, f)
+		}
+	}
+	w.eventually("only the command that waits is charged", func() bool {
+		used := b.Stats().Used
+		return used[ratelimit.Requests] == 0 && used[ratelimit.Waits] > 0 && used[ratelimit.Waits] < 16<<10
+	})
 }
 
 // Without it a server could not stop while a command waits for a lock.

@@ -163,7 +163,8 @@ type runner struct {
 	// writes are those begun and not answered, in order.
 	writes []write
 	// out are frames to be handed over, which answer so many commands. done is what
-	// commands took in memory that are done with.
+	// commands took in memory that are done with: a lock that is waited for is, and is
+	// answered by a runner of its own.
 	out      []byte
 	answered int
 	done     int
@@ -240,7 +241,7 @@ func (r *runner) take() (text []byte, end bool) {
 
 // flushLocked hands over what the runner has to say; the session's lock is held.
 func (r *runner) flushLocked(k *work) {
-	if r.answered == 0 {
+	if r.answered == 0 && r.done == 0 {
 		return
 	}
 	k.inFlight -= r.answered
