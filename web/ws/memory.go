@@ -48,7 +48,9 @@ func (s *session) openHold() error {
 // are under way nothing is read until they are answered.
 func (s *session) chargeRead() {
 	s.noteMessage()
-	n := inSteps(s.in.Pending()+len(s.unread())+s.underWay(), s.charged)
+	// Asked once: what is answered meanwhile wakes the session, which charges less then.
+	underWay := s.underWay()
+	n := inSteps(s.in.Pending()+len(s.unread())+underWay, s.charged)
 	if n == s.charged {
 		s.tight = false
 		return
@@ -57,7 +59,7 @@ func (s *session) chargeRead() {
 	switch {
 	case err == nil:
 		s.charged, s.tight = n, false
-	case s.underWay() > 0:
+	case underWay > 0:
 		s.tight = true
 	case s.in.Pending() > freeBytes:
 		s.tight = false
@@ -188,9 +190,7 @@ func (r *runner) fetchRoom(size int) error {
 func (s *session) noteMessage() {
 	arrived := s.in.Arrived()
 	if arrived == 0 {
-		if s.active != nil {
-			s.active.message = progress{}
-		}
+		s.noteEnd()
 		return
 	}
 	m := &s.activate().message
@@ -203,6 +203,14 @@ func (s *session) noteMessage() {
 	}
 	m.arrived, m.last = arrived, now
 	s.sock.Wake() // for the time when it is looked at again
+}
+
+// noteEnd takes note that a message is complete: what arrives next is another, even if as
+// much of it has arrived.
+func (s *session) noteEnd() {
+	if s.active != nil {
+		s.active.message = progress{}
+	}
 }
 
 // endUnfinished closes a socket whose message does not go on. One that comes slowly but

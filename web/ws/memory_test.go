@@ -3,11 +3,15 @@ package ws_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"keywatch/ratelimit"
 	"keywatch/web/ws/wstest"
@@ -115,6 +119,29 @@ func TestSlowMessagesAreRead(t *testing.T) {
 	})
 }
 
+// If this failed, a socket whose messages are all cut at the same byte would be closed,
+// although each of them arrives soon: they would look like one that stands still.
+func TestMessagesCutAlikeAreRead(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, conn net.Conn) {
+		r := wstest.Upgrade(t, conn, "", "")
+		text := wstest.Masked(wstest.Text, `{"id":1,"op":"put","key":"a","value":"`+strings.Repeat("x", 2000)+`"}`)
+		const cut = 1000
+		r.Send(text[:cut])
+		for range 12 { // 2 minutes in all
+			time.Sleep(10 * time.Second)
+			r.Send(text[cut:] + text[:cut])
+			first, payload := r.Frame()
+			for first == 0x89 {
+				first, payload = r.Frame()
+			}
+			if !strings.HasPrefix(payload, `{"id":1,"ok":true`) {
+				t.Errorf("got %x %q", first, payload)
+				return
+			}
+		}
+	})
+}
+
 // If this failed, answers that clients do not read would take memory that is not counted.
 func TestUnreadAnswersAreCharged(t *testing.T) {
 	b := ratelimit.NewBudget(4*mib, 4*mib)
@@ -122,11 +149,13 @@ func TestUnreadAnswersAreCharged(t *testing.T) {
 	for i := range 3 {
 		w.write(fmt.Sprint("v/", i), strings.Repeat("x", 900<<10))
 	}
+	var open []*wstest.Raw
 	for range 12 {
 		r := w.rawSocket("", "")
+		open = append(open, r)
 		r.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-		for i := range 8 {
-			r.Send(wstest.Masked(wstest.Text, fmt.Sprintf(`{"id":%d,"op":"list","prefix":"v/"}`, i+1)))
+		for i := range 8 { // one that has read nothing for a while may be closed already
+			_, _ = io.WriteString(r.Conn, wstest.Masked(wstest.Text, fmt.Sprintf(`{"id":%d,"op":"list","prefix":"v/"}`, i+1)))
 		}
 	}
 	w.eventually("there is no room for another", func() bool { return b.Stats().Refused[ratelimit.Answers] > 0 })
@@ -138,7 +167,11 @@ func TestUnreadAnswersAreCharged(t *testing.T) {
 	if f := c.Ask(`{"id":1,"op":"get","key":"small"}`); f["ok"] != true {
 		t.Errorf("a small read: got %v", f)
 	}
-	other := b.Open("") // takes what is left
+	for _, r := range open {
+		r.Conn.Close()
+	}
+	w.eventually("all is given back", func() bool { return b.Stats().Used[ratelimit.Answers] == 0 })
+	other := b.Open("") // takes all there is
 	defer other.Close()
 	for other.Grow(ratelimit.Answers, 16<<10) == nil {
 	}
@@ -290,9 +323,10 @@ func TestCommandsUnderWayAreCharged(t *testing.T) {
 	w, log := newHeldWorldIn(t, b)
 	log.hold(true)
 	c := w.socket("")
-	go func() {
+	go func() { // that it fails is seen by who reads the answers
 		for i := range 200 {
-			c.Say(`{"id":%d,"op":"put","key":"k%d","value":"%s"}`, i+1, i, strings.Repeat("x", 8000))
+			text := fmt.Sprintf(`{"id":%d,"op":"put","key":"k%d","value":"%s"}`, i+1, i, strings.Repeat("x", 8000))
+			_ = c.Conn.Write(c.Ctx, websocket.MessageText, []byte(text))
 		}
 	}()
 	w.eventually("writes wait", func() bool { return log.waiting() > 1 })
@@ -308,5 +342,55 @@ func TestCommandsUnderWayAreCharged(t *testing.T) {
 	}
 	if n := w.state.Len(); n != 200 {
 		t.Errorf("%d keys were written, want 200", n)
+	}
+}
+
+// If this failed, a socket would be closed for want of memory when what it has under way is
+// answered at that moment, although there is room for what is left.
+func TestAnsweredCommandsMakeRoom(t *testing.T) {
+	b := ratelimit.NewBudget(256<<10, 256<<10)
+	w := newServer(t, b).listen()
+	r := w.rawSocket("", "")
+	other := b.Open("")
+	defer other.Close()
+	for other.Grow(ratelimit.Requests, 1<<10) == nil {
+	}
+	other.Shrink(ratelimit.Requests, 16<<10) // room for one step
+	defer busy(b)()
+	message := func(i int) string {
+		return wstest.Masked(wstest.Text, fmt.Sprintf(`{"id":%d,"op":"put","key":"k","value":"%s"}`, i+1, strings.Repeat("x", 14000)))
+	}
+	const early = 2500
+	text := message(0)
+	r.Send(text[:early])
+	for i := range 20 {
+		next := message(i + 1)
+		r.Send(text[early:] + next[:early])
+		if first, payload := r.Frame(); first != 0x81 {
+			t.Fatalf("answer %d: got %x %q", i+1, first, payload)
+		}
+		text = next
+	}
+}
+
+// busy keeps a budget busy, so that each charge to it waits a little, until stop is called.
+func busy(b *ratelimit.Budget) (stop func()) {
+	var running sync.WaitGroup
+	done := make(chan struct{})
+	for range 2 {
+		running.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					b.Used()
+				}
+			}
+		})
+	}
+	return func() {
+		close(done)
+		running.Wait()
 	}
 }

@@ -211,6 +211,7 @@ func (s *session) handle(m *wire.Message) {
 	}
 	switch m.Op {
 	case wire.Text:
+		s.noteEnd()
 		s.enqueue(m)
 	case wire.Binary:
 		s.close(wire.CloseUnsupported, "messages are text")
