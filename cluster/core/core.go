@@ -9,7 +9,6 @@ import (
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 
 	"keywatch/persist/wal"
 )
@@ -64,7 +63,9 @@ type Core struct {
 	// of the newest entry that ever was in it.
 	held      []held
 	committed uint64
-	reads     []Read
+	// restored is where the state of another server ends that Raft has accepted last.
+	restored uint64
+	reads    []Read
 }
 
 // A proposal is what its proposer knows it by, and the term in which it was logged.
@@ -208,37 +209,6 @@ func (c *Core) Propose(tag any, data []byte) error {
 	return nil
 }
 
-// ProposeMembers logs a change of members. One that Raft finds out of place is logged as an
-// entry without data. It fails with ErrNotLeader or ErrDropped, or with ErrNoCheckpoint: who joins
-// must begin with a snapshot, because the members of the beginning are in no entry.
-func (c *Core) ProposeMembers(change *raftpb.ConfChangeV2) error {
-	defer c.catch()
-	if c.term == 0 {
-		return ErrNotLeader
-	}
-	if c.store.whole() && !faulty(joinByLog) {
-		return ErrNoCheckpoint
-	}
-	if err := c.raw.ProposeConfChange(change); err != nil {
-		return ErrDropped
-	}
-	return nil
-}
-
-// ReportSnapshot tells Raft that a snapshot has arrived at another server, or never will: until
-// then, or until that server says that it has it, Raft sends nothing else there.
-func (c *Core) ReportSnapshot(to uint64, arrived bool) {
-	defer c.catch()
-	status := raft.SnapshotFailure
-	if arrived {
-		status = raft.SnapshotFinish
-	}
-	c.raw.ReportSnapshot(to, status)
-}
-
-// ErrNoCheckpoint is returned by ProposeMembers while the log begins with its first entry.
-var ErrNoCheckpoint = errors.New("the log has no checkpoint before it: a newcomer would not learn who the members are")
-
 // Step takes a message: from another server, or Applied. One that Raft refuses is lost, as a
 // network may lose it.
 func (c *Core) Step(m *raftpb.Message) {
@@ -325,7 +295,7 @@ func (c *Core) take(rd raft.Ready, w *Work) {
 func (c *Core) write(m *raftpb.Message) Write {
 	w := Write{commit: m.GetCommit(), Entries: m.Entries, responses: m.Responses}
 	if s := m.GetSnapshot(); !raft.IsEmptySnap(s) {
-		w.Snapshot = s
+		w.Snapshot, c.restored = s, s.GetMetadata().GetIndex()
 	}
 	if h := (wal.Hard{Term: m.GetTerm(), Vote: m.GetVote()}); h.Term != 0 && h != c.hard {
 		c.hard, w.hard = h, h
@@ -386,18 +356,4 @@ func (c *Core) Newest() any {
 		return c.proposed[n-1].tag
 	}
 	return nil
-}
-
-// ApplyMembers applies an entry that is a change of members, and returns the members. It must be
-// called for each, in order, while the entries of Work.Apply are applied.
-func (c *Core) ApplyMembers(e *raftpb.Entry) (members *raftpb.ConfState, err error) {
-	defer func() { err = errors.Join(err, c.broken) }()
-	defer c.catch()
-	var change raftpb.ConfChangeV2
-	if err := proto.Unmarshal(e.Data, &change); err != nil {
-		return nil, fmt.Errorf("log entry %d: change of members: %w", e.GetIndex(), err)
-	}
-	members = c.raw.ApplyConfChange(&change)
-	c.store.setMembers(members)
-	return members, nil
 }
