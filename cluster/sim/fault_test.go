@@ -14,7 +14,7 @@ import (
 )
 
 // faultSeeds is how many histories a fault is looked for in.
-const faultSeeds = 2000
+const faultSeeds = 4000
 
 // findings are what the judges may say of each fault.
 var findings = map[string][]string{

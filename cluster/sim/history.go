@@ -9,7 +9,7 @@ import (
 
 const (
 	// stormSteps is how many things happen in a storm.
-	stormSteps = 4000
+	stormSteps = 6000
 	// calmRounds is how many ticks the calm after it has at most, in which the cluster must make
 	// progress: 30 times the shortest time until an election.
 	calmRounds = 300
@@ -37,7 +37,7 @@ type act struct {
 // crypto/rand: they must be of the same seed for a history to be told again.
 func NewHistory(seed uint64, o Options) *History {
 	r := rand.New(rand.NewPCG(seed, 11))
-	o.NoPreVote, o.NoCheckQuorum = r.IntN(3) == 0, r.IntN(3) == 0
+	o.NoPreVote, o.NoCheckQuorum = r.IntN(2) == 0, r.IntN(3) == 0
 	o.Members = [...]int{3, 3, 5, 3, 0, 0}[r.IntN(6)]
 	h := &History{moving: o.Members == 0 || r.IntN(3) == 0, steward: r.IntN(3) > 0}
 	h.Cluster = New(o)
@@ -61,15 +61,15 @@ func (h *History) Run() error {
 func (h *History) plan() {
 	w := &h.weather
 	h.acts = []act{
-		{w.carry, func() { h.Carry(h.rng.IntN(w.window)) }},
+		{w.carry, h.carry},
 		{w.tick, func() { h.any().Tick() }},
 		{w.write, func() { h.busy((*Node).Write) }},
 		{w.deliver, func() { h.busy((*Node).Deliver) }},
 		{w.apply, func() { h.busy((*Node).Apply) }},
 		{w.propose, h.propose},
 		{w.read, func() { h.any().Read(h.rng.IntN(len(keys))) }},
-		{w.drop, func() { h.Drop(h.rng.IntN(w.window)) }},
-		{w.repeat, func() { h.Repeat(h.rng.IntN(w.window)) }},
+		{w.drop, func() { h.Drop(h.oldest()) }},
+		{w.repeat, func() { h.Repeat(h.oldest()) }},
 		{w.campaign, h.rush},
 		{w.checkpoint, h.checkpoint},
 		{w.compact, func() { h.any().Compact(w.leave) }},
@@ -173,8 +173,22 @@ func (h *History) blink() {
 
 // rush has one server stand for election, or several at once.
 func (h *History) rush() {
-	for range 1 + h.rng.IntN(2) {
+	for range 1 + h.rng.IntN(3) {
 		h.any().Campaign()
+	}
+}
+
+// oldest chooses one of the oldest messages.
+func (h *History) oldest() int { return h.rng.IntN(max(1, min(h.window, len(h.net.flight)))) }
+
+// carry has one of the oldest messages arrive. If messages wait while their way is cut it is the
+// next that does not.
+func (h *History) carry() {
+	for i := h.oldest(); i < len(h.net.flight); i++ {
+		if !h.waits || !h.net.cut[h.net.flight[i].link] {
+			h.Carry(i)
+			return
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package sim_test
 import (
 	"testing"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"keywatch/cluster/sim"
 )
 
@@ -39,5 +41,30 @@ func TestLongerTailIsReplaced(t *testing.T) {
 	for range 2 {
 		commit(t, c, succeed(t, c, 1), 1)
 		succeed(t, c, 2)
+	}
+}
+
+// A server that applies slowly gets the state of another while it has a change of members to apply.
+// That must not change the members of the state, which Raft has already: it would come to others
+// than everybody else, or find that the change makes no sense any more.
+func TestMembersBehindAnInstall(t *testing.T) {
+	c := begin(t, sim.Options{Members: 3})
+	l, slow, first, second := lead(t, c, 1), c.Node(3), c.Join(), c.Join()
+	members(t, c, raftpb.ConfChangeAddLearnerNode, first.ID)
+	slow.Pause(true)
+	members(t, c, raftpb.ConfChangeRemoveNode, first.ID)
+	c.Split(slow.ID)
+	members(t, c, raftpb.ConfChangeAddLearnerNode, second.ID)
+	before := c.Count[sim.Installs]
+	for l.Checkpoint() {
+	}
+	l.Compact(0)
+	c.Mend()
+	for range timeouts {
+		c.Round()
+	}
+	slow.Pause(false)
+	if !c.Until(timeouts, c.Even) || c.Count[sim.Installs] == before {
+		t.Errorf("%d installs, want 1 more: %v", c.Count[sim.Installs]-before, c.Err())
 	}
 }

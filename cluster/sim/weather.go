@@ -1,6 +1,9 @@
 package sim
 
-import "math/rand/v2"
+import (
+	"math"
+	"math/rand/v2"
+)
 
 // A weather is what a history draws for itself: how often each thing happens, 0 for never. Most
 // histories lack most of what is bad, so that what there is shows.
@@ -12,13 +15,16 @@ type weather struct {
 
 	members, join, retire int
 
+	waits  bool   // messages wait while their way is cut, and are not lost
 	window int    // out of how many oldest messages the next is chosen
 	leave  uint64 // entries that a compaction leaves before the checkpoint
 }
 
 // draw draws a weather. moving says that members change.
 func draw(r *rand.Rand, moving bool) weather {
-	between := func(least, most int) int { return least + r.IntN(most-least+1) }
+	between := func(least, most int) int { // each order of magnitude as often
+		return int(float64(least) * math.Pow(float64(most)/float64(least), r.Float64()))
+	}
 	some := func(odds, most int) int {
 		if r.IntN(100) >= odds {
 			return 0
@@ -26,14 +32,15 @@ func draw(r *rand.Rand, moving bool) weather {
 		return between(1, most)
 	}
 	w := weather{
-		tick: between(100, 600), carry: between(500, 2000), write: between(100, 1000), deliver: between(200, 1000), apply: between(100, 1000),
-		propose: between(1, 80) * between(1, 2), read: between(10, 100), checkpoint: some(70, 40), compact: some(60, 20),
-		drop: some(50, 100), repeat: some(40, 100), cut: some(60, 15), mend: between(1, 20), hang: some(25, 6), resume: between(1, 20),
-		kill: some(40, 6), power: some(60, 10), blink: some(60, 10), start: between(10, 60), campaign: some(50, 40),
-		window: 1 << r.IntN(6), leave: uint64(r.IntN(20)),
+		tick: between(100, 600), carry: between(300, 2000),
+		write: between(30, 1000), deliver: between(100, 1000), apply: between(30, 1000),
+		propose: between(5, 200), read: between(10, 100), checkpoint: some(70, 40), compact: some(60, 20),
+		drop: some(50, 100), repeat: some(40, 100), cut: some(60, 15), mend: between(2, 60), hang: some(25, 6), resume: between(2, 40),
+		kill: some(40, 6), power: some(60, 10), blink: some(60, 8), start: between(20, 200), campaign: some(50, 200),
+		waits: r.IntN(2) == 0, window: between(1, 50), leave: uint64(r.IntN(20)),
 	}
 	if moving {
-		w.members, w.join, w.retire = between(10, 70), between(10, 30), between(0, 4)
+		w.members, w.join, w.retire = between(20, 100), between(10, 30), some(70, 4)
 		w.checkpoint, w.compact = w.checkpoint+10, w.compact+5
 	}
 	return w
