@@ -99,6 +99,9 @@ func TestSnapshotBytesAreBounded(t *testing.T) {
 	if got := store.State().Stats().SnapshotBytes; got < 3000 || got > 5000 {
 		t.Errorf("bytes for three versions: got %d", got)
 	}
+	if got, want := store.State().Memory().Kept, store.State().Stats().SnapshotBytes; got != want {
+		t.Errorf("the memory in use counts %d bytes for snapshots, want %d", got, want)
+	}
 	huge := strings.Repeat("x", 10_000)
 	do(t, store, kvtest.Put("n", huge))
 	last := snapshot(t, store.State())
@@ -108,6 +111,9 @@ func TestSnapshotBytesAreBounded(t *testing.T) {
 	}
 	if got := store.State().Stats().SnapshotBytes; got != 0 {
 		t.Errorf("bytes after all ended: got %d, want 0", got)
+	}
+	if got := store.State().Memory().Kept; got != 0 {
+		t.Errorf("the memory in use counts %d bytes for snapshots that ended, want 0", got)
 	}
 }
 
