@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// stormSteps is how many things happen in a storm.
+	// stormSteps is how many things happen in most storms.
 	stormSteps = 6000
 	// calmRounds is how many ticks the calm after it has at most, in which the cluster must make
 	// progress: 30 times the shortest time until an election.
@@ -48,7 +48,7 @@ func NewHistory(seed uint64, o Options) *History {
 
 // Run tells the history, and returns what a judge has found.
 func (h *History) Run() error {
-	for range stormSteps {
+	for range h.steps {
 		h.step()
 		if h.err != nil {
 			return h.err

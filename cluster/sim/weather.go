@@ -15,6 +15,7 @@ type weather struct {
 
 	members, join, retire int
 
+	steps  int    // how many things happen
 	waits  bool   // messages wait while their way is cut, and are not lost
 	window int    // out of how many oldest messages the next is chosen
 	leave  uint64 // entries that a compaction leaves before the checkpoint
@@ -37,7 +38,10 @@ func draw(r *rand.Rand, moving bool) weather {
 		propose: between(5, 200), read: between(10, 100), checkpoint: some(70, 40), compact: some(60, 20),
 		drop: some(50, 100), repeat: some(40, 100), cut: some(60, 15), mend: between(2, 60), hang: some(25, 6), resume: between(2, 40),
 		kill: some(40, 6), power: some(60, 10), blink: some(60, 8), start: between(20, 200), campaign: some(50, 200),
-		waits: r.IntN(2) == 0, window: between(1, 50), leave: uint64(r.IntN(20)),
+		steps: stormSteps, waits: r.IntN(2) == 0, window: between(1, 50), leave: uint64(r.IntN(20)),
+	}
+	if r.IntN(6) == 0 { // elections and power cuts, and little else
+		w.campaign, w.blink, w.steps = 150, 60, stormSteps/5
 	}
 	if moving {
 		w.members, w.join, w.retire = between(20, 100), between(10, 30), some(70, 4)
