@@ -25,6 +25,7 @@ var busy = []struct {
 		o.Hub = watch.New(watch.Options{MaxWatches: 1})
 		t.Cleanup(o.Hub.Close)
 		o.Hub.Bind(o.Store.State())
+		o.Hub.Reset(o.Store.State().Position())
 	}},
 	{"rate_limited", 429, true, func(_ *testing.T, o *web.Options) {
 		trustLoopback(o)

@@ -159,6 +159,7 @@ var limitCases = []limitCase{
 	{name: "watches", code: api.CodeTooManyWatches, flags: []string{"--max-watches"}, options: func(o *web.Options) {
 		o.Hub = watch.New(watch.Options{MaxWatches: 1})
 		o.Hub.Bind(o.Store.State())
+		o.Hub.Reset(o.Store.State().Position()) // which the state told its own hub
 	}, exceed: secondStream},
 	{name: "streams", code: api.CodeTooManyConnections, flags: []string{"--max-watches", "--max-files"}, options: func(o *web.Options) { o.MaxStreams = 1 }, exceed: secondStream},
 	{name: "connections", code: api.CodeTooManyConnections, flags: []string{"--max-connections"}, options: func(o *web.Options) { o.MaxConnections = 1 }, exceed: crowd(2)},
