@@ -8,7 +8,7 @@ import (
 
 // accepting is what a leader has taken of others in its term, and of itself.
 type accepting struct {
-	// origins has the newest number of each process that was taken, logged or refused.
+	// origins has the newest number of each process that was accepted or refused.
 	origins map[uint64]*taken
 	// groups and bodies wait to be logged, oldest first; bytes is their size.
 	groups []kv.Group
@@ -28,8 +28,8 @@ type taken struct {
 // under way.
 const maxRefused = maxPending
 
-// accept takes a batch, or says why it is not logged. A batch that was taken before is taken
-// once, one whose predecessor is missing is not taken: its origin sends both again. The
+// accept accepts a batch, or says why it is not logged. A batch that was accepted before is accepted
+// once, one whose predecessor is missing is not accepted: its origin sends both again. The
 // loop of the leader calls it.
 func (n *Node) accept(f *commandsFrame) answerFrame {
 	a := &n.accepting
@@ -83,7 +83,7 @@ func (n *Node) judge(f *commandsFrame) error {
 	return nil
 }
 
-// logNext logs what was taken, as much as fits into an entry, unless enough is under way.
+// logNext logs what was accepted, as much as fits into an entry, unless enough is under way.
 func (n *Node) logNext() bool {
 	l, a := &n.loop, &n.accepting
 	if l.leading == 0 || l.logging >= maxFlying || len(a.groups) == 0 {
@@ -97,7 +97,7 @@ func (n *Node) logNext() bool {
 	}
 	a.entry = kv.AppendGrouped(a.entry[:0], n.Now(), a.groups[:count], a.bodies[:count])
 	if err := l.core.Propose(logged{}, a.entry); err != nil {
-		return false // it is tried again, or what was taken is lost and sent again
+		return false // it is tried again, or what was accepted is lost and sent again
 	}
 	if l.logging++; l.logging == 1 {
 		n.committing.begin(time.Now())
@@ -123,7 +123,7 @@ func (n *Node) landedEntry() {
 	n.committing.end()
 }
 
-// beginAccepting forgets what was taken in earlier terms.
+// beginAccepting forgets what was accepted in earlier terms.
 func (n *Node) beginAccepting() {
 	n.accepting = accepting{origins: make(map[uint64]*taken)}
 	n.loop.logging = 0

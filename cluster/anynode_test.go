@@ -144,7 +144,7 @@ func keepLedger(w *team, seed uint64, counts map[string]int) {
 		id := 1 + rng.IntN(3)
 		w.isolate(id, true)
 		time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond)
-		if rng.IntN(5) == 0 { // nobody has a majority any more, for longer than callers wait
+		if rng.IntN(5) == 0 { // no node has a majority any more, for longer than callers wait
 			w.isolate(1+id%3, true)
 			time.Sleep(15 * time.Second)
 			w.isolate(1+id%3, false)

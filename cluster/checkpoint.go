@@ -35,7 +35,7 @@ func (MemoryCheckpoints) Checkpoint(cp *kv.Checkpoint, _, _ uint64, _ []byte) er
 func (MemoryCheckpoints) Last() (index, term uint64, members []byte) { return 0, 0, nil }
 
 // Checkpoint writes a checkpoint and lets go of the log before it. It waits until that is
-// done, or ctx ends: then the checkpoint goes on behind, and Close waits for it. It does nothing
+// done, or ctx ends: then the checkpoint continues in the background, and Close waits for it. It does nothing
 // while nothing was ever applied.
 func (n *Node) Checkpoint(ctx context.Context) error {
 	select {

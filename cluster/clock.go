@@ -16,7 +16,7 @@ const (
 // A clock tells log time while this node leads: the log time of the last beat and the
 // monotonic time since, up to stepMax. So time in which the process does not run
 // (stopped, swapped out, a machine that is suspended or moved) or in which the log
-// makes no progress counts for next to nothing: nobody could have kept a lease alive
+// makes no progress counts for next to nothing: no client could have kept a lease alive
 // then, and what ends by time waits for those who could not.
 type clock struct {
 	base  time.Duration // log time
@@ -32,7 +32,7 @@ func (c *clock) at(now time.Time) time.Duration {
 	return c.base + min(max(0, now.Sub(c.began)), stepMax)
 }
 
-// beat returns the clock that goes on from c at now.
+// beat returns the clock that continues from c at now.
 func (c *clock) beat(now time.Time) *clock { return &clock{base: c.at(now), began: now} }
 
 // Now returns the present log time in milliseconds. A node that does not lead

@@ -14,7 +14,7 @@ import (
 )
 
 // A process that does not run for longer than a TTL must not end, once it runs
-// again, what nobody could keep alive meanwhile: neither a key, nor a lease whose
+// again, what no client could keep alive meanwhile: neither a key, nor a lease whose
 // owner is there.
 func TestPauseDoesNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -100,7 +100,7 @@ func TestHangingLogEndsNoLease(t *testing.T) {
 	})
 }
 
-// Log time must keep up with the time that passes, whoever asks in between.
+// Log time must keep up with the time that passes, even if it is asked in between.
 func TestLogTimeKeepsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := open(t, cluster.Options(memory()))

@@ -24,7 +24,7 @@ func (n *Node) room() error {
 }
 
 // turn replaces clock c, unless another call has: by one that stands still, because
-// of err, or by one that goes on from where it stood.
+// of err, or by one that continues from where it stood.
 func (n *Node) turn(c *clock, err error) {
 	next := c.beat(time.Now())
 	next.still = err != nil

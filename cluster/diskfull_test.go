@@ -11,9 +11,9 @@ import (
 	"keywatch/kv"
 )
 
-// While the disk is full nobody can keep a key alive: commands must be refused as
+// While the disk is full no client can keep a key alive: commands must be refused as
 // not applied, with the reason, and the time must not run, or leases would end
-// whose holders live. Afterwards it goes on from where it stood.
+// whose holders live. Afterwards it continues from where it stood.
 func TestNoTimePassesWithoutRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := memory()

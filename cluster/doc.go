@@ -4,7 +4,7 @@
 // the state, and hands every caller its result.
 //
 // A single server is a Raft cluster of one, so that there is one code path and
-// the cluster can grow. It elects itself at once, because nobody else could be
+// the cluster can grow. It elects itself at once, because no other server could be
 // leader, and keeps the timeouts that it needs when it grows.
 //
 // Time is part of the order. Each entry carries the log time of its leader: the

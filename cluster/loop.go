@@ -359,7 +359,7 @@ func (n *Node) refuseAll() (any bool) {
 // closeWait is how long a node with other members waits at its end for what is under way.
 const closeWait = 2 * time.Second
 
-// over reports whether the loop is to end, and sees to it that nobody asks it any more.
+// over reports whether the loop is to end, and sees to it that no caller asks it any more.
 func (n *Node) over() bool {
 	l := &n.loop
 	if !n.queue.ended() || l.writing > 0 && l.dead == nil {

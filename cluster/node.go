@@ -44,7 +44,7 @@ type Options struct {
 	NewEpoch bool
 	// Room returns why the log can take no more, nil if it can. While it cannot,
 	// commands are refused with kv.ErrDiskFull and log time stands still, because
-	// nobody could keep a lease alive. It is called for each command; nil is for a
+	// no client could keep a lease alive. It is called for each command; nil is for a
 	// log that always has room.
 	Room func() error
 	// Params are the bounds that the state is to enforce.
@@ -118,7 +118,7 @@ type Node struct {
 
 // Open starts a node. One that is alone is waited for, at most until ctx ends: it leads then, has
 // applied its whole log, and has agreed on epoch and parameters. A store without history begins
-// as a cluster of one. A node with other members goes on by itself; Ready says when it leads.
+// as a cluster of one. A node with other members starts in the background; Ready says when it leads.
 func Open(ctx context.Context, opts Options) (*Node, error) {
 	n := &Node{opts: opts.withDefaults(), state: opts.State, stop: make(chan struct{}), checkpointing: make(chan struct{}, 1)}
 	n.checkpointing <- struct{}{}

@@ -87,7 +87,7 @@ func (g *door) Keep(commit uint64, entries ...*wal.Entry) error {
 	return g.MemLog.Keep(commit)
 }
 
-// A store over a node must pass the conformance suite, whoever writes the log.
+// A store over a node must pass the conformance suite, in either way of writing the log.
 func TestNodeConforms(t *testing.T) {
 	for _, quick := range []bool{true, false} {
 		t.Run(fmt.Sprintf("quick=%v", quick), func(t *testing.T) {
@@ -247,7 +247,7 @@ func failLog(t *testing.T, quick bool) {
 	}
 }
 
-// Close must answer everybody, refuse whoever comes later, be callable twice and
+// Close must answer everybody, refuse all who come later, be callable twice and
 // by many, and leave no goroutine behind: the bubble sees to that.
 func TestCloseAnswersEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

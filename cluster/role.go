@@ -53,7 +53,7 @@ func (n *Node) takeLead() {
 	n.settled()
 }
 
-// settings returns what is to be logged before commands are taken; ok is false if nothing is. Only
+// settings returns what is to be logged before commands are accepted; ok is false if nothing is. Only
 // a server that is alone logs parameters that its flags have changed: with several, those with
 // other flags would change them at each election.
 func (n *Node) settings() (u kv.Setup, ok bool) {

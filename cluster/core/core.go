@@ -75,7 +75,7 @@ type proposal struct {
 }
 
 // A held is what is to be applied once it is durable that it is committed, if it has changes of
-// members: a server that has lost power must not come back with the members of before.
+// members: a server that has lost power must not return with the members of before.
 type held struct {
 	apply   []Committed
 	applied *raftpb.Message
@@ -108,7 +108,7 @@ type Write struct {
 	// Snapshot is the state of another server, which is to replace this one's, and its log; nil
 	// for none.
 	Snapshot *raftpb.Snapshot
-	// Entries replace what the log has from the first of them on. Nobody may change them.
+	// Entries replace what the log has from the first of them on. They must not be changed.
 	Entries []*raftpb.Entry
 	// keep says that it must become durable that everything up to commit is committed.
 	keep      bool
@@ -195,7 +195,7 @@ func (c *Core) Tick() {
 	c.raw.Tick()
 }
 
-// Propose logs data, of which it keeps a copy. tag, which is not nil, comes back in Work: with the
+// Propose logs data, of which it keeps a copy. tag, which is not nil, is returned in Work: with the
 // entry, or as lost. It fails with ErrNotLeader or ErrDropped, and then nothing is logged.
 func (c *Core) Propose(tag any, data []byte) error {
 	defer c.catch()

@@ -28,7 +28,7 @@ func (l logger) Errorf(format string, v ...any) {
 	l.log.Error("raft: " + fmt.Sprintf(format, v...))
 }
 
-// Fatal, Fatalf, Panic and Panicf panic: whoever owns the core turns that into an error that
+// Fatal, Fatalf, Panic and Panicf panic: the owner of the core turns that into an error that
 // ends the process.
 func (logger) Fatal(v ...any)                 { panic(fmt.Sprint(v...)) }
 func (logger) Fatalf(format string, v ...any) { panic(fmt.Sprintf(format, v...)) }

@@ -161,7 +161,7 @@ func (s *Storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
 	return &raftpb.HardState{Term: &s.hard.Term, Vote: &s.hard.Vote, Commit: &commit}, s.mu.members, nil
 }
 
-// Members returns the members as of what was applied last. Nobody may change them.
+// Members returns the members as of what was applied last. They must not be changed.
 func (s *Storage) Members() *raftpb.ConfState {
 	s.mu.Lock()
 	defer s.mu.Unlock()

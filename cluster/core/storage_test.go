@@ -42,7 +42,7 @@ func TestStorageBeginsOnce(t *testing.T) {
 	}
 }
 
-// A log that does not reach the checkpoint, or begins beyond it, must not be taken for whole.
+// A log that does not reach the checkpoint, or begins beyond it, must not count as whole.
 func TestStorageRefusesAGap(t *testing.T) {
 	for _, first := range []uint64{3, 7} {
 		log := wal.NewMemLog()

@@ -11,7 +11,7 @@ import (
 )
 
 // TestProofFaultsAreFound: the faults are in another build of core, so that this one has none.
-// Without this test nobody would see whether the judges still find them.
+// Without this test it would not be seen whether the judges still find them.
 func TestProofFaultsAreFound(t *testing.T) {
 	gate.Long(t)
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-timeout=1h",

@@ -21,7 +21,7 @@ type judge struct {
 	ops     map[string]*Proposal // by data
 	config  *raftpb.ConfState
 	latest  uint64 // the index of the newest change of members
-	// acknowledged is the newest index that somebody was told of.
+	// acknowledged is the newest index that a client was told of.
 	acknowledged uint64
 }
 
@@ -173,7 +173,7 @@ func (j *judge) lost(n *Node, o *Proposal) {
 	o.fate = lost
 }
 
-// unknown notes that nobody will answer a proposal.
+// unknown notes that no server will answer a proposal.
 func (j *judge) unknown(o *Proposal) { o.fate = unknown }
 
 // read judges an answer to ReadIndex.

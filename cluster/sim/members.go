@@ -40,7 +40,7 @@ func (h *History) join() {
 	}
 }
 
-// spare returns a server that runs and never was a member, nil if there is none.
+// spare returns a server that runs and has not been a member, nil if there is none.
 func (h *History) spare() *Node {
 	for _, n := range h.nodes {
 		if n.joins && !n.member && !n.gone {
@@ -82,7 +82,7 @@ func (h *History) learn(now *raftpb.ConfState) []*raftpb.ConfChangeSingle {
 
 // vote returns a change of voters, nil for none. A steward promotes who has caught up, has an odd
 // number of voters always, and removes neither a leader nor half of the voters: if those who leave
-// are needed for a majority, and have more in their logs than those who stay, nobody can lead.
+// are needed for a majority, and have more in their logs than those who stay, no server can lead.
 // Without a steward none of that holds, and a cluster may not come to life again.
 func (h *History) vote(l *Node, now *raftpb.ConfState) []*raftpb.ConfChangeSingle {
 	in, out, most := h.shuffled(now.Learners), h.shuffled(now.Voters), 2
