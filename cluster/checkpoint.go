@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"keywatch/cluster/core"
 	"keywatch/kv"
 )
 
@@ -44,9 +45,9 @@ func (n *Node) Checkpoint(ctx context.Context) error {
 		return ctx.Err()
 	}
 	done := make(chan error, 1) // the outcome, sent once
-	if !n.loop.ask(func() { n.freeze(done) }) {
+	if err := n.beginCheckpoint(done); err != nil {
 		n.checkpointing <- struct{}{}
-		return kv.ErrStopping
+		return err
 	}
 	select {
 	case err := <-done:
@@ -56,32 +57,72 @@ func (n *Node) Checkpoint(ctx context.Context) error {
 	}
 }
 
-// freeze begins a checkpoint between two entries, and has it written behind. The loop calls it.
-func (n *Node) freeze(done chan<- error) {
-	at := n.loop.applied
-	if at.Index == 0 {
+// beginCheckpoint begins a checkpoint. A server that is alone does not ask the loop, which may be waiting
+// for room in the log that only a checkpoint can make; with others the loop knows which members
+// belong to the state.
+func (n *Node) beginCheckpoint(done chan<- error) error {
+	if n.alone() {
+		return n.freeze(done)
+	}
+	frozen := make(chan error, 1)
+	if !n.loop.ask(func() { frozen <- n.freeze(done) }) {
+		return kv.ErrStopping
+	}
+	return <-frozen
+}
+
+// freeze begins a checkpoint between two entries, and has it written in the background.
+func (n *Node) freeze(done chan<- error) error {
+	if n.state.Applied() == 0 {
 		n.checkpointing <- struct{}{}
 		done <- nil
-		return
+		return nil
 	}
 	members, err := n.members()
-	var cp *kv.Checkpoint
-	if err == nil {
-		cp, err = n.state.Freeze()
-	}
 	if err != nil {
-		n.checkpointing <- struct{}{}
-		done <- err
-		return
+		return err
 	}
-	n.running.Go(func() {
+	cp, err := n.state.Freeze()
+	if err != nil {
+		return err
+	}
+	write := func() {
+		at := core.Point{Index: cp.Meta().Index, Term: cp.Meta().Term}
 		err := n.opts.Checkpoints.Checkpoint(cp, at.Index, at.Term, members)
 		if err == nil {
-			err = n.store.Compact(at)
+			err = n.compact(at)
 		}
 		n.checkpointing <- struct{}{}
 		done <- err
-	})
+	}
+	if !n.background(write) {
+		cp.Abort()
+		return kv.ErrStopping
+	}
+	return nil
+}
+
+// background runs f, for which Close waits; ok is false if the node has ended.
+func (n *Node) background(f func()) (ok bool) {
+	n.ending.Lock()
+	defer n.ending.Unlock()
+	if n.ended {
+		return false
+	}
+	n.writing.Go(f)
+	return true
+}
+
+// compact lets go of the log up to a checkpoint. Raft may still look at entries that it does not know to
+// be applied: the loop tells it right after it has applied them.
+func (n *Node) compact(at core.Point) error {
+	if n.loop.known.Load() < at.Index {
+		told := make(chan struct{})
+		if n.loop.ask(func() { close(told) }) {
+			<-told
+		}
+	}
+	return n.store.Compact(at)
 }
 
 // members returns what a checkpoint says of the members, as of what was applied last.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -12,10 +13,6 @@ import (
 	"keywatch/kv"
 	"keywatch/kv/wake"
 )
-
-// inlineCommands is how many commands an entry for a disk has at least that the writer's goroutine
-// writes: where few wait, to hand it over and back costs more than it saves.
-const inlineCommands = 16
 
 // A loop is the one goroutine that owns a core. It takes answers, questions and batches, has the
 // writer write, and applies what is committed.
@@ -29,8 +26,10 @@ type loop struct {
 	flying, writing, logging int
 	// leaderSeen is when a leader was known last, closing when the queue was found closed.
 	leaderSeen, closing time.Time
-	// applied is the last entry that the state has.
+	// applied is the last entry that the state has, known the last that the core knows it to
+	// have.
 	applied core.Point
+	known   atomic.Uint64
 	// leading is the term in which this server leads and has applied all that came before, 0
 	// if it does not. settling is the batch with the settings that it logs first.
 	leading  uint64
@@ -164,6 +163,7 @@ func (n *Node) work() {
 		if w.Apply != nil && l.dead == nil {
 			n.apply(w.Apply)
 			l.core.Step(w.Applied)
+			l.known.Store(l.applied.Index)
 		}
 		for _, r := range w.Reads {
 			n.answerReads(r)
@@ -171,13 +171,14 @@ func (n *Node) work() {
 	}
 }
 
-// write writes at once what is quickly written, and has the writer write the rest.
+// write writes at once on a server that is alone, which has nothing else to do meanwhile, and has the
+// writer write where other servers are to hear of this one.
 func (n *Node) write(w core.Write) {
 	l := &n.loop
 	if l.dead != nil {
 		return
 	}
-	if l.writing > 0 || !n.opts.QuickLog && (n.large(w) || !n.alone()) {
+	if l.writing > 0 || !n.opts.QuickLog && !n.alone() {
 		if l.writing == 0 {
 			l.since = time.Now()
 		}
@@ -190,12 +191,6 @@ func (n *Node) write(w core.Write) {
 		return
 	}
 	n.send(l.core.Deliver(w))
-}
-
-// large reports whether many wait for w.
-func (n *Node) large(w core.Write) bool {
-	b, _ := n.loop.core.Newest().(*batch)
-	return len(w.Entries) > 0 && b != nil && b.builder.Len() >= inlineCommands
 }
 
 // maxFlying is how many entries are under way at once in a cluster: while one is on its way to

@@ -24,7 +24,7 @@ type Options struct {
 	Checkpoints Checkpoints
 	// State has been loaded from the last of Checkpoints.
 	State *kv.State
-	// QuickLog says that a write to Log waits for no disk.
+	// QuickLog says that a write to Log waits for no disk. It matters with other members.
 	QuickLog bool
 	// ID is this server's among Members; 0 is that of a server that is alone.
 	ID uint64
@@ -113,6 +113,10 @@ type Node struct {
 	stop    chan struct{} // closed by Close
 	closing sync.Once
 	running sync.WaitGroup
+	// writing are checkpoints, which Close waits for; none begins once ended is set.
+	writing sync.WaitGroup
+	ending  sync.Mutex
+	ended   bool
 	stats   counters
 }
 
@@ -213,6 +217,10 @@ func (n *Node) Close() error {
 		close(n.stop)
 		n.queue.close() // the loop ends when the queue is empty
 		n.running.Wait()
+		n.ending.Lock()
+		n.ended = true
+		n.ending.Unlock()
+		n.writing.Wait()
 	})
 	return nil
 }
