@@ -16,6 +16,7 @@ import (
 	"keywatch/kv"
 	"keywatch/persist"
 	"keywatch/persist/wal"
+	"keywatch/test/gate"
 )
 
 // unpack writes what the release before left: testdata/before.tar.bz2 was made with the
@@ -137,12 +138,11 @@ func TestFolderIsOfTheReleaseBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.CopyFS(young, os.DirFS(data)); err != nil {
+	copyLive(t, data, young)
+	if err := e.Checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(e.Checkpoint(t.Context()), os.CopyFS(older, os.DirFS(data))); err != nil {
-		t.Fatal(err)
-	}
+	copyLive(t, data, older)
 	db, err := persist.Open(young, persist.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -177,4 +177,13 @@ func TestFolderIsOfTheReleaseBefore(t *testing.T) {
 	if !bytes.Contains(file, []byte(wal.SoleMembers)) {
 		t.Error("the checkpoint does not say who the server is")
 	}
+}
+
+// copyLive copies the folder of an engine without writers. The log prepares files and gives
+// them up meanwhile: then it begins again.
+func copyLive(t *testing.T, from, to string) {
+	t.Helper()
+	gate.Until(t, func() bool {
+		return errors.Join(os.RemoveAll(to), os.CopyFS(to, os.DirFS(from))) == nil
+	}, "the folder was copied while no file came or went")
 }
