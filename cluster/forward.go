@@ -71,10 +71,3 @@ func (n *Node) answered(f *answerFrame) {
 		}
 	}
 }
-
-// Copies returns on how many disks a write is at least when it is acknowledged, and of how many
-// servers that vote.
-func (n *Node) Copies() (least, of int) {
-	of = len(n.store.Members().Voters)
-	return of/2 + 1, of
-}

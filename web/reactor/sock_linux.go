@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -303,103 +302,4 @@ func (s *sock) filledUp(again, now time.Time) {
 	default:
 		s.loop.schedule(s, s.loop.since(again))
 	}
-}
-
-// send writes b, or as much of it as the kernel takes.
-func (s *sock) send(b []byte, now time.Time) {
-	n := s.write(b)
-	if s.closed || n == len(b) {
-		return
-	}
-	if !s.keep(len(b) - n) {
-		return
-	}
-	s.unsent = &unsent{slices.Clone(b[n:]), s.loop.since(now)}
-	_, poll := s.loop.reactor.opts.writeLimit()
-	s.loop.schedule(s, s.unsent.moved+int64(poll))
-}
-
-// keep tells the Handler how much is to be kept. It returns false if that is too much,
-// and the connection is closed.
-func (s *sock) keep(n int) bool {
-	if err := s.handler.Unsent(n); err != nil {
-		s.close(err)
-		return false
-	}
-	return true
-}
-
-// flush writes what is left, and gives a peer up that has read nothing for too
-// long.
-func (s *sock) flush(now time.Time, retry bool) {
-	if retry {
-		if n := s.write(s.unsent.b); n > 0 && !s.closed {
-			s.unsent.b, s.unsent.moved = s.unsent.b[n:], s.loop.since(now)
-			s.keep(len(s.unsent.b))
-		}
-	}
-	limit, poll := s.loop.reactor.opts.writeLimit()
-	switch {
-	case s.closed:
-	case len(s.unsent.b) == 0:
-		s.unsent = nil
-		s.post(woken)
-	case s.loop.since(now)-s.unsent.moved >= int64(limit):
-		s.loop.reactor.stalled.Add(1)
-		s.close(ErrStalled)
-	default:
-		s.loop.schedule(s, s.loop.since(now)+int64(poll))
-	}
-}
-
-// write writes to the descriptor, which never waits, and returns how many bytes
-// it took.
-func (s *sock) write(b []byte) (n int) {
-	for n < len(b) {
-		m, errno := sendNow(int(s.fd), b[n:])
-		switch errno {
-		case 0:
-			n += m
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return n
-		default:
-			s.close(fmt.Errorf("write: %w", errno))
-			return n
-		}
-	}
-	return n
-}
-
-// sendNow is send(2) without telling Go's scheduler, since it never waits.
-func sendNow(fd int, b []byte) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
-		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-	return int(n), errno
-}
-
-// finish tells the peer that nothing more will come and waits for it to close.
-func (s *sock) finish(now time.Time) {
-	s.lingers = true
-	if err := unix.Shutdown(int(s.fd), unix.SHUT_WR); err != nil {
-		s.close(nil)
-		return
-	}
-	s.state.And(^paused)
-	s.post(readable)
-	s.loop.schedule(s, s.loop.since(now.Add(linger)))
-}
-
-// close gives the descriptor back. Nothing else does.
-func (s *sock) close(err error) {
-	if s.closed {
-		return
-	}
-	s.closed = true
-	s.unsent = nil
-	s.loop.open--
-	s.loop.reactor.poller.remove(s)
-	_ = unix.Close(int(s.fd))
-	s.loop.reactor.open.Add(-1)
-	s.handler.Closed(err)
 }
