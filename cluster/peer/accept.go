@@ -103,6 +103,10 @@ func (m *Mesh) serve(conn net.Conn) {
 	if err != nil {
 		return
 	}
+	if s.kind == askKind {
+		linger(conn)
+		return
+	}
 	serve := m.serveLink
 	if s.kind == streamKind {
 		serve = m.receive

@@ -27,10 +27,13 @@
 // log. Connections use TLS 1.3 with certificates of both ends, from a [Token] that all servers
 // share or from a [Certificate] of the operator's; without it they are limited to loopback.
 //
+// [Mesh.Ask] asks a node of which only an address is known, as one that is to join a cluster does: it has a
+// connection of its own, and any node with the token or a certificate may ask.
+//
 // A connection on which nothing was heard for three seconds ends; pings are sent each second.
 // It is dialled again after 50 ms to 2 s.
 //
 // What others can make a mesh hold is bounded, and each bound has an error of its name: the
 // handshakes under way ([ErrHandshakes]), their time ([ErrHelloTimeout]), the size of a hello
-// ([ErrHello]) and of a frame ([ErrFrameSize]), the streams of one server ([ErrStreams]).
+// ([ErrHello]) and of a frame ([ErrFrameSize]), the streams of one server ([ErrStreams]), the questions that are being answered ([ErrAsked]).
 package peer

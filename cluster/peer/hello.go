@@ -55,6 +55,7 @@ type kind uint8
 const (
 	linkKind kind = 1 + iota
 	streamKind
+	askKind
 )
 
 // Records are what a connection carries before frames: "kwpr", type u8, length u24, CRC-32C of
@@ -67,6 +68,8 @@ const (
 	welcomeRecord   = 2 // empty: the dialler accepts the answer
 	refusedRecord   = 3 // a text
 	redundantRecord = 4 // a text; there is another connection, so this is no failure
+	questionRecord  = 5 // of who asks: its body is the owner's, as that of the answer
+	answerRecord    = 6
 )
 
 func (h Hello) encode() []byte {
@@ -111,7 +114,7 @@ func (h Hello) check() error {
 	switch {
 	case h.max < minVersion || h.min > maxVersion:
 		return fmt.Errorf("%w: one has %d to %d, the other %d to %d", ErrVersion, minVersion, maxVersion, h.min, h.max)
-	case h.ID == 0, h.kind != linkKind && h.kind != streamKind:
+	case h.ID == 0, h.kind < linkKind, h.kind > askKind:
 		return fmt.Errorf("%w: id %v, kind %d", ErrHello, h.ID, h.kind)
 	case h.group != 0:
 		return fmt.Errorf("%w: group %d is not supported", ErrHello, h.group)

@@ -58,7 +58,7 @@ func TestHelloIsRefused(t *testing.T) {
 		{"no id", func(h *peer.RawHello) { h.ID = 0 }, peer.ErrHello},
 		{"not added", func(h *peer.RawHello) { h.ID = 4 }, peer.ErrUnknown},
 		{"another group", func(h *peer.RawHello) { h.Group = 1 }, peer.ErrHello},
-		{"another kind", func(h *peer.RawHello) { h.Kind = 3 }, peer.ErrHello},
+		{"another kind", func(h *peer.RawHello) { h.Kind = 4 }, peer.ErrHello},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, network *network) {

@@ -23,6 +23,8 @@ type Mesh struct {
 	limiter     *rate.Limiter // of all streams that this node sends
 	handshakes  handshakes
 	refused     atomic.Uint64
+	asked       atomic.Int64 // questions that are being answered
+	cluster     atomic.Pointer[string]
 	log         throttle // of connections that were refused
 
 	ctx     context.Context // ends with Close
@@ -54,6 +56,7 @@ func open(opts Options) (m *Mesh, err error) {
 		return nil, err
 	}
 	m = &Mesh{opts: opts.withDefaults()}
+	m.SetCluster(opts.Cluster)
 	if m.security, err = newSecurity(opts); err != nil {
 		return nil, err
 	}

@@ -43,6 +43,10 @@ type Options struct {
 	// and both log it. It may call Add for that node; one that was not added is refused anyway.
 	// It is called on the connection's goroutine, for several connections at a time.
 	Accept func(Hello) error
+	// Answer is called for each question of Mesh.Ask, by a node that need not be known, on the
+	// connection's goroutine, for several at a time. The text of an error is sent to the other
+	// node. ctx ends after 30 s, and with Close. By default questions are refused.
+	Answer func(ctx context.Context, from Hello, question []byte) ([]byte, error)
 	// Receive is called for each frame, on the goroutine of its connection: while it runs
 	// nothing else of that node is read. The body belongs to the callee. It may call Send, Add
 	// and Remove, but not Close.

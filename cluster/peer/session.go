@@ -70,6 +70,10 @@ func (m *Mesh) answer(s *session) error {
 	if err := m.readHello(s); err != nil {
 		return err
 	}
+	if s.hello.kind == askKind {
+		s.kind = askKind
+		return m.reply(s)
+	}
 	if err := m.judge(s); err != nil {
 		s.refuse(err)
 		return err
@@ -99,7 +103,7 @@ func (m *Mesh) secure(s *session, addr string) error {
 
 func (m *Mesh) sendHello(s *session, to ID) error {
 	h := Hello{
-		ID: m.opts.ID, Cluster: m.opts.Cluster, Incarnation: m.incarnation, Info: m.opts.Info(),
+		ID: m.opts.ID, Cluster: m.clusterID(), Incarnation: m.incarnation, Info: m.opts.Info(),
 		min: minVersion, max: maxVersion, kind: s.kind, to: to,
 	}
 	if len(h.Info) > MaxInfo {
@@ -120,13 +124,13 @@ func (m *Mesh) readHello(s *session) error {
 
 // judge decides whether the node that said hello on s may connect.
 func (m *Mesh) judge(s *session) error {
-	h := s.hello
+	h, own := s.hello, m.clusterID()
 	if err := h.check(); err != nil {
 		return err
 	}
 	switch {
-	case h.Cluster != "" && m.opts.Cluster != "" && h.Cluster != m.opts.Cluster:
-		return fmt.Errorf("%w: %q is not %q", ErrCluster, h.Cluster, m.opts.Cluster)
+	case h.Cluster != "" && own != "" && h.Cluster != own:
+		return fmt.Errorf("%w: %q is not %q", ErrCluster, h.Cluster, own)
 	case !s.dialed && h.to != m.opts.ID:
 		return fmt.Errorf("%w: node %v was dialled, this is %v", ErrIdentity, h.to, m.opts.ID)
 	case h.ID == m.opts.ID:
