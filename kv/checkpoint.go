@@ -80,7 +80,7 @@ func (s *State) Freeze() (*Checkpoint, error) {
 	c.idem = slices.Clone(c.idem)
 	c.leases, c.leaseChanges = m.leases.copyFrom(), m.leases.changes
 	c.meta = Meta{
-		Index: m.index, Term: m.term, At: c.view.at, Time: m.time, Floor: m.floor, Params: m.params,
+		Index: m.index, Term: m.term, At: c.view.at, Time: m.time, Floor: m.floor, Params: m.params, Roster: m.roster,
 		IdemFirst: m.idem.first, IdemNext: m.idem.next,
 	}
 	return c, nil

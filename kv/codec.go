@@ -34,6 +34,7 @@ const (
 	commandLock     = 18
 	commandRefer    = 19
 	commandBounds   = 20
+	commandRoster   = 21
 )
 
 // opLeased marks the kind of an operation that names a lease.

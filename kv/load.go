@@ -19,7 +19,7 @@ type Loader struct {
 func (s *State) Load(meta Meta) *Loader {
 	m := &s.mu.machine
 	m.index, m.term, m.time = meta.Index, meta.Term, meta.Time
-	m.rev, m.params = meta.At.Rev, meta.Params
+	m.rev, m.params, m.roster = meta.At.Rev, meta.Params, meta.Roster
 	s.raiseFloorLocked(meta.Floor)
 	m.idem.first, m.idem.next, m.idem.saved = meta.IdemFirst, meta.IdemFirst, meta.IdemNext
 	s.epoch.Store(uint32(meta.At.Epoch))

@@ -9,11 +9,11 @@ import (
 
 // metaVersion is the layout of Meta's bytes. Version 1 had no bounds on leases, version 2
 // none on the bytes of outcomes: it is written as long as that has its default, so that the
-// release before can open the folder.
-const metaVersion = 3
+// release before can open the folder. Version 4 has a roster, and is written if there is one.
+const metaVersion = 4
 
 // metaKinds are the commands whose bounds a meta has, by its version.
-var metaKinds = [...]byte{1: commandSetup, 2: commandSettings, 3: commandBounds}
+var metaKinds = [...]byte{1: commandSetup, 2: commandSettings, 3: commandBounds, 4: commandBounds}
 
 // Meta is what a checkpoint knows beside its records: how far it reaches and
 // the settings of the state.
@@ -29,13 +29,19 @@ type Meta struct {
 	// IdemFirst and IdemNext bound the sequence numbers of the idempotency
 	// records: those from IdemFirst to before IdemNext are held.
 	IdemFirst, IdemNext uint64
+	// Roster is the text of the roster; empty for a store with one server.
+	Roster string
 }
 
 // AppendTo appends the bytes of the meta, which end in a CRC-32C, to b.
 func (m Meta) AppendTo(b []byte) []byte {
 	start := len(b)
 	kind := m.Params.kind()
-	b = append(b, byte(bytes.IndexByte(metaKinds[:], kind)))
+	version := byte(bytes.IndexByte(metaKinds[:], kind))
+	if m.Roster != "" {
+		version, kind = metaVersion, commandBounds
+	}
+	b = append(b, version)
 	for _, v := range [...]uint64{
 		m.Index, m.Term, uint64(m.At.Epoch), uint64(m.At.Rev), uint64(m.Time),
 		uint64(m.Floor), m.IdemFirst, m.IdemNext,
@@ -43,6 +49,9 @@ func (m Meta) AppendTo(b []byte) []byte {
 		b = binary.AppendUvarint(b, v)
 	}
 	b = appendBounds(b, kind, m.Params)
+	if m.Roster != "" {
+		b = appendText(b, m.Roster)
+	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
@@ -70,6 +79,9 @@ func ParseMeta(b []byte) (m Meta, err error) {
 	m.Time, m.Floor = int64(d.uvarint()), Rev(d.uvarint())
 	m.IdemFirst, m.IdemNext = d.uvarint(), d.uvarint()
 	m.Params = d.boundsOf(metaKinds[v]).WithDefaults()
+	if v == metaVersion {
+		m.Roster = d.roster()
+	}
 	if d.bad || len(d.b) != 0 {
 		return m, fmt.Errorf("%w: checkpoint meta: malformed", ErrDamaged)
 	}

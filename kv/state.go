@@ -106,6 +106,7 @@ type machine struct {
 	time        int64
 	index, term uint64
 	params      Params
+	roster      string
 	floor       Rev
 
 	order     index
@@ -298,6 +299,12 @@ func (s *State) runLocked(d *decoder, r *Result, arena *[]OpResult) error {
 		}
 		s.setupLocked(u)
 		r.Outcome = Committed
+	case commandRoster:
+		text := d.roster()
+		if d.bad {
+			return ErrBadEntry
+		}
+		s.mu.roster, r.Outcome = text, Committed
 	default:
 		return ErrBadEntry
 	}
