@@ -46,10 +46,32 @@ func ReadFast(b []byte) (FastRequest, bool) {
 		return FastRequest{}, false
 	}
 	r := FastRequest{h.method, h.target, h.values[fastHost], h.body, make(map[string][]byte)}
-	for i := fastKept; i < len(fastFields); i++ {
+	for i := fastKept; i < fastFields; i++ {
 		if h.has(i) {
-			r.Kept[fastFields[i]] = h.values[i]
+			r.Kept[fastNames[i]] = h.values[i]
 		}
 	}
 	return r, true
+}
+
+// FieldNames are the headers that the server reads, one for each field.
+func FieldNames() []string {
+	names := [fields]string{
+		fieldAccept: "Accept", fieldIfMatch: "If-Match", fieldIfNoneMatch: "If-None-Match",
+		fieldIfUnmodifiedSince: "If-Unmodified-Since", fieldIfFence: "If-Fence", fieldIdemKey: "Idempotency-Key",
+		fieldOrigin: "Origin", fieldContentEncoding: "Content-Encoding", fieldAcceptEncoding: "Accept-Encoding",
+		fieldLastEventID: "Last-Event-Id", fieldForwardedFor: "X-Forwarded-For", fieldFetchSite: "Sec-Fetch-Site",
+		fieldFetchMode: "Sec-Fetch-Mode", fieldPreflightMethod: "Access-Control-Request-Method",
+		fieldPreflightPrivate: "Access-Control-Request-Private-Network",
+	}
+	return names[:]
+}
+
+// FieldOf returns the place of name in FieldNames, -1 for a header that the server does not
+// read.
+func FieldOf(name string) int {
+	if f, ok := fieldOf([]byte(name)); ok {
+		return int(f)
+	}
+	return -1
 }

@@ -2,15 +2,8 @@ package web
 
 import "bytes"
 
-// fastFields are the headers that a request of the fast path may have, as they are
-// written.
-// Those from fastKept on are handed on; the others change nothing here.
-var fastFields = [...]string{
-	fastHost: "Host", fastAgent: "User-Agent", fastAccept: "Accept", fastEncoding: "Accept-Encoding",
-	fastLength: "Content-Length", fastType: "Content-Type", fastConnection: "Connection",
-	fastKept: "If-Match", "If-None-Match", "If-Fence", "Idempotency-Key",
-}
-
+// Fields that the fast path knows. Those from fastKept on are handed on under the name in
+// fastNames, the others mean nothing behind it.
 const (
 	fastHost = iota
 	fastAgent
@@ -19,14 +12,79 @@ const (
 	fastLength
 	fastType
 	fastConnection
-	fastKept
+	fastIfMatch
+	fastIfNoneMatch
+	fastIfFence
+	fastIdemKey
+	fastForwardedFor
+	fastFetchSite
+	fastFetchMode
+	fastAuthorization
+	fastTraceparent
+	fastFields
+	// fastNothing is a field that no request means anything by, such as one that a proxy
+	// or a browser adds.
+	fastNothing
+	// fastRare is a field that another reader judges.
+	fastRare
 )
+
+const fastKept = fastIfMatch
+
+var fastNames = [fastFields]string{
+	fastIfMatch: "If-Match", fastIfNoneMatch: "If-None-Match", fastIfFence: "If-Fence", fastIdemKey: "Idempotency-Key",
+	fastForwardedFor: "X-Forwarded-For", fastFetchSite: "Sec-Fetch-Site", fastFetchMode: "Sec-Fetch-Mode",
+	fastAuthorization: "Authorization", fastTraceparent: "Traceparent",
+}
+
+// fastField returns what a field of a name in lower case is. A field that fasthttp or the
+// server acts on must be here.
+func fastField(name string) int {
+	switch name {
+	case "host":
+		return fastHost
+	case "user-agent":
+		return fastAgent
+	case "accept":
+		return fastAccept
+	case "accept-encoding":
+		return fastEncoding
+	case "content-length":
+		return fastLength
+	case "content-type":
+		return fastType
+	case "connection":
+		return fastConnection
+	case "if-match":
+		return fastIfMatch
+	case "if-none-match":
+		return fastIfNoneMatch
+	case "if-fence":
+		return fastIfFence
+	case "idempotency-key":
+		return fastIdemKey
+	case "x-forwarded-for":
+		return fastForwardedFor
+	case "sec-fetch-site":
+		return fastFetchSite
+	case "sec-fetch-mode":
+		return fastFetchMode
+	case "authorization":
+		return fastAuthorization
+	case "traceparent":
+		return fastTraceparent
+	case "transfer-encoding", "trailer", "te", "expect", "upgrade", "content-encoding", "if-unmodified-since",
+		"origin", "last-event-id", "access-control-request-method", "access-control-request-private-network":
+		return fastRare
+	}
+	return fastNothing
+}
 
 // A fastHead is a request of a form so common that it is worth reading apart.
 // Its slices share memory with what was read.
 type fastHead struct {
 	method, target, body []byte
-	values               [len(fastFields)][]byte
+	values               [fastFields][]byte
 	present              uint32
 }
 
@@ -114,26 +172,60 @@ var fastByte = func() (ok [256]bool) {
 	return ok
 }()
 
-// readField reads one header, which must be one of those known, once.
+// readField reads one header. One that is known must be there once.
 func (h *fastHead) readField(line []byte) bool {
 	colon := bytes.IndexByte(line, ':')
-	if colon < 0 || len(line) < colon+3 || line[colon+1] != ' ' || line[colon+2] == ' ' || line[len(line)-1] == ' ' {
+	if colon < 1 || len(line) < colon+3 || line[colon+1] != ' ' || line[colon+2] == ' ' || line[len(line)-1] == ' ' {
 		return false
 	}
+	var buf [fastNameMax]byte
+	name, ok := lowerName(buf[:0], line[:colon])
 	value := line[colon+2:]
-	for i := range fastFields {
-		if string(line[:colon]) != fastFields[i] {
-			continue
-		}
-		if h.has(i) || !isFast(value) {
-			return false
-		}
-		h.present |= 1 << i
-		h.values[i] = value
+	if !ok || !isFast(value) {
+		return false
+	}
+	i := fastField(string(name))
+	if i == fastNothing {
 		return true
 	}
-	return false
+	if i == fastRare || h.has(i) {
+		return false
+	}
+	h.present |= 1 << i
+	h.values[i] = value
+	return true
 }
+
+// fastNameMax is the longest name that is read. No name that means something is longer.
+const fastNameMax = 64
+
+// lowerName appends name in lower case to b. It reports false for a name that is longer
+// than fastNameMax or has other characters than letters, digits and hyphens.
+func lowerName(b, name []byte) ([]byte, bool) {
+	if len(name) > fastNameMax {
+		return nil, false
+	}
+	for _, c := range name {
+		c = fastLower[c]
+		if c == 0 {
+			return nil, false
+		}
+		b = append(b, c)
+	}
+	return b, true
+}
+
+// fastLower has the characters of names in lower case, 0 for those that are none.
+var fastLower = func() (lower [256]byte) {
+	lower['-'] = '-'
+	for c := byte('0'); c <= '9'; c++ {
+		lower[c] = c
+	}
+	for c := byte('a'); c <= 'z'; c++ {
+		lower[c], lower[c-'a'+'A'] = c, c
+	}
+	return lower
+}()
 
 func isFast(value []byte) bool {
 	for _, c := range value {

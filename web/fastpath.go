@@ -72,9 +72,9 @@ func (p *fastPath) fill() {
 	header.SetMethodBytes(p.head.method)
 	header.SetRequestURIBytes(p.head.target)
 	header.SetHostBytes(p.head.values[fastHost])
-	for i := fastKept; i < len(fastFields); i++ {
+	for i := fastKept; i < fastFields; i++ {
 		if p.head.has(i) {
-			header.SetCanonical(lend(fastFields[i]), p.head.values[i])
+			header.SetCanonical(lend(fastNames[i]), p.head.values[i])
 		}
 	}
 	p.ctx.Request.SetBodyRaw(p.head.body)
