@@ -58,7 +58,7 @@ var allowed = map[string][]string{
 }
 
 // testOnly are packages that only tests may import.
-var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/watch/watchtest", "keywatch/web/ws/wstest", "keywatch/persist/faultfs", "keywatch/persist/object/objecttest", "keywatch/cluster/sim"}
+var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/watch/watchtest", "keywatch/web/ws/wstest", "keywatch/persist/faultfs", "keywatch/persist/object/objecttest", "keywatch/cluster/sim", "keywatch/test/load"}
 
 // impure may not be imported by kv, directly or not: the state machine has no
 // I/O and no replication.

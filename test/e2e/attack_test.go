@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // An attack is what one greedy or broken client does again and again: open connections,
@@ -182,7 +183,7 @@ func (s *soak) underAttack(t *testing.T) {
 	t.Helper()
 	value := strings.Repeat("x", 1<<20-1)
 	for i := range greedyKeys {
-		s.cl.must(t, putCall(greedyKey(i), value), 201)
+		s.cl.Must(t, load.PutCall(greedyKey(i), value), 201)
 	}
 	s.attacked = true
 	ctx, cancel := context.WithTimeout(t.Context(), *soakTime)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // setSize is how many keys every batch of a set writes.
@@ -22,7 +23,7 @@ func setKey(i int) string { return fmt.Sprintf("set/%02d", i) }
 
 // whole checks that entries are all keys of a set as one batch left them, or
 // none.
-func whole(entries []entry, size int) error {
+func whole(entries []load.Entry, size int) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -40,37 +41,37 @@ func whole(entries []entry, size int) error {
 // A setReader is a way to read a whole set at one moment.
 type setReader struct {
 	name string
-	call call
-	read func(*answer) ([]entry, error)
+	call load.Call
+	read func(*load.Answer) ([]load.Entry, error)
 }
 
 func setReaders() []setReader {
-	var gets batch
+	var gets load.Batch
 	for i := range setSize {
-		gets.Ops = append(gets.Ops, opGet(setKey(i)))
+		gets.Ops = append(gets.Ops, load.OpGet(setKey(i)))
 	}
 	path := "/v1/kv?prefix=set/&limit=100"
 	return []setReader{
-		{"list", call{method: "GET", path: path}, func(a *answer) ([]entry, error) {
-			var p page
-			err := a.decode(&p)
+		{"list", load.Call{Method: "GET", Path: path}, func(a *load.Answer) ([]load.Entry, error) {
+			var p load.Page
+			err := a.Decode(&p)
 			return p.Entries, err
 		}},
-		{"NDJSON list", call{method: "GET", path: "/v1/kv?prefix=set/"}.with("Accept", "application/x-ndjson"),
-			func(a *answer) (entries []entry, err error) {
-				all, _, err := parseList(a.body)
+		{"NDJSON list", load.Call{Method: "GET", Path: "/v1/kv?prefix=set/"}.With("Accept", "application/x-ndjson"),
+			func(a *load.Answer) (entries []load.Entry, err error) {
+				all, _, err := load.ParseList(a.Body)
 				for _, e := range all {
 					entries = append(entries, e)
 				}
 				return entries, err
 			}},
-		{"batch of gets", gets.call(), func(a *answer) (entries []entry, err error) {
-			var b batched
-			err = a.decode(&b)
+		{"batch of gets", gets.Call(), func(a *load.Answer) (entries []load.Entry, err error) {
+			var b load.Batched
+			err = a.Decode(&b)
 			for _, res := range b.Results {
 				if res.Found {
-					res.entry.Value = *res.Value
-					entries = append(entries, res.entry)
+					res.Entry.Value = *res.Value
+					entries = append(entries, res.Entry)
 				}
 			}
 			return entries, err
@@ -79,10 +80,10 @@ func setReaders() []setReader {
 }
 
 // loop reads until ctx ends and counts the times that the revision was another.
-func (r setReader) loop(ctx context.Context, cl *client, revs *atomic.Int64) error {
+func (r setReader) loop(ctx context.Context, cl *load.Client, revs *atomic.Int64) error {
 	var last uint64
 	for ctx.Err() == nil {
-		a, err := cl.do(ctx, r.call)
+		a, err := cl.Do(ctx, r.call)
 		if ctx.Err() != nil {
 			break
 		}
@@ -94,7 +95,7 @@ func (r setReader) loop(ctx context.Context, cl *client, revs *atomic.Int64) err
 			err = whole(entries, setSize)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w (status %d)", r.name, err, a.status)
+			return fmt.Errorf("%s: %w (status %d)", r.name, err, a.Status)
 		}
 		if len(entries) > 0 && entries[0].Rev != last {
 			last = entries[0].Rev
@@ -112,19 +113,19 @@ type setWatcher struct {
 }
 
 // loop watches until ctx ends and counts the revisions that it was told of.
-func (w setWatcher) loop(ctx context.Context, cl *client, rng *rand.Rand, revs *atomic.Int64) error {
+func (w setWatcher) loop(ctx context.Context, cl *load.Client, rng *rand.Rand, revs *atomic.Int64) error {
 	var ids []string // positions it was given
 	for ctx.Err() == nil {
 		from := ""
 		if len(ids) > 0 {
 			from = ids[rng.IntN(len(ids))]
 		}
-		s, err := cl.open(ctx, w.path, w.accept, from)
+		s, err := cl.Open(ctx, w.path, w.accept, from)
 		if err != nil {
 			return ignoreEnd(ctx, err)
 		}
 		got, err := w.read(s, 20+rng.IntN(100))
-		s.close()
+		s.Close()
 		ids = append(ids, got...)
 		revs.Add(int64(len(got)))
 		if err != nil {
@@ -143,59 +144,59 @@ func ignoreEnd(ctx context.Context, err error) error {
 }
 
 // read reads n revisions and returns the positions after each.
-func (w setWatcher) read(s *stream, n int) (ids []string, err error) {
-	var group []entry
+func (w setWatcher) read(s *load.Stream, n int) (ids []string, err error) {
+	var group []load.Entry
 	state := false
 	for len(ids) < n {
-		ev, err := s.next()
+		ev, err := s.Next()
 		if err != nil {
 			return ids, err
 		}
-		switch ev.name {
+		switch ev.Name {
 		case "reset", "resync":
 			state = true
 		case "put", "delete":
-			ev.Value += ev.name // a batch only puts or only deletes
-			group = append(group, ev.entry)
-			if state || ev.id == "" {
+			ev.Value += ev.Name // a batch only puts or only deletes
+			group = append(group, ev.Entry)
+			if state || ev.ID == "" {
 				continue
 			}
-			if !strings.HasSuffix(ev.id, "-"+strconv.FormatUint(ev.Rev, 10)) {
-				return ids, fmt.Errorf("the id %s stands on revision %d", ev.id, ev.Rev)
+			if !strings.HasSuffix(ev.ID, "-"+strconv.FormatUint(ev.Rev, 10)) {
+				return ids, fmt.Errorf("the id %s stands on revision %d", ev.ID, ev.Rev)
 			}
 			fallthrough
 		case "synced":
 			state = false
 			if err := whole(group, w.size); err != nil {
-				return ids, fmt.Errorf("%s as %s: %s: %w", w.path, w.accept, ev.name, err)
+				return ids, fmt.Errorf("%s as %s: %s: %w", w.path, w.accept, ev.Name, err)
 			}
-			group, ids = nil, append(ids, ev.id)
+			group, ids = nil, append(ids, ev.ID)
 		}
 	}
 	return ids, nil
 }
 
 // writeSets writes the whole set, or deletes it, as one until ctx ends.
-func writeSets(ctx context.Context, cl *client, name int) error {
+func writeSets(ctx context.Context, cl *load.Client, name int) error {
 	rng := rand.New(rand.NewPCG(*seed, uint64(name)))
 	for n := 0; ctx.Err() == nil; n++ {
-		var b batch
+		var b load.Batch
 		for _, i := range rng.Perm(setSize) {
 			if n%7 == 6 {
-				b.Ops = append(b.Ops, opDelete(setKey(i)))
+				b.Ops = append(b.Ops, load.OpDelete(setKey(i)))
 			} else {
-				b.Ops = append(b.Ops, opPut(setKey(i), fmt.Sprintf("%d/%d", name, n)))
+				b.Ops = append(b.Ops, load.OpPut(setKey(i), fmt.Sprintf("%d/%d", name, n)))
 			}
 		}
-		c := b.call()
+		c := b.Call()
 		if n%14 == 13 {
-			c = call{method: "DELETE", path: "/v1/kv?prefix=set/"}
+			c = load.Call{Method: "DELETE", Path: "/v1/kv?prefix=set/"}
 		}
-		a, err := cl.do(ctx, c)
+		a, err := cl.Do(ctx, c)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil || a.status != 200 {
+		if err != nil || a.Status != 200 {
 			return fmt.Errorf("batch: %v, %+v", err, a)
 		}
 	}
@@ -245,7 +246,7 @@ func batchesAreSeenWhole(t *testing.T, d time.Duration) {
 	lasts(t, d)
 	for _, revs := range counts {
 		for revs.Load() < 20 && ctx.Err() == nil {
-			waitABit(ctx)
+			load.Pause(ctx)
 		}
 	}
 	if ctx.Err() != nil && !t.Failed() {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // ask sends one command and returns its answer, which must be a good one.
@@ -27,10 +28,10 @@ func (p *pipe) ask(t testing.TB, command string) (lease string) {
 }
 
 // renewals returns how often the server has renewed leases of sockets.
-func renewals(t testing.TB, cl *client) int {
+func renewals(t testing.TB, cl *load.Client) int {
 	t.Helper()
 	const name = "\nkeywatch_socket_lease_renewals_total "
-	_, rest, _ := strings.Cut(cl.must(t, call{method: "GET", path: "/metrics"}, 200).body, name)
+	_, rest, _ := strings.Cut(cl.Must(t, load.Call{Method: "GET", Path: "/metrics"}, 200).Body, name)
 	line, _, _ := strings.Cut(rest, "\n")
 	n, err := strconv.Atoi(line)
 	if err != nil {
@@ -65,24 +66,24 @@ func TestLeaseLivesWithItsSocket(t *testing.T) {
 			t.Fatal("the server does not renew the lease")
 		}
 	}
-	cl.must(t, getCall("k"), 200)
+	cl.Must(t, load.GetCall("k"), 200)
 
 	keep.server().kill()
 	keep.restart(t)
 	second := open()
 	second.ask(t, fmt.Sprintf(`{"id":1,"op":"bind","lease":%q}`, id))
-	cl.must(t, getCall("k"), 200)
+	cl.Must(t, load.GetCall("k"), 200)
 	var left struct {
 		MS int64 `json:"remaining_ms"`
 	}
 	for over := gate.Context(t); left.MS == 0 || left.MS > ttl.Milliseconds()-300; time.Sleep(time.Millisecond) { // a renewal is due soon
-		if err := cl.must(t, call{method: "GET", path: "/v1/leases/" + id}, 200).decode(&left); err != nil || over.Err() != nil {
+		if err := cl.Must(t, load.Call{Method: "GET", Path: "/v1/leases/" + id}, 200).Decode(&left); err != nil || over.Err() != nil {
 			t.Fatalf("%d ms are left, %v", left.MS, err)
 		}
 	}
 	closed := time.Now()
 	second.conn.Close()
-	for over := gate.Context(t); cl.must(t, getCall("k"), 200, 404).status == 200; time.Sleep(5 * time.Millisecond) {
+	for over := gate.Context(t); cl.Must(t, load.GetCall("k"), 200, 404).Status == 200; time.Sleep(5 * time.Millisecond) {
 		if over.Err() != nil {
 			t.Fatal("the key is still there")
 		}

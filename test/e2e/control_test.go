@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"keywatch/test/load"
+
 	"github.com/anishathalye/porcupine"
 )
 
@@ -156,49 +158,39 @@ func TestFaultsAreFound(t *testing.T) {
 func (f fault) history(t *testing.T, s *server) porcupine.CheckResult {
 	t.Helper()
 	clearKeys(t, newClient(t, s))
-	rec := newRecorder()
+	rec := load.NewRecorder()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	var running sync.WaitGroup
 	for id := range 4 {
 		w := newFaulty(t, s, rec, f, id)
-		running.Go(func() { w.run(ctx, t.Context()) })
+		running.Go(func() { w.Run(ctx, t.Context()) })
 	}
 	running.Wait()
-	if rec.mu.err != nil && f.name == "no fault" {
-		t.Error(rec.mu.err)
+	if rec.Err() != nil && f.name == "no fault" {
+		t.Error(rec.Err())
 	}
-	return judge(rec.mu.ops)
+	return load.JudgeByKey(rec.Ops())
 }
 
-func newFaulty(t *testing.T, s *server, rec *recorder, f fault, id int) *worker {
+func newFaulty(t *testing.T, s *server, rec *load.Recorder, f fault, id int) *load.Worker {
 	keep := &restarter{}
 	keep.mu.now = s
-	return &worker{
-		id: id, rec: rec, keep: keep, one: true, pause: 2 * time.Millisecond, retry: true,
-		http: clientOf(t, keep.url, func(next http.RoundTripper) http.RoundTripper {
+	return &load.Worker{
+		ID: id, Rec: rec, To: keep, One: true, Pause: 2 * time.Millisecond, Retry: true,
+		HTTP: load.NewClient(t, keep.url, func(next http.RoundTripper) http.RoundTripper {
 			return roundTripper(func(req *http.Request) (*http.Response, error) { return f.trip(next, req) })
 		}),
-		work: &workload{
-			rng:  rand.New(rand.NewPCG(*seed, uint64(id))),
-			name: fmt.Sprintf("%d.%d", time.Now().UnixNano(), id), // values are never the same twice
-			keys: modelKeys,
+		Work: &load.Workload{
+			Rand: rand.New(rand.NewPCG(*seed, uint64(id))),
+			Name: fmt.Sprintf("%d.%d", time.Now().UnixNano(), id), // values are never the same twice
+			Keys: load.ModelKeys,
 		},
 	}
 }
 
-// judge checks a history key by key.
-func judge(history []porcupine.Operation) porcupine.CheckResult {
-	for _, part := range byKey(history) {
-		if got := porcupine.CheckOperationsTimeout(model, part, checkTime); got != porcupine.Ok {
-			return got
-		}
-	}
-	return porcupine.Ok
-}
-
 // clearKeys makes every key absent, as a history begins.
-func clearKeys(t *testing.T, cl *client) {
+func clearKeys(t *testing.T, cl *load.Client) {
 	t.Helper()
-	cl.must(t, call{method: "DELETE", path: "/v1/kv?prefix=keys/"}, 200)
+	cl.Must(t, load.Call{Method: "DELETE", Path: "/v1/kv?prefix=keys/"}, 200)
 }

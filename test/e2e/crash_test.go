@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
-// A load is writers at work, and everything that housekeeping does meanwhile.
-type load struct {
+// Traffic is writers at work, and everything that housekeeping does meanwhile.
+type traffic struct {
 	keep    *restarter
 	top     *highWater
 	writers []*writer
@@ -20,8 +21,8 @@ type load struct {
 	end     context.CancelFunc
 }
 
-func startLoad(t *testing.T, keep *restarter) *load {
-	l := &load{keep: keep, top: new(highWater)}
+func startTraffic(t *testing.T, keep *restarter) *traffic {
+	l := &traffic{keep: keep, top: new(highWater)}
 	l.writers = newWriters(t, keep, l.top)
 	ctx, cancel := context.WithCancel(t.Context())
 	l.end = cancel
@@ -35,7 +36,7 @@ func startLoad(t *testing.T, keep *restarter) *load {
 
 // tidy asks for checkpoints, and now and then for a compaction, so that kills
 // fall into them.
-func (l *load) tidy(t *testing.T, ctx context.Context) {
+func (l *traffic) tidy(t *testing.T, ctx context.Context) {
 	cl := l.keep.client(t)
 	for i := 0; ctx.Err() == nil; i++ {
 		path := "/v1/admin/checkpoint"
@@ -43,18 +44,18 @@ func (l *load) tidy(t *testing.T, ctx context.Context) {
 			path = "/v1/admin/compact"
 		}
 		from := l.keep.server()
-		a, err := cl.do(ctx, call{method: "POST", path: path})
+		a, err := cl.Do(ctx, load.Call{Method: "POST", Path: path})
 		if err != nil {
 			l.keep.after(ctx, from)
-		} else if a.status >= 300 {
-			t.Errorf("%s: status %d: %s", path, a.status, a.body)
+		} else if a.Status >= 300 {
+			t.Errorf("%s: status %d: %s", path, a.Status, a.Body)
 			return
 		}
 	}
 }
 
 // stop ends the load and reports what the writers found wrong.
-func (l *load) stop(t *testing.T) {
+func (l *traffic) stop(t *testing.T) {
 	t.Helper()
 	l.end()
 	l.running.Wait()
@@ -74,7 +75,7 @@ func (l *load) stop(t *testing.T) {
 // A bound is where the writes of one key stood.
 type bound struct{ acked, tried int }
 
-func (l *load) bounds() map[*ledger]bound {
+func (l *traffic) bounds() map[*ledger]bound {
 	all := make(map[*ledger]bound)
 	for _, w := range l.writers {
 		for _, led := range w.ledgers {
@@ -87,7 +88,7 @@ func (l *load) bounds() map[*ledger]bound {
 
 // holds checks that entries are what every ledger stood at between before and
 // after, and nothing else.
-func holds(t *testing.T, entries map[string]entry, before, after map[*ledger]bound) {
+func holds(t *testing.T, entries map[string]load.Entry, before, after map[*ledger]bound) {
 	t.Helper()
 	for led, low := range before {
 		e, found := entries[led.key]
@@ -115,21 +116,21 @@ func killsLoseNothing(t *testing.T, kills int) {
 	t.Parallel()
 	dir := t.TempDir()
 	keep := keep(t, dir, "--checkpoint-bytes", "256KiB")
-	l := startLoad(t, keep)
+	l := startTraffic(t, keep)
 	for range kills {
 		lasts(t, 500*time.Millisecond)
 		keep.server().kill()
 		atLeast := l.bounds()
 		keep.restart(t) // and the writers go on at once
-		entries, _ := keep.client(t).list(t, "")
+		entries, _ := keep.client(t).List(t, "")
 		holds(t, entries, atLeast, l.bounds())
 	}
 	l.stop(t)
 	keep.server().stop(t)
 	last := keep.restart(t)
-	entries, at := keep.client(t).list(t, "")
+	entries, at := keep.client(t).List(t, "")
 	holds(t, entries, l.bounds(), l.bounds())
-	if p, err := parsePosition(at); err != nil || p.rev < l.top.get().rev || p.epoch != l.top.get().epoch {
+	if p, err := load.ParsePosition(at); err != nil || p.Rev < l.top.get().Rev || p.Epoch != l.top.get().Epoch {
 		t.Errorf("after all the position is %s (%v), want %v or later", at, err, l.top.get())
 	}
 	moved(t, dir, last)
@@ -145,9 +146,9 @@ func moved(t *testing.T, dir string, s *server) {
 			} `json:"checkpoint"`
 		} `json:"detail"`
 	}
-	a := newClient(t, s).must(t, call{method: "GET", path: "/v1/status"}, 200)
-	if err := a.decode(&status); err != nil || status.Detail.Checkpoint.Rev == 0 {
-		t.Errorf("no checkpoint was made (%v): %s", err, a.body)
+	a := newClient(t, s).Must(t, load.Call{Method: "GET", Path: "/v1/status"}, 200)
+	if err := a.Decode(&status); err != nil || status.Detail.Checkpoint.Rev == 0 {
+		t.Errorf("no checkpoint was made (%v): %s", err, a.Body)
 	}
 	segments, err := filepath.Glob(filepath.Join(dir, "log-*.seg"))
 	if err != nil || len(segments) == 0 {
@@ -164,8 +165,8 @@ func moved(t *testing.T, dir string, s *server) {
 func TestBackupUnderLoad(t *testing.T) {
 	t.Parallel()
 	keep := keep(t, t.TempDir())
-	old := keep.client(t).put(t, "first", "1")
-	l := startLoad(t, keep)
+	old := keep.client(t).Put(t, "first", "1")
+	l := startTraffic(t, keep)
 	lasts(t, 300*time.Millisecond)
 	before := l.bounds()
 	file := filepath.Join(t.TempDir(), "store.backup")
@@ -173,12 +174,12 @@ func TestBackupUnderLoad(t *testing.T) {
 	after := l.bounds()
 	lasts(t, 100*time.Millisecond)
 	l.stop(t)
-	_, last := keep.client(t).list(t, "first")
+	_, last := keep.client(t).List(t, "first")
 
 	dir := filepath.Join(t.TempDir(), "restored")
 	command(t, "restore", file, "--data", dir)
 	cl := newClient(t, serve(t, "--data", dir))
-	entries, at := cl.list(t, "")
+	entries, at := cl.List(t, "")
 	if entries["first"].Value != "1" {
 		t.Errorf("first is %+v, want the value 1", entries["first"])
 	}
@@ -190,29 +191,29 @@ func TestBackupUnderLoad(t *testing.T) {
 // otherHistory checks that what was true in an earlier history is not taken for
 // something of the one that cl reads, which is at position now: old is an answer
 // about the key first, last a position.
-func otherHistory(t *testing.T, cl *client, old *answer, last, now string) {
+func otherHistory(t *testing.T, cl *load.Client, old *load.Answer, last, now string) {
 	t.Helper()
-	was, err := parsePosition(last)
+	was, err := load.ParsePosition(last)
 	if err != nil {
 		t.Fatal(err)
 	}
-	is, err := parsePosition(now)
+	is, err := load.ParsePosition(now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if is.epoch == was.epoch || is.rev < 1<<32 {
+	if is.Epoch == was.Epoch || is.Rev < 1<<32 {
 		t.Errorf("position %s after %s, want another epoch and a revision from 2^32", now, last)
 	}
-	cl.must(t, putCall("first", "2").with("If-Match", old.etag()), 412)
-	cl.must(t, getCall("first").with("If-None-Match", old.etag()), 200)
+	cl.Must(t, load.PutCall("first", "2").With("If-Match", old.ETag()), 412)
+	cl.Must(t, load.GetCall("first").With("If-None-Match", old.ETag()), 200)
 	ctx := gate.Context(t)
-	s, err := cl.watch(ctx, "/v1/watch?key=first", last)
+	s, err := cl.Watch(ctx, "/v1/watch?key=first", last)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
-	if ev, err := s.next(); err != nil || ev.name != "reset" || ev.id != is.epoch+"-0" {
-		t.Errorf("a watch from the old position opens with %+v (%v), want a reset with the id %s-0", ev, err, is.epoch)
+	defer s.Close()
+	if ev, err := s.Next(); err != nil || ev.Name != "reset" || ev.ID != is.Epoch+"-0" {
+		t.Errorf("a watch from the old position opens with %+v (%v), want a reset with the id %s-0", ev, err, is.Epoch)
 	}
 }
 

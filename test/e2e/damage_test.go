@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // A folder is a data folder held in memory.
@@ -102,7 +103,7 @@ func harms() []harm {
 // A damaged store is what was acknowledged before a folder was damaged.
 type damagedStore struct {
 	folder *folder
-	want   map[string]entry
+	want   map[string]load.Entry
 	// lost is a key whose last write may be gone: the last group of a log that
 	// was not closed cannot be told from one that was never finished.
 	lost string
@@ -117,22 +118,22 @@ func makeStore(t *testing.T, kill bool) damagedStore {
 	cl := newClient(t, s)
 	for round := range 3 {
 		for i := range 60 {
-			cl.put(t, fmt.Sprintf("k/%d", i+round*20), fmt.Sprintf("%d.%d ", round, i)+strings.Repeat("v", 40<<10))
+			cl.Put(t, fmt.Sprintf("k/%d", i+round*20), fmt.Sprintf("%d.%d ", round, i)+strings.Repeat("v", 40<<10))
 		}
 		if round < 2 {
-			cl.must(t, call{method: "POST", path: "/v1/admin/checkpoint"}, 200, 204)
+			cl.Must(t, load.Call{Method: "POST", Path: "/v1/admin/checkpoint"}, 200, 204)
 		}
 		for i := range 7 {
-			cl.must(t, call{method: "DELETE", path: fmt.Sprintf("/v1/kv/k/%d", i*5+round)}, 204)
+			cl.Must(t, load.Call{Method: "DELETE", Path: fmt.Sprintf("/v1/kv/k/%d", i*5+round)}, 204)
 		}
 	}
 	st := damagedStore{}
 	if kill {
 		st.lost = "last"
-		cl.put(t, st.lost, "1")
-		cl.put(t, st.lost, "2")
+		cl.Put(t, st.lost, "1")
+		cl.Put(t, st.lost, "2")
 	}
-	st.want, _ = cl.list(t, "")
+	st.want, _ = cl.List(t, "")
 	if kill {
 		s.kill()
 	} else {
@@ -159,7 +160,7 @@ func (st damagedStore) damaged(rng *rand.Rand) (f *folder, what string) {
 // it does not.
 func (st damagedStore) serves(t *testing.T, s *server) string {
 	t.Helper()
-	got, _ := newClient(t, s).list(t, "")
+	got, _ := newClient(t, s).List(t, "")
 	for key, want := range st.want {
 		if key != st.lost && got[key] != want {
 			return fmt.Sprintf("%s is %.60v, want %.60v", key, got[key], want)
@@ -207,8 +208,8 @@ func (st damagedStore) try(t *testing.T, dir, what string) (reported bool) {
 			s.kill()
 			return false
 		}
-		newClient(t, s).must(t, putCall(st.lost+"last", "x"), 200, 201)
-		newClient(t, s).must(t, call{method: "DELETE", path: "/v1/kv/" + st.lost + "last"}, 204)
+		newClient(t, s).Must(t, load.PutCall(st.lost+"last", "x"), 200, 201)
+		newClient(t, s).Must(t, load.Call{Method: "DELETE", Path: "/v1/kv/" + st.lost + "last"}, 204)
 		s.signal(t)
 		<-s.exited // with 1 if what is damaged was needed to stop
 	}

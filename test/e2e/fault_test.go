@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 	"keywatch/watch/watchtest"
 )
 
@@ -105,13 +106,13 @@ func broken(t *testing.T, build, fault string, args []string) (rules []watchtest
 	defer s.end(t)
 	keep := &restarter{}
 	keep.mu.now = s
-	h, list := observe(t, keep, func([]*streamer) { lasts(t, time.Second) })
-	for _, l := range list {
-		r := l.record()
+	a := observe(t, keep, func(*load.Audience) { lasts(t, time.Second) })
+	for _, l := range a.Streamers {
+		r := l.Record()
 		r.Ample = args == nil
-		for _, v := range watchtest.Judge(h, r) {
+		for _, v := range watchtest.Judge(a.History(), r) {
 			if !slices.Contains(rules, v.Rule) {
-				t.Logf("%s: %.300v", l.name, v)
+				t.Logf("%s: %.300v", l.Name, v)
 				rules = append(rules, v.Rule)
 			}
 		}

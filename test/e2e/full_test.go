@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // smallDisk makes a file system in memory of so many MiB and returns its folder
@@ -45,7 +46,7 @@ func TestSmallDiskLastsForSmallState(t *testing.T) {
 	for i := range 2500 {
 		key := fmt.Sprintf("again/%d", i%50)
 		values[key] = strings.Repeat(fmt.Sprintf("%9d|", i), 10_000)
-		for ctx := gate.Context(t); cl.must(t, putCall(key, values[key]), 200, 201, 503).status == 503; waitABit(ctx) {
+		for ctx := gate.Context(t); cl.Must(t, load.PutCall(key, values[key]), 200, 201, 503).Status == 503; load.Pause(ctx) {
 			if refused++; ctx.Err() != nil {
 				t.Fatalf("the disk is full of what was written %d times over", i/50)
 			}
@@ -61,32 +62,32 @@ func TestSmallDiskLastsForSmallState(t *testing.T) {
 func checkFull(t *testing.T, s *server, values map[string]string) {
 	t.Helper()
 	cl := newClient(t, s)
-	a := cl.must(t, putCall("more", "x"), 200, 201, 503)
-	for ctx := gate.Context(t); a.status != 503 && ctx.Err() == nil; waitABit(ctx) {
-		a = cl.must(t, putCall("more", "x"), 200, 201, 503) // after a start it takes a second to see
+	a := cl.Must(t, load.PutCall("more", "x"), 200, 201, 503)
+	for ctx := gate.Context(t); a.Status != 503 && ctx.Err() == nil; load.Pause(ctx) {
+		a = cl.Must(t, load.PutCall("more", "x"), 200, 201, 503) // after a start it takes a second to see
 	}
-	if p := a.problem(); p.Code != "disk_full" || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "bytes are free") {
-		t.Errorf("a write to a full disk: %v %s, want disk_full, when to come again, and what is missing", a.header, a.body)
+	if p := a.Problem(); p.Code != "disk_full" || a.Header.Get("Retry-After") == "" || !strings.Contains(a.Body, "bytes are free") {
+		t.Errorf("a write to a full disk: %v %s, want disk_full, when to come again, and what is missing", a.Header, a.Body)
 	}
-	cl.must(t, call{method: "GET", path: "/readyz"}, 200)
-	if status := cl.must(t, call{method: "GET", path: "/v1/status"}, 200).body; !strings.Contains(status, `"no_room":"`) {
+	cl.Must(t, load.Call{Method: "GET", Path: "/readyz"}, 200)
+	if status := cl.Must(t, load.Call{Method: "GET", Path: "/v1/status"}, 200).Body; !strings.Contains(status, `"no_room":"`) {
 		t.Errorf("status does not say that the disk is full: %s", status)
 	}
 	checkValues(t, s, values)
-	stream, err := cl.watch(gate.Context(t), "/v1/watch?prefix=full/", "")
+	stream, err := cl.Watch(gate.Context(t), "/v1/watch?prefix=full/", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stream.close()
+	defer stream.Close()
 	for seen := 0; ; {
-		ev, err := stream.next()
+		ev, err := stream.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ev.name == "put" {
+		if ev.Name == "put" {
 			seen++
 		}
-		if ev.name == "synced" {
+		if ev.Name == "synced" {
 			if seen != len(values) {
 				t.Errorf("a watch of a full disk shows %d keys, want %d", seen, len(values))
 			}
@@ -99,8 +100,8 @@ func checkValues(t *testing.T, s *server, values map[string]string) {
 	t.Helper()
 	cl := newClient(t, s)
 	for key, want := range values {
-		if a := cl.must(t, getCall(key), 200); a.body != want {
-			t.Fatalf("%s has %d bytes that are not those acknowledged", key, len(a.body))
+		if a := cl.Must(t, load.GetCall(key), 200); a.Body != want {
+			t.Fatalf("%s has %d bytes that are not those acknowledged", key, len(a.Body))
 		}
 	}
 }
@@ -118,7 +119,7 @@ func TestFullDisk(t *testing.T) {
 	values := make(map[string]string)
 	for i := 0; ; i++ {
 		key, value := fmt.Sprintf("full/%d", i), strings.Repeat(fmt.Sprintf("%9d|", i), 10_000)
-		if a := cl.must(t, putCall(key, value), 201, 503); a.status == 503 {
+		if a := cl.Must(t, load.PutCall(key, value), 201, 503); a.Status == 503 {
 			break
 		}
 		values[key] = value
@@ -143,7 +144,7 @@ func TestFullDisk(t *testing.T) {
 
 	resize(256)
 	cl = newClient(t, s)
-	for ctx := gate.Context(t); cl.must(t, putCall("more", "x"), 200, 201, 503).status == 503; waitABit(ctx) {
+	for ctx := gate.Context(t); cl.Must(t, load.PutCall("more", "x"), 200, 201, 503).Status == 503; load.Pause(ctx) {
 		if ctx.Err() != nil {
 			t.Fatal("there is room, but writes are refused")
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"keywatch/test/load"
 	"net"
 	"net/http"
 	"os"
@@ -181,7 +182,7 @@ func BenchmarkBoundLeases(b *testing.B) {
 	cl := newClient(b, s)
 	live := func() int {
 		var status struct{ Leases int }
-		if err := cl.must(b, call{method: "GET", path: "/v1/status"}, 200).decode(&status); err != nil {
+		if err := cl.Must(b, load.Call{Method: "GET", Path: "/v1/status"}, 200).Decode(&status); err != nil {
 			b.Fatal(err)
 		}
 		return status.Leases

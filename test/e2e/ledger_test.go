@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"keywatch/test/load"
 	"strings"
 	"sync"
 	"testing"
@@ -45,11 +46,11 @@ func (l *ledger) begin() int {
 	return l.mu.tried
 }
 
-func (l *ledger) call(n int) call {
+func (l *ledger) call(n int) load.Call {
 	if l.churn && n%2 == 0 {
-		return call{method: "DELETE", path: "/v1/kv/" + l.key}
+		return load.Call{Method: "DELETE", Path: "/v1/kv/" + l.key}
 	}
-	return putCall(l.key, fmt.Sprintf("%d %s", n, strings.Repeat("x", l.pad)))
+	return load.PutCall(l.key, fmt.Sprintf("%d %s", n, strings.Repeat("x", l.pad)))
 }
 
 // find returns the number of the write whose outcome value is, absent with found
@@ -65,7 +66,7 @@ func (l *ledger) find(found bool, value string, version, low, high int) (int, er
 		return 0, fmt.Errorf("%s is absent, want one of its writes %d to %d", l.key, low, high)
 	}
 	var n int
-	if _, err := fmt.Sscanf(value, "%d ", &n); err != nil || value != l.call(n).body {
+	if _, err := fmt.Sscanf(value, "%d ", &n); err != nil || value != l.call(n).Body {
 		return 0, fmt.Errorf("%s holds %d bytes, %.40q, that were never written", l.key, len(value), value)
 	}
 	if n < low || n > high {
@@ -89,12 +90,12 @@ func (l *ledger) version(n int) int {
 type highWater struct {
 	mu struct {
 		sync.Mutex
-		top position
+		top load.Position
 		err error
 	}
 }
 
-func (h *highWater) get() position {
+func (h *highWater) get() load.Position {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.mu.top
@@ -102,21 +103,21 @@ func (h *highWater) get() position {
 
 // saw checks an answer to a question that was asked when the highest known
 // position was since: it cannot be from before it.
-func (h *highWater) saw(since position, a *answer) {
-	p, err := a.position()
+func (h *highWater) saw(since load.Position, a *load.Answer) {
+	p, err := a.Position()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case err != nil:
-	case since.epoch != "" && p.epoch != since.epoch:
-		err = fmt.Errorf("epoch %s after %s, but nothing can have been lost", p.epoch, since.epoch)
-	case p.rev < since.rev:
-		err = fmt.Errorf("position %d answered after %d was known", p.rev, since.rev)
+	case since.Epoch != "" && p.Epoch != since.Epoch:
+		err = fmt.Errorf("epoch %s after %s, but nothing can have been lost", p.Epoch, since.Epoch)
+	case p.Rev < since.Rev:
+		err = fmt.Errorf("position %d answered after %d was known", p.Rev, since.Rev)
 	}
 	if err != nil && h.mu.err == nil {
 		h.mu.err = err
 	}
-	if p.rev > h.mu.top.rev {
+	if p.Rev > h.mu.top.Rev {
 		h.mu.top = p
 	}
 }
@@ -124,7 +125,7 @@ func (h *highWater) saw(since position, a *answer) {
 // A writer fills ledgers in turn until its context ends.
 type writer struct {
 	keep    *restarter
-	http    *client
+	http    *load.Client
 	top     *highWater
 	ledgers []*ledger
 	err     error // the first answer that cannot be; valid once run returned
@@ -140,18 +141,18 @@ func (w *writer) run(ctx, hard context.Context) {
 
 func (w *writer) write(ctx context.Context, l *ledger) {
 	n, from, since := l.begin(), w.keep.server(), w.top.get()
-	a, err := w.http.do(ctx, l.call(n))
+	a, err := w.http.Do(ctx, l.call(n))
 	switch {
-	case err == nil && (a.status == 200 || a.status == 201 || a.status == 204):
+	case err == nil && (a.Status == 200 || a.Status == 201 || a.Status == 204):
 		w.top.saw(since, a)
 		l.settle(n)
 		w.writes++
 		return
-	case err == nil && a.status == 503:
+	case err == nil && a.Status == 503:
 		l.settle(n - 1)
 		return
-	case err == nil && a.status != 504:
-		w.err = fmt.Errorf("write %d of %s: status %d: %s", n, l.key, a.status, a.body)
+	case err == nil && a.Status != 504:
+		w.err = fmt.Errorf("write %d of %s: status %d: %s", n, l.key, a.Status, a.Body)
 		return
 	}
 	// The outcome is not known: the next server knows it.
@@ -165,8 +166,8 @@ func (w *writer) write(ctx context.Context, l *ledger) {
 func (w *writer) resolve(ctx context.Context, l *ledger) {
 	for ctx.Err() == nil {
 		from, since := w.keep.server(), w.top.get()
-		a, err := w.http.do(ctx, getCall(l.key))
-		if err != nil || a.status >= 500 {
+		a, err := w.http.Do(ctx, load.GetCall(l.key))
+		if err != nil || a.Status >= 500 {
 			if err != nil {
 				w.keep.after(ctx, from)
 			}
@@ -174,7 +175,7 @@ func (w *writer) resolve(ctx context.Context, l *ledger) {
 		}
 		w.top.saw(since, a)
 		acked, tried := l.bounds()
-		n, err := l.find(a.status == 200, a.body, a.version(), acked, tried)
+		n, err := l.find(a.Status == 200, a.Body, a.Version(), acked, tried)
 		if err != nil {
 			w.err = err
 			return

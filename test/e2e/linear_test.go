@@ -7,16 +7,14 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
-// checkTime is the longest that one history may take to be checked.
-const checkTime = time.Minute
-
-// linearizable fails the test unless history is linearizable.
-func linearizable(t *testing.T, name string, history []porcupine.Operation) {
+// linearizable fails the test unless history is linearizable, as judge sees it.
+func linearizable(t *testing.T, judge func([]porcupine.Operation) porcupine.CheckResult, history []porcupine.Operation) {
 	t.Helper()
-	if got := porcupine.CheckOperationsTimeout(model, history, checkTime); got != porcupine.Ok {
-		t.Errorf("%s: %d operations: %v, want %v (seed %d)", name, len(history), got, porcupine.Ok, *seed)
+	if got := judge(history); got != porcupine.Ok {
+		t.Errorf("%d operations: %v, want %v (seed %d)", len(history), got, porcupine.Ok, *seed)
 	}
 }
 
@@ -33,14 +31,12 @@ func TestProofKeysAreLinearizable(t *testing.T) {
 func keysAreLinearizable(t *testing.T, kills int) {
 	t.Parallel()
 	rec := historyRun{
-		clients: 8, keys: modelKeys, kills: kills, one: true,
+		clients: 8, keys: load.ModelKeys, kills: kills, one: true,
 		pause: 4 * time.Millisecond, between: 700 * time.Millisecond,
 	}.record(t)
-	for _, part := range byKey(rec.mu.ops) {
-		linearizable(t, "one key", part)
-	}
-	if !rec.inDoubt() {
-		t.Errorf("no outcome was ever in doubt, so that the kills tested nothing: %v", rec.mu.counts)
+	linearizable(t, load.JudgeByKey, rec.Ops())
+	if !rec.InDoubt() {
+		t.Errorf("no outcome was ever in doubt, so that the kills tested nothing: %v", rec.Counts())
 	}
 }
 
@@ -59,5 +55,5 @@ func batchesAreLinearizable(t *testing.T, kills int) {
 		clients: 4, keys: 3, kills: kills,
 		pause: 6 * time.Millisecond, between: 500 * time.Millisecond,
 	}.record(t)
-	linearizable(t, "all keys", rec.mu.ops)
+	linearizable(t, load.Judge, rec.Ops())
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // What a holder, a process of its own, is told in its environment: where the
@@ -170,7 +171,7 @@ func TestStoppedHolder(t *testing.T) {
 	for _, fenced := range []string{"", "1"} {
 		s := serve(t, "--data", t.TempDir())
 		cl := newClient(t, s)
-		cl.put(t, "counter", "0")
+		cl.Put(t, "counter", "0")
 		first := startHolder(t, s, holderFenced+"="+fenced)
 		first.says(t, "read")
 		first.signal(t, syscall.SIGSTOP)
@@ -182,10 +183,10 @@ func TestStoppedHolder(t *testing.T) {
 		if status := second.says(t, "wrote"); status != 200 {
 			t.Fatalf("the second holder's write: status %d", status)
 		}
-		cl.must(t, call{method: "PUT", path: "/v1/kv/counter", body: "2"}, 200)
+		cl.Must(t, load.Call{Method: "PUT", Path: "/v1/kv/counter", Body: "2"}, 200)
 		first.signal(t, syscall.SIGCONT)
 		_, _ = io.WriteString(first.in, "go\n")
-		status, counter := first.says(t, "wrote"), cl.must(t, getCall("counter"), 200).body
+		status, counter := first.says(t, "wrote"), cl.Must(t, load.GetCall("counter"), 200).Body
 		want, wantCounter := 200, "1" // two increments are lost
 		if fenced != "" {
 			want, wantCounter = 412, "2"
@@ -211,9 +212,9 @@ func stoppedHoldersLoseNothing(t *testing.T, stops, burst int) {
 	t.Parallel()
 	s := serve(t, "--data", t.TempDir(), "--fsync", "interval")
 	cl := newClient(t, s)
-	cl.put(t, "counter", "0")
+	cl.Put(t, "counter", "0")
 	counter := func() int {
-		n, err := strconv.Atoi(cl.must(t, getCall("counter"), 200).body)
+		n, err := strconv.Atoi(cl.Must(t, load.GetCall("counter"), 200).Body)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // TestKillsWhileMovingLoseNothing: kills at any moment of packing, uploading,
@@ -24,7 +25,7 @@ func killsWhileMovingLoseNothing(t *testing.T, kills int) {
 	dir, objects := t.TempDir(), t.TempDir()
 	keep := keep(t, dir, "--checkpoint-bytes", "256KiB", "--memory-max", "4MiB", "--history", "1MiB",
 		"--object-store", "dir://"+objects, "--segment-size", "32KiB", "--backup-keep", "1ms")
-	l := startLoad(t, keep)
+	l := startTraffic(t, keep)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	l.running.Go(func() { migrate(ctx, t, keep) })
@@ -38,8 +39,8 @@ func killsWhileMovingLoseNothing(t *testing.T, kills int) {
 	cancel()
 	l.stop(t)
 	cl := keep.client(t)
-	cl.must(t, call{method: "POST", path: "/v1/admin/migrate"}, 200)
-	entries, _ := cl.list(t, "")
+	cl.Must(t, load.Call{Method: "POST", Path: "/v1/admin/migrate"}, 200)
+	entries, _ := cl.List(t, "")
 	holds(t, entries, l.bounds(), l.bounds())
 	var status struct {
 		Detail struct {
@@ -49,9 +50,9 @@ func killsWhileMovingLoseNothing(t *testing.T, kills int) {
 			} `json:"objects"`
 		} `json:"detail"`
 	}
-	a := cl.must(t, call{method: "GET", path: "/v1/status"}, 200)
-	if err := a.decode(&status); err != nil || status.Detail.Objects.Segments == 0 || status.Detail.Objects.Missing > 0 {
-		t.Errorf("nothing was moved, or something is lost (%v): %s", err, a.body)
+	a := cl.Must(t, load.Call{Method: "GET", Path: "/v1/status"}, 200)
+	if err := a.Decode(&status); err != nil || status.Detail.Objects.Segments == 0 || status.Detail.Objects.Missing > 0 {
+		t.Errorf("nothing was moved, or something is lost (%v): %s", err, a.Body)
 	}
 	if files, err := filepath.Glob(filepath.Join(objects, "*", "*", "*.seg")); err != nil || len(files) == 0 {
 		t.Errorf("segments: %q, %v", files, err)
@@ -60,15 +61,15 @@ func killsWhileMovingLoseNothing(t *testing.T, kills int) {
 
 // listAtLast returns all keys at one revision. Where writers wait for memory a list
 // may be cut off, because of what is kept for it, and is then asked for again.
-func listAtLast(t *testing.T, cl *client) (entries map[string]entry) {
+func listAtLast(t *testing.T, cl *load.Client) (entries map[string]load.Entry) {
 	t.Helper()
 	ctx := gate.Context(t)
 	gate.Until(t, func() bool {
-		a, err := cl.do(ctx, call{method: "GET", path: "/v1/kv?prefix="}.with("Accept", "application/x-ndjson"))
-		if err != nil || a.status != 200 {
+		a, err := cl.Do(ctx, load.Call{Method: "GET", Path: "/v1/kv?prefix="}.With("Accept", "application/x-ndjson"))
+		if err != nil || a.Status != 200 {
 			return false
 		}
-		entries, _, err = parseList(a.body)
+		entries, _, err = load.ParseList(a.Body)
 		return err == nil
 	}, "no list is whole")
 	return entries
@@ -79,11 +80,11 @@ func migrate(ctx context.Context, t *testing.T, keep *restarter) {
 	cl := keep.client(t)
 	for ctx.Err() == nil {
 		from := keep.server()
-		a, err := cl.do(ctx, call{method: "POST", path: "/v1/admin/migrate"})
+		a, err := cl.Do(ctx, load.Call{Method: "POST", Path: "/v1/admin/migrate"})
 		if err != nil {
 			keep.after(ctx, from)
-		} else if a.status >= 300 && a.status != 503 {
-			t.Errorf("migrate: status %d: %s", a.status, a.body)
+		} else if a.Status >= 300 && a.Status != 503 {
+			t.Errorf("migrate: status %d: %s", a.Status, a.Body)
 			return
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // TestProofPausedServerEndsNothing: a server process that does not run for longer than a TTL
@@ -29,7 +30,7 @@ func TestProofPausedServerEndsNothing(t *testing.T) {
 	p.ask(t, fmt.Sprintf(`{"id":3,"op":"put","key":"bound","value":"v","lease":%q}`, id))
 	lock := p.ask(t, fmt.Sprintf(`{"id":4,"op":"lock","lock":"l","ttl":"%v"}`, ttl))
 	p.ask(t, fmt.Sprintf(`{"id":5,"op":"bind","lease":%q}`, lock))
-	cl.must(t, call{method: "PUT", path: "/v1/kv/mortal?ttl=10s", body: "v"}, 201)
+	cl.Must(t, load.Call{Method: "PUT", Path: "/v1/kv/mortal?ttl=10s", Body: "v"}, 201)
 
 	process := keep.server().cmd.Process
 	for range 3 {
@@ -41,8 +42,8 @@ func TestProofPausedServerEndsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.ask(t, `{"id":6,"op":"ping"}`)
-		cl.must(t, getCall("bound"), 200)
-		cl.must(t, call{method: "GET", path: "/v1/locks/l"}, 200)
+		cl.Must(t, load.GetCall("bound"), 200)
+		cl.Must(t, load.Call{Method: "GET", Path: "/v1/locks/l"}, 200)
 	}
-	cl.must(t, getCall("mortal"), 200)
+	cl.Must(t, load.GetCall("mortal"), 200)
 }

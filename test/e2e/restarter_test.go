@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"keywatch/test/load"
 	"sync"
 	"testing"
 )
@@ -46,8 +47,21 @@ func (r *restarter) server() *server {
 
 func (r *restarter) url() string { return r.server().url }
 
+// Pick implements load.Target: requests go to the newest server.
+func (r *restarter) Pick() (url string, lost func(ctx context.Context)) {
+	s := r.server()
+	return s.url, func(ctx context.Context) {
+		load.Pause(ctx)
+		select {
+		case <-s.exited:
+			r.after(ctx, s)
+		default:
+		}
+	}
+}
+
 // client returns a client that always asks the newest server.
-func (r *restarter) client(t testing.TB) *client { return clientOf(t, r.url, nil) }
+func (r *restarter) client(t testing.TB) *load.Client { return load.NewClient(t, r.url, nil) }
 
 // after waits until the newest server is another one than gone and returns it.
 // It returns nil if ctx ends first.

@@ -26,10 +26,10 @@ func damagedBackupIsRefused(t *testing.T, trials int) {
 	s := serve(t, "--data", t.TempDir())
 	cl := newClient(t, s)
 	for i := range 50 {
-		cl.put(t, fmt.Sprintf("k/%d", i), strings.Repeat("v", i*100))
+		cl.Put(t, fmt.Sprintf("k/%d", i), strings.Repeat("v", i*100))
 	}
 	st := damagedStore{}
-	st.want, _ = cl.list(t, "")
+	st.want, _ = cl.List(t, "")
 	whole := filepath.Join(t.TempDir(), "backup")
 	command(t, "backup", whole, "--server", s.url)
 	s.kill()
@@ -78,7 +78,7 @@ func (st damagedStore) tryRestore(t *testing.T, file, dir, what string) (reporte
 // holdsValues is serves for a store that was restored.
 func (st damagedStore) holdsValues(t *testing.T, s *server) string {
 	t.Helper()
-	got, _ := newClient(t, s).list(t, "")
+	got, _ := newClient(t, s).List(t, "")
 	for key, want := range st.want {
 		if e := got[key]; e.Value != want.Value || e.Version != want.Version {
 			return fmt.Sprintf("%s is %.60v, want %.60v", key, e, want)

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"errors"
+	"keywatch/test/load"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -33,18 +34,18 @@ func TestRetryAppliesOnce(t *testing.T) {
 	t.Parallel()
 	keep := keep(t, t.TempDir())
 	var transport *loser
-	cl := clientOf(t, keep.url, func(next http.RoundTripper) http.RoundTripper {
+	cl := load.NewClient(t, keep.url, func(next http.RoundTripper) http.RoundTripper {
 		transport = &loser{next: next}
 		return transport
 	})
 	for _, kill := range []bool{false, true} {
 		t.Run(map[bool]string{false: "same server", true: "after a kill"}[kill], func(t *testing.T) {
 			for _, c := range retried() {
-				cl.must(t, call{method: "DELETE", path: "/v1/kv?all=1&prefix="}, 200)
-				cl.put(t, "there", "1")
-				req := c.call.with("Idempotency-Key", c.name+t.Name())
+				cl.Must(t, load.Call{Method: "DELETE", Path: "/v1/kv?all=1&prefix="}, 200)
+				cl.Put(t, "there", "1")
+				req := c.call.With("Idempotency-Key", c.name+t.Name())
 				transport.on.Store(true)
-				if _, err := cl.do(t.Context(), req); !errors.Is(err, errLost) {
+				if _, err := cl.Do(t.Context(), req); !errors.Is(err, errLost) {
 					t.Fatalf("%s: %v, want the answer lost", c.name, err)
 				}
 				transport.on.Store(false)
@@ -52,18 +53,18 @@ func TestRetryAppliesOnce(t *testing.T) {
 					keep.server().kill()
 					keep.restart(t)
 				}
-				first := cl.must(t, req, c.status)
-				again := cl.must(t, req, c.status)
-				if !first.replayed() || first.body != again.body || first.etag() != again.etag() {
+				first := cl.Must(t, req, c.status)
+				again := cl.Must(t, req, c.status)
+				if !first.Replayed() || first.Body != again.Body || first.ETag() != again.ETag() {
 					t.Errorf("%s: answers %+v and %+v, want both the first one's", c.name, first, again)
 				}
-				entries, _ := cl.list(t, "")
+				entries, _ := cl.List(t, "")
 				if got := entries[c.key].Version; got != c.version {
 					t.Errorf("%s: version %d of %s, want %d", c.name, got, c.key, c.version)
 				}
-				req.body += "x"
-				if c.call.method == "PUT" {
-					cl.must(t, req, 422)
+				req.Body += "x"
+				if c.call.Method == "PUT" {
+					cl.Must(t, req, 422)
 				}
 			}
 		})
@@ -74,7 +75,7 @@ func TestRetryAppliesOnce(t *testing.T) {
 // answers with status, and that leaves key at version.
 type retriedCall struct {
 	name    string
-	call    call
+	call    load.Call
 	status  int
 	key     string
 	version int
@@ -82,14 +83,14 @@ type retriedCall struct {
 
 func retried() []retriedCall {
 	return []retriedCall{
-		{"put", putCall("new", "1"), 201, "new", 1},
-		{"put-again", putCall("there", "2"), 200, "there", 2},
-		{"create", putCall("new", "1").with("If-None-Match", "*"), 201, "new", 1},
-		{"create-refused", putCall("there", "2").with("If-None-Match", "*"), 412, "there", 1},
-		{"delete", call{method: "DELETE", path: "/v1/kv/there"}, 204, "there", 0},
-		{"delete-nothing", call{method: "DELETE", path: "/v1/kv/new"}, 404, "there", 1},
-		{"swap", call{method: "POST", path: "/v1/cas/there", body: `{"expected":"1","new":"2"}`}, 200, "there", 2},
-		{"batch", batch{Ops: []batchOp{opPut("new", "1"), opDelete("there")}}.call(), 200, "new", 1},
-		{"delete-prefix", call{method: "DELETE", path: "/v1/kv?prefix=the"}, 200, "there", 0},
+		{"put", load.PutCall("new", "1"), 201, "new", 1},
+		{"put-again", load.PutCall("there", "2"), 200, "there", 2},
+		{"create", load.PutCall("new", "1").With("If-None-Match", "*"), 201, "new", 1},
+		{"create-refused", load.PutCall("there", "2").With("If-None-Match", "*"), 412, "there", 1},
+		{"delete", load.Call{Method: "DELETE", Path: "/v1/kv/there"}, 204, "there", 0},
+		{"delete-nothing", load.Call{Method: "DELETE", Path: "/v1/kv/new"}, 404, "there", 1},
+		{"swap", load.Call{Method: "POST", Path: "/v1/cas/there", Body: `{"expected":"1","new":"2"}`}, 200, "there", 2},
+		{"batch", load.Batch{Ops: []load.BatchOp{load.OpPut("new", "1"), load.OpDelete("there")}}.Call(), 200, "new", 1},
+		{"delete-prefix", load.Call{Method: "DELETE", Path: "/v1/kv?prefix=the"}, 200, "there", 0},
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // A server is one run of "keywatch serve" on a port of its own.
@@ -30,6 +31,11 @@ type server struct {
 	out    output        // everything it printed
 	exited chan struct{} // closed when the process has ended
 	code   int           // exit code, -1 after a signal; valid once exited
+}
+
+// newClient returns a client of s.
+func newClient(t testing.TB, s *server) *load.Client {
+	return load.NewClient(t, func() string { return s.url }, nil)
 }
 
 // output collects what a process prints; safe for concurrent use.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // The soak's size: the task "soak" runs it larger and for ten minutes.
@@ -43,7 +44,7 @@ type soaked struct{ begun, acked atomic.Int64 }
 // A soak reads and writes a store that is four times its memory.
 type soak struct {
 	*server
-	cl         *client
+	cl         *load.Client
 	keys       []soaked
 	gets, puts atomic.Uint64
 	full       atomic.Uint64 // writes that were answered memory_full
@@ -55,9 +56,9 @@ type soak struct {
 }
 
 // refused reports whether an answer says to try again.
-func (s *soak) refused(a *answer) bool {
-	code := a.problem().Code
-	return a.status == 503 && (code == "memory_full" || s.attacked && (code == "client_memory_full" || code == "queue_full"))
+func (s *soak) refused(a *load.Answer) bool {
+	code := a.Problem().Code
+	return a.Status == 503 && (code == "memory_full" || s.attacked && (code == "client_memory_full" || code == "queue_full"))
 }
 
 func soakKey(i int) string { return fmt.Sprintf("soak/%07d", i) }
@@ -77,9 +78,9 @@ func (s *soak) put(ctx context.Context, t *testing.T, i int) {
 	k := &s.keys[i]
 	n := k.begun.Add(1)
 	for ctx.Err() == nil {
-		a, err := s.cl.do(ctx, putCall(soakKey(i), soakText(i, n)))
+		a, err := s.cl.Do(ctx, load.PutCall(soakKey(i), soakText(i, n)))
 		switch {
-		case err == nil && a.status < 300:
+		case err == nil && a.Status < 300:
 			k.acked.Store(n)
 			s.puts.Add(1)
 			return
@@ -97,19 +98,19 @@ func (s *soak) put(ctx context.Context, t *testing.T, i int) {
 func (s *soak) get(ctx context.Context, t *testing.T, i int) {
 	k := &s.keys[i]
 	least := k.acked.Load()
-	a, err := s.cl.do(ctx, getCall(soakKey(i)))
+	a, err := s.cl.Do(ctx, load.GetCall(soakKey(i)))
 	if ctx.Err() != nil || err == nil && s.refused(a) {
 		return
 	}
-	if err != nil || a.status != 200 {
+	if err != nil || a.Status != 200 {
 		t.Errorf("get %s: %v %+v", soakKey(i), err, a)
 		return
 	}
 	var key int
 	var n int64
-	_, err = fmt.Sscanf(a.body, "key %d write %d ", &key, &n)
-	if most := k.begun.Load(); err != nil || n < least || n > most || a.body != soakText(i, n) {
-		t.Errorf("%s holds %.60q (%v), want a write of %d to %d", soakKey(i), a.body, err, least, most)
+	_, err = fmt.Sscanf(a.Body, "key %d write %d ", &key, &n)
+	if most := k.begun.Load(); err != nil || n < least || n > most || a.Body != soakText(i, n) {
+		t.Errorf("%s holds %.60q (%v), want a write of %d to %d", soakKey(i), a.Body, err, least, most)
 	}
 	s.gets.Add(1)
 }
@@ -235,7 +236,7 @@ func (s soakTiers) reads() uint64 {
 
 func (s *soak) tiers(t *testing.T) (v soakTiers) {
 	t.Helper()
-	if err := s.cl.must(t, call{method: "GET", path: "/v1/status"}, 200).decode(&v); err != nil {
+	if err := s.cl.Must(t, load.Call{Method: "GET", Path: "/v1/status"}, 200).Decode(&v); err != nil {
 		t.Fatal(err)
 	}
 	return v

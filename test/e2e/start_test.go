@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"keywatch/test/load"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,10 +23,10 @@ func TestFirstLine(t *testing.T) {
 	}
 	t.Logf("ready %v after the process was started, on an empty folder", s.ready.Sub(s.began).Round(time.Millisecond))
 	cl := newClient(t, s)
-	cl.must(t, call{method: "GET", path: "/healthz"}, 200)
-	cl.must(t, call{method: "GET", path: "/readyz"}, 200)
-	a := cl.put(t, "a", "1")
-	if got, want := a.header.Get("Keywatch-Durability"), "fsync; copies=1/1"; got != want {
+	cl.Must(t, load.Call{Method: "GET", Path: "/healthz"}, 200)
+	cl.Must(t, load.Call{Method: "GET", Path: "/readyz"}, 200)
+	a := cl.Put(t, "a", "1")
+	if got, want := a.Header.Get("Keywatch-Durability"), "fsync; copies=1/1"; got != want {
 		t.Errorf("Keywatch-Durability %q, want %q", got, want)
 	}
 	s.stop(t)
@@ -44,10 +45,10 @@ func TestFolderIsLocked(t *testing.T) {
 	if code != 1 || !strings.Contains(printed, dir) || !strings.Contains(printed, "process") {
 		t.Errorf("the second server ended with code %d, want 1 and the reason; it printed:\n%s", code, printed)
 	}
-	newClient(t, s).put(t, "a", "1")
+	newClient(t, s).Put(t, "a", "1")
 	s.kill()
 	s = serve(t, "--data", dir) // the lock of a process that is gone does not count
-	newClient(t, s).must(t, getCall("a"), 200)
+	newClient(t, s).Must(t, load.GetCall("a"), 200)
 }
 
 // TestPortIsTaken: a server whose port is in use ends and names it, without
@@ -106,31 +107,31 @@ func TestInsecureListens(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.url = "http://127.0.0.1:" + port
-	newClient(t, s).put(t, "a", "1")
+	newClient(t, s).Put(t, "a", "1")
 }
 
 // TestMemoryOnly: nothing is kept, the answers say so, and each start is another
 // history.
 func TestMemoryOnly(t *testing.T) {
 	t.Parallel()
-	var positions []position
+	var positions []load.Position
 	for range 2 {
 		s := serve(t, "--memory-only")
 		cl := newClient(t, s)
-		cl.must(t, getCall("a"), 404)
-		a := cl.put(t, "a", "1")
-		if got, want := a.header.Get("Keywatch-Durability"), "memory; copies=1/1"; got != want {
+		cl.Must(t, load.GetCall("a"), 404)
+		a := cl.Put(t, "a", "1")
+		if got, want := a.Header.Get("Keywatch-Durability"), "memory; copies=1/1"; got != want {
 			t.Errorf("Keywatch-Durability %q, want %q", got, want)
 		}
-		p, err := a.position()
+		p, err := a.Position()
 		if err != nil {
 			t.Fatal(err)
 		}
 		positions = append(positions, p)
 		s.stop(t)
 	}
-	if positions[0].epoch == positions[1].epoch {
-		t.Errorf("both histories have the epoch %s", positions[0].epoch)
+	if positions[0].Epoch == positions[1].Epoch {
+		t.Errorf("both histories have the epoch %s", positions[0].Epoch)
 	}
 	if _, err := os.Stat("keywatch-data"); !os.IsNotExist(err) {
 		t.Errorf("memory-only made a data folder (%v)", err)
@@ -144,8 +145,8 @@ func TestIntervalEpochs(t *testing.T) {
 	t.Parallel()
 	args := []string{"--data", t.TempDir(), "--fsync", "interval"}
 	s := serve(t, args...)
-	first := newClient(t, s).put(t, "first", "1")
-	if got, want := first.header.Get("Keywatch-Durability"), "buffered; copies=1/1"; got != want {
+	first := newClient(t, s).Put(t, "first", "1")
+	if got, want := first.Header.Get("Keywatch-Durability"), "buffered; copies=1/1"; got != want {
 		t.Errorf("Keywatch-Durability %q, want %q", got, want)
 	}
 	at := positionNow(t, s)
@@ -154,7 +155,7 @@ func TestIntervalEpochs(t *testing.T) {
 	if same := positionNow(t, s); same != at {
 		t.Errorf("after an ordered stop the position is %s, want %s", same, at)
 	}
-	newClient(t, s).must(t, putCall("first", "1").with("If-Match", first.etag()), 200)
+	newClient(t, s).Must(t, load.PutCall("first", "1").With("If-Match", first.ETag()), 200)
 	at = positionNow(t, s)
 	s.kill()
 	s = serve(t, args...)
@@ -163,7 +164,7 @@ func TestIntervalEpochs(t *testing.T) {
 
 func positionNow(t *testing.T, s *server) string {
 	t.Helper()
-	_, at := newClient(t, s).list(t, "")
+	_, at := newClient(t, s).List(t, "")
 	return at
 }
 
@@ -190,15 +191,15 @@ func TestEpochsFollowThePolicyThatCrashed(t *testing.T) {
 	} {
 		s := serve(t, "--data", dir, "--fsync", c.fsync)
 		now := positionNow(t, s)
-		was, _ := parsePosition(last)
-		is, err := parsePosition(now)
+		was, _ := load.ParsePosition(last)
+		is, err := load.ParsePosition(now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i > 0 && ((is.epoch != was.epoch) != c.other || is.rev < was.rev) {
+		if i > 0 && ((is.Epoch != was.Epoch) != c.other || is.Rev < was.Rev) {
 			t.Errorf("start %d, fsync %s: position %s after %s, want another epoch: %v", i, c.fsync, now, last, c.other)
 		}
-		newClient(t, s).put(t, "a", "1")
+		newClient(t, s).Put(t, "a", "1")
 		last = positionNow(t, s)
 		if c.kill {
 			s.kill()

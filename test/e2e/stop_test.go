@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // TestStopFinishesWork: a server that is asked to stop while clients write, watch
@@ -23,21 +23,21 @@ func TestStopFinishesWork(t *testing.T) {
 	dir := t.TempDir()
 	s := serve(t, "--data", dir, "--grace", "24h")
 	cl := newClient(t, s)
-	cl.put(t, "waited", "1")
-	stream, err := cl.watch(gate.Context(t), "/v1/watch?key=waited", "")
+	cl.Put(t, "waited", "1")
+	stream, err := cl.Watch(gate.Context(t), "/v1/watch?key=waited", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stream.close()
-	if _, _, err := stream.until("synced"); err != nil {
+	defer stream.Close()
+	if _, _, err := stream.Until("synced"); err != nil {
 		t.Fatal(err)
 	}
 	idle := connect(t, s) // a connection that asks nothing
 	var running sync.WaitGroup
 	running.Go(func() { // and one whose answer is long in coming
-		a, err := cl.do(gate.Context(t), getCall("waited?wait=60s").with("If-None-Match", cl.put(t, "waited", "2").etag()))
-		if err == nil && a.status != 503 && a.status != 304 {
-			t.Errorf("a wait ended with status %d: %s", a.status, a.body)
+		a, err := cl.Do(gate.Context(t), load.GetCall("waited?wait=60s").With("If-None-Match", cl.Put(t, "waited", "2").ETag()))
+		if err == nil && a.Status != 503 && a.Status != 304 {
+			t.Errorf("a wait ended with status %d: %s", a.Status, a.Body)
 		}
 	})
 	acked, refused := make([]int, 4), make([]int, 4)
@@ -57,11 +57,11 @@ func TestStopFinishesWork(t *testing.T) {
 	checkStopped(t, dir, acked)
 }
 
-func checkBye(t *testing.T, s *stream) {
+func checkBye(t *testing.T, s *load.Stream) {
 	t.Helper()
-	_, bye, err := s.until("bye")
-	if err != nil || bye.Code != "stopping" || s.retry == "" {
-		t.Errorf("the stream ended with %+v, retry %q (%v), want a bye because of stopping", bye, s.retry, err)
+	_, bye, err := s.Until("bye")
+	if err != nil || bye.Code != "stopping" || s.Retry == "" {
+		t.Errorf("the stream ended with %+v, retry %q (%v), want a bye because of stopping", bye, s.Retry, err)
 	}
 }
 
@@ -72,12 +72,12 @@ func checkStopped(t *testing.T, dir string, acked []int) {
 	s := serve(t, "--data", dir)
 	cl := newClient(t, s)
 	for i, n := range acked {
-		got := cl.must(t, getCall(fmt.Sprintf("stop/%d", i)), 200, 404)
-		if n == 0 && got.status == 404 {
+		got := cl.Must(t, load.GetCall(fmt.Sprintf("stop/%d", i)), 200, 404)
+		if n == 0 && got.Status == 404 {
 			continue
 		}
-		if got.status != 200 || got.body != fmt.Sprint(n) || got.version() != n {
-			t.Errorf("stop/%d is %s at version %d, want %d", i, got.body, got.version(), n)
+		if got.Status != 200 || got.Body != fmt.Sprint(n) || got.Version() != n {
+			t.Errorf("stop/%d is %s at version %d, want %d", i, got.Body, got.Version(), n)
 		}
 	}
 	var status struct {
@@ -87,36 +87,36 @@ func checkStopped(t *testing.T, dir string, acked []int) {
 			} `json:"checkpoint"`
 		} `json:"detail"`
 	}
-	a := cl.must(t, call{method: "GET", path: "/v1/status"}, 200)
-	_, at := cl.list(t, "stop/")
-	p, err := parsePosition(at)
+	a := cl.Must(t, load.Call{Method: "GET", Path: "/v1/status"}, 200)
+	_, at := cl.List(t, "stop/")
+	p, err := load.ParsePosition(at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.decode(&status); err != nil || status.Detail.Checkpoint.Rev != p.rev {
+	if err := a.Decode(&status); err != nil || status.Detail.Checkpoint.Rev != p.Rev {
 		t.Errorf("the checkpoint is at revision %d and the store at %d: the stop left log to replay (%v)",
-			status.Detail.Checkpoint.Rev, p.rev, err)
+			status.Detail.Checkpoint.Rev, p.Rev, err)
 	}
 	t.Logf("ready again after %v", s.ready.Sub(s.began).Round(time.Millisecond))
 }
 
 // writeUntilStopped writes 1, 2, 3 and so on until the server refuses or is gone.
 // It returns the last write acknowledged and the first refused, if any.
-func writeUntilStopped(t *testing.T, cl *client, name int) (acked, refused int) {
+func writeUntilStopped(t *testing.T, cl *load.Client, name int) (acked, refused int) {
 	for n := 1; ; n++ {
-		a, err := cl.do(gate.Context(t), putCall(fmt.Sprintf("stop/%d", name), fmt.Sprint(n)))
+		a, err := cl.Do(gate.Context(t), load.PutCall(fmt.Sprintf("stop/%d", name), fmt.Sprint(n)))
 		switch {
 		case err != nil:
 			// The server does not listen any more, or has closed the connection
 			// as idle at that moment: then it has not read the request, or the
 			// store would hold a write too many.
 			return acked, refused
-		case a.status == 503 && a.problem().Code == "stopping":
+		case a.Status == 503 && a.Problem().Code == "stopping":
 			return acked, n
-		case a.status == 200 || a.status == 201:
+		case a.Status == 200 || a.Status == 201:
 			acked = n
 		default:
-			t.Errorf("write %d: status %d: %s", n, a.status, a.body)
+			t.Errorf("write %d: status %d: %s", n, a.Status, a.Body)
 			return acked, refused
 		}
 	}
@@ -145,17 +145,17 @@ func TestStopWithHalfARequest(t *testing.T) {
 	dir := t.TempDir()
 	s := serve(t, "--data", dir, "--grace", "5s")
 	cl := newClient(t, s)
-	stream, err := cl.watch(gate.Context(t), "/v1/watch?key=a", "")
+	stream, err := cl.Watch(gate.Context(t), "/v1/watch?key=a", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stream.close()
+	defer stream.Close()
 	conn := connect(t, s)
 	fmt.Fprintf(conn, "PUT /v1/kv/half HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx")
 	if err := conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	cl.must(t, getCall("half"), 404) // by now the server reads the other one, or will
+	cl.Must(t, load.GetCall("half"), 404) // by now the server reads the other one, or will
 	s.signal(t)
 	checkBye(t, stream) // the server is stopping
 	fmt.Fprint(conn, "y")
@@ -171,7 +171,7 @@ func TestStopWithHalfARequest(t *testing.T) {
 	} else if status != 503 && status != 0 {
 		t.Errorf("half a request: status %d, want 201, 503 or none", status)
 	}
-	newClient(t, serve(t, "--data", dir)).must(t, getCall("half"), want)
+	newClient(t, serve(t, "--data", dir)).Must(t, load.GetCall("half"), want)
 	t.Logf("the other half was answered with %d (%v)", status, flushed)
 }
 
@@ -182,7 +182,7 @@ func TestSecondSignal(t *testing.T) {
 	dir := t.TempDir()
 	s := serve(t, "--data", dir, "--grace", "60s")
 	cl := newClient(t, s)
-	cl.put(t, "a", "1")
+	cl.Put(t, "a", "1")
 	// Half a request holds the server up for as long as it has grace.
 	conn := connect(t, s)
 	fmt.Fprintf(conn, "PUT /v1/kv/half HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx")
@@ -193,12 +193,12 @@ func TestSecondSignal(t *testing.T) {
 	ctx := gate.Context(t)
 	for running(s) && ctx.Err() == nil {
 		s.signal(t)
-		waitABit(ctx)
+		load.Pause(ctx)
 	}
 	if running(s) {
 		t.Fatal("the server goes on after further signals")
 	}
-	newClient(t, serve(t, "--data", dir)).must(t, getCall("a"), 200)
+	newClient(t, serve(t, "--data", dir)).Must(t, load.GetCall("a"), 200)
 }
 
 func running(s *server) bool {
@@ -207,13 +207,5 @@ func running(s *server) bool {
 		return false
 	default:
 		return true
-	}
-}
-
-// waitABit is the pause of a poll.
-func waitABit(ctx context.Context) {
-	select {
-	case <-time.After(5 * time.Millisecond):
-	case <-ctx.Done():
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // serverFDs is how many descriptors a server needs beside those of watchers.
@@ -91,10 +92,10 @@ func (s *server) both(t *testing.T, n int, args ...string) []*crowdResult {
 // figures are what a server uses.
 type figures struct{ fds, goroutines, streams, sockets, watchers, rss int }
 
-func (s *server) figures(t *testing.T, cl *client) (f figures) {
+func (s *server) figures(t *testing.T, cl *load.Client) (f figures) {
 	t.Helper()
-	a := cl.must(t, call{method: "GET", path: "/metrics"}, 200)
-	for line := range strings.Lines(a.body) {
+	a := cl.Must(t, load.Call{Method: "GET", Path: "/metrics"}, 200)
+	for line := range strings.Lines(a.Body) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		n, _ := strconv.ParseFloat(value, 64)
 		switch name {
@@ -116,7 +117,7 @@ func (s *server) figures(t *testing.T, cl *client) (f figures) {
 }
 
 // settled waits until the server has let go of every watcher.
-func (s *server) settled(t *testing.T, cl *client, before figures) figures {
+func (s *server) settled(t *testing.T, cl *load.Client, before figures) figures {
 	t.Helper()
 	ctx := gate.Context(t)
 	for {
@@ -124,7 +125,7 @@ func (s *server) settled(t *testing.T, cl *client, before figures) figures {
 		if f.streams == 0 && f.sockets == 0 && f.watchers == 0 && f.fds <= before.fds+8 && f.goroutines <= before.goroutines+20 {
 			return f
 		}
-		if waitABit(ctx); ctx.Err() != nil {
+		if load.Pause(ctx); ctx.Err() != nil {
 			t.Fatalf("the server keeps %+v, before it had %+v", f, before)
 		}
 	}
@@ -136,7 +137,7 @@ func (s *server) settled(t *testing.T, cl *client, before figures) figures {
 const calmGrowth = 80 << 20
 
 // shrinks waits until the server takes no more memory than limit, in bytes.
-func (s *server) shrinks(t *testing.T, cl *client, limit int) {
+func (s *server) shrinks(t *testing.T, cl *load.Client, limit int) {
 	t.Helper()
 	ctx := gate.Context(t)
 	for {
@@ -144,7 +145,7 @@ func (s *server) shrinks(t *testing.T, cl *client, limit int) {
 		if got <= limit {
 			return
 		}
-		if waitABit(ctx); ctx.Err() != nil {
+		if load.Pause(ctx); ctx.Err() != nil {
 			t.Fatalf("the server keeps %d bytes, want %d at most", got, limit)
 		}
 	}
@@ -165,7 +166,7 @@ func TestProofReconnectStorm(t *testing.T) {
 func reconnectStorm(t *testing.T, watchers, rounds int, d time.Duration) {
 	s := serve(t, "--memory-only", "--max-connections", "20000") // all come at once
 	cl := newClient(t, s)
-	cl.put(t, "warm", "up")
+	cl.Put(t, "warm", "up")
 	n := crowd(t, watchers) / 100 * 100
 	before := s.figures(t, cl)
 	var first figures
@@ -198,7 +199,7 @@ func TestProofChurnNeverMisdelivers(t *testing.T) {
 func churnNeverMisdelivers(t *testing.T, watchers int, d time.Duration) {
 	s := serve(t, "--memory-only")
 	cl := newClient(t, s)
-	cl.put(t, "warm", "up")
+	cl.Put(t, "warm", "up")
 	before := s.figures(t, cl)
 	for _, l := range s.both(t, watchers, "--batch=50", "--rate=5000", "--conns=2", "--duration="+d.String(), "--churn=1000", "--patience=4m") {
 		if bad := l.whole(); bad != "" {

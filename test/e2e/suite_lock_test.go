@@ -9,6 +9,7 @@ import (
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
 	"keywatch/kv/lock"
+	"keywatch/test/load"
 )
 
 var _ kvtest.Coordinator = httpStore{}
@@ -24,30 +25,30 @@ func TestCoordinatorSuite(t *testing.T) {
 
 // ask sends a call. It returns what the code of a refusal stands for, or
 // Committed and the body of a good answer in to, if that is not nil.
-func (h httpStore) ask(ctx context.Context, c call, to any) (kv.Outcome, error) {
-	a, err := h.cl.do(ctx, c)
+func (h httpStore) ask(ctx context.Context, c load.Call, to any) (kv.Outcome, error) {
+	a, err := h.cl.Do(ctx, c)
 	if err != nil {
 		return 0, err
 	}
-	if a.status < 300 {
+	if a.Status < 300 {
 		if to == nil {
 			return kv.Committed, nil
 		}
-		return kv.Committed, a.decode(to)
+		return kv.Committed, a.Decode(to)
 	}
-	var p problem
-	if err := a.decode(&p); err != nil {
+	var p load.Problem
+	if err := a.Decode(&p); err != nil {
 		return 0, err
 	}
 	if outcome, known := kvtest.Outcomes[p.Code]; known {
 		return outcome, nil
 	}
-	return 0, fmt.Errorf("%s %s: status %d: %s", c.method, c.path, a.status, a.body)
+	return 0, fmt.Errorf("%s %s: status %d: %s", c.Method, c.Path, a.Status, a.Body)
 }
 
 func (h httpStore) Grant(ctx context.Context, ttl time.Duration) (kv.LeaseID, error) {
 	var got struct{ ID string }
-	_, err := h.ask(ctx, call{method: "POST", path: "/v1/leases", body: fmt.Sprintf(`{"ttl":"%dms"}`, ttl.Milliseconds())}, &got)
+	_, err := h.ask(ctx, load.Call{Method: "POST", Path: "/v1/leases", Body: fmt.Sprintf(`{"ttl":"%dms"}`, ttl.Milliseconds())}, &got)
 	if err != nil {
 		return kv.LeaseID{}, err
 	}
@@ -55,15 +56,15 @@ func (h httpStore) Grant(ctx context.Context, ttl time.Duration) (kv.LeaseID, er
 }
 
 func (h httpStore) KeepAlive(ctx context.Context, id kv.LeaseID) (kv.Outcome, error) {
-	return h.ask(ctx, call{method: "POST", path: "/v1/leases/" + id.String() + "/keepalive"}, nil)
+	return h.ask(ctx, load.Call{Method: "POST", Path: "/v1/leases/" + id.String() + "/keepalive"}, nil)
 }
 
 func (h httpStore) Revoke(ctx context.Context, id kv.LeaseID) (kv.Outcome, error) {
-	return h.ask(ctx, call{method: "DELETE", path: "/v1/leases/" + id.String()}, nil)
+	return h.ask(ctx, load.Call{Method: "DELETE", Path: "/v1/leases/" + id.String()}, nil)
 }
 
 func (h httpStore) Lives(ctx context.Context, id kv.LeaseID) (bool, error) {
-	outcome, err := h.ask(ctx, call{method: "GET", path: "/v1/leases/" + id.String()}, nil)
+	outcome, err := h.ask(ctx, load.Call{Method: "GET", Path: "/v1/leases/" + id.String()}, nil)
 	return outcome == kv.Committed, err
 }
 
@@ -73,7 +74,7 @@ func (h httpStore) Acquire(ctx context.Context, q lock.Request) (held kvtest.Hel
 		Token kv.Rev
 		Lease string
 	}
-	held.Outcome, err = h.ask(ctx, call{method: "POST", path: "/v1/locks/" + q.Name, body: body}, &got)
+	held.Outcome, err = h.ask(ctx, load.Call{Method: "POST", Path: "/v1/locks/" + q.Name, Body: body}, &got)
 	if err == nil && held.Outcome == kv.Committed {
 		held.Token = got.Token
 		held.Lease, err = kv.ParseLeaseID(got.Lease)
@@ -82,20 +83,20 @@ func (h httpStore) Acquire(ctx context.Context, q lock.Request) (held kvtest.Hel
 }
 
 func (h httpStore) KeepLock(ctx context.Context, name string, token kv.Rev) (kv.Outcome, error) {
-	return h.ask(ctx, call{method: "POST", path: "/v1/locks/" + name + "/keepalive", body: fmt.Sprintf(`{"token":%d}`, token)}, nil)
+	return h.ask(ctx, load.Call{Method: "POST", Path: "/v1/locks/" + name + "/keepalive", Body: fmt.Sprintf(`{"token":%d}`, token)}, nil)
 }
 
 func (h httpStore) Unlock(ctx context.Context, name string, token kv.Rev) (kv.Outcome, error) {
-	return h.ask(ctx, call{method: "DELETE", path: fmt.Sprintf("/v1/locks/%s?token=%d", name, token)}, nil)
+	return h.ask(ctx, load.Call{Method: "DELETE", Path: fmt.Sprintf("/v1/locks/%s?token=%d", name, token)}, nil)
 }
 
 func (h httpStore) Break(ctx context.Context, name string) (kv.Outcome, error) {
-	return h.ask(ctx, call{method: "DELETE", path: "/v1/locks/" + name + "?force=1"}, nil)
+	return h.ask(ctx, load.Call{Method: "DELETE", Path: "/v1/locks/" + name + "?force=1"}, nil)
 }
 
 func (h httpStore) Queue(ctx context.Context, name string) (owners []string, err error) {
 	var got struct{ Queue []struct{ Owner string } }
-	_, err = h.ask(ctx, call{method: "GET", path: "/v1/locks/" + name}, &got)
+	_, err = h.ask(ctx, load.Call{Method: "GET", Path: "/v1/locks/" + name}, &got)
 	for _, p := range got.Queue {
 		owners = append(owners, p.Owner)
 	}

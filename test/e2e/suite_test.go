@@ -12,6 +12,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
+	"keywatch/test/load"
 )
 
 // TestSuite: the server does over HTTP what the conformance suite wants of every
@@ -25,33 +26,33 @@ func TestSuite(t *testing.T) {
 
 // An httpStore is a server as the suite sees it: it sends every command as a
 // batch or as a prefix deletion.
-type httpStore struct{ cl *client }
+type httpStore struct{ cl *load.Client }
 
 func (h httpStore) Do(ctx context.Context, c *kv.Command) (kvtest.Answer, error) {
 	req := commandCall(c)
 	if c.Idem.Key != "" {
-		req = req.with("Idempotency-Key", c.Idem.Key)
+		req = req.With("Idempotency-Key", c.Idem.Key)
 	}
 	for _, f := range c.Fences {
-		req = req.with("If-Fence", fmt.Sprintf("%s=%d", f.Lock, f.Token))
+		req = req.With("If-Fence", fmt.Sprintf("%s=%d", f.Lock, f.Token))
 	}
-	a, err := h.cl.do(ctx, req)
+	a, err := h.cl.Do(ctx, req)
 	if err != nil {
 		return kvtest.Answer{}, err
 	}
-	if a.status != 200 {
+	if a.Status != 200 {
 		return h.refusal(a)
 	}
 	var body commandAnswer
-	if err := a.decode(&body); err != nil {
+	if err := a.Decode(&body); err != nil {
 		return kvtest.Answer{}, err
 	}
-	return h.answer(ctx, c, body, a.replayed())
+	return h.answer(ctx, c, body, a.Replayed())
 }
 
-func commandCall(c *kv.Command) call {
+func commandCall(c *kv.Command) load.Call {
 	if c.Prefix != nil {
-		return call{method: "DELETE", path: "/v1/kv?prefix=" + url.QueryEscape(*c.Prefix)}
+		return load.Call{Method: "DELETE", Path: "/v1/kv?prefix=" + url.QueryEscape(*c.Prefix)}
 	}
 	body := map[string]any{"ops": opsJSON(c.Ops)}
 	if c.HasElse {
@@ -64,7 +65,7 @@ func commandCall(c *kv.Command) call {
 	if err != nil {
 		panic(err) // strings and numbers only
 	}
-	return call{method: "POST", path: "/v1/batch", body: string(text)}
+	return load.Call{Method: "POST", Path: "/v1/batch", Body: string(text)}
 }
 
 func opsJSON(ops []kv.Op) []map[string]any {
@@ -114,7 +115,7 @@ type commandAnswer struct {
 	Rev       uint64 `json:"rev"`
 	Deleted   int    `json:"deleted"`
 	Results   []struct {
-		entry
+		load.Entry
 		Created bool `json:"created"`
 		Deleted bool `json:"deleted"`
 		Found   bool `json:"found"`
@@ -145,7 +146,7 @@ func (h httpStore) answer(ctx context.Context, c *kv.Command, body commandAnswer
 			o.Deleted = res.Deleted
 		case kv.OpGet:
 			if res.Found {
-				o.Found = res.entry.found()
+				o.Found = foundOf(res.Entry)
 			}
 		}
 		out.Ops = append(out.Ops, o)
@@ -153,9 +154,9 @@ func (h httpStore) answer(ctx context.Context, c *kv.Command, body commandAnswer
 	return out, nil
 }
 
-// found converts what JSON shows; its key is empty where a reader asked for it by
+// foundOf converts what JSON shows; its key is empty where a reader asked for it by
 // name.
-func (e entry) found() *kvtest.Found {
+func foundOf(e load.Entry) *kvtest.Found {
 	value := e.Value
 	if e.Encoding == "base64" {
 		raw, err := base64.StdEncoding.DecodeString(value)
@@ -179,61 +180,61 @@ func (e entry) found() *kvtest.Found {
 }
 
 // refusal converts an answer that is an error.
-func (h httpStore) refusal(a *answer) (out kvtest.Answer, err error) {
+func (h httpStore) refusal(a *load.Answer) (out kvtest.Answer, err error) {
 	var p struct {
-		problem
-		Index   int    `json:"index"`
-		Current *entry `json:"current"`
+		load.Problem
+		Index   int         `json:"index"`
+		Current *load.Entry `json:"current"`
 	}
-	if err := a.decode(&p); err != nil {
+	if err := a.Decode(&p); err != nil {
 		return out, err
 	}
-	out.Replayed, out.Failed = a.replayed(), p.Index
+	out.Replayed, out.Failed = a.Replayed(), p.Index
 	outcome, decided := kvtest.Outcomes[p.Code]
 	if !decided {
 		if known, ok := kvtest.Refusals[p.Code]; ok {
 			return out, fmt.Errorf("%w: %s", known, p.Detail)
 		}
-		return out, fmt.Errorf("status %d: %s", a.status, a.body)
+		return out, fmt.Errorf("status %d: %s", a.Status, a.Body)
 	}
 	out.Outcome = outcome
 	if p.Current != nil {
-		out.Current = p.Current.found()
+		out.Current = foundOf(*p.Current)
 	}
 	return out, nil
 }
 
 func (h httpStore) Get(ctx context.Context, key string) (*kvtest.Found, error) {
 	path := "/v1/kv/" + strings.ReplaceAll(url.PathEscape(key), "%2F", "/")
-	a, err := h.cl.do(ctx, call{method: "GET", path: path}.with("Accept", "application/json"))
+	a, err := h.cl.Do(ctx, load.Call{Method: "GET", Path: path}.With("Accept", "application/json"))
 	if err != nil {
 		return nil, err
 	}
-	var e entry
-	switch a.status {
+	var e load.Entry
+	switch a.Status {
 	case 200:
-		err = a.decode(&e)
-		return e.found(), err
+		err = a.Decode(&e)
+		return foundOf(e), err
 	case 404:
 		return nil, nil
 	}
-	return nil, fmt.Errorf("get %q: status %d: %s", key, a.status, a.body)
+	return nil, fmt.Errorf("get %q: status %d: %s", key, a.Status, a.Body)
 }
 
 func (h httpStore) List(ctx context.Context, prefix string) (all []kvtest.Found, err error) {
 	cursor := ""
 	for {
 		path := "/v1/kv?limit=2&prefix=" + url.QueryEscape(prefix) + cursor
-		a, err := h.cl.do(ctx, call{method: "GET", path: path})
+		a, err := h.cl.Do(ctx, load.Call{Method: "GET", Path: path})
 		if err != nil {
 			return nil, err
 		}
-		var p page
-		if err := a.decode(&p); err != nil || a.status != 200 {
-			return nil, fmt.Errorf("list %q: status %d: %w", prefix, a.status, err)
+		var p load.Page
+		if err := a.Decode(&p); err != nil || a.Status != 200 {
+			return nil, fmt.Errorf("list %q: status %d: %w", prefix, a.Status, err)
 		}
 		for _, e := range p.Entries {
-			all = append(all, *e.found())
+			all = append(all, *foundOf(e))
 		}
 		if p.Next == "" {
 			return all, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // tiersMemory is the memory of TestStoreLargerThanItsTiers in MiB.
@@ -28,7 +29,7 @@ const (
 // hold: for each key the number of its last write, below 0 if it was deleted.
 type hoard struct {
 	*restarter
-	cl     *client
+	cl     *load.Client
 	writes []int
 	taken  atomic.Int64 // writes that were acknowledged
 }
@@ -62,20 +63,20 @@ func (h *hoard) each(f func(i int)) {
 
 // write sends c until there is room for it, again to the next server if one was
 // killed. It reports whether it was acknowledged.
-func (h *hoard) write(t *testing.T, c call) bool {
+func (h *hoard) write(t *testing.T, c load.Call) bool {
 	ctx := gate.Context(t)
 	for again := false; ; {
 		from := h.server()
-		a, err := h.cl.do(ctx, c)
+		a, err := h.cl.Do(ctx, c)
 		switch {
-		case err == nil && (a.status < 300 || again && c.method == "DELETE" && a.status == 404):
+		case err == nil && (a.Status < 300 || again && c.Method == "DELETE" && a.Status == 404):
 			h.taken.Add(1)
 			return true
-		case err == nil && a.status == 503 && a.problem().Code == "memory_full":
+		case err == nil && a.Status == 503 && a.Problem().Code == "memory_full":
 		case err != nil && h.after(ctx, from) != nil:
 			again = true // it may have been applied
 		default:
-			t.Errorf("%s %s: %v %+v", c.method, c.path, err, a)
+			t.Errorf("%s %s: %v %+v", c.Method, c.Path, err, a)
 			return false
 		}
 	}
@@ -93,7 +94,7 @@ func (h *hoard) fillAndKill(t *testing.T) {
 	moving := make(chan struct{})
 	go func() {
 		defer close(moving)
-		_, _ = h.cl.do(gate.Context(t), call{method: "POST", path: "/v1/admin/migrate"}) // the kill ends it
+		_, _ = h.cl.Do(gate.Context(t), load.Call{Method: "POST", Path: "/v1/admin/migrate"}) // the kill ends it
 	}()
 	full(func() bool { return h.status(t).Detail.Objects.Segments > 0 })
 	h.server().kill()
@@ -105,12 +106,12 @@ func (h *hoard) fillAndKill(t *testing.T) {
 
 // fill writes every key, then changes or deletes some.
 func (h *hoard) fill(t *testing.T) {
-	h.each(func(i int) { h.write(t, putCall(hoardKey(i), hoardText(i, 0))) })
+	h.each(func(i int) { h.write(t, load.PutCall(hoardKey(i), hoardText(i, 0))) })
 	h.each(func(i int) {
 		switch {
-		case i%10 == 3 && h.write(t, putCall(hoardKey(i), hoardText(i, 1))):
+		case i%10 == 3 && h.write(t, load.PutCall(hoardKey(i), hoardText(i, 1))):
 			h.writes[i] = 1
-		case i%50 == 7 && h.write(t, call{method: "DELETE", path: "/v1/kv/" + hoardKey(i)}):
+		case i%50 == 7 && h.write(t, load.Call{Method: "DELETE", Path: "/v1/kv/" + hoardKey(i)}):
 			h.writes[i] = -1
 		}
 	})
@@ -122,17 +123,17 @@ func (h *hoard) readAll(t *testing.T) (tiers map[string]int) {
 	tiers = make(map[string]int)
 	ctx := gate.Context(t)
 	h.each(func(i int) {
-		a, err := h.cl.do(ctx, getCall(hoardKey(i)))
+		a, err := h.cl.Do(ctx, load.GetCall(hoardKey(i)))
 		switch n := h.writes[i]; {
 		case err != nil:
 			t.Errorf("%s: %v", hoardKey(i), err)
-		case n < 0 && a.status != 404:
-			t.Errorf("%s was deleted, and is answered %d", hoardKey(i), a.status)
-		case n >= 0 && (a.status != 200 || a.body != hoardText(i, n)):
-			t.Errorf("%s, write %d: status %d, %.80q", hoardKey(i), n, a.status, a.body)
+		case n < 0 && a.Status != 404:
+			t.Errorf("%s was deleted, and is answered %d", hoardKey(i), a.Status)
+		case n >= 0 && (a.Status != 200 || a.Body != hoardText(i, n)):
+			t.Errorf("%s, write %d: status %d, %.80q", hoardKey(i), n, a.Status, a.Body)
 		case n >= 0:
 			mu.Lock()
-			tiers[a.header.Get("Keywatch-Tier")]++
+			tiers[a.Header.Get("Keywatch-Tier")]++
 			mu.Unlock()
 		}
 	})
@@ -157,7 +158,7 @@ type hoardStatus struct {
 
 func (h *hoard) status(t *testing.T) (s hoardStatus) {
 	t.Helper()
-	if err := h.cl.must(t, call{method: "GET", path: "/v1/status"}, 200).decode(&s); err != nil {
+	if err := h.cl.Must(t, load.Call{Method: "GET", Path: "/v1/status"}, 200).Decode(&s); err != nil {
 		t.Fatal(err)
 	}
 	return s

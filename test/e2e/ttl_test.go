@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // A ttlKey is a key with a TTL.
@@ -74,19 +75,19 @@ func (r *ttlRun) went(t *testing.T, k *ttlKey, now time.Time) {
 // 0, or until every key is gone.
 func (r *ttlRun) follow(t *testing.T, heartbeats int) {
 	t.Helper()
-	s, err := newClient(t, r.now).watch(gate.Context(t), "/v1/watch?prefix=ttl/", "")
+	s, err := newClient(t, r.now).Watch(gate.Context(t), "/v1/watch?prefix=ttl/", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
+	defer s.Close()
 	state := make(map[string]bool)
 	for heartbeats != 0 && !r.allGone() {
-		ev, err := s.next()
+		ev, err := s.Next()
 		now := time.Now()
 		if err != nil {
 			t.Fatal(err)
 		}
-		switch k := r.keys[ev.Key]; ev.name {
+		switch k := r.keys[ev.Key]; ev.Name {
 		case "put":
 			state[ev.Key] = true
 			r.left(t, k, ev.TTL, now)
@@ -133,7 +134,7 @@ func TestTTLsSurviveRestarts(t *testing.T) {
 			for n := range 3 {
 				r.follow(t, 5)
 				// What the log says last is the time that a start continues from.
-				newClient(t, r.now).put(t, "marker", fmt.Sprint(n))
+				newClient(t, r.now).Put(t, "marker", fmt.Sprint(n))
 				if kind == "kill" {
 					r.now.kill()
 				} else {
@@ -151,6 +152,6 @@ func TestTTLsSurviveRestarts(t *testing.T) {
 func putTTL(t *testing.T, r *ttlRun, key string, ttl time.Duration) {
 	t.Helper()
 	k := &ttlKey{name: key, ttl: ttl, shown: ttl, sent: time.Now()}
-	newClient(t, r.now).must(t, putCall(key+"?ttl="+ttl.String(), "x"), 201)
+	newClient(t, r.now).Must(t, load.PutCall(key+"?ttl="+ttl.String(), "x"), 201)
 	r.keys[key] = k
 }

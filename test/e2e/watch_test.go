@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keywatch/test/gate"
+	"keywatch/test/load"
 )
 
 // A follower keeps a watch open through every restart.
@@ -35,7 +36,7 @@ func followers() []*follower {
 }
 
 // run follows until the key f/end is put.
-func (f *follower) run(ctx context.Context, keep *restarter, cl *client) error {
+func (f *follower) run(ctx context.Context, keep *restarter, cl *load.Client) error {
 	f.fold = newFold()
 	for {
 		from := keep.server()
@@ -53,15 +54,15 @@ func (f *follower) run(ctx context.Context, keep *restarter, cl *client) error {
 
 // connect follows one connection, to the server from. Its end is no error, what breaks the
 // contract is.
-func (f *follower) connect(ctx context.Context, cl *client, from *server) error {
-	s, err := cl.open(ctx, f.path, f.accept, f.fold.lastID)
+func (f *follower) connect(ctx context.Context, cl *load.Client, from *server) error {
+	s, err := cl.Open(ctx, f.path, f.accept, f.fold.lastID)
 	if err != nil {
 		return nil
 	}
-	defer s.close()
+	defer s.Close()
 	f.fold.connected()
 	for {
-		ev, err := s.next()
+		ev, err := s.Next()
 		if err != nil {
 			f.cut++
 			return nil
@@ -69,7 +70,7 @@ func (f *follower) connect(ctx context.Context, cl *client, from *server) error 
 		if err := f.fold.apply(ev); err != nil {
 			return err
 		}
-		if ev.name == "bye" {
+		if ev.Name == "bye" {
 			return f.goodbye(s, ev)
 		}
 		if f.fold.phase == "live" {
@@ -82,40 +83,40 @@ func (f *follower) connect(ctx context.Context, cl *client, from *server) error 
 }
 
 // goodbye checks how a server that stops ends a stream.
-func (f *follower) goodbye(s *stream, ev event) error {
+func (f *follower) goodbye(s *load.Stream, ev load.Event) error {
 	if ev.Code != "stopping" {
 		return fmt.Errorf("bye with the code %q, want stopping", ev.Code)
 	}
-	if !s.ndjson && s.retry == "" {
+	if !s.NDJSON && s.Retry == "" {
 		return fmt.Errorf("bye without a retry")
 	}
-	if more, err := s.next(); err == nil {
+	if more, err := s.Next(); err == nil {
 		return fmt.Errorf("%+v after bye", more)
 	}
 	return nil
 }
 
 // scribble changes keys at random until ctx ends, whatever the answers are.
-func scribble(ctx, hard context.Context, keep *restarter, cl *client, name int) {
+func scribble(ctx, hard context.Context, keep *restarter, cl *load.Client, name int) {
 	rng := rand.New(rand.NewPCG(*seed, uint64(name)))
 	key := func() string { return fmt.Sprintf("f/%d", rng.IntN(30)) }
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for n := 0; ctx.Err() == nil; n++ {
 		value := fmt.Sprintf("%d.%d", name, n)
-		c := putCall(key(), value)
+		c := load.PutCall(key(), value)
 		switch rng.IntN(5) {
 		case 0:
-			c = call{method: "DELETE", path: "/v1/kv/" + key()}
+			c = load.Call{Method: "DELETE", Path: "/v1/kv/" + key()}
 		case 1:
-			b := batch{}
+			b := load.Batch{}
 			for _, i := range rng.Perm(30)[:5] {
-				b.Ops = append(b.Ops, opPut(fmt.Sprintf("f/%d", i), value))
+				b.Ops = append(b.Ops, load.OpPut(fmt.Sprintf("f/%d", i), value))
 			}
-			c = b.call()
+			c = b.Call()
 		}
 		from := keep.server()
-		if _, err := cl.do(hard, c); err != nil {
+		if _, err := cl.Do(hard, c); err != nil {
 			keep.after(ctx, from)
 		}
 		<-tick.C
@@ -131,7 +132,7 @@ func allFollow(t *testing.T, list []*follower, s *server) {
 			if ctx.Err() != nil {
 				t.Fatalf("%s does not follow the server at %s", f.name, s.url)
 			}
-			waitABit(ctx)
+			load.Pause(ctx)
 		}
 	}
 }
@@ -179,9 +180,9 @@ func watchThroughRestarts(t *testing.T, restarts int) {
 	cancel()
 	writing.Wait()
 	cl := keep.client(t)
-	cl.put(t, "f/end", "")
+	cl.Put(t, "f/end", "")
 	watching.Wait()
-	entries, _ := cl.list(t, "")
+	entries, _ := cl.List(t, "")
 	for _, f := range list {
 		if diff := f.fold.differs(entries, f.pick); diff != "" {
 			t.Errorf("%s (seed %d):\n%s", f.name, *seed, diff)
@@ -198,23 +199,23 @@ func watchThroughRestarts(t *testing.T, restarts int) {
 // missing, repeated, torn apart or marked wrongly.
 func TestFoldFindsMistakes(t *testing.T) {
 	t.Parallel()
-	put := func(key string, rev uint64, version int, id string) event {
-		return event{name: "put", id: id, entry: entry{Key: key, Rev: rev, Version: version}}
+	put := func(key string, rev uint64, version int, id string) load.Event {
+		return load.Event{Name: "put", ID: id, Entry: load.Entry{Key: key, Rev: rev, Version: version}}
 	}
-	opening := []event{{name: "reset", id: "aaaaaaaa-0"}, put("a", 3, 2, ""), {name: "synced", id: "aaaaaaaa-3"}}
+	opening := []load.Event{{Name: "reset", ID: "aaaaaaaa-0"}, put("a", 3, 2, ""), {Name: "synced", ID: "aaaaaaaa-3"}}
 	for _, c := range []struct {
 		name   string
-		events []event
+		events []load.Event
 		bad    bool
 	}{
-		{"in order", []event{put("a", 4, 3, ""), put("b", 4, 1, "aaaaaaaa-4")}, false},
-		{"a version left out", []event{put("a", 5, 4, "aaaaaaaa-5")}, true},
-		{"a revision twice", []event{put("a", 4, 3, "aaaaaaaa-4"), put("a", 4, 3, "aaaaaaaa-4")}, true},
-		{"a revision torn apart", []event{put("a", 4, 3, ""), put("b", 5, 1, "aaaaaaaa-5")}, true},
-		{"progress within a revision", []event{put("a", 4, 3, ""), {name: "progress", id: "aaaaaaaa-4"}}, true},
-		{"a deletion of nothing", []event{{name: "delete", id: "aaaaaaaa-4", entry: entry{Key: "b", Rev: 4}}}, true},
-		{"progress without an id", []event{{name: "progress"}}, true},
-		{"an id within a resync", []event{{name: "resync"}, put("a", 9, 7, "aaaaaaaa-9")}, true},
+		{"in order", []load.Event{put("a", 4, 3, ""), put("b", 4, 1, "aaaaaaaa-4")}, false},
+		{"a version left out", []load.Event{put("a", 5, 4, "aaaaaaaa-5")}, true},
+		{"a revision twice", []load.Event{put("a", 4, 3, "aaaaaaaa-4"), put("a", 4, 3, "aaaaaaaa-4")}, true},
+		{"a revision torn apart", []load.Event{put("a", 4, 3, ""), put("b", 5, 1, "aaaaaaaa-5")}, true},
+		{"progress within a revision", []load.Event{put("a", 4, 3, ""), {Name: "progress", ID: "aaaaaaaa-4"}}, true},
+		{"a deletion of nothing", []load.Event{{Name: "delete", ID: "aaaaaaaa-4", Entry: load.Entry{Key: "b", Rev: 4}}}, true},
+		{"progress without an id", []load.Event{{Name: "progress"}}, true},
+		{"an id within a resync", []load.Event{{Name: "resync"}, put("a", 9, 7, "aaaaaaaa-9")}, true},
 	} {
 		f := newFold()
 		f.connected()

@@ -1,4 +1,4 @@
-package e2e_test
+package load
 
 import (
 	"bufio"
@@ -8,32 +8,27 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"testing"
 
 	"keywatch/watch/watchtest"
 )
 
-// sockets are streamers that watch over WebSockets; none if the server has no
-// such thing.
-func sockets(t *testing.T, keep *restarter) []*streamer {
-	t.Helper()
-	if a := keep.client(t).must(t, call{method: "GET", path: "/v1/ws"}, 400, 404, 426); a.status == 404 {
-		t.Log("NOT TESTED: the server has no /v1/ws")
-		return nil
-	}
-	all := []string{""}
-	return []*streamer{
-		{name: "socket", socket: `"prefixes":[""]`, asked: watchtest.Record{Prefixes: all}},
-		{name: "socket, no values", socket: `"prefixes":["t"],"mode":"keys"`, asked: watchtest.Record{Prefixes: []string{"t"}, NoValues: true}},
-		{name: "socket, some keys", socket: `"keys":["t0/1"],"prefixes":["t2/"]`, asked: watchtest.Record{Keys: []string{"t0/1"}, Prefixes: []string{"t2/"}}},
-		{name: "socket, latest", socket: `"prefixes":[""],"mode":"latest"`, asked: watchtest.Record{Prefixes: all, Latest: true}},
-		{name: "socket, stalled", socket: `"prefixes":[""]`, asked: watchtest.Record{Prefixes: all}, stall: 150},
-		{name: "socket, late", socket: `"prefixes":[""]`, asked: watchtest.Record{Prefixes: all}, late: 120},
+// sockets are streamers that watch over WebSockets.
+func (a *Audience) sockets() []*Streamer {
+	p, all := a.Prefix, []string{a.Prefix}
+	everything := fmt.Sprintf(`"prefixes":[%q]`, p)
+	return []*Streamer{
+		{Name: "socket", socket: everything, asked: watchtest.Record{Prefixes: all}},
+		{Name: "socket, no values", socket: fmt.Sprintf(`"prefixes":[%q],"mode":"keys"`, p+"t"), asked: watchtest.Record{Prefixes: []string{p + "t"}, NoValues: true}},
+		{Name: "socket, some keys", socket: fmt.Sprintf(`"keys":[%q],"prefixes":[%q]`, p+"t0/1", p+"t2/"),
+			asked: watchtest.Record{Keys: []string{p + "t0/1"}, Prefixes: []string{p + "t2/"}}},
+		{Name: "socket, latest", socket: everything + `,"mode":"latest"`, asked: watchtest.Record{Prefixes: all, Latest: true}},
+		{Name: "socket, stalled", socket: everything, asked: watchtest.Record{Prefixes: all}, stall: 150},
+		{Name: "socket, late", socket: everything, asked: watchtest.Record{Prefixes: all}, late: 120},
 	}
 }
 
 // upgrade asks for a WebSocket and one watch on it.
-func (s *streamer) upgrade(conn net.Conn, address string) {
+func (s *Streamer) upgrade(conn net.Conn, address string) {
 	op := fmt.Sprintf(`{"id":1,"op":"watch",%s}`, s.socket)
 	if since := s.wire.Since(); since != "" {
 		op = fmt.Sprintf(`{"id":1,"op":"watch",%s,"since":%q}`, s.socket, since)
@@ -49,11 +44,14 @@ func (s *streamer) upgrade(conn net.Conn, address string) {
 }
 
 // frames records what comes on a WebSocket until it is cut or closed.
-func (s *streamer) frames(from io.Reader, pause func()) error {
+func (s *Streamer) frames(from io.Reader, pause func()) error {
 	r := bufio.NewReaderSize(from, 512)
 	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
 		return nil // it was cut within the head
+	}
+	if resp.StatusCode == http.StatusServiceUnavailable {
+		return nil
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return fmt.Errorf("status %d", resp.StatusCode)

@@ -1,4 +1,4 @@
-package e2e_test
+package load
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
+	"time"
 
 	"keywatch/kv"
 	"keywatch/watch/watchtest"
@@ -42,19 +42,14 @@ type teller struct {
 	name string
 	keys int
 	pad  int
-	keep *restarter
-	cl   *client
+	to   Target
+	cl   *Client
 	tr   *truth
+	pace time.Duration
+	seed uint64
 	rng  *rand.Rand
 	n    int
 	held map[string]watchtest.Change
-}
-
-func newTeller(t testing.TB, keep *restarter, tr *truth, i int) *teller {
-	return &teller{
-		name: fmt.Sprintf("t%d", i), keys: 12, pad: 40 * i, keep: keep, cl: keep.client(t), tr: tr,
-		rng: rand.New(rand.NewPCG(*seed, uint64(700+i))), held: map[string]watchtest.Change{},
-	}
 }
 
 // run writes until ctx ends; requests end with hard.
@@ -63,54 +58,49 @@ func (w *teller) run(ctx, hard context.Context) error {
 		if err := w.write(hard, w.draw()); err != nil {
 			return err
 		}
+		rest(ctx, w.pace)
 	}
 	return nil
 }
 
-func (w *teller) draw() batch {
+func (w *teller) draw() Batch {
 	w.n++
-	var b batch
+	var b Batch
 	for _, k := range w.rng.Perm(w.keys)[:1+w.rng.IntN(4)] {
 		key := fmt.Sprintf("%s/%d", w.name, k)
 		if w.rng.IntN(4) == 0 {
-			b.Ops = append(b.Ops, opDelete(key))
+			b.Ops = append(b.Ops, OpDelete(key))
 		} else {
-			b.Ops = append(b.Ops, opPut(key, fmt.Sprintf("%d %s", w.n, strings.Repeat("v", w.pad))))
+			b.Ops = append(b.Ops, OpPut(key, fmt.Sprintf("%d %s", w.n, strings.Repeat("v", w.pad))))
 		}
 	}
 	return b
 }
 
 // write sends b until its outcome is known, and notes it.
-func (w *teller) write(ctx context.Context, b batch) error {
-	c := b.call().with("Idempotency-Key", fmt.Sprintf("%s.%d.%d", w.name, w.n, *seed))
+func (w *teller) write(ctx context.Context, b Batch) error {
+	c := b.Call().With("Idempotency-Key", fmt.Sprintf("%s.%d.%d", w.name, w.n, w.seed))
 	for {
-		from := w.keep.server()
-		a, err := w.cl.do(ctx, c)
+		url, lost := w.to.Pick()
+		a, err := w.cl.doAt(ctx, url, c)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == nil && a.status == 200:
-			var got batched
-			if err := a.decode(&got); err != nil {
+		case err == nil && a.Status == 200:
+			var got Batched
+			if err := a.Decode(&got); err != nil {
 				return err
 			}
 			return w.note(b, &got)
-		case err == nil && a.status != 503 && a.status != 504:
-			return fmt.Errorf("batch: status %d: %s", a.status, a.body)
-		case err != nil:
-			select {
-			case <-from.exited:
-				w.keep.after(ctx, from)
-			default:
-			}
+		case err == nil && a.Status != 503 && a.Status != 504:
+			return fmt.Errorf("batch: status %d: %s", a.Status, a.Body)
 		}
-		waitABit(ctx)
+		lost(ctx)
 	}
 }
 
 // note works out what b changed.
-func (w *teller) note(b batch, got *batched) error {
+func (w *teller) note(b Batch, got *Batched) error {
 	if len(got.Results) != len(b.Ops) {
 		return fmt.Errorf("%d results of %d operations", len(got.Results), len(b.Ops))
 	}

@@ -1,15 +1,19 @@
-package e2e_test
+package load
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/anishathalye/porcupine"
 )
 
-// modelKeys is the most keys that a modelled history has.
-const modelKeys = 5
+// ModelKeys is the most keys that a modelled history has.
+const ModelKeys = 5
+
+// checkTime is the longest that one history may take to be checked.
+const checkTime = time.Minute
 
 // A cell is what one key holds. The zero cell is absent.
 type cell struct {
@@ -69,7 +73,7 @@ type reply struct {
 	current *cell
 }
 
-type store [modelKeys]cell
+type store [ModelKeys]cell
 
 // apply runs r on s and reports whether rep is what the client should see.
 func (s store) apply(r request, rep reply) (bool, store) {
@@ -134,7 +138,7 @@ func describe(r request, rep reply) string {
 // one key and steps on another can be split; what is left of each must be
 // linearizable alone, which is weaker than the whole but much faster to see.
 func byKey(history []porcupine.Operation) [][]porcupine.Operation {
-	split := make([][]porcupine.Operation, modelKeys)
+	split := make([][]porcupine.Operation, ModelKeys)
 	for _, op := range history {
 		r, rep := op.Input.(request), op.Output.(reply)
 		for key := range split {
@@ -160,4 +164,20 @@ func byKey(history []porcupine.Operation) [][]porcupine.Operation {
 		}
 	}
 	return slices.DeleteFunc(split, func(ops []porcupine.Operation) bool { return len(ops) == 0 })
+}
+
+// Judge reports whether a history is linearizable.
+func Judge(history []porcupine.Operation) porcupine.CheckResult {
+	return porcupine.CheckOperationsTimeout(model, history, checkTime)
+}
+
+// JudgeByKey is Judge of each key alone, for requests without guards on one key and steps on
+// another: it is weaker than the whole, but much faster.
+func JudgeByKey(history []porcupine.Operation) porcupine.CheckResult {
+	for _, part := range byKey(history) {
+		if got := Judge(part); got != porcupine.Ok {
+			return got
+		}
+	}
+	return porcupine.Ok
 }
