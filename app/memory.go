@@ -91,9 +91,9 @@ func (m *memory) share() int64 { return max(1, m.limit-m.hub.MemoryMax()) }
 func (m *memory) fixed() int64 {
 	s := m.state.Memory()
 	if !m.state.Evicts() {
-		return s.Table + s.Idem + s.Leases + s.Values + m.hub.Memory()
+		return s.Table + s.Idem + s.Leases + s.Private + s.Values + m.hub.Memory()
 	}
-	return s.Table + s.Idem + s.Leases + m.hub.Memory()
+	return s.Table + s.Idem + s.Leases + s.Private + m.hub.Memory()
 }
 
 // over returns by how many bytes use, and what writers wait for, exceed the mark where

@@ -5,6 +5,10 @@ import "strings"
 // decideLocked runs one command: replay, fences, checks, then operations.
 func (s *State) decideLocked(c *Command, r *Result, arena *[]OpResult) {
 	m := &s.mu.machine
+	if m.private.moved(c.Auth) {
+		r.Outcome = AuthMoved // before a replay: it would show what the caller may not read any more
+		return
+	}
 	if c.Idem.Key != "" && s.replayLocked(c, r) {
 		return
 	}

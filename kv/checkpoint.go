@@ -5,6 +5,8 @@ import (
 	"errors"
 	"iter"
 	"slices"
+
+	"github.com/tidwall/btree"
 )
 
 // ErrCheckpointRunning is returned when a checkpoint is begun while another is
@@ -55,8 +57,12 @@ type Checkpoint struct {
 	leases   *leaseCopy
 	// leaseChanges is how many changes of leases this checkpoint holds.
 	leaseChanges uint64
-	records      []Record
-	olds         []*slot
+	// private are the private records of the checkpoint; privateChanges is how many changes of
+	// them it holds, privateBefore how many the one before.
+	private                       *btree.Map[string, PrivateRecord]
+	privateChanges, privateBefore uint64
+	records                       []Record
+	olds                          []*slot
 }
 
 // Freeze begins a checkpoint at the newest revision. It fails with
@@ -79,9 +85,10 @@ func (s *State) Freeze() (*Checkpoint, error) {
 	c.idemFrom, c.idem = m.idem.unsaved()
 	c.idem = slices.Clone(c.idem)
 	c.leases, c.leaseChanges = m.leases.copyFrom(), m.leases.changes
+	c.private, c.privateChanges, c.privateBefore = m.private.byName.Copy(), m.private.changes, m.private.saved
 	c.meta = Meta{
 		Index: m.index, Term: m.term, At: c.view.at, Time: m.time, Floor: m.floor, Params: m.params, Roster: m.roster,
-		IdemFirst: m.idem.first, IdemNext: m.idem.next,
+		IdemFirst: m.idem.first, IdemNext: m.idem.next, Auth: m.private.auth,
 	}
 	return c, nil
 }
@@ -193,6 +200,7 @@ func (c *Checkpoint) commit() {
 	defer s.mu.Unlock()
 	m := &s.mu.machine
 	m.idem.saved, m.leases.saved = c.meta.IdemNext, c.leaseChanges
+	m.private.saved = c.privateChanges
 	s.committed.Store(uint64(c.meta.At.Rev))
 	c.endLocked()
 }

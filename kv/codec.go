@@ -35,6 +35,7 @@ const (
 	commandRefer    = 19
 	commandBounds   = 20
 	commandRoster   = 21
+	commandPrivate  = 32
 )
 
 // opLeased marks the kind of an operation that names a lease.
@@ -46,8 +47,9 @@ const (
 	flagIdem
 	flagFences
 	flagChecks
+	flagAuth
 
-	allFlags = flagElse | flagIdem | flagFences | flagChecks
+	allFlags = flagElse | flagIdem | flagFences | flagChecks | flagAuth
 )
 
 // ErrBadEntry is returned when bytes are not a log entry of a known version.
@@ -94,6 +96,11 @@ func (c *Command) bytes() (n int) {
 	}
 	for i := range c.Checks {
 		n += len(c.Checks[i].Key) + len(c.Checks[i].Value) + opBytes
+	}
+	if c.Private != nil {
+		for i := range c.Private.Puts {
+			n += len(c.Private.Puts[i].Value) + opBytes
+		}
 	}
 	return n
 }
@@ -154,7 +161,13 @@ func appendCommand(b []byte, c *Command) []byte {
 	if c.Refer != nil {
 		return appendRefer(b, c.Refer)
 	}
+	if c.Private != nil {
+		return appendPrivate(b, c.Private, c.Auth)
+	}
 	b = append(b, kindOf(c), commandFlags(c))
+	if c.Auth != 0 {
+		b = binary.AppendUvarint(b, uint64(c.Auth))
+	}
 	if c.Idem.Key != "" {
 		b = appendIdemCaller(b, c.Idem.Scope, c.Idem.Caller)
 		b = appendText(b, c.Idem.Key)
@@ -212,6 +225,9 @@ func commandFlags(c *Command) (flags byte) {
 	}
 	if len(c.Checks) > 0 {
 		flags |= flagChecks
+	}
+	if c.Auth != 0 {
+		flags |= flagAuth
 	}
 	return flags
 }

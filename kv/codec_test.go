@@ -33,6 +33,10 @@ func sampleEntries() [][]byte {
 		kv.EncodeEntry(7, &kv.Command{Prefix: &prefix}, &kv.Command{}),
 		kvtest.Encode(8, []kvtest.Step{{Setup: &kv.Setup{Epoch: 9}}}),
 		leaseEntry(),
+		kv.EncodeEntry(10, &kv.Command{Auth: 300, Private: &kv.PrivateCommand{
+			Checks: []kv.PrivateCheck{{Name: "user/u-1", Rev: 9}}, Narrow: true,
+			Puts: []kv.PrivateRecord{{Name: "user/u-1", Value: []byte("x")}}, Deletes: []string{"cred/a"},
+		}}, &kv.Command{Ops: []kv.Op{kvtest.Put("k", "v")}, Auth: 7}),
 		kv.EncodeEntry(9, &kv.Command{Ops: []kv.Op{kvtest.Put("k", "v")}}, &kv.Command{Refer: referTo("k", "v", 1)}),
 	}
 }
@@ -176,6 +180,7 @@ func TestMetaRoundTrip(t *testing.T) {
 			Time:  rapid.Int64Min(0).Draw(t, "time"),
 			Floor: kv.Rev(rapid.Uint64().Draw(t, "floor")), Params: kvtest.SmallParams,
 			IdemFirst: rapid.Uint64().Draw(t, "first"), IdemNext: rapid.Uint64().Draw(t, "next"),
+			Auth: kv.Rev(rapid.Uint64().Draw(t, "auth")),
 		}
 		b := want.AppendTo(nil)
 		if got, err := kv.ParseMeta(b); err != nil || got != want {

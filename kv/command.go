@@ -108,6 +108,12 @@ type Command struct {
 	Lock  *LockCommand
 	// Refer, if not nil, is all that the command does.
 	Refer *Refer
+	// Private, if not nil, is all that the command does.
+	Private *PrivateCommand
+	// Auth is the auth revision under which the command was allowed: it ends with AuthMoved,
+	// and does nothing, if another is in force at its place in the log. 0 is for what needs no
+	// permission. A Refer has none.
+	Auth Rev
 }
 
 // Limits bound a command. The zero value of each field is its default.
@@ -146,6 +152,9 @@ func (c *Command) Validate(l Limits) error {
 	}
 	if c.Refer != nil {
 		return c.validateRefer()
+	}
+	if c.Private != nil {
+		return c.validatePrivate()
 	}
 	if c.Lease != nil || c.Lock != nil {
 		return c.validateLease(l)
@@ -264,7 +273,7 @@ func (op *Op) validate(l Limits) error {
 // ReadOnly reports whether c can change nothing, whatever its checks say, and
 // so needs no place in the log.
 func (c *Command) ReadOnly() bool {
-	if c.Prefix != nil || c.Lease != nil || c.Lock != nil || c.Refer != nil {
+	if c.Prefix != nil || c.Lease != nil || c.Lock != nil || c.Refer != nil || c.Private != nil {
 		return false
 	}
 	for _, ops := range [2][]Op{c.Ops, c.Else} {

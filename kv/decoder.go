@@ -115,6 +115,12 @@ func (d *decoder) command(kind byte, c *Command, prefix *string) {
 		d.fail() // servers that do not know a flag would do something else than those that do
 		return
 	}
+	if flags&flagAuth != 0 {
+		if c.Auth = Rev(d.uvarint()); c.Auth == 0 {
+			d.fail()
+			return
+		}
+	}
 	if flags&flagIdem != 0 {
 		c.Idem.Scope, c.Idem.Caller = d.idemCaller()
 		c.Idem.Key = d.text()

@@ -17,10 +17,11 @@ type disk struct {
 	records map[kv.Locator][]byte
 	idem    map[uint64][]byte
 	leases  map[kv.LeaseID][]byte
+	private map[string][]byte
 }
 
 func (d disk) clone() disk {
-	c := disk{d.meta, maps.Clone(d.records), maps.Clone(d.idem), make(map[kv.LeaseID][]byte)}
+	c := disk{d.meta, maps.Clone(d.records), maps.Clone(d.idem), make(map[kv.LeaseID][]byte), maps.Clone(d.private)}
 	if c.records == nil {
 		c.records, c.idem = make(map[kv.Locator][]byte), make(map[uint64][]byte)
 	}
@@ -112,6 +113,12 @@ func (w *world) write(t *rapid.T, c *kv.Checkpoint) disk {
 	for id, b := range c.Leases() {
 		d.leases[id] = slices.Clone(b)
 	}
+	if c.PrivateChanged() {
+		d.private = make(map[string][]byte)
+		for name, b := range c.Private() {
+			d.private[name] = slices.Clone(b)
+		}
+	}
 	d.meta = c.Meta().AppendTo(nil)
 	return d
 }
@@ -179,6 +186,11 @@ func (w *world) load(t *rapid.T, m *machine) (index int) {
 	for id, b := range w.disk.leases {
 		if err := l.AddLease(id, b); err != nil {
 			t.Fatalf("add lease %v: %v", id, err)
+		}
+	}
+	for name, b := range w.disk.private {
+		if err := l.AddPrivate(name, b); err != nil {
+			t.Fatalf("add private record %s: %v", name, err)
 		}
 	}
 	m.published = recorder{}

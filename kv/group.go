@@ -97,6 +97,14 @@ func CheckCommands(body []byte, n int, l Limits) error {
 			if err := r.Validate(); err != nil {
 				return err
 			}
+		case kind == commandPrivate:
+			p, _ := d.private()
+			if d.bad {
+				return ErrBadEntry
+			}
+			if err := p.validate(); err != nil {
+				return err
+			}
 		case kind == commandBatch || kind == commandPrefix || kind == commandLease || kind == commandLock:
 			d.command(kind, &c, &prefix)
 			if d.bad {

@@ -22,6 +22,7 @@ func (s *State) Load(meta Meta) *Loader {
 	m.rev, m.params, m.roster = meta.At.Rev, meta.Params, meta.Roster
 	s.raiseFloorLocked(meta.Floor)
 	m.idem.first, m.idem.next, m.idem.saved = meta.IdemFirst, meta.IdemFirst, meta.IdemNext
+	m.private.auth = meta.Auth
 	s.epoch.Store(uint32(meta.At.Epoch))
 	s.committed.Store(uint64(meta.At.Rev))
 	return &Loader{state: s, meta: meta}

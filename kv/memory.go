@@ -13,8 +13,8 @@ type memory struct {
 	// values is what the values of newest versions take, or what cold ones keep of
 	// them; table what keys and metadata take; kept what is
 	// held for snapshots only; idem what idempotency records take, leases what leases
-	// and those of locks do.
-	values, table, kept, idem, leases atomic.Int64
+	// and those of locks do, private what private records do.
+	values, table, kept, idem, leases, private atomic.Int64
 	// coldKeys and coldBytes count the values of newest versions that are not in
 	// memory, by tier.
 	coldKeys, coldBytes [TierCount]atomic.Int64
@@ -80,23 +80,25 @@ func (s *State) countMemoryLocked() {
 	s.memory.leases.Store(m.leases.bytes + int64(m.locks.waiting)*placeCost)
 	s.memory.kept.Store(m.snaps.kept)
 	s.memory.idem.Store(m.idem.bytes)
+	s.memory.private.Store(m.private.bytes)
 }
 
 // Memory is what a state holds in memory, in bytes.
 type Memory struct {
 	// Values is what values take, Table what keys and their metadata take, Kept
 	// what is held for snapshots only, Idem what idempotency records take, Leases
-	// what leases take and what locks do beside their keys.
-	Values, Table, Kept, Idem, Leases int64
+	// what leases take and what locks do beside their keys, Private what private records
+	// take.
+	Values, Table, Kept, Idem, Leases, Private int64
 	// Evictable is the part of Values that could be dropped at once.
 	Evictable int64
 }
 
-// Used returns the bytes of all but the history that a hub keeps. It costs five
+// Used returns the bytes of all but the history that a hub keeps. It costs six
 // atomic loads.
 func (s *State) Used() int64 {
 	m := &s.memory
-	return m.values.Load() + m.table.Load() + m.kept.Load() + m.idem.Load() + m.leases.Load()
+	return m.values.Load() + m.table.Load() + m.kept.Load() + m.idem.Load() + m.leases.Load() + m.private.Load()
 }
 
 // Memory returns what the state holds in memory.
@@ -104,6 +106,7 @@ func (s *State) Memory() Memory {
 	m := &s.memory
 	return Memory{
 		Values: m.values.Load(), Table: m.table.Load(), Kept: m.kept.Load(), Idem: m.idem.Load(), Leases: m.leases.Load(),
+		Private:   m.private.Load(),
 		Evictable: s.evictableBytes(),
 	}
 }

@@ -15,6 +15,11 @@ const metaVersion = 4
 // metaKinds are the commands whose bounds a meta has, by its version.
 var metaKinds = [...]byte{1: commandSetup, 2: commandSettings, 3: commandBounds, 4: commandBounds}
 
+// metaPrivate in the version of a meta says that the auth revision stands at the end. It is
+// written once there was a private command: releases that do not know of it refuse the folder
+// then, instead of serving it without asking who may.
+const metaPrivate = 0x40
+
 // Meta is what a checkpoint knows beside its records: how far it reaches and
 // the settings of the state.
 type Meta struct {
@@ -31,6 +36,8 @@ type Meta struct {
 	IdemFirst, IdemNext uint64
 	// Roster is the text of the roster; empty for a store with one server.
 	Roster string
+	// Auth is the auth revision, see PrivateCommand.Narrow; 0 until there was a private command.
+	Auth Rev
 }
 
 // AppendTo appends the bytes of the meta, which end in a CRC-32C, to b.
@@ -52,6 +59,10 @@ func (m Meta) AppendTo(b []byte) []byte {
 	if m.Roster != "" {
 		b = appendText(b, m.Roster)
 	}
+	if m.Auth != 0 {
+		b[start] |= metaPrivate
+		b = binary.AppendUvarint(b, uint64(m.Auth))
+	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
@@ -67,9 +78,10 @@ func ParseMeta(b []byte) (m Meta, err error) {
 		return m, fmt.Errorf("%w: checkpoint meta: checksum mismatch", ErrDamaged)
 	}
 	d := decoder{b: b[:len(b)-4]}
-	v := d.byte()
+	first := d.byte()
+	v, private := first&^metaPrivate, first&metaPrivate != 0
 	if v > metaVersion {
-		return m, newer("checkpoint meta", v, metaVersion)
+		return m, newer("checkpoint meta", first, metaVersion)
 	}
 	if v < 1 {
 		return m, fmt.Errorf("%w: checkpoint meta: unknown version %d", ErrDamaged, v)
@@ -81,6 +93,11 @@ func ParseMeta(b []byte) (m Meta, err error) {
 	m.Params = d.boundsOf(metaKinds[v]).WithDefaults()
 	if v == metaVersion {
 		m.Roster = d.roster()
+	}
+	if private {
+		if m.Auth = Rev(d.uvarint()); m.Auth == 0 {
+			d.fail()
+		}
 	}
 	if d.bad || len(d.b) != 0 {
 		return m, fmt.Errorf("%w: checkpoint meta: malformed", ErrDamaged)

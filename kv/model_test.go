@@ -90,6 +90,7 @@ type world struct {
 type machine struct {
 	*kv.State
 	published recorder
+	told      privateRecorder
 	disk      *disk             // where cold values are read
 	objects   *kvtest.Generator // likewise
 	reads     int
@@ -110,7 +111,7 @@ func (r *recorder) Reset(at kv.Position) { r.reset, r.at = true, at }
 func newMachine(objects *kvtest.Generator, clashes bool) *machine {
 	m := &machine{disk: new(disk), objects: objects}
 	m.State = kv.NewState(kv.StateOptions{
-		Publisher: &m.published, Presize: 64, SnapshotMax: 3, SnapshotAge: 200 * time.Millisecond,
+		Publisher: &m.published, Private: &m.told, Presize: 64, SnapshotMax: 3, SnapshotAge: 200 * time.Millisecond,
 		Cold: m, ColdMin: 1,
 	})
 	if clashes {
@@ -233,6 +234,7 @@ func (w *world) compareState(t *rapid.T, s *machine) {
 	same(t, "index", s.Applied(), uint64(len(w.log)))
 	same(t, "params", s.Params(), w.model.Params)
 	w.compareLeases(t, s)
+	w.comparePrivate(t, s)
 	at, ok := s.NextDeadline()
 	wantAt, wantOK := w.model.NextDeadline()
 	same(t, "a deadline", ok, wantOK)

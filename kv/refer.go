@@ -55,7 +55,7 @@ func (r *Refer) Validate() error {
 }
 
 func (c *Command) validateRefer() error {
-	if c.hasOps() || c.Prefix != nil || c.Lease != nil || c.Lock != nil || len(c.Fences) > 0 || c.Idem != (Idem{}) {
+	if c.hasOps() || c.Private != nil || c.Auth != 0 || c.Prefix != nil || c.Lease != nil || c.Lock != nil || len(c.Fences) > 0 || c.Idem != (Idem{}) {
 		return fmt.Errorf("%w: references must be alone in a command", ErrBadCommand)
 	}
 	return c.Refer.Validate()

@@ -43,11 +43,18 @@ const (
 	LockLost
 	// LockFree means that the lock that was to be broken was not held.
 	LockFree
+
+	// PrivateFull means that a private command would exceed PrivateMax or PrivateBytesMax, and
+	// nothing ran.
+	PrivateFull Outcome = 0x7e
+	// AuthMoved means that permissions were narrowed since the command was allowed, and nothing
+	// ran: see Command.Auth.
+	AuthMoved Outcome = 0x7f
 )
 
 // kept reports whether the outcome of a request with an idempotency key is kept:
 // it went through the log and time alone does not change it.
-func (o Outcome) kept() bool { return o <= FenceLost || o >= LockQueued }
+func (o Outcome) kept() bool { return o <= FenceLost || o >= LockQueued && o < PrivateFull }
 
 // An OpResult is what one operation did.
 type OpResult struct {

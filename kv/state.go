@@ -21,6 +21,8 @@ const (
 type StateOptions struct {
 	// Publisher learns of every change; nil for none.
 	Publisher Publisher
+	// Private learns of every change of private records; nil for none.
+	Private PrivateWatcher
 	// Presize is the number of keys to make room for; 65,536.
 	Presize int
 	// SnapshotMax bounds the snapshots open at once; 1,024.
@@ -43,6 +45,9 @@ type StateOptions struct {
 func (o StateOptions) withDefaults() StateOptions {
 	if o.Publisher == nil {
 		o.Publisher = discard{}
+	}
+	if o.Private == nil {
+		o.Private = noPrivateWatcher{}
 	}
 	if o.Presize == 0 {
 		o.Presize = 1 << 16
@@ -115,6 +120,7 @@ type machine struct {
 	idem      idemTable
 	leases    leaseTable
 	locks     lockTable
+	private   privateTable
 	snaps     snapshots
 	dirty     dirtySet
 
@@ -147,6 +153,7 @@ func NewState(opts StateOptions) *State {
 	m.idem = newIdemTable()
 	m.leases = newLeaseTable()
 	m.locks = newLockTable()
+	m.private = newPrivateTable()
 	m.params = Params{}.WithDefaults()
 	m.dirty.number = 1
 	m.dirty.gone = make(map[string]*slot)
@@ -256,6 +263,7 @@ func (s *State) Skip(index, term uint64) {
 func (s *State) publishLocked() {
 	m := &s.mu.machine
 	at := Position{Epoch(s.epoch.Load()), m.rev}
+	s.tellPrivateLocked()
 	s.now.Store(m.time)
 	s.visible.Store(uint64(m.rev))
 	s.applied.Store(m.index)
@@ -292,6 +300,12 @@ func (s *State) runLocked(d *decoder, r *Result, arena *[]OpResult) error {
 			return ErrBadEntry
 		}
 		s.referLocked(&c, r)
+	case commandPrivate:
+		c, auth := d.private()
+		if d.bad {
+			return ErrBadEntry
+		}
+		s.privateLocked(c, auth, r)
 	case commandSetup, commandSettings, commandBounds:
 		u := d.setup(kind)
 		if d.bad {

@@ -29,9 +29,11 @@ type Stats struct {
 	// DirtyKeys and DirtyBytes are what the next checkpoint will write.
 	DirtyKeys  int
 	DirtyBytes int64
-	// Dirty is set if the next checkpoint will hold something new: keys, leases
-	// or idempotency records. That time has passed is nothing new.
+	// Dirty is set if the next checkpoint will hold something new: keys, leases,
+	// idempotency or private records. That time has passed is nothing new.
 	Dirty bool
+	// PrivateRecords counts the private records.
+	PrivateRecords int
 	// Index is that of the last applied log entry.
 	Index uint64
 	// Floor is the revision below which deletions are forgotten.
@@ -53,8 +55,9 @@ func (s *State) Stats() Stats {
 		LockGrants: m.locks.granted, LockWakes: m.locks.woken,
 		Snapshots: len(m.snaps.open) - m.snaps.closing, SnapshotBytes: m.snaps.kept, SnapshotsEnded: m.snaps.ended,
 		DirtyKeys: len(m.dirty.slots), DirtyBytes: m.dirty.bytes,
-		Dirty: len(m.dirty.slots) > 0 || m.leases.changes != m.leases.saved || m.idem.next != m.idem.saved,
-		Index: m.index, Floor: m.floor, Time: m.time,
+		Dirty:          len(m.dirty.slots) > 0 || m.leases.changes != m.leases.saved || m.idem.next != m.idem.saved || m.private.changes != m.private.saved,
+		PrivateRecords: m.private.byName.Len(),
+		Index:          m.index, Floor: m.floor, Time: m.time,
 	}
 }
 

@@ -166,7 +166,10 @@ func (s *sink) write() error {
 	if err := s.writeIdem(); err != nil {
 		return err
 	}
-	return s.writeLeases()
+	if err := s.writeLeases(); err != nil {
+		return err
+	}
+	return s.writePrivate()
 }
 
 // forget buries deletions that nothing replaces. A put that went so would be back at the

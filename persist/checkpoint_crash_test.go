@@ -49,7 +49,7 @@ func TestCrashAtEveryCommit(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{"records", "idem", "leases", "header", "seal", "trim", "sweep"} {
+	for _, kind := range []string{"records", "idem", "leases", "private", "header", "seal", "trim", "sweep"} {
 		if kinds[kind] == 0 {
 			t.Errorf("no transaction of kind %q happened", kind)
 		}
@@ -268,6 +268,7 @@ func smallFile(t *testing.T) (path string, want []string) {
 		leased.Ops[0].Lease = leaseID(i + 1)
 		r.do(c, del(fmt.Sprintf("key/%d", i/3)),
 			&kv.Command{Lease: &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: leaseID(i + 1), TTL: time.Hour}}, leased)
+		r.do(privatePut(fmt.Sprint("cred/", i%9), fmt.Sprint("sealed ", i)))
 		if i%15 == 14 {
 			r.mustCheckpoint()
 		}

@@ -79,6 +79,9 @@ func (p *play) command() *kv.Command {
 			return &kv.Command{Prefix: &prefix}
 		}
 	case 8:
+		if p.rng.IntN(3) == 0 {
+			return p.privateCommand()
+		}
 		return p.leaseCommand()
 	}
 	return put(key, strings.Repeat("x", p.rng.IntN(60)), 0)

@@ -90,6 +90,9 @@ func (db *DB) copyInto(ctx context.Context, to *boltFile) (*header, error) {
 	if err := db.copyLeases(from, to, next); err != nil {
 		return nil, err
 	}
+	if err := db.copyPrivate(from, to, next); err != nil {
+		return nil, err
+	}
 	next.gen = db.gen
 	if err := db.update(to, txHeader, func(tx *bolt.Tx) error { return writeHeader(tx, next) }); err != nil {
 		return nil, err

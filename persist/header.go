@@ -17,6 +17,9 @@ import (
 const (
 	headerVersion  = 2
 	membersVersion = 3
+	// privateHeader in the version says that the header ends with where the private records are.
+	// A release that does not know of them refuses the file, instead of serving it to anyone.
+	privateHeader = 0x40
 )
 
 var (
@@ -55,6 +58,8 @@ type header struct {
 	idem tally
 	// leases says where the leases are.
 	leases leaseHead
+	// private says where the private records are.
+	private privateHead
 	// ranges are disjoint, by ascending revision.
 	ranges []revRange
 	// link says what the checkpoint belongs to. It is kept beside the header.
@@ -99,6 +104,11 @@ func (h *header) encode() []byte {
 	for i := range h.ranges {
 		b = h.ranges[i].appendTo(b)
 	}
+	if h.private.gen != 0 {
+		b[0] |= privateHeader
+		b = binary.AppendUvarint(b, h.private.gen)
+		b = h.private.all.appendTo(b)
+	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -108,10 +118,11 @@ func decodeHeader(b []byte) (*header, error) {
 	if end < 1 || crc32.Checksum(b[:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
 		return nil, errChecksum
 	}
-	if b[0] > membersVersion {
+	version := b[0] &^ privateHeader
+	if version > membersVersion {
 		return nil, laterHeader(b[0])
 	}
-	if b[0] < 1 {
+	if version < 1 {
 		return nil, errHeader
 	}
 	h, d := new(header), decoder{b: b[1:end]}
@@ -120,15 +131,18 @@ func decodeHeader(b []byte) (*header, error) {
 	}
 	d.number() // where the log says who the members are
 	meta, members := d.field(), d.field()
-	if b[0] == membersVersion {
+	if version == membersVersion {
 		h.members = bytes.Clone(members)
 	}
 	h.idem = d.tally()
-	if b[0] > 1 {
+	if version > 1 {
 		h.leases = leaseHead{d.number(), d.tally()}
 	}
 	for range min(d.number(), uint64(end)) {
 		h.ranges = append(h.ranges, d.revRange())
+	}
+	if b[0]&privateHeader != 0 {
+		h.private = privateHead{d.number(), d.tally()}
 	}
 	if d.bad || len(d.b) > 0 {
 		return nil, errHeader

@@ -351,6 +351,9 @@ func checkRecords(f *boltFile, h *header) error {
 		if err := readIdem(tx, h, func(uint64, []byte) error { return nil }); err != nil {
 			return err
 		}
-		return h.leases.read(tx, func(kv.LeaseID, []byte) error { return nil })
+		if err := h.leases.read(tx, func(kv.LeaseID, []byte) error { return nil }); err != nil {
+			return err
+		}
+		return h.private.read(tx, func(string, []byte) error { return nil })
 	}))
 }

@@ -229,6 +229,12 @@ func dump(t testing.TB, s *kv.State, deep bool) []string {
 		lines = append(lines, fmt.Sprintf("%s=%q mod %d create %d version %d deadline %d %s%s",
 			key, e.Value(), e.Mod, e.Create, e.Version, e.Deadline(), e.Cause(), dumpLease(s, e)))
 	}
+	if auth := s.AuthRev(); auth != 0 {
+		lines = append(lines, fmt.Sprintf("auth revision %d", auth))
+	}
+	for r := range s.PrivateRecords() {
+		lines = append(lines, fmt.Sprintf("private %s=%q rev %d", r.Name, r.Value, r.Rev))
+	}
 	return lines
 }
 

@@ -47,6 +47,9 @@ func trimSome(tx *bolt.Tx, h *header, most int) (n int, err error) {
 	if found, err := h.trimLeases(tx); found || err != nil {
 		return 1, err
 	}
+	if found, err := h.trimPrivate(tx); found || err != nil {
+		return 1, err
+	}
 	idem := tx.Bucket(bucketIdem)
 	keys := h.unnamedIdem(idem, most)
 	if len(keys) == 0 {

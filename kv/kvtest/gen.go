@@ -57,7 +57,11 @@ func (g *Generator) Command(t *rapid.T) *kv.Command {
 		if chance(t, 25, "mismatch") {
 			c.Idem.Fingerprint[0]++
 		}
+		c.Auth = g.auth(t)
 		return &c
+	}
+	if chance(t, 8, "private") {
+		return g.Private(t)
 	}
 	c := &kv.Command{Fences: g.fences(t)}
 	if chance(t, 35, "lease or lock") {
@@ -71,6 +75,7 @@ func (g *Generator) Command(t *rapid.T) *kv.Command {
 	if chance(t, 25, "idem") {
 		g.identify(t, c)
 	}
+	c.Auth = g.auth(t)
 	return c
 }
 

@@ -17,6 +17,8 @@ type Model struct {
 	Time   int64
 	Floor  kv.Rev
 	Params kv.Params
+	// Auth is the auth revision.
+	Auth kv.Rev
 
 	// newest holds the newest version of each key, tombstones included; made
 	// says in which order versions were made, ordinal where in its revision each
@@ -27,6 +29,7 @@ type Model struct {
 	count   int
 	idem    []idemRecord
 	leases  map[kv.LeaseID]modelLease
+	private map[string]kv.PrivateRecord
 
 	// reset and events collect what the entry at hand does, the events from first
 	// on what the revision at hand does.
@@ -46,7 +49,7 @@ func NewModel() *Model {
 	return &Model{
 		Params: kv.Params{}.WithDefaults(),
 		newest: make(map[string]Item), made: make(map[string]int), ordinal: make(map[string]uint32),
-		leases: make(map[kv.LeaseID]modelLease),
+		leases: make(map[kv.LeaseID]modelLease), private: make(map[string]kv.PrivateRecord),
 	}
 }
 
@@ -54,7 +57,7 @@ func NewModel() *Model {
 func (m *Model) Clone() *Model {
 	c := *m
 	c.newest, c.made, c.leases = maps.Clone(m.newest), maps.Clone(m.made), maps.Clone(m.leases)
-	c.ordinal = maps.Clone(m.ordinal)
+	c.ordinal, c.private = maps.Clone(m.ordinal), maps.Clone(m.private)
 	c.idem, c.events = slices.Clone(m.idem), nil
 	return &c
 }

@@ -9,6 +9,12 @@ import (
 
 // run decides one command.
 func (m *Model) run(c *kv.Command) (r Result) {
+	if c.Auth != 0 && c.Auth != m.Auth {
+		return Result{Outcome: kv.AuthMoved}
+	}
+	if c.Private != nil {
+		return m.runPrivate(c.Private)
+	}
 	if c.Idem.Key != "" {
 		if r, known := m.replay(c); known {
 			return r
@@ -16,7 +22,7 @@ func (m *Model) run(c *kv.Command) (r Result) {
 	}
 	m.expireTouched(c)
 	r = m.decide(c)
-	if c.Idem.Key != "" && (r.Outcome <= kv.FenceLost || r.Outcome >= kv.LockQueued) {
+	if c.Idem.Key != "" && (r.Outcome <= kv.FenceLost || r.Outcome >= kv.LockQueued && r.Outcome < kv.PrivateFull) {
 		m.idem = append(m.idem, idemRecord{c.Idem, m.Time + m.Params.IdemAge.Milliseconds(), r})
 	}
 	return r
