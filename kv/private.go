@@ -44,7 +44,7 @@ type PrivateCommand struct {
 	Checks  []PrivateCheck
 	Puts    []PrivateRecord
 	Deletes []string
-	// Narrow is set if somebody may do less from now on: the auth revision becomes that of this
+	// Narrow is set if a caller may do less from now on: the auth revision becomes that of this
 	// command, and commands that were allowed under an earlier one end with AuthMoved.
 	Narrow bool
 }
