@@ -40,11 +40,11 @@ func (r *request) operate() error {
 		r.f.Response.SetBodyRaw(openAPI)
 		return nil
 	case routeCheckpoint:
-		return r.work(r.s.opts.Admin.Checkpoint)
+		return r.work(r.s.jobs.checkpoint)
 	case routeCompact:
-		return r.work(r.s.opts.Admin.Compact)
+		return r.work(r.s.jobs.compact)
 	}
-	return r.work(r.s.opts.Admin.Migrate)
+	return r.work(r.s.jobs.migrate)
 }
 
 func (r *request) text(status int, body string) {
@@ -135,14 +135,26 @@ func (s *Server) status() (rendered, error) {
 	return rendered{append(body, '\n'), state.Position()}, err
 }
 
-// work runs a job of the operator's and answers when it is done. A stop ends it at once:
-// it can be asked for again, and would outlast any grace.
-func (r *request) work(job func(context.Context) error) error {
+// jobs are what the operator has done. However many ask for a job at once, it runs at most twice
+// for them: those that wait while it runs share the next run.
+type jobs struct{ checkpoint, compact, migrate *rendering }
+
+func newJobs(s *Server) jobs {
+	job := func(do func(context.Context) error) *rendering {
+		return newRendering(func() (rendered, error) { return rendered{}, do(s.draining) })
+	}
+	a := &s.opts.Admin
+	return jobs{job(a.Checkpoint), job(a.Compact), job(a.Migrate)}
+}
+
+// work answers when a job of the operator's that began after the request is done. A stop ends it at
+// once: it can be asked for again, and would outlast any grace.
+func (r *request) work(job *rendering) error {
 	if err := r.encoding(); err != nil {
 		return err
 	}
 	began := time.Now()
-	if err := job(r.s.draining); err != nil {
+	if _, err := job.get(); err != nil {
 		if r.s.draining.Err() != nil && errors.Is(err, context.Canceled) {
 			err = fmt.Errorf("%w: the work is not done", kv.ErrStopping)
 		}

@@ -15,8 +15,8 @@ const renderPause = 10 * time.Millisecond
 // errNotRendered is the error of a rendering that panicked.
 var errNotRendered = errors.New("the rendering panicked")
 
-// A rendering makes an answer of the server about itself: metrics or status. To make it costs
-// far more than to ask for it, so all requests that wait share one. Each request gets one that
+// A rendering makes an answer of the server about itself: metrics or status, or the end of a job. To
+// make it costs far more than to ask for it, so all requests that wait share one. Each request gets one that
 // began after it had asked: the answer is never older than the request. It is safe for
 // concurrent use.
 type rendering struct {

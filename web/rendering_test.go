@@ -38,7 +38,7 @@ func TestAnswersAboutTheServerAreShared(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			figure := &slowFigure{desc: prometheus.NewDesc("slow_figure", "A figure.", nil, nil)}
 			status := 0
-			get := handlerOf(t, func(o *web.Options) {
+			ask := handlerOf(t, func(o *web.Options) {
 				o.Registry = prometheus.NewRegistry()
 				o.Registry.MustRegister(figure)
 				o.Admin.Status = func() any {
@@ -47,6 +47,7 @@ func TestAnswersAboutTheServerAreShared(t *testing.T) {
 					return status
 				}
 			})
+			get := func(path string) string { return ask("GET", path) }
 			began := time.Now()
 			go get(path)
 			synctest.Wait()
@@ -69,6 +70,36 @@ func TestAnswersAboutTheServerAreShared(t *testing.T) {
 	}
 }
 
+// If this failed, anyone could queue more compactions than the server ever finishes.
+func TestJobsAreShared(t *testing.T) {
+	warm := newWorld(t)
+	warm.want(200, "GET", "/healthz", "")
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		ask := handlerOf(t, func(o *web.Options) {
+			o.Admin.Compact = func(context.Context) error {
+				time.Sleep(time.Second)
+				runs++
+				return nil
+			}
+		})
+		go ask("POST", "/v1/admin/compact")
+		synctest.Wait()
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				if body := ask("POST", "/v1/admin/compact"); !strings.Contains(body, "took_ms") || runs != 2 {
+					t.Errorf("got %q after %d runs, want an answer after the second", body, runs)
+				}
+			})
+		}
+		all.Wait()
+		if runs != 2 {
+			t.Errorf("%d runs for 51 requests, want 2", runs)
+		}
+	})
+}
+
 // If this failed, one broken figure would let every later request for metrics wait for ever.
 func TestRenderingPanics(t *testing.T) {
 	broken := true
@@ -85,8 +116,8 @@ func TestRenderingPanics(t *testing.T) {
 	w.want(200, "GET", "/v1/status", "")
 }
 
-// handlerOf returns what asks a server without a network for a path and returns the body.
-func handlerOf(t *testing.T, change func(*web.Options)) func(path string) string {
+// handlerOf returns what sends a request to a server without a network and returns the body.
+func handlerOf(t *testing.T, change func(*web.Options)) func(method, path string) string {
 	log, hub := newStore(t, kv.Params{})
 	opts := web.Options{Store: storeOf(log), Hub: hub, Durability: web.DurabilityMemory}
 	change(&opts)
@@ -95,8 +126,9 @@ func handlerOf(t *testing.T, change func(*web.Options)) func(path string) string
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Shutdown(context.Background()) })
-	return func(path string) string {
+	return func(method, path string) string {
 		var f fasthttp.RequestCtx
+		f.Request.Header.SetMethod(method)
 		f.Request.SetRequestURI(path)
 		f.Request.Header.SetHost("localhost")
 		server.Handler()(&f)

@@ -42,6 +42,7 @@ type Server struct {
 
 	waits     *api.Deadlines
 	lockWaits lockWaits
+	jobs      jobs
 	// requests holds idle *request values.
 	requests sync.Pool
 	bodies   bodies
@@ -85,6 +86,7 @@ func New(opts Options) (*Server, error) {
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)
 	s.lockWaits.init(s)
+	s.jobs = newJobs(s)
 	s.waits = api.NewDeadlines(s.life, opts.RequestTimeout)
 	s.requests.New = func() any {
 		r := &request{s: s}
