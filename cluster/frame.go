@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -18,6 +19,8 @@ const (
 	frameQueued   = 3 // up to which number the leader has taken commands
 	frameRefused  = 4 // why the leader does not log some
 	frameBeat     = 5 // where the leader is
+	frameReport   = 6 // how a server does, to the leader
+	frameRemoved  = 7 // the receiver was removed
 )
 
 // A Class says how urgent a frame is. Frames of one class keep their order; any may be lost.
@@ -156,6 +159,14 @@ func decodeFrame(b []byte) (any, error) {
 		_, err := numbers(b, &f.term, &f.commit, &now)
 		f.now = int64(now)
 		return &f, err
+	case frameReport:
+		f := new(reportFrame)
+		if err := json.Unmarshal(b, f); err != nil {
+			return nil, fmt.Errorf("%w: %w", errFrame, err)
+		}
+		return f, nil
+	case frameRemoved:
+		return removedFrame{}, nil
 	}
 	return nil, fmt.Errorf("%w: kind %d", errFrame, kind)
 }

@@ -42,6 +42,12 @@ type loop struct {
 	gone chan struct{}
 	// since is when the oldest write that is not answered was begun.
 	since time.Time
+	// formed says that the store has had as many voters as it begins with.
+	formed bool
+	// rostering says that a roster is logged and not applied yet. reported is when the leader was told
+	// how this server does.
+	rostering bool
+	reported  time.Time
 	// dead is why the loop does nothing any more, nil while it works.
 	dead error
 
@@ -253,6 +259,11 @@ func (n *Node) apply(entries []core.Committed) {
 			return
 		}
 		l.applied = at
+		if err := n.readRoster(); err != nil {
+			n.lose(entries[i:])
+			n.fail(fmt.Errorf("apply log entry %d: %w", at.Index, err))
+			return
+		}
 		n.answer(e, results)
 	}
 	n.store.Applied(l.applied.Index)
@@ -275,6 +286,8 @@ func (n *Node) answer(e core.Committed, results []kv.Result) {
 	case logged:
 		n.stats.entries.Add(1)
 		n.landedEntry()
+	case rostered:
+		n.landedRoster(tag, nil)
 	}
 	if n.alone() {
 		return
@@ -317,6 +330,8 @@ func (n *Node) lost(tag any, err error) {
 		n.landed(tag, nil, err)
 	case logged:
 		n.landedEntry()
+	case rostered:
+		n.landedRoster(tag, err)
 	}
 }
 

@@ -39,6 +39,22 @@ type Options struct {
 	// Tick is the time of a tick of Raft, 100 ms: a leader is missed after ten to twenty. With
 	// other members only.
 	Tick time.Duration
+	// Joins says that the store has no history of its own here, and waits for that of others. Members has
+	// none then.
+	Joins bool
+	// Cluster is the id of the cluster, and Founder this server as the roster of a store is to begin
+	// with it; nil where it has one.
+	Cluster string
+	Founder *Member
+	// Expect is with how many voters the store begins to take commands; 0 for one.
+	Expect int
+	// About returns what this server says about itself, Reach whether another is connected, and since
+	// when. Changed is called with each roster that was applied, Removed when this server was
+	// removed. None may wait or call the node.
+	About   func() About
+	Reach   func(id uint64) (reachable bool, since time.Time)
+	Changed func(Roster)
+	Removed func()
 	// NewEpoch begins a new history, because acknowledged writes may have been
 	// lost. A store without history begins one anyway.
 	NewEpoch bool
@@ -106,6 +122,10 @@ type Node struct {
 	accepting  accepting
 	groups     []kv.Group // of the entry that is applied; used again
 	freshness  freshness
+	roster     atomic.Pointer[parsed]
+	reports    map[uint64]*report // of other servers; the loop's
+	// changing holds a token; who has taken it may change the members.
+	changing chan struct{}
 	// checkpointing holds a token; who has taken it may have a checkpoint made.
 	checkpointing chan struct{}
 
@@ -126,6 +146,8 @@ type Node struct {
 func Open(ctx context.Context, opts Options) (*Node, error) {
 	n := &Node{opts: opts.withDefaults(), state: opts.State, stop: make(chan struct{}), checkpointing: make(chan struct{}, 1)}
 	n.checkpointing <- struct{}{}
+	n.changing = make(chan struct{}, 1)
+	n.changing <- struct{}{}
 	n.queue.init(n.opts)
 	n.pending.origin = newOrigin()
 	n.ticker.init()
@@ -142,6 +164,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	n.running.Go(n.tick)
 	if !n.alone() {
 		n.running.Go(n.tickRaft)
+		n.running.Go(n.tend)
 		return n, nil
 	}
 	if err := n.lead(ctx); err != nil {
@@ -163,6 +186,7 @@ func (n *Node) start() (err error) {
 	}
 	n.store, err = core.OpenStorage(core.StorageOptions{
 		ID: n.opts.ID, Members: members, Log: n.opts.Log, Stable: n.opts.Stable, Start: start,
+		Joins: n.opts.Joins && len(kept) == 0,
 	})
 	if err != nil {
 		return err
@@ -173,7 +197,10 @@ func (n *Node) start() (err error) {
 	if l.core, err = core.New(core.Options{Storage: n.store, Logger: n.opts.Logger}); err != nil {
 		return err
 	}
-	if n.alone() {
+	if err := n.readRoster(); err != nil {
+		return err
+	}
+	if v := n.store.Members(); len(v.Voters) == 1 && v.Voters[0] == n.store.ID() && len(v.VotersOutgoing) == 0 {
 		l.core.Campaign() // no other server could be leader
 	}
 	n.running.Go(l.writer.run)

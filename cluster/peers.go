@@ -66,6 +66,12 @@ func (n *Node) take(a arrived) {
 		n.answered(f)
 	case *beatFrame:
 		n.heard(f)
+	case *reportFrame:
+		n.takeReport(a.from, f)
+	case removedFrame:
+		if n.opts.Removed != nil {
+			n.opts.Removed()
+		}
 	}
 }
 
@@ -126,4 +132,5 @@ func (n *Node) takeTicks(ticks int) {
 	n.follow()
 	n.repeatReads()
 	n.sendBeat()
+	n.sendReport()
 }

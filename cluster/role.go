@@ -33,7 +33,7 @@ func (n *Node) seekLeader() {
 	case n.state.Position().Epoch == 0: // the store has not begun
 	case l.core.Leader() != 0:
 		l.leaderSeen = now
-		n.changeStatus(nil)
+		n.changeStatus(n.formed())
 	case now.Sub(l.leaderSeen) > leaderMissed:
 		n.changeStatus(kv.ErrNoLeader)
 	}
@@ -69,8 +69,16 @@ func (n *Node) settings() (u kv.Setup, ok bool) {
 func (n *Node) settled() {
 	l := &n.loop
 	l.settling = nil
-	n.changeStatus(nil)
+	n.changeStatus(n.formed())
 	n.begin()
+}
+
+// formed returns kv.ErrStarting until the store has had as many voters as it begins with.
+func (n *Node) formed() error {
+	if n.loop.formed = n.loop.formed || len(n.store.Members().Voters) >= n.opts.Expect; n.loop.formed {
+		return nil
+	}
+	return kv.ErrStarting
 }
 
 // begin tells who opened the node that it leads, or never will.

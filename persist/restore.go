@@ -335,7 +335,7 @@ func renewHeader(h *header, opts RestoreOptions) (*header, error) {
 	}
 	next.meta.At.Rev += kv.RevLift
 	next.meta.Floor = next.meta.At.Rev
-	next.members = nil // it has one server
+	next.members, next.meta.Roster = nil, "" // it has one server
 	next.link = link{store: disk.NewStoreID()}
 	return next, nil
 }

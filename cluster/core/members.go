@@ -31,6 +31,13 @@ func (c *Core) ProposeMembers(change *raftpb.ConfChangeV2) error {
 	return nil
 }
 
+// Transfer has another voter stand for election at once, as soon as it has what this server has. Until
+// then, or for the time of an election, proposals fail with ErrDropped.
+func (c *Core) Transfer(to uint64) {
+	defer c.catch()
+	c.raw.TransferLeader(to)
+}
+
 // ReportSnapshot tells Raft that a snapshot has arrived at another server, or never will: until
 // then, or until that server says that it has it, Raft sends nothing else there.
 func (c *Core) ReportSnapshot(to uint64, arrived bool) {

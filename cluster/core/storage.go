@@ -159,6 +159,9 @@ func (s *Storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
 	return &raftpb.HardState{Term: &s.hard.Term, Vote: &s.hard.Vote, Commit: &commit}, s.mu.members, nil
 }
 
+// ID returns this server's.
+func (s *Storage) ID() uint64 { return s.id }
+
 // Members returns the members as of what was applied last. They must not be changed.
 func (s *Storage) Members() *raftpb.ConfState {
 	s.mu.Lock()

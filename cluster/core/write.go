@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -110,6 +111,22 @@ func (s *Storage) install(m *raftpb.SnapshotMetadata) error {
 	s.mu.members, s.mu.commit = m.GetConfState(), max(s.mu.commit, m.GetIndex())
 	s.mu.Unlock()
 	return s.log.DeleteRange(0, last)
+}
+
+// BytesAfter returns the bytes of the entries after an index; MaxInt if they are not in memory.
+func (s *Storage) BytesAfter(index uint64) (bytes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.mu.recent); index < s.mu.last.Index && (n == 0 || s.mu.recent[0].GetIndex() > index+1) {
+		return math.MaxInt
+	}
+	for _, e := range slices.Backward(s.mu.recent) {
+		if e.GetIndex() <= index {
+			break
+		}
+		bytes += len(e.Data)
+	}
+	return bytes
 }
 
 // keepRecent is how many bytes of entries stay in memory for the other servers.
