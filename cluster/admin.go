@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -53,8 +54,8 @@ func (n *Node) Join(ctx context.Context, m Member, replace string) error {
 		if err := n.updateRoster(ctx, func(r *Roster) error { r.put(m); return nil }); err != nil {
 			return err
 		}
-		if x, ok := s.Find(m.ID.String()); ok && (x.Votes || x.Learns) {
-			return nil // it asks again
+		if now := n.store.Members(); slices.Contains(now.Voters, uint64(m.ID)) || slices.Contains(now.Learners, uint64(m.ID)) {
+			return nil // it asks again; to add a voter as one that learns would take its vote
 		}
 		return n.change(ctx, changeOf(raftpb.ConfChangeAddLearnerNode, m.ID))
 	})

@@ -60,6 +60,9 @@ func (w *team) end() {
 
 // carry carries a frame, unless one of its ends is cut off.
 func (w *team) carry(from int, to uint64, frame []byte) {
+	if to >= uint64(len(w.node)) {
+		return // a server that does not run
+	}
 	w.mu.Lock()
 	n := w.node[to]
 	lost := w.cut[from] || w.cut[to]
