@@ -61,7 +61,7 @@ func (n *Node) Join(ctx context.Context, m Member, replace string) error {
 	})
 }
 
-// placeFor returns whom a server replaces that joins, 0 for nobody, or why it cannot join.
+// placeFor returns whom a server replaces that joins, 0 for none, or why it cannot join.
 func (s *Standings) placeFor(m Member, replace string) (ServerID, error) {
 	if s.Roster.WasRemoved(m.ID) {
 		return 0, fmt.Errorf("%w: id %v", ErrRemoved, m.ID)
@@ -167,7 +167,7 @@ func (n *Node) remove(ctx context.Context, x Standing) error {
 }
 
 // dismiss tells a server that it was removed, once the voters know it: until then they may need it. Then
-// nobody talks to it any more.
+// no server talks to it any more.
 func (n *Node) dismiss(ctx context.Context, id ServerID) error {
 	n.awaitApplied(ctx)
 	n.loop.ask(func() { n.opts.Send(uint64(id), Control, removedFrame{}.encode()) })

@@ -58,7 +58,7 @@ type Member struct {
 	Since int64 `json:"since"`
 }
 
-// A Removed server may not come back.
+// A Removed server may not join again.
 type Removed struct {
 	ID   ServerID `json:"id"`
 	Name string   `json:"name"`
@@ -77,7 +77,7 @@ type Roster struct {
 const Level = 3
 
 // maxRemoved is how many removed servers a roster remembers: the newest. A server that is forgotten is
-// one that nobody knows, which is refused too.
+// one that is not known, which is refused too.
 const maxRemoved = 256
 
 // Named returns the member with a name or, written in full, an id.

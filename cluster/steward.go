@@ -20,7 +20,7 @@ const (
 )
 
 // A steward is the goroutine that looks after the members while this server leads: it promotes who has
-// caught up, replaces who is to be replaced, and ends removals that were begun. It removes nobody
+// caught up, replaces who is to be replaced, and ends removals that were begun. It removes no server
 // on its own. Raft checks none of that: a voter that has nothing would take the quorum away.
 type steward struct {
 	term uint64
