@@ -47,6 +47,7 @@ type commandLine struct {
 	Bench   benchAll   `cmd:"" help:"Measure how fast the server is." group:"Operations"`
 
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell." group:"Other"`
+	Man        manCmd        `cmd:"" help:"Print the manual page." group:"Other"`
 	Version    versionCmd    `cmd:"" help:"Print the version." group:"Other"`
 	Help       helpCmd       `cmd:"" help:"Print the help of a command." group:"Other"`
 }
@@ -135,7 +136,7 @@ func (s *session) parseAndRun(args []string) (err error) {
 // needsServer reports whether a command sends requests to a server.
 func needsServer(command string) bool {
 	switch command {
-	case "serve", "restore", "completion", "version", "help":
+	case "serve", "restore", "completion", "man", "version", "help":
 		return false
 	}
 	return true
