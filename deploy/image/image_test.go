@@ -20,7 +20,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
-	"keywatch/deploy/image")
+	"keywatch/deploy/image"
+)
 
 // options describe an image whose commands are the files that are given, by architecture.
 func options(t *testing.T, binary map[string]string) image.Options {
