@@ -154,7 +154,7 @@ func (m *memory) refuse(bytes int64) error {
 	}
 	if m.hopeless(bytes) {
 		what := "keys, leases, outcomes and history"
-		if !m.state.Evicts() {
+		if !m.state().Evicts() {
 			what = "keys, values, leases, outcomes and history"
 		}
 		why = fmt.Sprintf("%s take %s of --memory-max %v: raise it or delete keys", what, mebibytes(fixed), Size(m.limit))
@@ -165,7 +165,7 @@ func (m *memory) refuse(bytes int64) error {
 	if now := time.Now(); now.Sub(m.mu.said) >= refusalsEvery {
 		m.mu.said = now
 		m.logger.Warn("writes are refused because memory is full", "err", err, "used", m.used(), "limit", m.limit,
-			"evictable", m.state.Memory().Evictable, "refused", m.refused.Load())
+			"evictable", m.state().Memory().Evictable, "refused", m.refused.Load())
 	}
 	return err
 }

@@ -109,7 +109,7 @@ func (e *Engine) checkpointLoop(ctx context.Context) {
 // checkpointDue reports whether enough has changed, enough log has piled up, the
 // disk is too full for more of it, or enough time has passed.
 func (e *Engine) checkpointDue() bool {
-	s := e.state.Stats()
+	s := e.state().Stats()
 	most := e.memory.dirtyMax(int64(e.config.CheckpointBytes))
 	if e.disk != nil && s.Dirty && e.disk.Log().Short() {
 		return true

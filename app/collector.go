@@ -65,6 +65,8 @@ func (c *collector) addDisk() {
 		func(s *Status) float64 { return float64(s.Checkpoint.Made) })
 	c.add("keywatch_checkpoints_failed_total", "Checkpoints that failed.", prometheus.CounterValue,
 		func(s *Status) float64 { return float64(s.Checkpoint.Failed) })
+	c.add("keywatch_checkpoint_installs_total", "Checkpoints of other servers that took the place of this one's.", prometheus.CounterValue,
+		func(s *Status) float64 { return float64(s.Checkpoint.Installs) })
 	c.add("keywatch_checkpoint_file_bytes", "Bytes of the checkpoint file.", prometheus.GaugeValue,
 		func(s *Status) float64 { return float64(s.Checkpoint.FileBytes) })
 	c.add("keywatch_checkpoint_live_bytes", "Bytes of its current records.", prometheus.GaugeValue,

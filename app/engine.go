@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"keywatch/cluster"
@@ -24,11 +25,14 @@ type Engine struct {
 	config Config
 	disk   *persist.DB // nil with MemoryOnly
 	log    logSizer
-	state  *kv.State
-	hub    *watch.Hub
-	node   *cluster.Node
-	team   *team // nil for a server that is alone
-	store  *kv.Store
+	bounds kv.StateOptions
+	// current is the state, which an install replaces: replacing guards it and store.
+	current   atomic.Pointer[kv.State]
+	replacing sync.Mutex
+	hub       *watch.Hub
+	node      *cluster.Node
+	team      *team // nil for a server that is alone
+	store     *kv.Store
 
 	memory      *memory
 	objects     *objectTier // nil without an object store
@@ -101,14 +105,14 @@ func (e *Engine) open(ctx context.Context) error {
 		Now:  func() int64 { return e.node.Now() }, // there is a node before there is a watch
 	})
 	e.memory.hub = e.hub
-	bounds := kv.StateOptions{Publisher: e.hub, MemoryMax: e.memory.share(), SnapshotBytes: min(maxSnapshotBytes, e.memory.limit/snapshotShare)}
+	e.bounds = kv.StateOptions{Publisher: e.hub, MemoryMax: e.memory.share(), SnapshotBytes: min(maxSnapshotBytes, e.memory.limit/snapshotShare)}
 	if !c.MemoryOnly {
-		bounds.Cold = tiers{e}
+		e.bounds.Cold = tiers{e}
 	}
-	e.state = kv.NewState(bounds)
+	e.current.Store(kv.NewState(e.bounds))
 	e.memory.state = e.state
 	opts := cluster.Options{
-		State: e.state, Params: c.params(), Limits: c.limits(), QueueCommands: c.MaxQueue,
+		State: e.state(), Params: c.params(), Limits: c.limits(), QueueCommands: c.MaxQueue,
 		QueueBytes: int(min(64<<20, max(1<<20, c.MemoryMax/queueShare))),
 		Fatal:      c.Fatal, Logger: c.Logger.With("component", "cluster"),
 	}
@@ -138,17 +142,25 @@ func (e *Engine) open(ctx context.Context) error {
 			return err
 		}
 	}
-	e.hub.Bind(e.state)
-	e.store = kv.NewStore(e.state, node, c.limits())
+	e.hub.Bind(states{e})
+	e.replacing.Lock()
+	defer e.replacing.Unlock()
+	e.store = kv.NewStore(e.state(), node, c.limits())
 	e.store.Guard(e.memory)
-	c.Logger.Info("ready", "position", e.state.Position(), "keys", e.state.Len(), "after", time.Since(began))
+	c.Logger.Info("ready", "position", e.state().Position(), "keys", e.state().Len(), "after", time.Since(began))
 	return nil
 }
+
+// state returns the state that there is now.
+func (e *Engine) state() *kv.State { return e.current.Load() }
 
 // openNode opens the node, alone or with others.
 func (e *Engine) openNode(ctx context.Context, opts cluster.Options) (n *cluster.Node, err error) {
 	if e.config.peers == nil {
 		return cluster.Open(ctx, opts)
+	}
+	if e.disk != nil {
+		opts.Snapshots = snapshots{e}
 	}
 	if e.team, err = e.config.peers.join(&opts); err != nil {
 		return nil, err
@@ -167,9 +179,9 @@ func (e *Engine) beginReplay() *progress.Task {
 	task := e.background.board.Begin("replay", "entries")
 	if e.disk != nil {
 		if last, err := e.disk.Log().LastIndex(); err == nil {
-			from := e.state.Applied()
+			from := e.state().Applied()
 			task.Expect(int64(last - min(last, from)))
-			task.Follow(func() int64 { return int64(e.state.Applied() - from) })
+			task.Follow(func() int64 { return int64(e.state().Applied() - from) })
 		}
 	}
 	return task
@@ -189,7 +201,7 @@ func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 	}
 	db, err := persist.Open(c.Data, persist.Options{
 		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
-		Existing: c.Existing, Release: c.Version, LoadPinned: e.state.LoadPinned, Short: e.checkpoints.early.Wake,
+		Existing: c.Existing, Release: c.Version, LoadPinned: e.loadPinned, Short: e.checkpoints.early.Wake,
 		Progress: &e.background.board, Interrupt: ctx.Done(),
 		RangeBytes: min(persist.DefaultRangeBytes, max(leastRange, int64(c.MemoryMax)/sweepShare)),
 	})
@@ -198,7 +210,7 @@ func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 	}
 	e.disk, e.log = db, db.Log()
 	load := context.AfterFunc(ctx, db.GiveUp)
-	if _, err := db.Load(e.state); err != nil {
+	if _, err := db.Load(e.state()); err != nil {
 		return fmt.Errorf("load %s: %w", c.Data, err)
 	}
 	if !load() {

@@ -40,7 +40,7 @@ type Throttle = throttle
 
 // NewThrottle returns the throttle of a mover of state that proposes to log.
 func NewThrottle(state *kv.State, log object.Proposer) *Throttle {
-	return &throttle{state: state, log: log}
+	return &throttle{state: func() *kv.State { return state }, log: log}
 }
 
 // Rest is what the mover calls after a piece of work.
@@ -62,7 +62,7 @@ func (c Config) ObjectRead(d time.Duration) Config {
 func (e *Engine) LogBytes() int64 { return e.log.Bytes() }
 
 // Position is where the engine's state is.
-func (e *Engine) Position() kv.Position { return e.state.Position() }
+func (e *Engine) Position() kv.Position { return e.state().Position() }
 
 // WatchBackground has logger told of what takes long on the board, until stop is closed.
 func WatchBackground(logger *slog.Logger, stop <-chan struct{}) (board *progress.Board, run func()) {

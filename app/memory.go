@@ -37,7 +37,7 @@ const (
 // use.
 type memory struct {
 	limit int64
-	state *kv.State
+	state func() *kv.State
 	hub   *watch.Hub
 	// node is nil until it is open.
 	node atomic.Pointer[cluster.Node]
@@ -67,7 +67,7 @@ type memory struct {
 
 // used returns what counts against the limit, what is on its way included.
 func (m *memory) used() int64 {
-	n := m.state.Used() + m.hub.Memory() + m.admitted.Load() + m.logBytes()
+	n := m.state().Used() + m.hub.Memory() + m.admitted.Load() + m.logBytes()
 	if node := m.node.Load(); node != nil {
 		n += node.Pending()
 	}
@@ -89,8 +89,8 @@ func (m *memory) share() int64 { return max(1, m.limit-m.hub.MemoryMax()) }
 // fixed returns what no eviction makes smaller: keys, their metadata, leases, outcomes
 // and history.
 func (m *memory) fixed() int64 {
-	s := m.state.Memory()
-	if !m.state.Evicts() {
+	s := m.state().Memory()
+	if !m.state().Evicts() {
 		return s.Table + s.Idem + s.Leases + s.Private + s.Values + m.hub.Memory()
 	}
 	return s.Table + s.Idem + s.Leases + s.Private + m.hub.Memory()
@@ -131,14 +131,14 @@ func (m *memory) evictLoop() {
 // has to be written first.
 func (m *memory) evict() {
 	for over := m.over(); over > 0 && !m.stopped(); over = m.over() {
-		freed := m.state.Evict(over+m.limit/(4*memorySpare)) > 0
+		freed := m.state().Evict(over+m.limit/(4*memorySpare)) > 0
 		m.serve()
 		if freed {
 			continue
 		}
 		// A snapshot keeps versions, and what replaced them, in memory. Who reads it may
 		// have stalled: that must cost no writer anything.
-		if m.overdue() && m.state.EndOldestSnapshot() {
+		if m.overdue() && m.state().EndOldestSnapshot() {
 			continue
 		}
 		if m.log == nil || m.logBytes() > m.limit/leastLogShare || m.waiting.Load() > 0 {

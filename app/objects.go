@@ -67,7 +67,7 @@ func (e *Engine) openObjects() error {
 func (t *objectTier) check(ctx context.Context) error {
 	home := object.Home{
 		Store: t.store, ID: object.StoreID(t.engine.disk.Store()),
-		Segments: t.engine.state.Segments, Known: t.known,
+		Segments: func() map[kv.SegmentID]kv.Live { return t.engine.state().Segments() }, Known: t.known,
 	}
 	return home.Check(ctx)
 }
@@ -85,7 +85,7 @@ func (e *Engine) startObjects() error {
 	if e.disk == nil {
 		return nil
 	}
-	used := len(e.state.Segments()) > 0
+	used := len(e.state().Segments()) > 0
 	if err := e.haveObjects(used); err != nil || e.objects == nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (e *Engine) objectLoop(ctx context.Context) {
 // the data folder remember it if values are in it.
 func (t *objectTier) first(ctx context.Context) error {
 	err := t.mover.Check(ctx)
-	if err == nil && len(t.engine.state.Segments()) > 0 {
+	if err == nil && len(t.engine.state().Segments()) > 0 {
 		err = t.adopted()
 	}
 	return err
@@ -309,7 +309,7 @@ type ObjectStatus struct {
 
 func (t *objectTier) status() *ObjectStatus {
 	s := t.mover.Stats()
-	segments, live := t.engine.state.SegmentSums()
+	segments, live := t.engine.state().SegmentSums()
 	o := &ObjectStatus{
 		Store: t.url, Segments: segments, LiveBytes: live.Bytes, StoredBytes: s.Sweep.Bytes, Dead: s.Sweep.Waiting, Missing: s.Sweep.Missing,
 		Moves: s.Moves, WaitingValues: s.Waiting.Values, WaitingBytes: s.Waiting.Bytes, Moved: s.Values, MovedBytes: s.Bytes, Uploads: s.Uploads, Deleted: s.Deleted, Errors: s.Errors, Waiting: s.Problem,

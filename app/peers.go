@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,13 @@ func (p *peers) join(opts *cluster.Options) (*team, error) {
 		opts.Members.Voters = append(opts.Members.Voters, id)
 	}
 	opts.Send = func(to uint64, class cluster.Class, frame []byte) { t.mesh.Send(peer.ID(to), classes[class], frame) }
+	opts.Stream = func(ctx context.Context, to uint64, head []byte) (cluster.Stream, error) {
+		st, err := t.mesh.Stream(ctx, peer.ID(to), head)
+		if err != nil {
+			return nil, err
+		}
+		return st, nil
+	}
 	var err error
 	t.mesh, err = peer.Open(peer.Options{
 		ID: peer.ID(p.id), Cluster: "team", Listener: p.listener, Tokens: []peer.Token{p.token}, Logger: opts.Logger,
@@ -50,6 +58,12 @@ func (p *peers) join(opts *cluster.Options) (*team, error) {
 			if n := t.node.Load(); n != nil {
 				n.Receive(uint64(from), body)
 			}
+		},
+		ReceiveStream: func(ctx context.Context, from peer.ID, head []byte, r io.Reader) error {
+			if n := t.node.Load(); n != nil {
+				return n.ReceiveSnapshot(ctx, uint64(from), head, r)
+			}
+			return kv.ErrStarting
 		},
 		Unreachable: func(id peer.ID) {
 			if n := t.node.Load(); n != nil {

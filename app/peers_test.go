@@ -18,51 +18,73 @@ import (
 
 // three are the URLs of three servers of one store, and what stops each.
 type three struct {
-	url  [3]string
-	stop [3]func() error
+	t     testing.TB
+	tick  time.Duration
+	token peer.Token
+	addrs map[uint64]string
+	dirs  [3]string
+	url   [3]string
+	stop  [3]func() error
 }
 
 // startThree starts three servers over HTTP with logs on disk.
 func startThree(t testing.TB, tick time.Duration) *three {
 	t.Helper()
-	s, token, addrs := new(three), peer.NewToken(), make(map[uint64]string)
+	s := &three{t: t, tick: tick, token: peer.NewToken(), addrs: make(map[uint64]string)}
 	var listeners [3]net.Listener
 	for i := range listeners {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		listeners[i], addrs[uint64(i+11)] = l, l.Addr().String()
+		listeners[i] = s.listen("127.0.0.1:0")
+		s.addrs[uint64(i+11)], s.dirs[i] = listeners[i].Addr().String(), t.TempDir()
 	}
 	var wg sync.WaitGroup
 	for i := range listeners {
-		config := app.Config{Data: t.TempDir()}.AsPeer(uint64(i+11), listeners[i], addrs, token, tick)
-		ctx, cancel := context.WithCancel(context.Background())
-		started, ended := make(chan net.Addr, 1), make(chan error, 1)
-		go func() {
-			ended <- app.Serve(ctx, app.ServeConfig{Config: config, Listen: "127.0.0.1:0"}, func(a net.Addr) { started <- a })
-		}()
-		s.stop[i] = sync.OnceValue(func() error { cancel(); return <-ended })
-		t.Cleanup(func() {
-			if err := s.stop[i](); err != nil {
-				t.Errorf("server %d: %v", i, err)
-			}
-		})
-		wg.Go(func() {
-			select {
-			case a := <-started:
-				s.url[i] = "http://" + a.String()
-			case err := <-ended:
-				ended <- err
-				t.Errorf("server %d: %v", i, err)
-			}
-		})
+		wg.Go(func() { s.start(i, listeners[i]) })
 	}
 	wg.Wait()
 	if t.Failed() {
 		t.FailNow()
 	}
 	return s
+}
+
+func (s *three) listen(addr string) net.Listener {
+	s.t.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return l
+}
+
+// start starts one of them and waits until it serves.
+func (s *three) start(i int, l net.Listener) {
+	config := app.Config{Data: s.dirs[i]}.AsPeer(uint64(i+11), l, s.addrs, s.token, s.tick)
+	ctx, cancel := context.WithCancel(context.Background())
+	started, ended := make(chan net.Addr, 1), make(chan error, 1)
+	go func() {
+		ended <- app.Serve(ctx, app.ServeConfig{Config: config, Listen: "127.0.0.1:0"}, func(a net.Addr) { started <- a })
+	}()
+	s.stop[i] = sync.OnceValue(func() error { cancel(); return <-ended })
+	s.t.Cleanup(func() {
+		if err := s.stop[i](); err != nil {
+			s.t.Errorf("server %d: %v", i, err)
+		}
+	})
+	select {
+	case a := <-started:
+		s.url[i] = "http://" + a.String()
+	case err := <-ended:
+		ended <- err
+		s.t.Errorf("server %d: %v", i, err)
+	}
+}
+
+// again starts one that was stopped.
+func (s *three) again(i int) {
+	s.t.Helper()
+	if s.start(i, s.listen(s.addrs[uint64(i+11)])); s.t.Failed() {
+		s.t.FailNow()
+	}
 }
 
 // ask sends a request and returns the answer's body and header.

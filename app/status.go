@@ -59,6 +59,8 @@ type CheckpointState struct {
 	Made        uint64 `json:"made"`
 	Failed      uint64 `json:"failed"`
 	Sweeps      uint64 `json:"sweeps"`
+	// Installs counts the checkpoints of other servers that took the place of this one's.
+	Installs uint64 `json:"installs"`
 	// WroteRecords and WroteBytes are what the last one wrote.
 	WroteRecords int64 `json:"wrote_records"`
 	WroteBytes   int64 `json:"wrote_bytes"`
@@ -66,12 +68,12 @@ type CheckpointState struct {
 
 // Status returns the engine's figures now.
 func (e *Engine) Status() Status {
-	n, k := e.node.Stats(), e.state.Stats()
+	n, k := e.node.Stats(), e.state().Stats()
 	s := Status{Durability: e.Durability(), Cluster: ClusterStatus{
 		Leader: n.Leader, Nodes: 1, Index: k.Index, Entries: n.Entries, Commands: n.Commands,
 		Queued: n.Queued, Refused: n.Refused,
 	}}
-	s.Memory, s.Tiers = e.memory.status(), tiersStatus(e.state.Tiers())
+	s.Memory, s.Tiers = e.memory.status(), tiersStatus(e.state().Tiers())
 	s.Background = e.background.status()
 	if e.objects != nil {
 		s.Objects = e.objects.status()
@@ -88,7 +90,7 @@ func (e *Engine) Status() Status {
 	s.Checkpoint = &CheckpointState{
 		Rev: d.Rev, AgeMS: -1, TookMS: d.Took.Milliseconds(), Records: d.Records, LiveRecords: d.Live,
 		FileBytes: d.FileBytes, LiveBytes: d.LiveBytes, DirtyKeys: k.DirtyKeys, DirtyBytes: k.DirtyBytes,
-		Made: d.Checkpoints, Failed: d.Aborted, Sweeps: d.Sweeps,
+		Made: d.Checkpoints, Failed: d.Aborted, Sweeps: d.Sweeps, Installs: d.Installs,
 		WroteRecords: d.LastRecords, WroteBytes: d.LastBytes,
 	}
 	if !d.Last.IsZero() {

@@ -24,7 +24,7 @@ const (
 // how long to rest, and counts the mover's own commands, which are not a caller's work.
 // It belongs to the mover.
 type throttle struct {
-	state *kv.State
+	state func() *kv.State
 	log   object.Proposer
 	hold  func(context.Context) // may be nil; tests use it
 	own   atomic.Uint64
@@ -42,8 +42,8 @@ func (t *throttle) Propose(ctx context.Context, c *kv.Command) (kv.Result, error
 
 // others counts the reads by key and the revisions that others made.
 func (t *throttle) others() uint64 {
-	n := uint64(t.state.Position().Rev) - t.own.Load()
-	for _, tier := range t.state.Tiers().Tier {
+	n := uint64(t.state().Position().Rev) - t.own.Load()
+	for _, tier := range t.state().Tiers().Tier {
 		n += tier.Reads
 	}
 	return n

@@ -70,7 +70,7 @@ type TierStatus struct {
 
 // status returns the figures now.
 func (m *memory) status() *MemoryStatus {
-	s := m.state.Memory()
+	s := m.state().Memory()
 	out := &MemoryStatus{
 		Limit: m.limit, Used: m.used(), Values: s.Values, Keys: s.Table, History: m.hub.Memory(),
 		Kept: s.Kept, Idem: s.Idem, Leases: s.Leases, Log: m.logBytes(), Evictable: s.Evictable,

@@ -65,15 +65,23 @@ func (n *Node) beginCheckpoint(done chan<- error) error {
 		return n.freeze(done)
 	}
 	frozen := make(chan error, 1)
-	if !n.loop.ask(func() { frozen <- n.freeze(done) }) {
+	if !n.loop.ask(func() { frozen <- n.freezeMember(done) }) {
 		return kv.ErrStopping
 	}
 	return <-frozen
 }
 
+// freezeMember is freeze on a server with others, whose state may be about to be replaced.
+func (n *Node) freezeMember(done chan<- error) error {
+	if n.loop.install != nil {
+		return kv.ErrStarting
+	}
+	return n.freeze(done)
+}
+
 // freeze begins a checkpoint between two entries, and has it written in the background.
 func (n *Node) freeze(done chan<- error) error {
-	if n.state.Applied() == 0 {
+	if n.state().Applied() == 0 {
 		n.checkpointing <- struct{}{}
 		done <- nil
 		return nil
@@ -82,7 +90,7 @@ func (n *Node) freeze(done chan<- error) error {
 	if err != nil {
 		return err
 	}
-	cp, err := n.state.Freeze()
+	cp, err := n.state().Freeze()
 	if err != nil {
 		return err
 	}

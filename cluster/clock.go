@@ -40,14 +40,14 @@ func (c *clock) beat(now time.Time) *clock { return &clock{base: c.at(now), bega
 func (n *Node) Now() int64 {
 	c := n.clock.Load()
 	if c == nil {
-		return max(n.state.Time(), n.freshness.now.Load())
+		return max(n.state().Time(), n.freshness.now.Load())
 	}
-	return max(n.state.Time(), c.at(time.Now()).Milliseconds())
+	return max(n.state().Time(), c.at(time.Now()).Milliseconds())
 }
 
 // startClock has log time run from that of the last entry.
 func (n *Node) startClock() {
-	n.clock.Store(&clock{base: time.Duration(n.state.Time()) * time.Millisecond, began: time.Now()})
+	n.clock.Store(&clock{base: time.Duration(n.state().Time()) * time.Millisecond, began: time.Now()})
 }
 
 // beat has the clock run on, unless the log is stuck.

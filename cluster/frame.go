@@ -21,6 +21,7 @@ const (
 	frameBeat     = 5 // where the leader is
 	frameReport   = 6 // how a server does, to the leader
 	frameRemoved  = 7 // the receiver was removed
+	frameSnapshot = 8 // the head of a stream with a snapshot
 )
 
 // A Class says how urgent a frame is. Frames of one class keep their order; any may be lost.

@@ -34,6 +34,11 @@ type loop struct {
 	// if it does not. settling is the batch with the settings that it logs first.
 	leading  uint64
 	settling *batch
+	// install is a snapshot that was offered to Raft, nil while there is none. shipments are
+	// those on their way to other servers. ordered says that one needs a newer checkpoint.
+	install   *install
+	shipments map[uint64]*shipment
+	ordered   bool
 	// led is closed, and begun set, when this server takes commands for the first time, or
 	// never will.
 	led   chan struct{}
@@ -109,6 +114,7 @@ func (n *Node) run() {
 	defer n.loop.writer.end()
 	defer close(n.loop.gone)
 	defer n.failReads(kv.ErrStopping)
+	defer n.dropInstall()
 	for range n.loop.wake {
 		for n.round() {
 		}
@@ -137,10 +143,14 @@ func (n *Node) round() (more bool) {
 	for _, w := range p.written {
 		l.writing--
 		l.since = time.Now()
+		if w.Snapshot != nil {
+			n.beginLoad()
+		}
 		n.send(l.core.Deliver(w))
 	}
 	n.takeTicks(p.ticks)
 	n.work()
+	n.beginInstall()
 	proposed := n.proposeNext()
 	n.work()
 	return proposed || len(p.written)+len(p.asked)+len(p.arrived)+p.ticks > 0
@@ -167,9 +177,7 @@ func (n *Node) work() {
 			n.write(x)
 		}
 		if w.Apply != nil && l.dead == nil {
-			n.apply(w.Apply)
-			l.core.Step(w.Applied)
-			l.known.Store(l.applied.Index)
+			n.applyWork(w)
 		}
 		for _, r := range w.Reads {
 			n.answerReads(r)
@@ -177,19 +185,27 @@ func (n *Node) work() {
 	}
 }
 
+// applyWork applies what is committed, or keeps it while the state before it is loaded.
+func (n *Node) applyWork(w core.Work) {
+	l := &n.loop
+	if in := l.install; in != nil && in.loading {
+		in.behind = append(in.behind, w)
+		return
+	}
+	n.apply(w.Apply)
+	l.core.Step(w.Applied)
+	l.known.Store(l.applied.Index)
+}
+
 // write writes at once on a server that is alone, which has nothing else to do meanwhile, and has the
 // writer write where other servers are to hear of this one.
 func (n *Node) write(w core.Write) {
 	l := &n.loop
-	if l.dead != nil {
+	if l.dead != nil || n.keepForInstall(w) {
 		return
 	}
 	if l.writing > 0 || !n.opts.QuickLog && !n.alone() {
-		if l.writing == 0 {
-			l.since = time.Now()
-		}
-		l.writing++
-		l.writer.begin(w)
+		n.beginWrite(w)
 		return
 	}
 	if err := n.store.Write(w); err != nil {
@@ -197,6 +213,16 @@ func (n *Node) write(w core.Write) {
 		return
 	}
 	n.send(l.core.Deliver(w))
+}
+
+// beginWrite has the writer's goroutine write.
+func (n *Node) beginWrite(w core.Write) {
+	l := &n.loop
+	if l.writing == 0 {
+		l.since = time.Now()
+	}
+	l.writing++
+	l.writer.begin(w)
 }
 
 // maxFlying is how many entries are under way at once in a cluster: while one is on its way to
@@ -267,7 +293,7 @@ func (n *Node) apply(entries []core.Committed) {
 		n.answer(e, results)
 	}
 	n.store.Applied(l.applied.Index)
-	n.ticker.note(n.state.NextDeadline())
+	n.ticker.note(n.state().NextDeadline())
 	n.releaseReads()
 	n.refresh()
 	if term := l.core.Term(); l.applied.Term == term && l.leading != term {
@@ -294,6 +320,9 @@ func (n *Node) answer(e core.Committed, results []kv.Result) {
 	}
 	n.groups, _ = kv.Groups(e.Data, n.groups[:0]) // the state has read them
 	for _, g := range n.groups {
+		if len(results) < g.Commands {
+			break // the state had it before
+		}
 		if g.Origin == n.pending.origin {
 			n.applied(g, results[:g.Commands])
 		}
@@ -305,9 +334,9 @@ func (n *Node) answer(e core.Committed, results []kv.Result) {
 // applyOne applies one entry. Those without commands only move the index.
 func (n *Node) applyOne(at core.Point, e *raftpb.Entry) ([]kv.Result, error) {
 	if e.GetType() == raftpb.EntryNormal && len(e.Data) > 0 {
-		return n.state.Apply(at.Index, at.Term, e.Data)
+		return n.state().Apply(at.Index, at.Term, e.Data)
 	}
-	n.state.Skip(at.Index, at.Term)
+	n.state().Skip(at.Index, at.Term)
 	if e.GetType() == raftpb.EntryNormal {
 		return nil, nil
 	}

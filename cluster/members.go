@@ -51,7 +51,7 @@ func (n *Node) readRoster() error {
 	if n.alone() {
 		return nil
 	}
-	text := n.state.Roster()
+	text := n.state().Roster()
 	if r := n.roster.Load(); r != nil && r.from == text || r == nil && text == "" {
 		return nil
 	}

@@ -34,13 +34,20 @@ type Options struct {
 	// Send sends a frame to another server, whose Receive gets it. It must not wait, and may lose
 	// the frame, which belongs to it. It is not needed where the server is alone.
 	Send func(to uint64, class Class, frame []byte)
+	// Snapshots are checkpoints that servers send each other; nil for a server that neither sends nor
+	// takes any. Stream opens a way to another server, whose ReceiveSnapshot gets head and then
+	// what is written. ctx ends with the stream.
+	Snapshots Snapshots
+	Stream    func(ctx context.Context, to uint64, head []byte) (Stream, error)
+	// Shipments bounds the snapshots that are sent at once; 2.
+	Shipments int
 	// Limits are the bounds on commands of other servers.
 	Limits kv.Limits
 	// Tick is the time of a tick of Raft, 100 ms: a leader is missed after ten to twenty. With
 	// other members only.
 	Tick time.Duration
 	// Joins says that the store has no history of its own here, and waits for that of others. Members has
-	// none then.
+	// none then: they come with a snapshot.
 	Joins bool
 	// Cluster is the id of the cluster, and Founder this server as the roster of a store is to begin
 	// with it; nil where it has one.
@@ -90,6 +97,7 @@ func (o Options) withDefaults() Options {
 	set(&o.QueueBytes, 64<<20)
 	set(&o.EntryCommands, 512)
 	set(&o.EntryBytes, 256<<10)
+	set(&o.Shipments, 2)
 	if o.Tick == 0 {
 		o.Tick = 100 * time.Millisecond
 	}
@@ -105,10 +113,11 @@ func (o Options) withDefaults() Options {
 // A Node is one server's part in the cluster. It implements kv.Log and is safe
 // for concurrent use.
 type Node struct {
-	opts  Options
-	state *kv.State
-	store *core.Storage
-	loop  loop
+	opts Options
+	// current is what Options.State was, until an install replaces it.
+	current atomic.Pointer[kv.State]
+	store   *core.Storage
+	loop    loop
 
 	// status is nil once the node is ready, else why it is not.
 	status atomic.Pointer[error]
@@ -129,10 +138,15 @@ type Node struct {
 	// checkpointing holds a token; who has taken it may have a checkpoint made.
 	checkpointing chan struct{}
 
-	closed  atomic.Bool
-	stop    chan struct{} // closed by Close
-	closing sync.Once
-	running sync.WaitGroup
+	closed atomic.Bool
+	stop   chan struct{} // closed by Close
+	// life ends with Close, by end.
+	life context.Context
+	end  context.CancelFunc
+	// shipping has an element for each snapshot that is sent.
+	shipping chan struct{}
+	closing  sync.Once
+	running  sync.WaitGroup
 	// writing are checkpoints, which Close waits for; none begins once ended is set.
 	writing sync.WaitGroup
 	ending  sync.Mutex
@@ -144,7 +158,10 @@ type Node struct {
 // applied its whole log, and has agreed on epoch and parameters. A store without history begins
 // as a cluster of one. A node with other members starts in the background; Ready says when it leads.
 func Open(ctx context.Context, opts Options) (*Node, error) {
-	n := &Node{opts: opts.withDefaults(), state: opts.State, stop: make(chan struct{}), checkpointing: make(chan struct{}, 1)}
+	n := &Node{opts: opts.withDefaults(), stop: make(chan struct{}), checkpointing: make(chan struct{}, 1)}
+	n.current.Store(opts.State)
+	n.life, n.end = context.WithCancel(context.Background())
+	n.shipping = make(chan struct{}, n.opts.Shipments)
 	n.checkpointing <- struct{}{}
 	n.changing = make(chan struct{}, 1)
 	n.changing <- struct{}{}
@@ -173,6 +190,9 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	return n, nil
 }
 
+// state returns the state that entries are applied to.
+func (n *Node) state() *kv.State { return n.current.Load() }
+
 // alone reports whether this server began as the only one of its store.
 func (n *Node) alone() bool { return n.opts.Members == nil }
 
@@ -186,7 +206,8 @@ func (n *Node) start() (err error) {
 	}
 	n.store, err = core.OpenStorage(core.StorageOptions{
 		ID: n.opts.ID, Members: members, Log: n.opts.Log, Stable: n.opts.Stable, Start: start,
-		Joins: n.opts.Joins && len(kept) == 0,
+		Joins:    n.opts.Joins && len(kept) == 0,
+		Snapshot: n.snapshot, Install: n.swap,
 	})
 	if err != nil {
 		return err
@@ -242,6 +263,7 @@ func (n *Node) Close() error {
 		n.Drain()
 		n.closed.Store(true)
 		close(n.stop)
+		n.end()
 		n.queue.close() // the loop ends when the queue is empty
 		n.running.Wait()
 		n.ending.Lock()

@@ -55,7 +55,9 @@ func (n *Node) take(a arrived) {
 	case unreachable:
 		l.core.Unreachable(a.from)
 	case *raftpb.Message:
-		l.core.Step(f)
+		if f.GetType() != raftpb.MsgSnap { // that comes by ReceiveSnapshot only
+			l.core.Step(f)
+		}
 	case *commandsFrame:
 		if l.leading == 0 || f.term != l.leading {
 			return // its sender learns of the new term, and sends again
@@ -80,6 +82,10 @@ func (n *Node) take(a arrived) {
 func (n *Node) send(messages []*raftpb.Message) {
 	for _, m := range messages {
 		if m.GetType() == raftpb.MsgHeartbeat && n.hangs() {
+			continue
+		}
+		if m.GetType() == raftpb.MsgSnap {
+			n.ship(m)
 			continue
 		}
 		frame, err := proto.MarshalOptions{}.MarshalAppend([]byte{frameRaft}, m)
@@ -130,6 +136,7 @@ func (n *Node) takeTicks(ticks int) {
 		return
 	}
 	n.follow()
+	n.takeOrder()
 	n.repeatReads()
 	n.sendBeat()
 	n.sendReport()

@@ -17,7 +17,8 @@ func (n *Node) follow() {
 		n.clock.Store(nil)
 		n.committing.end()
 	}
-	if !n.alone() {
+	n.recall()
+	if !n.alone() && l.install == nil {
 		n.seekLeader()
 	}
 }
@@ -30,7 +31,7 @@ const leaderMissed = 3 * time.Second
 func (n *Node) seekLeader() {
 	l := &n.loop
 	switch now := time.Now(); {
-	case n.state.Position().Epoch == 0: // the store has not begun
+	case n.state().Position().Epoch == 0: // the store has not begun
 	case l.core.Leader() != 0:
 		l.leaderSeen = now
 		n.changeStatus(n.formed())
@@ -58,11 +59,11 @@ func (n *Node) takeLead() {
 // other flags would change them at each election.
 func (n *Node) settings() (u kv.Setup, ok bool) {
 	u = kv.Setup{Params: n.opts.Params.WithDefaults()}
-	if n.state.Position().Epoch == 0 || n.opts.NewEpoch && n.alone() && !n.loop.begun {
+	if n.state().Position().Epoch == 0 || n.opts.NewEpoch && n.alone() && !n.loop.begun {
 		u.Epoch = drawEpoch()
 		return u, true
 	}
-	return u, n.alone() && n.state.Params() != u.Params
+	return u, n.alone() && n.state().Params() != u.Params
 }
 
 // settled takes commands from now on.

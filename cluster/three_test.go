@@ -18,11 +18,13 @@ import (
 
 // A team is three nodes and the network between them, within a bubble of time.
 type team struct {
-	t    testing.TB
-	opts [4]cluster.Options // by id, from 1
-	mu   sync.Mutex
-	node [4]*cluster.Node // nil for one that is stopped
-	cut  [4]bool          // from the others
+	t      testing.TB
+	opts   [5]cluster.Options // by id, from 1; the last is of one that may join
+	images [5]*images
+	mu     sync.Mutex
+	node   [5]*cluster.Node // nil for one that is stopped
+	cut    [5]bool          // from the others
+	rate   int              // of streams, in bytes a second; 0 for no bound
 }
 
 // inTeam runs a test with three nodes.
@@ -37,10 +39,18 @@ func inTeam(t *testing.T, change func(id int, o *cluster.Options), test func(*te
 // newTeam starts three nodes.
 func newTeam(t *testing.T, change func(id int, o *cluster.Options)) *team {
 	w := &team{t: t}
-	for id := 1; id <= 3; id++ {
+	for id := 1; id < len(w.opts); id++ {
 		o := memory()
 		o.ID, o.Members = uint64(id), &raftpb.ConfState{Voters: []uint64{1, 2, 3}}
+		if id > 3 {
+			o.Members, o.Joins = new(raftpb.ConfState), true
+		}
 		o.Send = func(to uint64, _ cluster.Class, frame []byte) { w.carry(id, to, frame) }
+		w.images[id] = &images{team: w, id: id}
+		o.Checkpoints, o.Snapshots = w.images[id], w.images[id]
+		o.Stream = func(ctx context.Context, to uint64, head []byte) (cluster.Stream, error) {
+			return w.stream(ctx, id, int(to), head)
+		}
 		if change != nil {
 			change(id, &o)
 		}
@@ -53,9 +63,34 @@ func newTeam(t *testing.T, change func(id int, o *cluster.Options)) *team {
 }
 
 func (w *team) end() {
-	for id := 1; id <= 3; id++ {
+	for id := 1; id < len(w.opts); id++ {
 		w.stop(id)
 	}
+}
+
+// state returns the state of a node.
+func (w *team) state(id int) *kv.State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.opts[id].State
+}
+
+func (w *team) setState(id int, next *kv.State) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.opts[id].State = next
+}
+
+// restart starts a node again that was stopped, with what its disk has.
+func (w *team) restart(id int) {
+	w.t.Helper()
+	w.stop(id)
+	state, err := w.images[id].load()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.setState(id, state)
+	w.start(id)
 }
 
 // carry carries a frame, unless one of its ends is cut off.
@@ -126,7 +161,7 @@ func (w *team) put(id int, key, value string) {
 func (w *team) has(id int, key, value string) {
 	w.t.Helper()
 	for range 100 {
-		if e, _ := w.opts[id].State.Get(key); e != nil && e.Value() == value {
+		if e, _ := w.state(id).Get(key); e != nil && e.Value() == value {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -273,7 +308,7 @@ func TestTimeGoesOnWithEachLeader(t *testing.T) {
 
 // A leader whose disk hangs must be replaced, though it hears the others.
 func TestLeaderWhoseDiskHangs(t *testing.T) {
-	var doors [4]*door
+	var doors [5]*door
 	inTeam(t, func(id int, o *cluster.Options) {
 		doors[id] = newDoor(nil)
 		o.Log, o.QuickLog = doors[id], false

@@ -45,7 +45,8 @@ var (
 // What reading can fail with.
 var (
 	// ErrSnapshotLost is returned when a snapshot was ended because it was too
-	// old or because too many were open.
+	// old, because too many were open, or because the state of another server took
+	// the place of the one that it shows.
 	ErrSnapshotLost = errors.New("snapshot ended")
 	// ErrDamaged is matched by every error that reports damaged data.
 	ErrDamaged = errors.New("damaged data")

@@ -120,12 +120,12 @@ func (s *State) Lease(id LeaseID) (LeaseInfo, bool) {
 }
 
 // Parked returns a channel that is closed once the lease does not wait for a lock
-// any more: State.Lease then tells whether it holds it, or has ended.
+// any more, or the state was replaced: State.Lease then tells whether it holds it, or has ended.
 func (s *State) Parked(id LeaseID) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.mu.leases.byID[id]
-	if l == nil || l.hold == 0 {
+	if l == nil || l.hold == 0 || s.mu.left {
 		over := make(chan struct{})
 		close(over)
 		return over

@@ -33,7 +33,7 @@ func (s *Store) Lease(ctx context.Context, id LeaseID) (LeaseInfo, bool, error) 
 	if err := s.log.ReadBarrier(ctx); err != nil {
 		return LeaseInfo{}, false, err
 	}
-	info, ok := s.state.Lease(id)
+	info, ok := s.State().Lease(id)
 	return info, ok, nil
 }
 

@@ -28,7 +28,7 @@ func (s *Store) getsSize(ops []Op) (size, cold int64) {
 			continue
 		}
 		n, ok := written[op.Key]
-		if e, _ := s.state.Get(op.Key); !ok && e != nil {
+		if e, _ := s.State().Get(op.Key); !ok && e != nil {
 			if n = e.Size(); e.Cold() {
 				cold += int64(n)
 			}

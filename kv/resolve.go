@@ -9,8 +9,8 @@ import (
 // Read returns the newest published version of key with its value, nil if it is
 // absent, and the position that it was read at. A value that is not in memory is
 // fetched, and stays in memory then; Tier says where it was. It fails with an
-// error that matches ErrDamaged if the value is lost, with ErrTierUnavailable,
-// or with ctx's error.
+// error that matches ErrDamaged if the value is lost, with ErrTierUnavailable, with
+// ErrSnapshotLost if the state was retired, or with ctx's error.
 func (s *State) Read(ctx context.Context, key string) (*Entry, Position, error) {
 	return s.ReadIf(ctx, key, nil)
 }
@@ -56,6 +56,9 @@ func lost(key string, e *Entry) error {
 // fetch returns e, which is cold, with its value.
 func (s *State) fetch(ctx context.Context, key string, e *Entry) (*Entry, error) {
 	value, err := s.flights.read(ctx, s.opts.Cold, e.ref(key))
+	if err != nil && s.retired.Load() {
+		return nil, ErrSnapshotLost // the file is another server's
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +179,7 @@ func failedKey(c *Command, r *Result) string {
 }
 
 func (s *Store) resolveEntry(ctx context.Context, key string, e *Entry) (got *Entry, noValue bool) {
-	got, err := s.state.Resolve(ctx, key, e)
+	got, err := s.State().Resolve(ctx, key, e)
 	if err != nil {
 		return e.with("", e.tier, false), true
 	}

@@ -56,10 +56,14 @@ type snapshots struct {
 	ended       uint64
 }
 
-// Snapshot opens the newest published revision.
+// Snapshot opens the newest published revision. It fails with ErrSnapshotLost if the state was
+// retired.
 func (s *State) Snapshot() (*Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.retired.Load() {
+		return nil, ErrSnapshotLost
+	}
 	return &Snapshot{state: s, view: s.openViewLocked(false)}, nil
 }
 

@@ -96,6 +96,8 @@ type State struct {
 	memory    memory
 	flights   flights
 	reads     [TierCount]*xsync.Counter
+	// retired is set by Retire, once.
+	retired atomic.Bool
 
 	// mu is the apply lock: it is held while an entry is applied and while a
 	// snapshot is opened or closed.
@@ -129,6 +131,8 @@ type machine struct {
 	keys            int
 	bytes, keyBytes int64
 	table           int64
+	// left says that Store.Replace has put another state in this one's place.
+	left bool
 
 	// The rest lives for one entry.
 	reset   bool

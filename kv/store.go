@@ -1,6 +1,10 @@
 package kv
 
-import "context"
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+)
 
 // A Log gives commands a total order, makes them durable, and applies them to
 // the state. It is safe for concurrent use.
@@ -20,7 +24,7 @@ type Log interface {
 // A Store is a state and the log that feeds it: what everybody but the log
 // itself uses. It is safe for concurrent use.
 type Store struct {
-	state    *State
+	state    atomic.Pointer[State]
 	log      Log
 	beginner Beginner // log, if it is one
 	limits   Limits
@@ -29,13 +33,18 @@ type Store struct {
 
 // NewStore returns a store of state, which log applies to.
 func NewStore(state *State, log Log, limits Limits) *Store {
-	s := &Store{state: state, log: log, limits: limits.WithDefaults()}
+	s := &Store{log: log, limits: limits.WithDefaults()}
+	s.state.Store(state)
 	s.beginner, _ = log.(Beginner)
 	return s
 }
 
-// State returns the state. The caller must not change it.
-func (s *Store) State() *State { return s.state }
+// State returns the state, which Replace may replace at any time. The caller must not change it.
+func (s *Store) State() *State { return s.state.Load() }
+
+// Replace has the store use another state: that of another server, which is ahead of the one it
+// had. Who waits for a lock waits there from then on.
+func (s *Store) Replace(next *State) { s.state.Swap(next).leave() }
 
 // Limits returns the bounds on commands.
 func (s *Store) Limits() Limits { return s.limits }
@@ -59,7 +68,22 @@ func (s *Store) GetIf(ctx context.Context, key string, may func(size int) error)
 	if err := s.log.ReadBarrier(ctx); err != nil {
 		return nil, Position{}, err
 	}
-	return s.state.ReadIf(ctx, key, may)
+	return s.ReadIf(ctx, key, may)
+}
+
+// ReadIf is State.ReadIf of the state there is: without a barrier, it may miss what was acknowledged
+// elsewhere. It fails with ErrStarting while another state is loaded.
+func (s *Store) ReadIf(ctx context.Context, key string, may func(size int) error) (*Entry, Position, error) {
+	for {
+		state := s.state.Load()
+		e, at, err := state.ReadIf(ctx, key, may)
+		if err == nil || !errors.Is(err, ErrSnapshotLost) {
+			return e, at, err
+		}
+		if s.state.Load() == state {
+			return nil, Position{}, ErrStarting
+		}
+	}
 }
 
 // Snapshot opens a snapshot that shows every write acknowledged before the
@@ -68,7 +92,22 @@ func (s *Store) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if err := s.log.ReadBarrier(ctx); err != nil {
 		return nil, err
 	}
-	return s.state.Snapshot()
+	return s.LocalSnapshot()
+}
+
+// LocalSnapshot opens a snapshot of the state there is, without a barrier. It fails with
+// ErrStarting while another state is loaded.
+func (s *Store) LocalSnapshot() (*Snapshot, error) {
+	for {
+		state := s.state.Load()
+		snap, err := state.Snapshot()
+		if err == nil || !errors.Is(err, ErrSnapshotLost) {
+			return snap, err
+		}
+		if s.state.Load() == state {
+			return nil, ErrStarting
+		}
+	}
 }
 
 // Do runs c and returns its result, whose entries have their values. It fails as

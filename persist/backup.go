@@ -10,8 +10,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// ErrImageEnded is returned when an image is read after it was closed, or open
-// longer than Options.ImageTimeout.
+// ErrImageEnded is returned when an image is read after it was closed, or was open
+// longer than Options.ImageTimeout or, for another server, not read for so long.
 var ErrImageEnded = errors.New("the view of the checkpoint has ended")
 
 // imageChunk is how much a backup copies at once, in bytes.
@@ -27,6 +27,7 @@ type Image struct {
 	off   int64
 	size  int64
 	timer *time.Timer
+	renew bool // each read begins the timeout again
 
 	mu struct {
 		sync.Mutex
@@ -37,12 +38,18 @@ type Image struct {
 
 // OpenBackup returns an image of the last committed checkpoint, to be closed. Its size
 // is known at once. It fails with ErrClosed.
-func (db *DB) OpenBackup() (*Image, error) {
+func (db *DB) OpenBackup() (*Image, error) { return db.openImage(false) }
+
+// OpenImage is OpenBackup for another server, to which it may take long to be sent: it may be open
+// for as long as it is read.
+func (db *DB) OpenImage() (*Image, error) { return db.openImage(true) }
+
+func (db *DB) openImage(renew bool) (*Image, error) {
 	file, tx, err := db.view()
 	if err != nil {
 		return nil, err
 	}
-	img := &Image{db: db, size: tx.Size()}
+	img := &Image{db: db, size: tx.Size(), renew: renew}
 	img.mu.tx, img.mu.file = tx, file
 	if img.head, err = readHeader(tx); err == nil {
 		img.first, err = metaPages(tx)
@@ -127,6 +134,11 @@ func metaPages(tx *bolt.Tx) ([]byte, error) {
 // Size returns the length of the stream in bytes.
 func (img *Image) Size() int64 { return img.size }
 
+// Last returns what the checkpoint was given, as DB.Last does.
+func (img *Image) Last() (index, term uint64, members []byte) {
+	return img.head.index, img.head.term, img.head.members
+}
+
 // Read implements io.Reader. It fails with ErrImageEnded.
 func (img *Image) Read(p []byte) (int, error) {
 	img.mu.Lock()
@@ -136,6 +148,9 @@ func (img *Image) Read(p []byte) (int, error) {
 	}
 	if img.off >= img.size {
 		return 0, io.EOF
+	}
+	if img.renew {
+		img.timer.Reset(img.db.opts.ImageTimeout)
 	}
 	p = p[:min(int64(len(p)), img.size-img.off)]
 	var n int

@@ -60,8 +60,11 @@ func (db *DB) going() error {
 	case <-db.quitting:
 		return ErrClosed
 	default:
-		return db.lost
 	}
+	if db.overtaken.Load() {
+		return ErrOvertaken
+	}
+	return db.lost
 }
 
 // update changes the file in one transaction. After a failed write the file is given up

@@ -31,6 +31,9 @@ func (db *DB) fit(f *folder, log *wal.Log) error {
 	if ext.Last > 0 {
 		begins = ext.First
 	}
+	if db.discard, err = beforeInstall(h, log, ext); db.discard || err != nil {
+		return err
+	}
 	switch {
 	case begins > h.index+1:
 		return outdated(filepath.Join(db.dir, checkpointName),
@@ -45,6 +48,19 @@ func (db *DB) fit(f *folder, log *wal.Log) error {
 		return nil
 	}
 	return db.fitTerm(h, log)
+}
+
+// beforeInstall reports whether a log is that of before an install that a crash has cut short. One
+// that has the checkpoint's last entry is not: it continues from there.
+func beforeInstall(h *header, log *wal.Log, ext wal.Extent) (bool, error) {
+	if !h.installed || ext.Last == 0 || ext.Groups < h.link.groups || ext.First > h.index {
+		return false, nil
+	}
+	if ext.Last < h.index {
+		return true, nil
+	}
+	term, err := termAt(log, h.index)
+	return err == nil && term != h.term, err
 }
 
 func (db *DB) outdatedLog(reason string) error {

@@ -54,6 +54,9 @@ type header struct {
 	// members says who the servers of the store are, as the cluster has it; nil while there is
 	// one.
 	members []byte
+	// installed says that another server wrote the checkpoint, and that the log may be of before
+	// it. A checkpoint of this server ends that.
+	installed bool
 	// idem counts the idempotency records within [meta.IdemFirst, meta.IdemNext).
 	idem tally
 	// leases says where the leases are.
@@ -97,6 +100,9 @@ func (h *header) encode() []byte {
 	}
 	b = appendField(b, meta)
 	b = appendField(b, members)
+	if b[0] == membersVersion {
+		b = binary.AppendUvarint(b, h.flags())
+	}
 	b = h.idem.appendTo(b)
 	b = binary.AppendUvarint(b, h.leases.gen)
 	b = h.leases.all.appendTo(b)
@@ -110,6 +116,16 @@ func (h *header) encode() []byte {
 		b = h.private.all.appendTo(b)
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// flagInstalled stands for installed, in a header that has members.
+const flagInstalled = 1
+
+func (h *header) flags() uint64 {
+	if h.installed {
+		return flagInstalled
+	}
+	return 0
 }
 
 // decodeHeader reads what encode wrote.
@@ -133,6 +149,10 @@ func decodeHeader(b []byte) (*header, error) {
 	meta, members := d.field(), d.field()
 	if version == membersVersion {
 		h.members = bytes.Clone(members)
+		flags := d.number()
+		if h.installed = flags&flagInstalled != 0; flags > flagInstalled {
+			return nil, errHeader
+		}
 	}
 	h.idem = d.tally()
 	if version > 1 {

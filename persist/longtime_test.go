@@ -124,7 +124,7 @@ func (l *longTime) open() (err error) {
 		}
 	}
 	l.mover = object.NewMover(object.MoverOptions{
-		Store: l.objects, ID: 5, Sole: true, State: l.state, Log: l, SegmentSize: 4 << 10,
+		Store: l.objects, ID: 5, Sole: true, State: func() *kv.State { return l.state }, Log: l, SegmentSize: 4 << 10,
 		Grace: time.Nanosecond, Step: func(object.Step) error { return l.step() },
 	})
 	if got := l.state.Applied(); got != l.index {

@@ -46,6 +46,12 @@ type DB struct {
 	busy chan struct{}
 	// reading holds a token for each read of a cold value that is under way.
 	reading chan struct{}
+	// staging is set while a checkpoint is received, overtaken while it is about to replace
+	// the one there is, so that other work is given up. replaced closes the files before.
+	staging, overtaken atomic.Bool
+	replaced           sync.WaitGroup
+	// discard says that the log is of before a checkpoint that was installed.
+	discard bool
 	gen     uint64 // last generation given out
 	torn    bool   // a failed checkpoint left something behind
 	lost    error  // a failed write made the file's state unknown
@@ -156,6 +162,10 @@ func (db *DB) openFiles(f *folder) (err error) {
 		Interval: db.opts.Interval, Fatal: db.opts.Fatal, Short: db.opts.Short, Logger: db.log,
 		Accept: func(l *wal.Log) error { return db.fit(f, l) },
 	})
+	if err == nil && db.discard {
+		db.log.Warn("the log of before an install is discarded", "checkpoint", db.head.Load().index)
+		err = db.wal.Discard(db.head.Load().index)
+	}
 	if err != nil || db.file.Load() != nil {
 		return err
 	}
@@ -192,8 +202,10 @@ func (db *DB) openCheckpoint() error {
 	db.file.Store(f)
 	db.head.Store(h)
 	db.gen = h.gen
-	if err := os.Remove(filepath.Join(db.dir, checkpointTemp)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	for _, name := range []string{checkpointTemp, incomingName} {
+		if err := os.Remove(filepath.Join(db.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }
@@ -294,6 +306,7 @@ func (db *DB) shut() (err error) {
 	}
 	if f := db.file.Load(); f != nil {
 		db.endImages()
+		db.replaced.Wait()
 		err = errors.Join(err, f.Close())
 	}
 	return err

@@ -309,7 +309,7 @@ func renew(path string, opts RestoreOptions) (next *header, objects string, err 
 	}
 	next, err = renewHeader(h, opts)
 	if err == nil {
-		err = checkRecords(f, h)
+		err = checkRecords(f, h, func() bool { return true })
 	}
 	for range 2 { // both meta pages of bbolt lead to the new header then
 		if err == nil {
@@ -335,18 +335,22 @@ func renewHeader(h *header, opts RestoreOptions) (*header, error) {
 	}
 	next.meta.At.Rev += kv.RevLift
 	next.meta.Floor = next.meta.At.Rev
-	next.members, next.meta.Roster = nil, "" // it has one server
+	next.members, next.installed, next.meta.Roster = nil, false, "" // it has one server
 	next.link = link{store: disk.NewStoreID()}
 	return next, nil
 }
 
-// checkRecords reads everything that the header names.
-func checkRecords(f *boltFile, h *header) error {
+// checkRecords reads everything that the header names, and fails with ErrClosed once goes returns
+// false.
+func checkRecords(f *boltFile, h *header, goes func() bool) error {
 	path := f.file.Name()
 	return asDamage(path, f.read(func(tx *bolt.Tx) error {
-		err := readRecords(tx, h, 0, func([]loaded) bool { return true })
+		err := readRecords(tx, h, 0, func([]loaded) bool { f.pages.look(tx); return goes() })
 		if err != nil {
 			return err
+		}
+		if !goes() {
+			return ErrClosed
 		}
 		if err := readIdem(tx, h, func(uint64, []byte) error { return nil }); err != nil {
 			return err

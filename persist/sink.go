@@ -70,7 +70,11 @@ func (s *sink) fill() error {
 	if meta.Index > s.index {
 		return fmt.Errorf("the state is at index %d, beyond the checkpoint's %d", meta.Index, s.index)
 	}
+	if s.index < s.base.index {
+		return ErrOvertaken // it is of the state before an install
+	}
 	s.next = s.base.clone()
+	s.next.installed = false
 	s.next.seq++
 	s.next.meta, s.next.index, s.next.term, s.next.members = meta, s.index, s.term, s.members
 	return s.write()

@@ -34,16 +34,17 @@ type Stats struct {
 	IdemRecords         int64
 	FileBytes           int64
 	Sweeps, Compactions uint64
-	SweptRecords        int64 // records that sweeping removed
-	MovedRecords        int64 // records that it wrote again
-	Images              int   // backups and snapshots being read
+	Installs            uint64 // checkpoints of other servers
+	SweptRecords        int64  // records that sweeping removed
+	MovedRecords        int64  // records that it wrote again
+	Images              int    // backups and snapshots being read
 }
 
 // dbStats are the parts of Stats that are counted.
 type dbStats struct {
 	sync.Mutex
-	last                 Stats
-	aborted, compactions atomic.Uint64
+	last                           Stats
+	aborted, compactions, installs atomic.Uint64
 }
 
 // checkpoint counts a committed checkpoint.
@@ -74,6 +75,7 @@ func (db *DB) Stats() Stats {
 	s := db.stats.last
 	db.stats.Unlock()
 	s.Aborted, s.Compactions = db.stats.aborted.Load(), db.stats.compactions.Load()
+	s.Installs = db.stats.installs.Load()
 	s.Log = db.wal.Stats()
 	h := db.head.Load()
 	s.Checkpoint, s.Index, s.Rev, s.LogTime = h.seq, h.index, uint64(h.meta.At.Rev), h.meta.Time

@@ -226,6 +226,13 @@ func (h *Hub) eachLocked(do func(*Watcher)) {
 // Opened counts the watches there ever were.
 func (h *Hub) Opened() uint64 { return h.opened.Load() }
 
+// EndAll ends every watch that is open with a Bye, and lets others open.
+func (h *Hub) EndAll(code string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.eachLocked(func(w *Watcher) { w.End(Goodbye(code)) })
+}
+
 // Close ends every watch with Bye and waits for the dispatcher. Watchers are
 // still to be closed. It may be called twice.
 func (h *Hub) Close() {

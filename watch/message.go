@@ -42,6 +42,9 @@ func (k Kind) String() string { return kindNames[k] }
 const (
 	// CodeStopping says that the server stops.
 	CodeStopping = "stopping"
+	// CodeStarting says that the server has fallen behind and loads the state of another:
+	// others know more.
+	CodeStarting = "starting"
 	// CodeMemoryFull says that the state could not be read within the bounds on
 	// memory and time.
 	CodeMemoryFull = "memory_full"

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"errors"
 	"iter"
 	"slices"
 
@@ -39,6 +40,10 @@ type told struct {
 func (w *Watcher) openView(s *Scratch) {
 	r := w.progress.reread
 	view, err := w.hub.views.acquire(r.least(w.hub.ring.mark()))
+	if errors.Is(err, kv.ErrStarting) {
+		w.finish(s, Goodbye(CodeStarting))
+		return
+	}
 	if err != nil {
 		w.finish(s, Goodbye(CodeMemoryFull))
 		return

@@ -119,7 +119,7 @@ func (o *getOptions) unchanged(e *kv.Entry, at kv.Position) bool {
 // read returns the newest version of the key, nil if it is absent.
 func (r *request) read(local bool) (*kv.Entry, kv.Position, error) {
 	if local {
-		e, at, err := r.s.opts.Store.State().ReadIf(r.deadline(), r.key, r.mayFetch)
+		e, at, err := r.s.opts.Store.ReadIf(r.deadline(), r.key, r.mayFetch)
 		return e, at, api.ColdError(err)
 	}
 	e, at, err := r.s.opts.Store.GetIf(r.deadline(), r.key, r.mayFetch)

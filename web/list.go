@@ -90,7 +90,7 @@ func (r *request) listOptions(stream bool) (o api.List, err error) {
 // snapshot opens a snapshot for the request.
 func (r *request) snapshot(local bool) (*kv.Snapshot, error) {
 	if local {
-		return r.s.opts.Store.State().Snapshot()
+		return r.s.opts.Store.LocalSnapshot()
 	}
 	snap, err := r.s.opts.Store.Snapshot(r.deadline())
 	return snap, api.ReadError(err)

@@ -65,7 +65,7 @@ func (c *Core) ApplyMembers(e *raftpb.Entry) (members *raftpb.ConfState, err err
 		members = c.raw.ApplyConfChange(&change)
 	}
 	if err == nil && c.broken == nil {
-		c.store.setMembers(members)
+		c.store.setMembers(members, e.GetIndex())
 	}
 	return members, err
 }

@@ -30,6 +30,8 @@ type Log interface {
 	Kept() uint64
 	// DeleteRange removes the entries from lowest to highest, which reach one of the ends.
 	DeleteRange(lowest, highest uint64) error
+	// Discard removes all entries: a checkpoint that ends at index takes their place.
+	Discard(index uint64) error
 }
 
 // A Stable keeps, durably, what Raft must not forget.
@@ -58,6 +60,9 @@ type StorageOptions struct {
 	// with raft.ErrSnapshotTemporarilyUnavailable while there is none that has the present
 	// members; nil always does.
 	Snapshot func() (*raftpb.Snapshot, error)
+	// Install puts the state of another server, which ends at a point, in the place of this
+	// one's, durably, before the log goes. An error is final. nil does nothing.
+	Install func(Point) error
 }
 
 // A Storage is what Raft reads: the log, with what was appended last in memory, and the members.
@@ -67,6 +72,7 @@ type Storage struct {
 	log      Log
 	stable   Stable
 	snapshot func() (*raftpb.Snapshot, error)
+	replace  func(Point) error
 	hard     wal.Hard    // as it was at the start
 	slab     []wal.Entry // of append, used again
 	group    []*wal.Entry
@@ -81,6 +87,7 @@ type Storage struct {
 		recent  []*raftpb.Entry
 		bytes   int // of their data
 		members *raftpb.ConfState
+		changed uint64 // what Changed returns
 		commit  uint64
 		err     error // of a read that failed
 	}
@@ -90,8 +97,8 @@ var _ raft.Storage = (*Storage)(nil)
 
 // OpenStorage begins a store that has no history, and looks at what the log of another one holds.
 func OpenStorage(o StorageOptions) (*Storage, error) {
-	s := &Storage{id: o.ID, log: o.Log, stable: o.Stable, snapshot: o.Snapshot}
-	s.mu.start, s.mu.members = o.Start, o.Members
+	s := &Storage{id: o.ID, log: o.Log, stable: o.Stable, snapshot: o.Snapshot, replace: o.Install}
+	s.mu.start, s.mu.members, s.mu.changed = o.Start, o.Members, o.Start.Index
 	if s.id == 0 {
 		s.id = wal.SoleID
 	}
@@ -103,6 +110,9 @@ func OpenStorage(o StorageOptions) (*Storage, error) {
 	}
 	if s.snapshot == nil {
 		s.snapshot = func() (*raftpb.Snapshot, error) { return nil, raft.ErrSnapshotTemporarilyUnavailable }
+	}
+	if s.replace == nil {
+		s.replace = func(Point) error { return nil }
 	}
 	return s, s.open(o.Joins)
 }
@@ -169,10 +179,18 @@ func (s *Storage) Members() *raftpb.ConfState {
 	return s.mu.members
 }
 
-func (s *Storage) setMembers(m *raftpb.ConfState) {
+func (s *Storage) setMembers(m *raftpb.ConfState, index uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.members = m
+	s.mu.members, s.mu.changed = m, index
+}
+
+// Changed returns the index of the newest change of members that was applied, or where the state
+// ends that was loaded or installed since: an older checkpoint has other members than there are.
+func (s *Storage) Changed() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.changed
 }
 
 // aloneLocked reports whether this server is the only one of its store, and has been from the

@@ -101,16 +101,20 @@ func (s *Storage) cut(from uint64) error {
 	return s.log.DeleteRange(from, last)
 }
 
-// install takes a state of another server in place of the log.
+// install takes a state of another server in place of the log. The log goes last: what it holds
+// was acknowledged.
 func (s *Storage) install(m *raftpb.SnapshotMetadata) error {
+	at := Point{m.GetIndex(), m.GetTerm()}
+	if err := s.replace(at); err != nil {
+		return err
+	}
 	s.mu.Lock()
-	last := s.mu.last.Index
-	s.mu.start = Point{m.GetIndex(), m.GetTerm()}
+	s.mu.start, s.mu.changed = at, at.Index
 	s.mu.floor, s.mu.last, s.mu.recent = s.mu.start, s.mu.start, nil
 	s.mu.bytes = 0
 	s.mu.members, s.mu.commit = m.GetConfState(), max(s.mu.commit, m.GetIndex())
 	s.mu.Unlock()
-	return s.log.DeleteRange(0, last)
+	return s.log.Discard(at.Index)
 }
 
 // BytesAfter returns the bytes of the entries after an index; MaxInt if they are not in memory.

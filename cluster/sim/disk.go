@@ -83,6 +83,14 @@ func (d *disk) DeleteRange(lowest, highest uint64) error {
 	return d.MemLog.DeleteRange(lowest, highest)
 }
 
+// Discard implements core.Log.
+func (d *disk) Discard(index uint64) error {
+	if err := d.spend(); err != nil {
+		return err
+	}
+	return d.MemLog.Discard(index)
+}
+
 // Hard implements core.Stable.
 func (d *disk) Hard() (wal.Hard, error) { return d.stable.Hard() }
 

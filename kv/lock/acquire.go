@@ -92,10 +92,15 @@ func wait(ctx context.Context, store *kv.Store, q Request, r kv.Result) (kv.Resu
 	defer timeUp.Stop()
 	renew := time.NewTicker(kv.WaitTTL / renewals)
 	defer renew.Stop()
-	over := store.State().Parked(id)
+	state := store.State()
+	over := state.Parked(id)
 	for {
 		select {
 		case <-over:
+			if next := store.State(); next != state { // it was replaced
+				state, over = next, next.Parked(id)
+				continue
+			}
 			return settle(store, r), nil
 		case <-renew.C:
 			// A renewal that fails, or comes when the wait is over, does no harm.
@@ -104,7 +109,8 @@ func wait(ctx context.Context, store *kv.Store, q Request, r kv.Result) (kv.Resu
 				r.Outcome, r.Lease = kv.LockLost, nil
 				return r, nil
 			}
-			over = store.State().Parked(id)
+			state = store.State()
+			over = state.Parked(id)
 		case <-timeUp.C:
 			return giveUp(ctx, store, q, r)
 		case <-ctx.Done():

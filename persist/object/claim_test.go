@@ -19,7 +19,7 @@ import (
 
 // another is a mover of the same store, as on a copy of the data folder.
 func (w *world) another(o object.MoverOptions) *object.Mover {
-	o.Store, o.ID, o.State, o.Log, o.Known = w.store, 7, w.state, w, func() bool { return true }
+	o.Store, o.ID, o.State, o.Log, o.Known = w.store, 7, func() *kv.State { return w.state }, w, func() bool { return true }
 	if o.Grace == 0 {
 		o.Grace = 1
 	}

@@ -30,8 +30,8 @@ type MoverOptions struct {
 	// nil.
 	Known   func() bool
 	Adopted func() error
-	// State is moved from, Log is where references are proposed.
-	State *kv.State
+	// State returns what is moved from, Log is where references are proposed.
+	State func() *kv.State
 	Log   Proposer
 	// SegmentSize is about how long a segment becomes, in bytes; 8 MiB.
 	SegmentSize int
@@ -102,7 +102,7 @@ func NewMover(o MoverOptions) *Mover {
 		o.Step = func(Step) error { return nil }
 	}
 	m := &Mover{opts: o, writer: NewWriter(), busy: make(chan struct{}, 1), dead: make(map[ID]time.Time)}
-	m.home = Home{Store: o.Store, ID: o.ID, Segments: o.State.Segments, Known: o.Known}
+	m.home = Home{Store: o.Store, ID: o.ID, Segments: func() map[kv.SegmentID]kv.Live { return o.State().Segments() }, Known: o.Known}
 	m.busy <- struct{}{}
 	return m
 }
@@ -149,9 +149,9 @@ func (m *Mover) move(ctx context.Context, limit int64, want func(kv.Resident) bo
 	var picked kv.Live
 	task := m.opts.Progress.Begin("move", "values")
 	defer task.End()
-	task.Expect(int64(m.opts.State.Len()))
+	task.Expect(int64(m.opts.State().Len()))
 	defer func() { m.note(p.moved, picked, err) }()
-	for r := range m.throttled(ctx, m.opts.State.Residents()) {
+	for r := range m.throttled(ctx, m.opts.State().Residents()) {
 		if limit > 0 && picked.Bytes >= limit || ctx.Err() != nil {
 			break
 		}
@@ -185,7 +185,7 @@ func (m *Mover) move(ctx context.Context, limit int64, want func(kv.Resident) bo
 // ready sees to it that the store may be written to by this process and that next is
 // a number that was never used in this epoch.
 func (m *Mover) ready(ctx context.Context) error {
-	epoch := m.opts.State.Position().Epoch
+	epoch := m.opts.State().Position().Epoch
 	prefix := Prefix(m.opts.ID, epoch)
 	if err := m.own(ctx); err != nil {
 		return err
@@ -248,7 +248,7 @@ func (p *pack) hopeless(r kv.Resident) bool {
 // add packs one value, and ships the segment when it is full. A key that changed
 // meanwhile is left alone.
 func (p *pack) add(ctx context.Context, r kv.Resident) error {
-	value, err := p.mover.opts.State.Fetch(ctx, r)
+	value, err := p.mover.opts.State().Fetch(ctx, r)
 	if errors.Is(err, kv.ErrColdGone) {
 		return nil
 	}

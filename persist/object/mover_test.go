@@ -72,7 +72,7 @@ func (w *world) begin() {
 	}
 	w.state = kv.NewState(kv.StateOptions{Cold: w, ColdMin: 1, Presize: 64})
 	w.mover = object.NewMover(object.MoverOptions{
-		Store: w.store, ID: 7, State: w.state, Log: w, SegmentSize: 2000, Grace: time.Nanosecond,
+		Store: w.store, ID: 7, State: func() *kv.State { return w.state }, Log: w, SegmentSize: 2000, Grace: time.Nanosecond,
 		Step: func(s object.Step) error {
 			if w.calm || w.r.IntN(12) != 0 {
 				return nil

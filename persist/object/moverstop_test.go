@@ -76,19 +76,19 @@ func TestMoverKeepsDeadSegments(t *testing.T) {
 		}
 	}
 	snap.Close()
-	slow := object.NewMover(object.MoverOptions{Store: w.store, ID: 7, State: w.state, Log: w, Keep: time.Hour, Grace: 1})
+	slow := object.NewMover(object.MoverOptions{Store: w.store, ID: 7, State: func() *kv.State { return w.state }, Log: w, Keep: time.Hour, Grace: 1})
 	if s, err := slow.Tidy(t.Context()); err != nil || s.Deleted != 0 || s.Waiting != 1 {
 		t.Fatalf("within Keep: %+v, %v", s, err)
 	}
-	young := object.NewMover(object.MoverOptions{Store: w.store, ID: 7, State: w.state, Log: w})
+	young := object.NewMover(object.MoverOptions{Store: w.store, ID: 7, State: func() *kv.State { return w.state }, Log: w})
 	if s, err := young.Tidy(t.Context()); err != nil || s.Deleted != 0 || s.Waiting != 1 {
 		t.Fatalf("within Grace: %+v, %v", s, err)
 	}
-	other := object.NewMover(object.MoverOptions{Store: w.store, ID: 8, State: w.state, Log: w, Grace: 1})
+	other := object.NewMover(object.MoverOptions{Store: w.store, ID: 8, State: func() *kv.State { return w.state }, Log: w, Grace: 1})
 	if s, err := other.Tidy(t.Context()); err != nil || s != (object.Sweep{}) {
 		t.Fatalf("another store's sweep: %+v, %v", s, err)
 	}
-	last := object.NewMover(object.MoverOptions{Store: w.store, ID: 7, State: w.state, Log: w, Grace: 1})
+	last := object.NewMover(object.MoverOptions{Store: w.store, ID: 7, State: func() *kv.State { return w.state }, Log: w, Grace: 1})
 	if s, err := last.Tidy(t.Context()); err != nil || s.Deleted != 1 || s.Segments != 0 {
 		t.Fatalf("afterwards: %+v, %v", s, err)
 	}

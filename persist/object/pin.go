@@ -19,11 +19,11 @@ func (m *Mover) Pin(ctx context.Context, open func() error) (ids []ID, release f
 		return nil, nil, err
 	}
 	defer end() // until then nothing is moved or deleted
-	live := m.opts.State.Segments()
+	live := m.opts.State().Segments()
 	if err := open(); err != nil {
 		return nil, nil, err
 	}
-	maps.Copy(live, m.opts.State.Segments()) // a command whose outcome was unknown may have come
+	maps.Copy(live, m.opts.State().Segments()) // a command whose outcome was unknown may have come
 	for id := range live {
 		ids = append(ids, segmentOf(id))
 	}

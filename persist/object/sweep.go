@@ -64,8 +64,8 @@ func (m *Mover) tidy(ctx context.Context) (s Sweep, err error) {
 // those that are missing.
 func (m *Mover) rewrite(ctx context.Context, all map[ID]Info, s *Sweep) error {
 	due, missing := make(map[kv.SegmentID]bool), make(map[kv.SegmentID]bool)
-	epoch := m.opts.State.Position().Epoch
-	for id, l := range m.opts.State.Segments() {
+	epoch := m.opts.State().Position().Epoch
+	for id, l := range m.opts.State().Segments() {
 		info, there := all[segmentOf(id)]
 		own := id.Store == uint64(m.opts.ID)
 		switch {
@@ -119,7 +119,7 @@ func (m *Mover) inventory(ctx context.Context) (map[ID]Info, error) {
 // held, so nothing is between upload and reference, unless its outcome is unknown:
 // Grace is for that.
 func (m *Mover) deleteDead(ctx context.Context, all map[ID]Info, task *progress.Task, s *Sweep) error {
-	live, kept := m.opts.State.Segments(), m.opts.State.KeptSegments()
+	live, kept := m.opts.State().Segments(), m.opts.State().KeptSegments()
 	for id, info := range all {
 		task.Add(1)
 		if m.inUse(id, live, kept) {

@@ -37,7 +37,7 @@ func TestMoverWorksInSmallPieces(t *testing.T) {
 		w.checkpoint()
 		var refs, segments, rests int
 		m := object.NewMover(object.MoverOptions{
-			Store: w.store, ID: 7, State: w.state, SegmentSize: 400_000,
+			Store: w.store, ID: 7, State: func() *kv.State { return w.state }, SegmentSize: 400_000,
 			Log: proposer(func(ctx context.Context, c *kv.Command) (kv.Result, error) {
 				bytes := 0
 				for _, r := range c.Refer.Refs {

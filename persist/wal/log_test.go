@@ -259,7 +259,7 @@ func TestReopenFindsTheSame(t *testing.T) {
 		func() error { return l.Append(entries(150, 2, 30, 200)...) },
 		func() error { return l.Append(entries(180, 2, 1, 9000)...) },
 		func() error { return l.Append(entries(181, 2, 10, 10)...) },
-		func() error { return l.Discard() },
+		func() error { return l.Discard(0) },
 		func() error { return l.Append(entries(1000, 3, 3, 10)...) },
 	} {
 		if err := step(); err != nil {

@@ -169,3 +169,12 @@ func (m *MemLog) DeleteRange(lowest, highest uint64) error {
 	m.fitLocked(m.mu.n)
 	return nil
 }
+
+// Discard removes every entry. The next Append may begin at any index.
+func (m *MemLog) Discard(uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.ring, m.mu.n = nil, 0
+	m.bytes.Store(0)
+	return nil
+}

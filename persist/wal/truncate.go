@@ -26,13 +26,23 @@ func (l *Log) DeleteRange(lowest, highest uint64) error {
 	return err
 }
 
-// Discard removes every entry, durably. The next Append may begin at any index.
-func (l *Log) Discard() error {
-	last, err := l.LastIndex()
-	if err != nil {
-		return err
+// Discard removes every entry, durably: a checkpoint that ends at index takes their place, and
+// may end before or after them. The next Append begins behind it.
+func (l *Log) Discard(index uint64) error {
+	defer l.tell()
+	l.wr.Lock()
+	err := l.usable()
+	if last, _ := l.LastIndex(); err == nil && last > 0 {
+		err = l.emptyLocked(index)
 	}
-	return l.DeleteRange(0, last)
+	l.wr.Unlock()
+	if err == nil {
+		l.chores()
+	}
+	if disk.IsFull(err) {
+		return l.fail(err)
+	}
+	return err
 }
 
 // deleteLocked finds out which end a range touches.
@@ -47,7 +57,7 @@ func (l *Log) deleteLocked(lowest, highest uint64) error {
 	case empty || lowest > highest || highest < first || lowest > last:
 		return nil
 	case lowest <= first && highest >= last:
-		return l.emptyLocked()
+		return l.emptyLocked(last)
 	case highest >= last:
 		return l.truncateLocked(lowest)
 	case lowest <= first:
@@ -69,15 +79,15 @@ func (l *Log) floorLocked(index uint64) error {
 	})
 }
 
-// emptyLocked removes every entry, and notes the last index: a checkpoint beside the
-// log must reach there.
-func (l *Log) emptyLocked() error {
+// emptyLocked removes every entry, of which there are some, and notes the index that a checkpoint
+// beside the log must reach.
+func (l *Log) emptyLocked(floor uint64) error {
 	l.mu.RLock()
-	first, last := l.mu.first, l.mu.tail.index
+	first := l.mu.first
 	l.mu.RUnlock()
-	return l.cutLocked(kindTruncate, first, binary.LittleEndian.AppendUint64(nil, last), func() {
+	return l.cutLocked(kindTruncate, first, binary.LittleEndian.AppendUint64(nil, floor), func() {
 		l.dropFromLocked(first)
-		l.mu.floor = last
+		l.mu.floor = floor
 	})
 }
 

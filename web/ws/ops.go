@@ -104,7 +104,7 @@ func (r *runner) get(c *command) error {
 func (r *runner) read(c *command) (*kv.Entry, kv.Position, error) {
 	store := r.s.server.opts.Store
 	if c.list.Local {
-		e, at, err := store.State().ReadIf(r.deadline(), c.key, r.fetchRoom)
+		e, at, err := store.ReadIf(r.deadline(), c.key, r.fetchRoom)
 		return e, at, api.ColdError(err)
 	}
 	e, at, err := store.GetIf(r.deadline(), c.key, r.fetchRoom)
@@ -131,7 +131,7 @@ func (r *runner) list(c *command) error {
 	store := r.s.server.opts.Store
 	open := func() (*kv.Snapshot, error) { return store.Snapshot(r.deadline()) }
 	if o.Local {
-		open = store.State().Snapshot
+		open = store.LocalSnapshot
 	}
 	snap, err := open()
 	if err != nil {

@@ -1,0 +1,9 @@
+package cluster
+
+import "go.etcd.io/raft/v3/raftpb"
+
+// ChangeMember has the leader propose one change of members.
+func (n *Node) ChangeMember(kind raftpb.ConfChangeType, id uint64) error {
+	change := &raftpb.ConfChangeV2{Changes: []*raftpb.ConfChangeSingle{{Type: &kind, NodeId: &id}}}
+	return n.onLoop(func() error { return n.loop.core.ProposeMembers(change) })
+}
