@@ -13,6 +13,7 @@ import (
 var allowed = map[string][]string{
 	"keywatch/kv":            {"keywatch/kv/heap"},
 	"keywatch/ratelimit":     {},
+	"keywatch/auth":          {"keywatch/kv", "keywatch/kv/lock", "keywatch/watch"},
 	"keywatch/kv/kvjson":     {"keywatch/kv"},
 	"keywatch/watch":         {"keywatch/kv", "keywatch/kv/kvjson", "keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/persist":       {"keywatch/kv", "keywatch/kv/progress", "keywatch/persist/wal", "keywatch/persist/disk"},

@@ -102,6 +102,11 @@ func (e *Entry) Size() int {
 // Deleted reports whether e is a tombstone.
 func (e *Entry) Deleted() bool { return e.kind != kindPut }
 
+// Bare returns e without its value, deadline and lease: what its numbers alone tell.
+func (e *Entry) Bare() *Entry {
+	return &Entry{Mod: e.Mod, Create: e.Create, Version: e.Version, kind: e.kind}
+}
+
 // Cause says why a tombstone's key went: "deleted", "expired" or "lease". It is
 // empty for a value.
 func (e *Entry) Cause() string {

@@ -55,7 +55,7 @@ func phrases(pattern string) *regexp.Regexp {
 }
 
 // plainComments are the folders in which comments are plain too, those of tests included.
-var plainComments = []string{"app", "client", "cluster", "deploy", "examples", "kv", "persist", "ratelimit", "test", "watch", "web"}
+var plainComments = []string{"app", "auth", "client", "cluster", "deploy", "examples", "kv", "persist", "ratelimit", "test", "watch", "web"}
 
 // instead returns what to say for a phrase that is banned.
 func instead(phrase string) string {

@@ -1,0 +1,136 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/cipher"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// commandLimit bounds how long a command that wraps may run.
+const commandLimit = 10 * time.Second
+
+// ErrNoSealKey is returned when there is no sealing key where it is expected.
+var ErrNoSealKey = errors.New("there is no sealing key")
+
+// A keyWrapper wraps with a sealing key that the process holds.
+type keyWrapper struct{ gcm cipher.AEAD }
+
+// Wrap implements Wrapper.
+func (w keyWrapper) Wrap(name string, key []byte) ([]byte, error) {
+	return sealWith(w.gcm, nil, name, key), nil
+}
+
+// Unwrap implements Wrapper.
+func (w keyWrapper) Unwrap(name string, wrapped []byte) ([]byte, error) {
+	return openWith(w.gcm, name, wrapped)
+}
+
+// WrapperOf returns a Wrapper with the sealing key that text says: base64 of 32 bytes, as
+// NewSealKey returns it.
+func WrapperOf(text string) (Wrapper, error) {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil || len(key) != KeySize {
+		return nil, fmt.Errorf("the sealing key must be %d bytes in base64", KeySize)
+	}
+	gcm, err := newGCM(key)
+	if err != nil {
+		return nil, err
+	}
+	return keyWrapper{gcm}, nil
+}
+
+// NewSealKey draws the text of a sealing key.
+func NewSealKey() string { return base64.StdEncoding.EncodeToString(NewDataKey()) }
+
+// WrapperFromFile returns a Wrapper with the sealing key in a file. It fails with an error that
+// matches ErrNoSealKey if there is no file, and if others than its owner may read it.
+func WrapperFromFile(path string) (Wrapper, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: file %s does not exist", ErrNoSealKey, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read sealing key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("read sealing key: others may read %s: change its mode to 0600", path)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read sealing key: %w", err)
+	}
+	w, err := WrapperOf(string(b))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return w, nil
+}
+
+// MakeSealKey makes a file with a new sealing key, durably, that only its owner may read. It fails
+// if the file is there.
+func MakeSealKey(path string) error { return writeSecret(path, NewSealKey()+"\n") }
+
+// writeSecret makes a file that only its owner may read, and syncs it and its folder.
+func writeSecret(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// A commandWrapper has a command wrap: it is called with the argument wrap or unwrap and the name
+// of the record, gets base64 on its standard input, and must write base64.
+type commandWrapper struct{ path string }
+
+// WrapperFromCommand returns a Wrapper that calls a command, for a key that is held elsewhere. The
+// command gets 10 seconds.
+func WrapperFromCommand(path string) Wrapper { return commandWrapper{path} }
+
+// Wrap implements Wrapper.
+func (w commandWrapper) Wrap(name string, key []byte) ([]byte, error) {
+	return w.run("wrap", name, key)
+}
+
+// Unwrap implements Wrapper.
+func (w commandWrapper) Unwrap(name string, wrapped []byte) ([]byte, error) {
+	return w.run("unwrap", name, wrapped)
+}
+
+func (w commandWrapper) run(what, name string, in []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	var out, said bytes.Buffer
+	c := exec.CommandContext(ctx, w.path, what, name)
+	c.WaitDelay = time.Second
+	c.Stdin = strings.NewReader(base64.StdEncoding.EncodeToString(in) + "\n")
+	c.Stdout, c.Stderr = &out, &said
+	if err := c.Run(); err != nil {
+		return nil, fmt.Errorf("%w: %s %s: %w: %.200s", ErrSealed, w.path, what, err, bytes.TrimSpace(said.Bytes()))
+	}
+	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(out.String()))
+	if err != nil || len(b) == 0 || what == "unwrap" && len(b) != KeySize {
+		return nil, fmt.Errorf("%w: %s %s wrote something else than base64 of a key", ErrSealed, w.path, what)
+	}
+	return b, nil
+}
