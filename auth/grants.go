@@ -96,10 +96,3 @@ func (g *Grants) Prefixes(v Verb) []string { return slices.Clone(g.can[v].prefix
 
 // List returns what the grants were made of.
 func (g *Grants) List() []Grant { return slices.Clone(g.source) }
-
-// same reports whether two grants were made of the same.
-func sameGrants(a, b []Grant) bool {
-	return slices.EqualFunc(a, b, func(x, y Grant) bool {
-		return x.Key == y.Key && x.Prefix == y.Prefix && x.Under == y.Under && slices.Equal(x.Verbs, y.Verbs)
-	})
-}

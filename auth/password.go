@@ -40,7 +40,7 @@ var (
 	// ErrBadPassword is returned for a password of a length that is not allowed.
 	ErrBadPassword = fmt.Errorf("a password must have %d to %d bytes", PasswordMin, PasswordMax)
 	// ErrBadHash is returned when a text is not the hash of a password.
-	ErrBadHash = errors.New("malformed password hash: expected $argon2id$... or $2b$...")
+	ErrBadHash = errors.New("malformed password hash: expected one of argon2id or bcrypt")
 	// ErrLoginBusy is returned when too many logins wait for their turn.
 	ErrLoginBusy = errors.New("too many logins at once")
 )
