@@ -53,7 +53,7 @@ func Write(dir string, o Options) error {
 	var root v1.ImageIndex = empty.Index
 	root = mutate.AppendManifests(root, mutate.IndexAddendum{
 		Add:        index,
-		Descriptor: v1.Descriptor{Annotations: map[string]string{"org.opencontainers.image.ref.name": o.Version}},
+		Descriptor: v1.Descriptor{Annotations: map[string]string{"org.opencontainers.image.ref.name": "keywatch:" + o.Version}},
 	})
 	_, err = layout.Write(dir, root)
 	return err

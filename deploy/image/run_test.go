@@ -27,7 +27,7 @@ func TestRunsRestricted(t *testing.T) {
 	// umoci does not choose among architectures.
 	layout := write(t, options(t, map[string]string{runtime.GOARCH: try.Build(t, runtime.GOARCH)}))
 	bundle := filepath.Join(t.TempDir(), "bundle")
-	try.Run(t, umoci, "unpack", "--image", layout+":0.1.0", bundle)
+	try.Run(t, umoci, "unpack", "--image", layout+":keywatch:0.1.0", bundle)
 	restrict(t, bundle)
 
 	state := filepath.Join(t.TempDir(), "runc")
