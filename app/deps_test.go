@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	"keywatch/examples/reload":    {"keywatch/client"},
 	"keywatch/examples/workers":   {"keywatch/client"},
 	"keywatch/test/browser":       {},
+	"keywatch/test/cluster":       {},
 	"keywatch/test/e2e":           {},
 	"keywatch/test/golden":        {},
 	"keywatch/test/readme":        {},

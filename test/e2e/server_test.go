@@ -93,7 +93,7 @@ func launch(ctx context.Context, args ...string) (*server, error) {
 
 // launchOf is launch of another build of the command, in which fault strikes.
 func launchOf(ctx context.Context, binary, fault string, args ...string) (*server, error) {
-	if err := sourcesSeen(); err != nil {
+	if err := load.SourcesSeen(); err != nil {
 		return nil, err
 	}
 	if !contains(args, "--listen") {

@@ -88,6 +88,22 @@ func (cl *Client) doAt(ctx context.Context, url string, c Call) (*Answer, error)
 	return &Answer{resp.StatusCode, resp.Header, string(body)}, nil
 }
 
+// Settle sends a write, which must have an Idempotency-Key, to servers that to picks until an
+// answer says what became of it. The only error is that of ctx.
+func (cl *Client) Settle(ctx context.Context, to Target, c Call) (*Answer, error) {
+	for {
+		url, lost := to.Pick()
+		a, err := cl.doAt(ctx, url, c)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err == nil && a.Status != 503 && a.Status != 504 {
+			return a, nil
+		}
+		lost(ctx)
+	}
+}
+
 // Must sends c and fails the test unless the status is one of want.
 func (cl *Client) Must(t testing.TB, c Call, want ...int) *Answer {
 	t.Helper()

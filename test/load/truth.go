@@ -80,23 +80,18 @@ func (w *teller) draw() Batch {
 // write sends b until its outcome is known, and notes it.
 func (w *teller) write(ctx context.Context, b Batch) error {
 	c := b.Call().With("Idempotency-Key", fmt.Sprintf("%s.%d.%d", w.name, w.n, w.seed))
-	for {
-		url, lost := w.to.Pick()
-		a, err := w.cl.doAt(ctx, url, c)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err == nil && a.Status == 200:
-			var got Batched
-			if err := a.Decode(&got); err != nil {
-				return err
-			}
-			return w.note(b, &got)
-		case err == nil && a.Status != 503 && a.Status != 504:
-			return fmt.Errorf("batch: status %d: %s", a.Status, a.Body)
-		}
-		lost(ctx)
+	a, err := w.cl.Settle(ctx, w.to, c)
+	if err != nil {
+		return err
 	}
+	if a.Status != 200 {
+		return fmt.Errorf("batch: status %d: %s", a.Status, a.Body)
+	}
+	var got Batched
+	if err := a.Decode(&got); err != nil {
+		return err
+	}
+	return w.note(b, &got)
 }
 
 // note works out what b changed.

@@ -1,4 +1,4 @@
-package e2e_test
+package load
 
 import (
 	"io/fs"
@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// sourcesSeen looks at the sources of this checkout, once, from within a test:
-// what TestMain looks at does not count.
-var sourcesSeen = sync.OnceValue(func() error { return lookAtSources("../..") })
+// SourcesSeen looks at the sources of this checkout, once, from within a test of a package in
+// test: what TestMain looks at does not count.
+var SourcesSeen = sync.OnceValue(func() error { return lookAtSources("../..") })
 
 // lookAtSources looks at every file below root. The go command gives a kept result
 // of a test as long as what the test looked at is the same; what programs are made

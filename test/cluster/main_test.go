@@ -1,0 +1,67 @@
+package cluster_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"keywatch/test/gate"
+	"keywatch/test/load"
+)
+
+// builds is the folder of what was built.
+var builds string
+
+func TestMain(m *testing.M) {
+	var err error
+	if builds, err = os.MkdirTemp("", "keywatch-cluster"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(builds); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// command is the command under test; faulty is a build of it in which faults can be planted.
+var (
+	command = sync.OnceValues(func() (string, error) { return build("keywatch") })
+	faulty  = sync.OnceValues(func() (string, error) { return build("faulty", "-tags=keywatchfault") })
+)
+
+// build builds the command.
+func build(name string, args ...string) (path string, err error) {
+	path = filepath.Join(builds, name)
+	args = append(append([]string{"build", "-o", path}, args...), "keywatch/app/keywatch")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the command: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// available skips t if the command cannot be a node of a cluster.
+func available(t testing.TB) {
+	t.Helper()
+	if err := load.SourcesSeen(); err != nil {
+		t.Fatal(err)
+	}
+	path, err := command()
+	if err != nil {
+		t.Fatal(err)
+	}
+	help, err := exec.Command(path, "serve", "--help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, help)
+	}
+	if !strings.Contains(string(help), "--peer-listen") {
+		t.Skip("SKIPPED, NOT TESTED: the command has no flags of a cluster")
+	}
+	gate.Program(t, "ip")
+}

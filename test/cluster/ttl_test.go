@@ -1,0 +1,154 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"keywatch/test/load"
+)
+
+// lateMax is how much later than its TTL, and the time without a leader, a key may end.
+const lateMax = 2 * time.Second
+
+// A mortal is a key with a TTL.
+type mortal struct {
+	ttl time.Duration
+	// sent is before it was written, acked after.
+	sent, acked time.Time
+	// ended is when the first watcher was told that it expired.
+	ended time.Time
+	cause string
+}
+
+// Mortals are keys with TTLs, and who watches them end.
+type mortals struct {
+	c        *cluster
+	to       load.Target
+	prefix   string
+	patience time.Duration
+	mu       struct {
+		sync.Mutex
+		keys map[string]*mortal
+		err  error
+	}
+}
+
+// write writes keys until ctx ends; requests end with hard.
+func (m *mortals) write(ctx, hard context.Context, t testing.TB, seed uint64) {
+	cl, rng := load.Of(t, m.to, m.patience), rand.New(rand.NewPCG(seed, 500))
+	for n := 0; ctx.Err() == nil; n++ {
+		key := fmt.Sprintf("%s%d", m.prefix, n)
+		k := &mortal{ttl: time.Duration(300+rng.IntN(1200)) * time.Millisecond, sent: time.Now()}
+		m.add(key, k)
+		put := load.PutCall(fmt.Sprintf("%s?ttl=%v", key, k.ttl), "x").With("Idempotency-Key", key)
+		a, err := cl.Settle(hard, m.to, put)
+		if err != nil || a.Status != 201 {
+			m.fail(fmt.Errorf("write %s: %v, %+v", key, err, a))
+			return
+		}
+		m.acknowledged(k)
+		rest(ctx, 100*time.Millisecond)
+	}
+}
+
+func (m *mortals) add(key string, k *mortal) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.keys == nil {
+		m.mu.keys = make(map[string]*mortal)
+	}
+	m.mu.keys[key] = k
+}
+
+func (m *mortals) acknowledged(k *mortal) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k.acked = time.Now()
+}
+
+func (m *mortals) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.err = errors.Join(m.mu.err, err)
+}
+
+// watch watches keys end at every node until ctx ends.
+func (m *mortals) watch(ctx context.Context, t testing.TB) {
+	var running sync.WaitGroup
+	for _, n := range m.c.nodes {
+		cl := load.Of(t, at{n}, 0)
+		running.Go(func() {
+			for since := ""; ctx.Err() == nil; load.Pause(ctx) {
+				since = m.connect(ctx, cl, since)
+			}
+		})
+	}
+	running.Wait()
+}
+
+// connect follows one stream, and returns where the next one goes on.
+func (m *mortals) connect(ctx context.Context, cl *load.Client, since string) string {
+	s, err := cl.Watch(ctx, "/v1/watch?prefix="+m.prefix, since)
+	if err != nil {
+		return since
+	}
+	defer s.Close()
+	for {
+		ev, err := s.Next()
+		if err != nil {
+			return since
+		}
+		if ev.ID != "" {
+			since = ev.ID
+		}
+		if ev.Name == "delete" {
+			m.ended(ev)
+		}
+	}
+}
+
+func (m *mortals) ended(ev load.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.mu.keys[ev.Key]; k != nil && k.ended.IsZero() {
+		k.ended, k.cause = time.Now(), ev.Cause
+	}
+}
+
+// gone reports whether all keys have ended.
+func (m *mortals) gone() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range m.mu.keys {
+		if k.ended.IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+// judge says which keys ended before their time, or too late.
+func (m *mortals) judge(leaderless func(from, to time.Time) time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	errs := m.mu.err
+	for key, k := range m.mu.keys {
+		switch lived := k.ended.Sub(k.sent); {
+		case k.cause != "expired":
+			errs = errors.Join(errs, fmt.Errorf("%s ended with the cause %q", key, k.cause))
+		case lived < k.ttl:
+			errs = errors.Join(errs, fmt.Errorf("%s ended after %v, its TTL is %v", key, lived, k.ttl))
+		default:
+			without := leaderless(k.sent, k.ended)
+			if late := k.ended.Sub(k.acked) - k.ttl - without; late > lateMax {
+				errs = errors.Join(errs, fmt.Errorf("%s with a TTL of %v ended %v late, beside %v without a leader", key, k.ttl, late, without))
+			}
+		}
+	}
+	return errs
+}
