@@ -220,7 +220,7 @@ func pause(who choice) func(testing.TB, *cluster, *rand.Rand) func() {
 		}
 		return func() {
 			for _, n := range list {
-				c.did("%s goes on", n.name)
+				c.did("%s continues", n.name)
 				n.resume()
 			}
 		}

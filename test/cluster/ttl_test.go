@@ -91,7 +91,7 @@ func (m *mortals) watch(ctx context.Context, t testing.TB) {
 	running.Wait()
 }
 
-// connect follows one stream, and returns where the next one goes on.
+// connect follows one stream, and returns where the next one continues.
 func (m *mortals) connect(ctx context.Context, cl *load.Client, since string) string {
 	s, err := cl.Watch(ctx, "/v1/watch?prefix="+m.prefix, since)
 	if err != nil {
