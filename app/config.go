@@ -86,7 +86,7 @@ func orDefault[T comparable](field *T, value T) {
 func (c Config) withDefaults() Config {
 	orDefault(&c.Fsync, "always")
 	if c.MemoryMax == 0 {
-		c.MemoryMax = max(Size(processMemory(os.DirFS("/"))/2), 2*c.History)
+		c.MemoryMax = max(Size(processMemory(os.DirFS("/"), machineMemory)/2), 2*c.History)
 	}
 	orDefault(&c.History, min(64<<20, c.MemoryMax/historyShare))
 	orDefault(&c.MaxBatch, max(minBatch, c.MaxValue, min(8<<20, c.MemoryMax/4)))

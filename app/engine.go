@@ -238,6 +238,9 @@ func (e *Engine) Hub() *watch.Hub { return e.hub }
 // Ready returns nil while writes are accepted, else why not.
 func (e *Engine) Ready() error { return e.node.Ready() }
 
+// leads reports whether this server orders the writes.
+func (e *Engine) leads() bool { return e.node.Stats().Leader }
+
 // Durability names what an acknowledged write has reached: "memory", "buffered"
 // or "fsync".
 func (e *Engine) Durability() string {

@@ -14,7 +14,11 @@ import (
 	"keywatch/persist/object"
 )
 
-var ProcessMemory = processMemory
+var (
+	ProcessMemory = processMemory
+	MachineMemory = machineMemory
+	WatchdogTime  = watchdogTime
+)
 
 // AsPeer makes c one of several servers that begin together, with addresses by id.
 func (c Config) AsPeer(id uint64, l net.Listener, addrs map[uint64]string, token peer.Token, tick time.Duration) Config {

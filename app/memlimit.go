@@ -13,10 +13,15 @@ import (
 
 // processMemory returns how many bytes of memory this process may use: the
 // machine's, or less if a control group says so (version 2, or 1), or
-// math.MaxInt64 if neither can be read. root is the file system's root.
-func processMemory(root fs.FS) int64 {
+// math.MaxInt64 if neither can be read. root is the file system's root; machine tells
+// of the machine where /proc/meminfo is hidden, as systemd's ProcSubset=pid does.
+func processMemory(root fs.FS, machine func() (int64, bool)) int64 {
 	limit := int64(math.MaxInt64)
-	if total, ok := memTotal(root); ok {
+	total, ok := memTotal(root)
+	if !ok {
+		total, ok = machine()
+	}
+	if ok {
 		limit = total
 	}
 	groups, err := fs.ReadFile(root, "proc/self/cgroup")

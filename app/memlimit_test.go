@@ -35,7 +35,8 @@ func TestProcessMemory(t *testing.T) {
 			"proc/meminfo": info, "proc/self/cgroup": file("0::/\n"), "sys/fs/cgroup/memory.max": file("99999999999\n"),
 		}, 1000 << 10},
 	} {
-		if got := app.ProcessMemory(c.files); got != c.want {
+		unknown := func() (int64, bool) { return 0, false }
+		if got := app.ProcessMemory(c.files, unknown); got != c.want {
 			t.Errorf("%s: got %d, want %d", name, got, c.want)
 		}
 	}

@@ -16,8 +16,9 @@ type ServeConfig struct {
 	Config `embed:""`
 
 	Listen       string   `help:"Address to listen on." default:"127.0.0.1:7070" placeholder:"HOST:PORT"`
+	OpsListen    string   `help:"Second address, for operators: /metrics, /healthz, /readyz and /debug/pprof, without authentication. It answers from the start of the process to its end." placeholder:"HOST:PORT"`
 	Insecure     bool     `help:"Listen beyond this machine although there is no authentication."`
-	AllowHost    []string `help:"Further host names that requests may name." placeholder:"NAME"`
+	AllowHost    []string `help:"Further host names that requests may name; .DOMAIN is every name below DOMAIN, * is every name." placeholder:"NAME"`
 	AllowOrigin  []string `help:"Further origins whose pages may use the server." placeholder:"URL"`
 	TrustedProxy []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
 	RateLimit    string   `help:"Limits for each caller, such as reads=1000/s,writes=200/s:400,watches=10/s." default:"off"`
@@ -31,7 +32,12 @@ type ServeConfig struct {
 	MaxFiles       int `help:"Most connections of both kinds together; 0 is what the system lets the process open, less 512."`
 
 	HugePages string        `help:"Whether memory that is in use is moved to huge pages, which makes stores of many keys quicker: auto, where the kernel can do it, or off." default:"auto" enum:"auto,off"`
+	Drain     time.Duration `help:"Time between the signal to stop and the stop: streams are told to reconnect, evenly over that time, /readyz fails, and requests are served. For a server behind a load balancer." default:"0s"`
 	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s"`
+
+	// OpsStarted, if not nil, is called with the address of OpsListen, before the store is
+	// opened.
+	OpsStarted func(net.Addr) `kong:"-"`
 }
 
 func (c ServeConfig) withDefaults() ServeConfig {
@@ -66,9 +72,14 @@ func (c ServeConfig) Validate() error {
 	}
 	if err := checkSettings([]setting{
 		{"client-memory", int64(c.ClientMemory)}, {"client-memory-per-caller", int64(c.ClientMemoryPerCaller)},
-		{"max-backups", int64(c.MaxBackups)}, {"max-connections", int64(c.MaxConnections)}, {"max-files", int64(c.MaxFiles)}, {"grace", int64(c.Grace)},
+		{"max-backups", int64(c.MaxBackups)}, {"max-connections", int64(c.MaxConnections)}, {"max-files", int64(c.MaxFiles)}, {"drain", int64(c.Drain)}, {"grace", int64(c.Grace)},
 	}); err != nil {
 		return err
+	}
+	if c.OpsListen != "" {
+		if _, _, err := net.SplitHostPort(c.OpsListen); err != nil {
+			return fmt.Errorf("ops-listen: expected host:port, got %q", c.OpsListen)
+		}
 	}
 	return c.checkListen()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 // Serve opens the engine that config describes and answers HTTP until ctx ends
 // or serving fails. started, if not nil, is called with the address once
 // requests are answered. When Serve returns everything is closed; it returns
-// nil if it stopped because ctx ended and all went well.
+// nil if it stopped because ctx ended and all went well. A service manager that
+// listens at NOTIFY_SOCKET is told how it does.
 func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) error {
 	config = config.withDefaults()
 	if err := config.Validate(); err != nil {
@@ -28,7 +30,17 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	defer boundHeap(int64(config.MemoryMax))()
 	pages, done := config.keepHuge()
 	defer done()
-	// The listener first: a port that is in use is found out before any data is
+	registry := config.newRegistry(pages)
+	manager := openNotifier(config.Logger)
+	defer manager.close()
+	// The operator's listener before all else, so that a start can be looked into; it closes
+	// last.
+	ops, err := config.openOps(registry)
+	if err != nil {
+		return err
+	}
+	defer ops.close()
+	// The listener next: a port that is in use is found out before any data is
 	// touched, and clients that come early wait instead of being refused.
 	ln, err := net.Listen("tcp", config.Listen)
 	if err != nil {
@@ -41,35 +53,50 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	server, err := newServer(config, engine, pages, ln.Addr())
+	server, err := newServer(config, engine, registry, ln.Addr())
 	if err != nil {
 		return errors.Join(err, ln.Close(), engine.Close())
 	}
+	ops.attach(server)
 	failed := make(chan error, 1) // the end of Serve, sent once
 	go func() { failed <- server.Serve(ln) }()
 	if started != nil {
 		started(ln.Addr())
 	}
+	manager.ready("serving at http://"+ln.Addr().String(), func() { engine.state().Stats() })
 	select {
 	case err = <-failed:
 		return errors.Join(err, engine.Close())
 	case <-ctx.Done():
 	}
-	config.Logger.Info("stopping", "grace", config.Grace)
+	manager.stopping(config.Drain + config.Grace + stopSpare)
+	return config.stop(server, engine)
+}
+
+// stop ends server and then engine, within the times that the configuration gives.
+func (c ServeConfig) stop(server *web.Server, engine *Engine) error {
+	if c.Drain > 0 {
+		c.Logger.Info("draining", "drain", c.Drain)
+		server.Drain(context.Background(), c.Drain)
+	}
+	c.Logger.Info("stopping", "grace", c.Grace)
 	begun := time.Now()
 	// Requests first: new ones are refused, those in flight still find a working store, and
 	// streams say goodbye.
-	grace, cancel := context.WithTimeout(context.Background(), config.Grace)
+	grace, cancel := context.WithTimeout(context.Background(), c.Grace)
 	defer cancel()
-	err = server.Shutdown(grace)
+	err := server.Shutdown(grace)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("stop: requests or streams did not end within --grace=%v and were cut off", config.Grace)
+		err = fmt.Errorf("stop: requests or streams did not end within --grace=%v and were cut off", c.Grace)
 	}
 	// The engine after everybody who uses it, in what is left of the time.
-	rest, cancel := context.WithTimeout(context.Background(), max(config.Grace-time.Since(begun), checkpointLeast))
+	rest, cancel := context.WithTimeout(context.Background(), max(c.Grace-time.Since(begun), checkpointLeast))
 	defer cancel()
 	return errors.Join(err, engine.Shutdown(rest))
 }
+
+// stopSpare is what a stop may take beside --drain and --grace, as the service manager is told.
+const stopSpare = checkpointLeast + 5*time.Second
 
 // checkpointLeast is how long the last checkpoint may take where requests took all the
 // time there was for a stop.
@@ -91,7 +118,22 @@ func (c ServeConfig) keepHuge() (pages *hugepages.Keeper, done func()) {
 	return pages, func() { cancel(); run.Wait() }
 }
 
-func newServer(config ServeConfig, engine *Engine, pages *hugepages.Keeper, addr net.Addr) (*web.Server, error) {
+// newRegistry returns what /metrics shows before there is a store.
+func (c ServeConfig) newRegistry(pages *hugepages.Keeper) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "keywatch_memory_huge_bytes", Help: "Memory of the process that was moved to huge pages.",
+		}, func() float64 { return float64(pages.Bytes()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "keywatch_build_info", Help: "Always 1; the labels say which program runs.",
+			ConstLabels: prometheus.Labels{"version": c.Version, "goversion": runtime.Version()},
+		}, func() float64 { return 1 }))
+	return registry
+}
+
+func newServer(config ServeConfig, engine *Engine, registry *prometheus.Registry, addr net.Addr) (*web.Server, error) {
 	proxies, err := config.proxies()
 	if err != nil {
 		return nil, err
@@ -101,12 +143,7 @@ func newServer(config ServeConfig, engine *Engine, pages *hugepages.Keeper, addr
 		return nil, err
 	}
 	limiter := ratelimit.New(rates)
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), newCollector(engine),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "keywatch_memory_huge_bytes", Help: "Memory of the process that was moved to huge pages.",
-		}, func() float64 { return float64(pages.Bytes()) }))
+	registry.MustRegister(newCollector(engine))
 	return web.New(web.Options{
 		Store: engine.Store(), Hub: engine.Hub(),
 		Limiter: limiter, RateLoopback: config.RateLoopback,
@@ -115,7 +152,7 @@ func newServer(config ServeConfig, engine *Engine, pages *hugepages.Keeper, addr
 		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,
 		MaxBackups:     config.MaxBackups,
 		MaxConnections: config.MaxConnections, MaxStreams: config.MaxWatches, MaxFiles: config.maxFiles(), Heartbeat: config.Heartbeat,
-		Durability: engine.Durability(), Ready: engine.Ready, Lag: engine.node.Lag,
+		Durability: engine.Durability(), Ready: engine.Ready, Leader: engine.leads, Lag: engine.node.Lag,
 		Admin: web.Admin{
 			Checkpoint: engine.Checkpoint, Compact: engine.Compact, Migrate: engine.Migrate,
 			Backup: engine.Backup, FullBackup: engine.FullBackup, BackupSize: engine.backupSize,

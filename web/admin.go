@@ -19,8 +19,11 @@ var openAPI []byte
 
 // operate answers the routes for the operator.
 func (r *request) operate() error {
-	if r.route == routeBackup {
+	switch r.route {
+	case routeBackup:
 		return r.backup()
+	case routeReady:
+		return r.ready()
 	}
 	if err := r.params.done(); err != nil {
 		return err
@@ -29,8 +32,6 @@ func (r *request) operate() error {
 	case routeHealth:
 		r.text(200, "ok\n")
 		return nil
-	case routeReady:
-		return r.ready()
 	case routeStatus:
 		return r.share(r.s.statusPage, typeJSON)
 	case routeMetrics:
@@ -51,18 +52,6 @@ func (r *request) text(status int, body string) {
 	r.f.Response.SetStatusCode(status)
 	r.f.Response.Header.SetContentTypeBytes(typeText)
 	r.f.Response.SetBodyString(body)
-}
-
-// ready answers whether requests are served.
-func (r *request) ready() error {
-	if r.s.stopping.Load() {
-		return &api.Failure{Code: api.CodeStopping, Detail: "the server is stopping"}
-	}
-	if err := r.s.opts.Ready(); err != nil {
-		return err
-	}
-	r.text(200, "ready\n")
-	return nil
 }
 
 // A statusDocument is the body of /v1/status.

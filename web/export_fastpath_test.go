@@ -75,3 +75,6 @@ func FieldOf(name string) int {
 	}
 	return -1
 }
+
+// Streams returns how many streams are open.
+func (s *Server) Streams() int { return s.streams.Len() }

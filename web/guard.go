@@ -211,7 +211,10 @@ func (r *request) serving() error {
 	}
 	if r.s.stopping.Load() {
 		r.f.SetConnectionClose()
-		return &api.Failure{Code: api.CodeStopping, Detail: "the server is stopping"}
+		return errStopping
+	}
+	if r.s.leaving.Load() {
+		r.f.SetConnectionClose()
 	}
 	if r.route == routeStatus || r.route == routeOpenAPI || r.route == routePage {
 		return nil

@@ -99,6 +99,8 @@ type Options struct {
 	// Ready returns nil, or why requests cannot be served yet, an error such
 	// as kv.ErrStarting; nil is always ready.
 	Ready func() error
+	// Leader reports whether this server leads; by default one that is ready does.
+	Leader func() bool
 	// Lag returns how far local reads are behind; nil is never.
 	Lag func() time.Duration
 
@@ -134,6 +136,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
+	}
+	if o.Leader == nil {
+		o.Leader = func() bool { return true }
 	}
 	if o.Lag == nil {
 		o.Lag = func() time.Duration { return 0 }

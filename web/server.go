@@ -54,8 +54,9 @@ type Server struct {
 	backups    backups
 	watchOver  sync.Once
 
-	// stopping is set when Shutdown begins; draining is cancelled then, and
+	// leaving is set when Drain begins, stopping when Shutdown does; draining is cancelled then, and
 	// life when the server stops waiting for what is in flight.
+	leaving      atomic.Bool
 	stopping     atomic.Bool
 	draining     context.Context
 	drain        context.CancelFunc

@@ -90,6 +90,12 @@ func (r *streamRegistry) Len() int {
 	return len(r.mu.open)
 }
 
+// Drain lets no more streams in and says bye on each, with a retry of its own, evenly over
+// window. It does not wait for them, and leaves the rest out when ctx ends.
+func (r *streamRegistry) Drain(ctx context.Context, window time.Duration) {
+	api.Spread(ctx, window, r.close(), func(s *stream) { s.watcher.End(watch.Goodbye(watch.CodeStopping)) })
+}
+
 // Close lets no more streams in, says bye on each, with a retry of its own, and
 // waits until all have ended. When ctx ends first the rest are cut off; Close
 // waits for those too and returns ctx's error. It may be called twice.

@@ -40,6 +40,7 @@ type commandLine struct {
 
 	Top     topCmd     `cmd:"" help:"Show live rates of the server." group:"Operations"`
 	Status  statusCmd  `cmd:"" help:"Print the state of the server." group:"Operations"`
+	Ready   readyCmd   `cmd:"" help:"Exit with 0 if the server serves requests, else with 1." group:"Operations"`
 	Backup  backupCmd  `cmd:"" help:"Write a backup of the running server to a file." group:"Operations"`
 	Restore restoreCmd `cmd:"" help:"Make a new data folder from a backup." group:"Operations"`
 	Migrate migrateCmd `cmd:"" help:"Move values to object storage." group:"Operations"`

@@ -29,9 +29,11 @@ func (*serveCmd) Help() string {
 	return `
 Answers HTTP until SIGTERM, SIGINT or SIGHUP. Then it finishes what is in flight,
 says goodbye to streams, writes a checkpoint and exits with 0. A second signal ends it
-at once.
+at once. With --drain it serves on for that time first, while clients leave.
 
-One line on standard output says the address and the data folder; the log goes to
+Under systemd it may run with Type=notify and WatchdogSec=.
+
+One line on standard output says the addresses and the data folder; the log goes to
 standard error. With --log-format=json both are JSON. The log never holds up or ends
 the server: when its reader is gone or does not read, lines are dropped, and a later
 line says how many.
@@ -62,7 +64,9 @@ func (c *serveCmd) Run(s *session) error {
 	if !config.MemoryOnly && !filepath.IsAbs(c.Data) && isFresh(config.Data) {
 		logger.Warn("the data folder is relative and new: this is a new, empty store; an absolute --data is the same store from every directory", "data", config.Data)
 	}
-	return app.Serve(s.ctx, config, func(addr net.Addr) { c.announce(out, addr, &config) })
+	var ops net.Addr
+	config.OpsStarted = func(addr net.Addr) { ops = addr }
+	return app.Serve(s.ctx, config, func(addr net.Addr) { c.announce(out, addr, ops, &config) })
 }
 
 // config returns the configuration with the absolute path of the data folder. It fails
@@ -84,13 +88,17 @@ func isFresh(dir string) bool {
 	return len(list) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))
 }
 
-// announce says on standard output where the server listens and where its data is.
-func (c *serveCmd) announce(out io.Writer, addr net.Addr, config *app.ServeConfig) {
+// announce says on standard output where the server listens and where its data is. ops is the
+// address for operators, nil for none.
+func (c *serveCmd) announce(out io.Writer, addr, ops net.Addr, config *app.ServeConfig) {
 	url := "http://" + addr.String()
 	if c.LogFormat == "json" {
 		attrs := []any{"url", url, "memory_only", true}
 		if !config.MemoryOnly {
 			attrs = []any{"url", url, "data", config.Data, "fsync", config.Fsync}
+		}
+		if ops != nil {
+			attrs = append(attrs, "ops", "http://"+ops.String())
 		}
 		slog.New(slog.NewJSONHandler(out, nil)).Info("serving", attrs...)
 		return
@@ -98,6 +106,9 @@ func (c *serveCmd) announce(out io.Writer, addr net.Addr, config *app.ServeConfi
 	where := "data=" + config.Data + " fsync=" + config.Fsync
 	if config.MemoryOnly {
 		where = "memory-only"
+	}
+	if ops != nil {
+		where += " ops=http://" + ops.String()
 	}
 	fmt.Fprintf(out, "keywatch: %s %s\n", url, where)
 }

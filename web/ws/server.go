@@ -197,6 +197,12 @@ func (v *Server) next() *session {
 	return s
 }
 
+// Drain lets no more sockets in and closes each with 1012 once its commands are answered,
+// evenly over window. It does not wait for them, and leaves the rest out when ctx ends.
+func (v *Server) Drain(ctx context.Context, window time.Duration) {
+	api.Spread(ctx, window, v.all(true), (*session).stop)
+}
+
 // Close lets no more sockets in, closes each with 1012 once its commands are
 // answered, and waits until all have ended. When ctx ends first the rest are cut
 // off, and Close returns ctx's error. Leases live for their TTL after the sockets
@@ -208,12 +214,16 @@ func (v *Server) Close(ctx context.Context) error {
 
 func (v *Server) close(ctx context.Context) error {
 	v.drain()
-	v.each(true, (*session).stop)
+	for _, s := range v.all(true) {
+		s.stop()
+	}
 	var err error
 	select {
 	case <-v.idle:
 	case <-ctx.Done():
-		v.each(false, (*session).cut)
+		for _, s := range v.all(false) {
+			s.cut()
+		}
 		<-v.idle
 		err = ctx.Err()
 	}
@@ -223,19 +233,16 @@ func (v *Server) close(ctx context.Context) error {
 	return err
 }
 
-// each calls do for every session. With begin set no more are let in.
-func (v *Server) each(begin bool, do func(*session)) {
+// all returns every session. With begin set no more are let in.
+func (v *Server) all(begin bool) (all []*session) {
 	v.mu.Lock()
-	var all []*session
+	defer v.mu.Unlock()
 	for s := v.mu.first; s != nil; s = s.next {
 		all = append(all, s)
 	}
-	if begin {
+	if begin && !v.mu.closing {
 		v.mu.closing = true
 		v.idleLocked()
 	}
-	v.mu.Unlock()
-	for _, s := range all {
-		do(s)
-	}
+	return all
 }
