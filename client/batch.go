@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 	"unicode/utf8"
 )
 
@@ -53,6 +55,11 @@ func CheckValue(key string, value []byte) Check {
 	return Check{key: key, field: "value", value: value}
 }
 
+// CheckNotValue holds if the key has another value than this one, or does not exist.
+func CheckNotValue(key string, value []byte) Check {
+	return Check{key: key, field: "not_value", value: value}
+}
+
 // CheckLock holds if the lock is held under this token.
 func CheckLock(lock string, token Token) Check {
 	return Check{key: lock, field: "token", n: uint64(token)}
@@ -69,9 +76,9 @@ func (c Check) MarshalJSON() ([]byte, error) {
 		doc = map[string]any{"lock": c.key, "token": c.n}
 	case "exists":
 		doc["exists"] = c.truth
-	case "value":
+	case "value", "not_value":
 		texts, encoding := encodeValues(c.value)
-		doc["value"] = texts[0]
+		doc[c.field] = texts[0]
 		if encoding != "" {
 			doc["encoding"] = encoding
 		}
@@ -89,6 +96,7 @@ type Op struct {
 	value     []byte
 	ttl       string
 	lease     LeaseID
+	by        int64
 }
 
 // OpPut sets key to value. It takes TTL, KeepTTL and OnLease; conditions are
@@ -104,6 +112,16 @@ func OpDelete(key string) Op { return Op{kind: "delete", key: key} }
 // OpGet reads key.
 func OpGet(key string) Op { return Op{kind: "get", key: key} }
 
+// OpAdd adds by to the whole number that is the key's value, 0 if there is no such key.
+// If the value is no number the batch fails with an *Error of code not_a_number.
+func OpAdd(key string, by int64) Op { return Op{kind: "add", key: key, by: by} }
+
+// OpTouch gives key another time to live and leaves its value; 0 takes the time to live
+// from it. It does nothing if there is no such key.
+func OpTouch(key string, ttl time.Duration) Op {
+	return Op{kind: "touch", key: key, ttl: touchText(ttl)}
+}
+
 // MarshalJSON writes o as a batch carries it.
 func (o Op) MarshalJSON() ([]byte, error) {
 	doc := struct {
@@ -113,7 +131,11 @@ func (o Op) MarshalJSON() ([]byte, error) {
 		Encoding string  `json:"encoding,omitempty"`
 		TTL      string  `json:"ttl,omitempty"`
 		Lease    LeaseID `json:"lease,omitempty"`
+		By       *int64  `json:"by,omitempty"`
 	}{Op: o.kind, Key: o.key, TTL: o.ttl, Lease: o.lease}
+	if o.kind == "add" {
+		doc.By = &o.by
+	}
 	switch {
 	case o.kind == "":
 		return nil, errors.New("client: an empty operation")
@@ -141,8 +163,10 @@ type BatchResult struct {
 
 // An OpResult is what one operation did.
 type OpResult struct {
-	// Written is set for a put.
+	// Written is set for a put, an add, and a touch that found its key.
 	Written Written
+	// Sum is what an add came to.
+	Sum int64
 	// Deleted is set if a delete found its key.
 	Deleted bool
 	// Entry is what a get found, nil if nothing.
@@ -225,6 +249,12 @@ func (r *wireResult) result() (OpResult, error) {
 		did.Entry = &e
 	case !r.Deleted && r.Version > 0:
 		did.Written = Written{Rev: r.Rev, Version: r.Version, Created: r.Created}
+		if r.Value != nil {
+			var err error
+			if did.Sum, err = strconv.ParseInt(*r.Value, 10, 64); err != nil {
+				return did, fmt.Errorf("client: cannot read the sum: %w: %w", ErrNotKeywatch, err)
+			}
+		}
 	}
 	return did, nil
 }

@@ -118,17 +118,9 @@ func (c *Client) Put(ctx context.Context, key string, value []byte, opts ...Writ
 
 // put sends a PUT.
 func (c *Client) put(ctx context.Context, key string, value []byte, w *write) (Written, error) {
-	r := w.apply(&Request{
+	r := w.apply(w.conditions(&Request{
 		Method: http.MethodPut, Path: KeyPath("/v1/kv/", key), Query: url.Values{}, Header: http.Header{}, Body: value,
-	})
-	switch w.cond.kind {
-	case ifAbsent:
-		r.Header.Set("If-None-Match", "*")
-	case ifExists:
-		r.Header.Set("If-Match", "*")
-	case ifETag:
-		r.Header.Set("If-Match", w.cond.etag)
-	}
+	}))
 	if w.ttl != "" {
 		r.Query.Set("ttl", w.ttl)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -122,6 +123,10 @@ func ops(from []kv.Op) (to []client.Op) {
 			to = append(to, client.OpDelete(op.Key))
 		case kv.OpGet:
 			to = append(to, client.OpGet(op.Key))
+		case kv.OpAdd:
+			to = append(to, client.OpAdd(op.Key, op.By))
+		case kv.OpTouch:
+			to = append(to, client.OpTouch(op.Key, op.TTL))
 		}
 	}
 	return to
@@ -138,6 +143,8 @@ func checks(from []kv.Check) (to []client.Check) {
 			to = append(to, client.CheckVersion(k.Key, k.N))
 		case k.Kind == kv.CheckValue:
 			to = append(to, client.CheckValue(k.Key, k.Value))
+		case k.Kind == kv.CheckValueNot:
+			to = append(to, client.CheckNotValue(k.Key, k.Value))
 		case k.N == 1:
 			to = append(to, client.CheckExists(k.Key))
 		default:
@@ -149,6 +156,9 @@ func checks(from []kv.Check) (to []client.Check) {
 
 func opAnswer(op kv.Op, r client.OpResult) (a kvtest.OpAnswer) {
 	a.Rev, a.Version, a.Created = kv.Rev(r.Written.Rev), r.Written.Version, r.Written.Created
+	if op.Kind == kv.OpAdd {
+		a.Sum = strconv.FormatInt(r.Sum, 10)
+	}
 	a.Deleted = op.Kind == kv.OpDelete && r.Deleted
 	if r.Entry != nil {
 		a.Found = found(r.Entry)

@@ -56,7 +56,20 @@ func IdempotencyKey(key string) WriteOption { return func(w *write) { w.key = ke
 // Everything allows DeletePrefix of the empty prefix.
 func Everything() WriteOption { return func(w *write) { w.all = true } }
 
-// header sets what any write may carry.
+// conditions sets the conditions that headers can carry.
+func (w *write) conditions(r *Request) *Request {
+	switch w.cond.kind {
+	case ifAbsent:
+		r.Header.Set("If-None-Match", "*")
+	case ifExists:
+		r.Header.Set("If-Match", "*")
+	case ifETag:
+		r.Header.Set("If-Match", w.cond.etag)
+	}
+	return r
+}
+
+// apply sets what any write may carry.
 func (w *write) apply(r *Request) *Request {
 	r.IdempotencyKey = w.key
 	if len(w.fences) > 0 {

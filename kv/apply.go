@@ -21,18 +21,49 @@ func (s *State) decideLocked(c *Command, r *Result, arena *[]OpResult) {
 		s.leaseLocked(c.Lease, r)
 	} else if c.Lock != nil {
 		s.lockLocked(c.Lock, r)
-	} else if i, found := firstFailed(c.Checks, s.currentLocked); i < 0 {
-		r.Outcome = Committed
-		s.branchLocked(c.Ops, r, arena)
-	} else if c.HasElse {
-		r.Outcome, r.Failed, r.Current = ElseRan, i, found
-		s.branchLocked(c.Else, r, arena)
 	} else {
-		r.Outcome, r.Failed, r.Current = CheckFailed, i, found
+		s.batchLocked(c, r, arena)
 	}
 	if c.Idem.Key != "" {
-		m.idem.keep(c.Idem, r, m)
+		m.idem.keep(c.Idem, r, m, c.extended())
 	}
+}
+
+// batchLocked runs a command of checks and operations.
+func (s *State) batchLocked(c *Command, r *Result, arena *[]OpResult) {
+	i, found := firstFailed(c.Checks, s.currentLocked)
+	if i >= 0 {
+		r.Failed, r.Current = i, found
+	}
+	switch {
+	case i >= 0 && !c.HasElse:
+		r.Outcome = CheckFailed
+	case s.staleLocked(c.Reads):
+		*r = Result{Outcome: Stale}
+	case i >= 0:
+		r.Outcome = ElseRan
+		s.branchLocked(c.Else, r, arena)
+	case c.Parts != nil:
+		r.Outcome = Committed
+		s.partsLocked(c.Parts, r, arena)
+	default:
+		r.Outcome = Committed
+		s.branchLocked(c.Ops, r, arena)
+	}
+}
+
+// staleLocked reports whether one of reads does not hold any more.
+func (s *State) staleLocked(reads []Read) bool {
+	for i := range reads {
+		var rev Rev
+		if e := s.currentLocked(reads[i].Key); e != nil {
+			rev = e.Mod
+		}
+		if rev != reads[i].Rev {
+			return true
+		}
+	}
+	return false
 }
 
 // currentLocked returns the newest version of key, published or not; nil if it
@@ -77,6 +108,8 @@ func (k *Check) holds(e *Entry) bool {
 		return (e != nil) == (k.N == 1)
 	case CheckValue:
 		return e != nil && e.equals(k.Value)
+	case CheckValueNot:
+		return e == nil || !e.equals(k.Value)
 	case CheckRev:
 		if e != nil {
 			have = uint64(e.Mod)
@@ -93,21 +126,27 @@ func (k *Check) holds(e *Entry) bool {
 	return have == k.N
 }
 
-// branchLocked runs operations, unless one names a lease that it cannot have.
+// branchLocked runs operations in one revision, unless one names a lease that it cannot
+// have, or cannot be done.
 func (s *State) branchLocked(ops []Op, r *Result, arena *[]OpResult) {
 	if i, refused := s.mu.leases.refuse(ops, s); refused != 0 {
 		*r = Result{Outcome: refused, Failed: i}
 		return
 	}
-	r.Rev, r.Ops = s.opsLocked(ops, arena)
+	if i, why := s.refuseSumsLocked(ops); why != 0 {
+		*r = Result{Outcome: OpFailed, Failed: i, Why: why}
+		return
+	}
+	m := &s.mu.machine
+	first := len(m.events)
+	m.ordinal = 0
+	r.Ops = s.opsLocked(ops, arena)
+	r.Rev = s.closeRevisionLocked(first)
 }
 
-// opsLocked runs operations in order, in one revision, which it returns; 0 if
-// they changed nothing.
-func (s *State) opsLocked(ops []Op, arena *[]OpResult) (Rev, []OpResult) {
-	m := &s.mu.machine
-	start, first := len(*arena), len(m.events)
-	m.ordinal = 0
+// opsLocked runs operations in order, as part of the revision after m.rev.
+func (s *State) opsLocked(ops []Op, arena *[]OpResult) []OpResult {
+	start := len(*arena)
 	for i := range ops {
 		op := &ops[i]
 		var did OpResult
@@ -118,11 +157,14 @@ func (s *State) opsLocked(ops []Op, arena *[]OpResult) (Rev, []OpResult) {
 			did.Entry = s.deleteLocked(s.slot(op.Key), kindDeleted)
 		case OpGet:
 			did.Entry = s.currentLocked(op.Key)
+		case OpTouch:
+			did.Entry, did.Why = s.touchLocked(op)
+		default:
+			did.Entry, did.Why = s.addLocked(op)
 		}
 		*arena = append(*arena, did)
 	}
-	results := (*arena)[start:len(*arena):len(*arena)]
-	return s.closeRevisionLocked(first), results
+	return (*arena)[start:len(*arena):len(*arena)]
 }
 
 // closeRevisionLocked ends the revision that the events from first on belong
@@ -132,6 +174,11 @@ func (s *State) closeRevisionLocked(first int) Rev {
 	if len(m.events) == first {
 		return 0
 	}
+	if m.again && m.settle(first) == 0 {
+		m.silent = true // all that was written is gone again
+		m.rev++
+		return m.rev
+	}
 	s.handOverLocked()
 	m.events[len(m.events)-1].Last = true
 	m.rev++
@@ -140,22 +187,36 @@ func (s *State) closeRevisionLocked(first int) Rev {
 
 // putLocked writes op as part of the revision after m.rev.
 func (s *State) putLocked(op *Op) *Entry {
-	m := &s.mu.machine
 	e := copyEntry(op.Value)
-	e.Mod, e.Create, e.Version, e.ordinal = m.rev+1, m.rev+1, 1, m.ordinal
 	e.end = s.endLocked(op)
-	sl := s.slot(op.Key)
+	return s.writeLocked(op.Key, e, op.TTL == KeepTTL, op.KeepLease)
+}
+
+// writeLocked makes e the newest version of key as part of the revision after m.rev. It
+// keeps the deadline and the lease of the version before if it is told to.
+func (s *State) writeLocked(key string, e *Entry, keepTTL, keepLease bool) *Entry {
+	m := &s.mu.machine
+	e.Mod, e.Create, e.Version, e.ordinal = m.rev+1, m.rev+1, 1, m.ordinal
+	sl := s.slot(key)
 	if sl == nil {
-		s.insertLocked(op.Key, e)
+		s.insertLocked(key, e)
 		return e
 	}
 	old := sl.cur.Load()
 	if !old.Deleted() {
 		e.Create, e.Version = old.Create, old.Version+1
-		if op.TTL == KeepTTL {
-			e.end = newEnd(old.Deadline(), e.lease())
+		deadline, l := e.Deadline(), e.lease()
+		if keepTTL {
+			deadline = old.Deadline()
+		}
+		if keepLease {
+			l = old.lease()
+		}
+		if keepTTL || keepLease {
+			e.end = newEnd(deadline, l)
 		}
 	}
+	m.rewrite(e, old)
 	s.installLocked(sl, e)
 	if old.Deleted() {
 		m.tombs.replaced()
@@ -170,6 +231,8 @@ func (s *State) endLocked(op *Op) *end {
 	var at int64
 	if op.TTL > 0 {
 		at = m.time + op.TTL.Milliseconds()
+	} else {
+		at = op.At
 	}
 	var l *lease
 	if op.Lease != (LeaseID{}) {
@@ -193,6 +256,7 @@ func (s *State) deleteLocked(sl *slot, cause entryKind) *Entry {
 		Mod: m.rev + 1, Create: old.Create, Version: old.Version + 1,
 		end: newEnd(m.time, nil), ordinal: m.ordinal, kind: cause,
 	}
+	m.rewrite(e, old)
 	s.installLocked(sl, e)
 	m.tombs.push(sl, e)
 	return e
@@ -231,9 +295,8 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 		}
 	}
 	s.replaceLocked(sl, e)
-	m.ordinal++
 	m.dirty.add(sl, e.size)
-	m.events = append(m.events, Event{Key: sl.key(), Entry: e, Time: m.time})
+	m.tell(sl, old, e)
 	if strings.HasPrefix(sl.key(), ReservedPrefix) {
 		m.locks.changed(sl, old)
 	}

@@ -32,6 +32,9 @@ func (s *Store) Begin(ctx context.Context, c *Command) (Pending, error) {
 		result, err := s.read(ctx, c)
 		return settled{result, err}, nil
 	}
+	if err := s.readTouched(ctx, c); err != nil {
+		return nil, err
+	}
 	p, err := s.place(ctx, c)
 	if err != nil {
 		return nil, err
@@ -63,6 +66,9 @@ type begun struct {
 
 func (p begun) Result() (Result, error) {
 	r, err := p.Pending.Result()
+	if err == nil && r.Outcome == Stale && !p.c.fixed() {
+		return p.store.write(p.ctx, p.c)
+	}
 	if err == nil {
 		p.store.resolveResult(p.ctx, p.c, &r)
 	}

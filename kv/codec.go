@@ -15,9 +15,14 @@ import (
 //	uint32  number of commands, little-endian
 //	...     the commands
 const (
-	entryVersion    = 2 // version 1 had neither leases nor locks
-	oldestEntry     = 1
-	entryHeaderSize = 1 + 8 + 4
+	entryVersion = 2 // version 1 had neither leases nor locks
+	oldestEntry  = 1
+	// extendedVersion is the version of an entry, and extendedGrouped that of one with
+	// groups, that has an extended command. It is written for no other, so that a log
+	// without such commands can be read by releases that do not know them.
+	extendedVersion, extendedGrouped = 4, 5
+	newestEntry                      = extendedGrouped
+	entryHeaderSize                  = 1 + 8 + 4
 	// maxTime is the largest log time, in milliseconds: it leaves room to add
 	// durations to it.
 	maxTime = 1 << 60
@@ -35,11 +40,17 @@ const (
 	commandRefer    = 19
 	commandBounds   = 20
 	commandRoster   = 21
+	commandExtended = 22 // a batch with parts, reads, or operations and checks that commandBatch has not
 	commandPrivate  = 32
 )
 
-// opLeased marks the kind of an operation that names a lease.
-const opLeased = 0x80
+// opLeased marks the kind of an operation that names a lease. In an extended command
+// opDeadline marks one with a deadline in place of a TTL, opKeepLease one that keeps its lease.
+const (
+	opLeased    = 0x80
+	opDeadline  = 0x40
+	opKeepLease = 0x20
+)
 
 // The flags of a batch or prefix command.
 const (
@@ -48,8 +59,12 @@ const (
 	flagFences
 	flagChecks
 	flagAuth
+	// The rest are for extended commands only.
+	flagReads
+	flagParts
 
-	allFlags = flagElse | flagIdem | flagFences | flagChecks | flagAuth
+	allFlags      = flagElse | flagIdem | flagFences | flagChecks | flagAuth
+	extendedFlags = allFlags | flagReads | flagParts
 )
 
 // ErrBadEntry is returned when bytes are not a log entry of a known version.
@@ -58,19 +73,24 @@ var ErrBadEntry = errors.New("malformed log entry")
 // An EntryBuilder collects commands into one log entry. It is not safe for
 // concurrent use. The zero value is ready.
 type EntryBuilder struct {
-	buf   []byte
-	count uint32
+	buf      []byte
+	count    uint32
+	extended bool
 }
 
 // Reset empties the builder and gives it buf to write to, which may be nil.
 func (b *EntryBuilder) Reset(buf []byte) {
 	var header [entryHeaderSize]byte
 	b.buf = append(buf[:0], header[:]...)
-	b.count = 0
+	b.count, b.extended = 0, false
 }
 
 // Len returns the number of commands.
 func (b *EntryBuilder) Len() int { return int(b.count) }
+
+// Extended reports whether there is an extended command, which releases before this one
+// do not know.
+func (b *EntryBuilder) Extended() bool { return b.extended }
 
 // Size returns the number of bytes.
 func (b *EntryBuilder) Size() int { return len(b.buf) }
@@ -81,7 +101,9 @@ func (b *EntryBuilder) Add(c *Command) {
 	if n := c.bytes(); n > growBytes {
 		b.buf = slices.Grow(b.buf, n) // at once: to double leaves much garbage behind
 	}
-	b.buf = appendCommand(b.buf, c)
+	extended := c.extended()
+	b.extended = b.extended || extended
+	b.buf = appendCommand(b.buf, c, extended)
 }
 
 // growBytes is how large a command is, in bytes, for which room is made at once.
@@ -89,7 +111,7 @@ const growBytes = 64 << 10
 
 // bytes returns about how many bytes c takes in an entry.
 func (c *Command) bytes() (n int) {
-	for _, ops := range [2][]Op{c.Ops, c.Else} {
+	for ops := range c.branches() {
 		for i := range ops {
 			n += len(ops[i].Key) + len(ops[i].Value) + opBytes
 		}
@@ -128,6 +150,9 @@ func (b *EntryBuilder) Finish(now int64) []byte {
 		b.Reset(nil)
 	}
 	b.buf[0] = entryVersion
+	if b.extended {
+		b.buf[0] = extendedVersion
+	}
 	binary.LittleEndian.PutUint64(b.buf[1:], uint64(now))
 	binary.LittleEndian.PutUint32(b.buf[9:], b.count)
 	return b.buf
@@ -157,14 +182,18 @@ func EncodeEntry(now int64, commands ...*Command) []byte {
 	return b.Finish(now)
 }
 
-func appendCommand(b []byte, c *Command) []byte {
+func appendCommand(b []byte, c *Command, extended bool) []byte {
 	if c.Refer != nil {
 		return appendRefer(b, c.Refer)
 	}
 	if c.Private != nil {
 		return appendPrivate(b, c.Private, c.Auth)
 	}
-	b = append(b, kindOf(c), commandFlags(c))
+	kind := kindOf(c)
+	if extended {
+		kind = commandExtended
+	}
+	b = append(b, kind, commandFlags(c))
 	if c.Auth != 0 {
 		b = binary.AppendUvarint(b, uint64(c.Auth))
 	}
@@ -189,10 +218,10 @@ func appendCommand(b []byte, c *Command) []byte {
 		return appendText(b, *c.Prefix)
 	}
 	if len(c.Checks) > 0 {
-		b = binary.AppendUvarint(b, uint64(len(c.Checks)))
-		for i := range c.Checks {
-			b = appendCheck(b, &c.Checks[i])
-		}
+		b = appendChecks(b, c.Checks)
+	}
+	if extended {
+		return appendExtended(b, c)
 	}
 	b = appendOps(b, c.Ops)
 	if c.HasElse {
@@ -229,13 +258,27 @@ func commandFlags(c *Command) (flags byte) {
 	if c.Auth != 0 {
 		flags |= flagAuth
 	}
+	if len(c.Reads) > 0 {
+		flags |= flagReads
+	}
+	if c.Parts != nil {
+		flags |= flagParts
+	}
 	return flags
+}
+
+func appendChecks(b []byte, checks []Check) []byte {
+	b = binary.AppendUvarint(b, uint64(len(checks)))
+	for i := range checks {
+		b = appendCheck(b, &checks[i])
+	}
+	return b
 }
 
 func appendCheck(b []byte, k *Check) []byte {
 	b = append(b, byte(k.Kind))
 	b = appendText(b, k.Key)
-	if k.Kind == CheckValue {
+	if k.Kind == CheckValue || k.Kind == CheckValueNot {
 		return appendText(b, k.Value)
 	}
 	return binary.AppendUvarint(b, k.N)

@@ -38,6 +38,7 @@ func sampleEntries() [][]byte {
 			Puts: []kv.PrivateRecord{{Name: "user/u-1", Value: []byte("x")}}, Deletes: []string{"cred/a"},
 		}}, &kv.Command{Ops: []kv.Op{kvtest.Put("k", "v")}, Auth: 7}),
 		kv.EncodeEntry(9, &kv.Command{Ops: []kv.Op{kvtest.Put("k", "v")}}, &kv.Command{Refer: referTo("k", "v", 1)}),
+		kv.EncodeEntry(10, extendedCommands()...),
 	}
 }
 
@@ -75,7 +76,7 @@ func TestCutEntryIsRefused(t *testing.T) {
 		}
 	}
 	later := kv.EncodeEntry(0)
-	later[0] += 2
+	later[0] += 4
 	if err := apply(later); !errors.Is(err, kv.ErrBadEntry) || !strings.Contains(err.Error(), "version") {
 		t.Errorf("entry of a later version: got %v, want one that says so", err)
 	}

@@ -77,12 +77,19 @@ func (m *machine) warm(t *rapid.T, c *kv.Command, r *kv.Result) {
 		}
 		r.Current = give(key, r.Current)
 	}
-	ops := c.Ops
-	if r.Outcome == kv.ElseRan {
-		ops = c.Else
+	warmOps := func(ops, otherwise []kv.Op, o kv.Outcome, did []kv.OpResult) {
+		if o == kv.ElseRan {
+			ops = otherwise
+		}
+		for i := range did {
+			if !did[i].NoValue {
+				did[i].Entry = give(ops[i].Key, did[i].Entry)
+			}
+		}
 	}
-	for i := range r.Ops {
-		r.Ops[i].Entry = give(ops[i].Key, r.Ops[i].Entry)
+	warmOps(c.Ops, c.Else, r.Outcome, r.Ops)
+	for i := range r.Parts {
+		warmOps(c.Parts[i].Ops, c.Parts[i].Else, r.Parts[i].Outcome, r.Parts[i].Ops)
 	}
 }
 

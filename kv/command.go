@@ -2,6 +2,7 @@ package kv
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 )
@@ -23,20 +24,58 @@ const (
 	OpPut OpKind = iota + 1
 	OpDelete
 	OpGet
+	// OpAdd adds By to the decimal integer that is the key's value, 0 if the key is
+	// absent. TTL and lease of the key stay.
+	OpAdd
+	// OpAddFloat adds the decimal number Value to the one that is the key's value, 0 if
+	// the key is absent: see AddFloat. TTL and lease of the key stay.
+	OpAddFloat
+	// OpTouch gives the key another TTL; its value and lease stay. It does nothing if
+	// the key is absent or When does not hold.
+	OpTouch
 )
 
 // An Op is one operation of a command.
 type Op struct {
 	Kind OpKind
 	Key  string
-	// Value is what OpPut writes. It is not kept after Do returns.
+	// Value is what OpPut writes, and what OpAddFloat adds. In an OpTouch of a value of
+	// SmallValue bytes or more it is that value, which a Read of the command then names:
+	// Store sees to both. It is not kept after Do returns.
 	Value []byte
-	// TTL is the time to live that OpPut gives: 0 for none, KeepTTL to keep
-	// the deadline there is. It is rounded up to milliseconds.
+	// TTL is the time to live that OpPut and OpTouch give: 0 for none, KeepTTL to keep
+	// the deadline there is, which OpTouch must not. It is rounded up to milliseconds.
 	TTL time.Duration
+	// At, if not zero, is the log time in milliseconds at which the key ends, in place of
+	// a TTL. It may be later than MaxTTL from now, up to MaxDeadline.
+	At int64
 	// Lease is the lease that OpPut attaches the key to; none if zero.
 	Lease LeaseID
+	// KeepLease has OpPut keep the lease that the key is attached to.
+	KeepLease bool
+	// By is what OpAdd adds.
+	By int64
+	// When says what has to hold of the key's deadline for OpTouch to change it.
+	When TouchWhen
 }
+
+// MaxDeadline is the largest Op.At.
+const MaxDeadline = maxTime
+
+// TouchWhen is a set of conditions, all of which have to hold. A key without a
+// deadline ends later than any other.
+type TouchWhen uint8
+
+// The conditions.
+const (
+	// TouchNone expects no deadline, TouchSome expects one.
+	TouchNone TouchWhen = 1 << iota
+	TouchSome
+	// TouchLater expects the new deadline to be later than the one there is,
+	// TouchSooner expects it to be sooner.
+	TouchLater
+	TouchSooner
+)
 
 // CheckKind says what a check compares.
 type CheckKind uint8
@@ -53,6 +92,8 @@ const (
 	CheckExists
 	// CheckValue compares the value with Value; an absent key fails.
 	CheckValue
+	// CheckValueNot expects another value than Value, or none.
+	CheckValueNot
 )
 
 // A Check is one condition of a command.
@@ -88,14 +129,38 @@ type Idem struct {
 	Fingerprint [16]byte
 }
 
+// A Part is a part of a command: it runs Ops if all its Checks hold, and Else if
+// one does not. Checks and operations see what the parts before it have done.
+type Part struct {
+	Checks    []Check
+	Ops, Else []Op
+	HasElse   bool
+}
+
+// A Read is a version that a command was made from: the mod revision of Key, 0 if it
+// was absent.
+type Read struct {
+	Key string
+	Rev Rev
+}
+
 // A Command is one write request: all of it happens in one revision, or
 // nothing. With Prefix set it deletes every key that begins with *Prefix
 // (lock keys excepted); otherwise it runs Ops if all Checks hold, and Else if
 // one does not. Fences are tested first: if one fails nothing runs.
+//
+// With Parts set there are no Ops and no Else. If all Checks hold the parts run one
+// after the other, in one revision, and a part that fails does not keep the others
+// from running. Parts may write a key more than once: readers and watchers see what
+// is left of it at the end.
 type Command struct {
 	Fences []Fence
 	Checks []Check
-	Ops    []Op
+	// Reads are tested after Checks. If one does not hold any more nothing runs and the
+	// outcome is Stale.
+	Reads []Read
+	Ops   []Op
+	Parts []Part
 	// Else runs instead of Ops when a check fails; HasElse tells an empty Else
 	// from none.
 	Else    []Op
@@ -162,26 +227,71 @@ func (c *Command) Validate(l Limits) error {
 	if c.Prefix != nil {
 		return c.validatePrefix()
 	}
-	if len(c.Ops)+len(c.Else) > l.Ops || len(c.Checks) > l.Ops || len(c.Fences) > l.Ops {
+	if len(c.Ops)+len(c.Else) > l.Ops || len(c.Checks) > l.Ops || len(c.Fences) > l.Ops || len(c.Reads) > l.Ops {
 		return fmt.Errorf("%w: more than %d operations or checks", ErrBatchTooLarge, l.Ops)
 	}
 	if len(c.Else) > 0 && !c.HasElse {
 		return fmt.Errorf("%w: else without HasElse", ErrBadCommand)
 	}
 	size := 0
-	for i := range c.Checks {
-		if err := c.Checks[i].validate(l); err != nil {
+	if err := validateChecks(c.Checks, l, &size); err != nil {
+		return err
+	}
+	for i := range c.Reads {
+		if err := CheckKey(c.Reads[i].Key); err != nil {
 			return err
 		}
-		size += len(c.Checks[i].Key) + len(c.Checks[i].Value)
+		size += len(c.Reads[i].Key)
 	}
 	for _, ops := range [2][]Op{c.Ops, c.Else} {
-		if err := validateOps(ops, l, &size); err != nil {
+		if err := validateOps(ops, l, &size, true); err != nil {
 			return err
 		}
+	}
+	if err := c.validateParts(l, &size); err != nil {
+		return err
 	}
 	if size > l.Command {
 		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrBatchTooLarge, size, l.Command)
+	}
+	return nil
+}
+
+func validateChecks(checks []Check, l Limits, size *int) error {
+	for i := range checks {
+		if err := checks[i].validate(l); err != nil {
+			return err
+		}
+		*size += len(checks[i].Key) + len(checks[i].Value)
+	}
+	return nil
+}
+
+func (c *Command) validateParts(l Limits, size *int) error {
+	if c.Parts == nil {
+		return nil
+	}
+	if len(c.Ops)+len(c.Else) > 0 || c.HasElse {
+		return fmt.Errorf("%w: parts and operations", ErrBadCommand)
+	}
+	ops, checks := 0, len(c.Checks)
+	for i := range c.Parts {
+		p := &c.Parts[i]
+		ops, checks = ops+max(1, len(p.Ops)+len(p.Else)), checks+len(p.Checks)
+		if ops > l.Ops || checks > l.Ops {
+			return fmt.Errorf("%w: more than %d operations or checks", ErrBatchTooLarge, l.Ops)
+		}
+		if len(p.Else) > 0 && !p.HasElse {
+			return fmt.Errorf("%w: else without HasElse", ErrBadCommand)
+		}
+		if err := validateChecks(p.Checks, l, size); err != nil {
+			return err
+		}
+		for _, ops := range [2][]Op{p.Ops, p.Else} {
+			if err := validateOps(ops, l, size, false); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -200,7 +310,7 @@ func (c *Command) validateLease(l Limits) error {
 }
 
 func (c *Command) hasOps() bool {
-	return len(c.Ops)+len(c.Else)+len(c.Checks) > 0 || c.HasElse
+	return len(c.Ops)+len(c.Else)+len(c.Checks)+len(c.Reads)+len(c.Parts) > 0 || c.HasElse
 }
 
 func (c *Command) validatePrefix() error {
@@ -214,7 +324,7 @@ func (c *Command) validatePrefix() error {
 }
 
 func (k *Check) validate(l Limits) error {
-	if k.Kind < CheckRev || k.Kind > CheckValue {
+	if k.Kind < CheckRev || k.Kind > CheckValueNot {
 		return fmt.Errorf("%w: check kind %d", ErrBadCommand, k.Kind)
 	}
 	if k.Kind == CheckExists && k.N > 1 {
@@ -226,9 +336,11 @@ func (k *Check) validate(l Limits) error {
 	return CheckKey(k.Key)
 }
 
-func validateOps(ops []Op, l Limits, size *int) error {
+// validateOps validates operations and adds their sizes to size. once says that they
+// may write a key only once.
+func validateOps(ops []Op, l Limits, size *int, once bool) error {
 	var written map[string]struct{}
-	if len(ops) > 1 {
+	if once && len(ops) > 1 {
 		written = make(map[string]struct{}, len(ops))
 	}
 	for i := range ops {
@@ -249,7 +361,7 @@ func validateOps(ops []Op, l Limits, size *int) error {
 }
 
 func (op *Op) validate(l Limits) error {
-	if op.Kind < OpPut || op.Kind > OpGet {
+	if op.Kind < OpPut || op.Kind > OpTouch {
 		return fmt.Errorf("%w: operation kind %d", ErrBadCommand, op.Kind)
 	}
 	if err := CheckKey(op.Key); err != nil {
@@ -258,13 +370,29 @@ func (op *Op) validate(l Limits) error {
 	if op.Kind != OpGet && strings.HasPrefix(op.Key, ReservedPrefix) {
 		return ErrReservedKey
 	}
-	if op.Kind != OpPut {
-		return nil
-	}
 	if len(op.Value) > l.Value {
 		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrValueTooLarge, len(op.Value), l.Value)
 	}
-	if op.TTL != 0 && op.TTL != KeepTTL && (op.TTL < MinTTL || op.TTL > MaxTTL) {
+	switch op.Kind {
+	case OpPut, OpTouch:
+		return op.validateTTL()
+	case OpAddFloat:
+		if _, ok := parseFloat(op.Value); !ok {
+			return fmt.Errorf("%w: %.80q is not a number", ErrBadCommand, op.Value)
+		}
+	}
+	return nil
+}
+
+func (op *Op) validateTTL() error {
+	switch {
+	case op.At < 0 || op.At > MaxDeadline || op.At != 0 && op.TTL != 0:
+		return fmt.Errorf("%w: a deadline of %d beside a TTL of %v", ErrBadCommand, op.At, op.TTL)
+	case op.KeepLease && (op.Kind != OpPut || op.Lease != LeaseID{}):
+		return fmt.Errorf("%w: a lease to keep beside a new one", ErrBadCommand)
+	case op.Kind == OpTouch && op.TTL == KeepTTL, op.When > TouchNone|TouchSome|TouchLater|TouchSooner:
+		return fmt.Errorf("%w: a touch that changes nothing", ErrBadCommand)
+	case op.TTL != 0 && op.TTL != KeepTTL && (op.TTL < MinTTL || op.TTL > MaxTTL):
 		return ErrBadTTL
 	}
 	return nil
@@ -276,7 +404,7 @@ func (c *Command) ReadOnly() bool {
 	if c.Prefix != nil || c.Lease != nil || c.Lock != nil || c.Refer != nil || c.Private != nil {
 		return false
 	}
-	for _, ops := range [2][]Op{c.Ops, c.Else} {
+	for ops := range c.branches() {
 		for i := range ops {
 			if ops[i].Kind != OpGet {
 				return false
@@ -284,4 +412,18 @@ func (c *Command) ReadOnly() bool {
 		}
 	}
 	return true
+}
+
+// branches ranges over the lists of operations of c.
+func (c *Command) branches() iter.Seq[[]Op] {
+	return func(yield func([]Op) bool) {
+		if !yield(c.Ops) || !yield(c.Else) {
+			return
+		}
+		for i := range c.Parts {
+			if !yield(c.Parts[i].Ops) || !yield(c.Parts[i].Else) {
+				return
+			}
+		}
+	}
 }

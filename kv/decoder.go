@@ -78,7 +78,7 @@ func (d *decoder) count() int {
 
 // entryHeader reads what precedes the commands of an entry.
 func (d *decoder) entryHeader() (now int64, count int, err error) {
-	grouped := len(d.b) > 0 && d.b[0] == groupedVersion
+	grouped := len(d.b) > 0 && isGrouped(d.b[0])
 	now, count, err = d.entryStart()
 	if err == nil && grouped {
 		_, err = d.groups(count, nil)
@@ -92,8 +92,8 @@ func (d *decoder) entryStart() (now int64, count int, err error) {
 	if d.bad {
 		return 0, 0, ErrBadEntry
 	}
-	if h[0] > groupedVersion {
-		return 0, 0, fmt.Errorf("%w: %w", ErrBadEntry, newer("log entry", h[0], groupedVersion))
+	if h[0] > newestEntry {
+		return 0, 0, fmt.Errorf("%w: %w", ErrBadEntry, newer("log entry", h[0], newestEntry))
 	}
 	if h[0] < oldestEntry {
 		return 0, 0, fmt.Errorf("%w: version %d", ErrBadEntry, h[0])
@@ -111,7 +111,11 @@ func (d *decoder) entryStart() (now int64, count int, err error) {
 func (d *decoder) command(kind byte, c *Command, prefix *string) {
 	flags := d.byte()
 	*c = Command{Fences: c.Fences[:0], Checks: c.Checks[:0], Ops: c.Ops[:0], Else: c.Else[:0]}
-	if flags&^allFlags != 0 {
+	known := byte(allFlags)
+	if kind == commandExtended {
+		known = extendedFlags
+	}
+	if flags&^known != 0 {
 		d.fail() // servers that do not know a flag would do something else than those that do
 		return
 	}
@@ -144,9 +148,11 @@ func (d *decoder) command(kind byte, c *Command, prefix *string) {
 		return
 	}
 	if flags&flagChecks != 0 {
-		for range d.count() {
-			c.Checks = append(c.Checks, d.check())
-		}
+		c.Checks = d.checks(c.Checks, kind == commandExtended)
+	}
+	if kind == commandExtended {
+		d.extended(flags, c)
+		return
 	}
 	c.Ops = d.ops(c.Ops)
 	if flags&flagElse != 0 {
@@ -155,10 +161,21 @@ func (d *decoder) command(kind byte, c *Command, prefix *string) {
 	}
 }
 
+func (d *decoder) checks(checks []Check, extended bool) []Check {
+	for range d.count() {
+		k := d.check()
+		if k.Kind == CheckValueNot && !extended {
+			d.fail()
+		}
+		checks = append(checks, k)
+	}
+	return checks
+}
+
 func (d *decoder) check() Check {
 	k := Check{Kind: CheckKind(d.byte()), Key: d.text()}
 	switch {
-	case k.Kind == CheckValue:
+	case k.Kind == CheckValue || k.Kind == CheckValueNot:
 		k.Value = d.blob()
 	case k.Kind >= CheckRev && k.Kind < CheckValue:
 		k.N = d.uvarint()

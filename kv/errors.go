@@ -36,6 +36,9 @@ var (
 	ErrDiskFull = errors.New("the disk is full")
 	// ErrMemoryFull is returned when a bound on memory refuses the command.
 	ErrMemoryFull = errors.New("memory is full")
+	// ErrContended is returned when other commands have changed what the command was made
+	// from, again and again.
+	ErrContended = errors.New("the key is written too often")
 	// ErrOutcomeUnknown is returned when a command was handed to the log and its
 	// fate is not known: the leader was lost, the caller stopped waiting, or the
 	// log failed.

@@ -73,7 +73,15 @@ func (s *State) expireTouchedLocked(c *Command) {
 	for i := range c.Checks {
 		s.expireKeyLocked(c.Checks[i].Key)
 	}
-	for _, ops := range [2][]Op{c.Ops, c.Else} {
+	for i := range c.Reads {
+		s.expireKeyLocked(c.Reads[i].Key)
+	}
+	for i := range c.Parts {
+		for j := range c.Parts[i].Checks {
+			s.expireKeyLocked(c.Parts[i].Checks[j].Key)
+		}
+	}
+	for ops := range c.branches() {
 		for i := range ops {
 			s.expireKeyLocked(ops[i].Key)
 			s.expireNamedLeaseLocked(ops[i].Lease)

@@ -22,8 +22,10 @@ func (s *Store) Guard(g Gate) { s.gate = g }
 
 // place gives c its place in the log once there is room for it. It fails as Do does.
 func (s *Store) place(ctx context.Context, c *Command) (Pending, error) {
-	if size, _ := s.ReadSize(c); size > int64(s.limits.Command) {
-		return nil, s.tooMuchRead()
+	if c.reads() {
+		if size, _ := s.ReadSize(c); size > int64(s.limits.Command) {
+			return nil, s.tooMuchRead()
+		}
 	}
 	bytes, err := s.admit(ctx, c)
 	if err != nil {
@@ -35,6 +37,18 @@ func (s *Store) place(ctx context.Context, c *Command) (Pending, error) {
 	}
 	r, err := s.log.Propose(ctx, c)
 	return settled{r, err}, nil
+}
+
+// reads reports whether c has a get.
+func (c *Command) reads() bool {
+	for ops := range c.branches() {
+		for i := range ops {
+			if ops[i].Kind == OpGet {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // admit asks the gate, and returns for how many bytes.
@@ -62,6 +76,9 @@ func (s *Store) placed(bytes int64) {
 // for what only reads, deletes or renews: that is never held back.
 func (c *Command) growth() int64 {
 	n := max(growthOf(c.Ops), growthOf(c.Else)) + c.Lease.growth() + c.Lock.growth()
+	for i := range c.Parts {
+		n += max(growthOf(c.Parts[i].Ops), growthOf(c.Parts[i].Else))
+	}
 	if n > 0 && c.Idem.Key != "" {
 		n += idemCost + int64(len(c.Idem.Key))
 	}
@@ -70,8 +87,11 @@ func (c *Command) growth() int64 {
 
 func growthOf(ops []Op) (n int64) {
 	for i := range ops {
-		if op := &ops[i]; op.Kind == OpPut {
+		switch op := &ops[i]; op.Kind {
+		case OpPut:
 			n += slotCost(op.Key) + valueCost(len(op.Value))
+		case OpAdd, OpAddFloat:
+			n += slotCost(op.Key) + valueCost(SmallValue)
 		}
 	}
 	return n

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// groupedVersion is the version of an entry whose commands come from several servers: between its
+// groupedVersion, or extendedGrouped if a group has an extended command, is the version of an entry whose commands come from several servers: between its
 // header and the commands are the groups, a uvarint for how many, then for each the origin as
 // uint64, little-endian, and as uvarints its number and how many commands it has.
 const groupedVersion = 3
@@ -16,16 +16,23 @@ type Group struct {
 	Origin, Seq uint64
 	// Commands is how many commands the group has.
 	Commands int
+	// Extended says that one of them is extended: see EntryBuilder.Extended. It is not
+	// read back.
+	Extended bool
 }
+
+func isGrouped(version byte) bool { return version == groupedVersion || version == extendedGrouped }
 
 // AppendGrouped appends a log entry for log time now: bodies are the encoded commands of
 // groups, as EntryBuilder.Commands returns them.
 func AppendGrouped(b []byte, now int64, groups []Group, bodies [][]byte) []byte {
-	count := 0
+	count, version := 0, byte(groupedVersion)
 	for _, g := range groups {
-		count += g.Commands
+		if count += g.Commands; g.Extended {
+			version = extendedGrouped
+		}
 	}
-	b = append(b, groupedVersion)
+	b = append(b, version)
 	b = binary.LittleEndian.AppendUint64(b, uint64(now))
 	b = binary.LittleEndian.AppendUint32(b, uint32(count))
 	b = binary.AppendUvarint(b, uint64(len(groups)))
@@ -43,7 +50,7 @@ func AppendGrouped(b []byte, now int64, groups []Group, bodies [][]byte) []byte 
 // Groups appends the groups of a log entry to to: none if the entry has none. It fails with
 // ErrBadEntry.
 func Groups(data []byte, to []Group) ([]Group, error) {
-	if len(data) == 0 || data[0] != groupedVersion {
+	if len(data) == 0 || !isGrouped(data[0]) {
 		return to, nil
 	}
 	d := decoder{b: data}
@@ -80,45 +87,47 @@ func (d *decoder) fixed64() uint64 {
 
 // CheckCommands reads n encoded commands of another server, which must be all of body, and
 // validates each: what one server refuses no other may log. Commands that only a leader
-// makes are refused. It fails with ErrBadEntry or as Command.Validate does.
-func CheckCommands(body []byte, n int, l Limits) error {
+// makes are refused. It reports whether one is extended, and fails with ErrBadEntry or as
+// Command.Validate does.
+func CheckCommands(body []byte, n int, l Limits) (extended bool, err error) {
 	d := decoder{b: body}
 	var c Command
 	var prefix string
 	for range n {
 		switch kind := d.byte(); {
 		case d.bad:
-			return ErrBadEntry
+			return false, ErrBadEntry
 		case kind == commandRefer:
 			r := d.refer()
 			if d.bad {
-				return ErrBadEntry
+				return false, ErrBadEntry
 			}
 			if err := r.Validate(); err != nil {
-				return err
+				return false, err
 			}
 		case kind == commandPrivate:
 			p, _ := d.private()
 			if d.bad {
-				return ErrBadEntry
+				return false, ErrBadEntry
 			}
 			if err := p.validate(); err != nil {
-				return err
+				return false, err
 			}
-		case kind == commandBatch || kind == commandPrefix || kind == commandLease || kind == commandLock:
+		case kind == commandBatch || kind == commandPrefix || kind == commandLease || kind == commandLock || kind == commandExtended:
+			extended = extended || kind == commandExtended
 			d.command(kind, &c, &prefix)
 			if d.bad {
-				return ErrBadEntry
+				return false, ErrBadEntry
 			}
 			if err := c.Validate(l); err != nil {
-				return err
+				return false, err
 			}
 		default:
-			return fmt.Errorf("%w: command of kind %d", ErrBadEntry, kind)
+			return false, fmt.Errorf("%w: command of kind %d", ErrBadEntry, kind)
 		}
 	}
 	if d.bad || len(d.b) > 0 {
-		return ErrBadEntry
+		return false, ErrBadEntry
 	}
-	return nil
+	return extended, nil
 }

@@ -55,7 +55,7 @@ func TestGroupedEntry(t *testing.T) {
 func TestCommandsOfOthersAreChecked(t *testing.T) {
 	good := &kv.Command{Ops: []kv.Op{kvtest.Put("a", "v")}}
 	body := bodyOf(good, good)
-	if err := kv.CheckCommands(body, 2, kv.Limits{}); err != nil {
+	if _, err := kv.CheckCommands(body, 2, kv.Limits{}); err != nil {
 		t.Errorf("two good commands: %v", err)
 	}
 	setup := kv.EntryBuilder{}
@@ -75,7 +75,7 @@ func TestCommandsOfOthersAreChecked(t *testing.T) {
 		"unknown kind":    {[]byte{99, 0}, 1, kv.ErrBadEntry},
 		"value too large": {bodyOf(&kv.Command{Ops: []kv.Op{kvtest.Put("a", "long")}}), 1, kv.ErrValueTooLarge},
 	} {
-		if err := kv.CheckCommands(c.body, c.n, kv.Limits{Value: 3}); !errors.Is(err, c.want) {
+		if _, err := kv.CheckCommands(c.body, c.n, kv.Limits{Value: 3}); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}

@@ -113,7 +113,8 @@ func (t *idemTable) full(caller string, p *Params) Outcome {
 }
 
 // fillValuesLocked gives the entries of a replayed result their values where
-// the key still has that version.
+// the key still has that version. What parts wrote may have been another value of the same
+// revision: those have the values that were kept, and no others.
 func (s *State) fillValuesLocked(c *Command, r *Result) {
 	ops := c.Ops
 	if r.Outcome == ElseRan {
@@ -121,7 +122,7 @@ func (s *State) fillValuesLocked(c *Command, r *Result) {
 	}
 	for i := range r.Ops {
 		did := &r.Ops[i]
-		if did.Entry == nil || did.Entry.Deleted() || i >= len(ops) {
+		if !did.NoValue || i >= len(ops) {
 			continue
 		}
 		if e := s.currentLocked(ops[i].Key); e != nil && e.Mod == did.Entry.Mod {
@@ -137,8 +138,8 @@ func (s *State) fillValuesLocked(c *Command, r *Result) {
 	}
 }
 
-// keep remembers r as the outcome of the request id.
-func (t *idemTable) keep(id Idem, r *Result, m *machine) {
+// keep remembers r as the outcome of the request id; extended says that the command was.
+func (t *idemTable) keep(id Idem, r *Result, m *machine, extended bool) {
 	if !r.Outcome.kept() {
 		return
 	}
@@ -149,14 +150,18 @@ func (t *idemTable) keep(id Idem, r *Result, m *machine) {
 		caller:      id.Caller,
 		fingerprint: id.Fingerprint,
 		expires:     m.time + m.params.IdemAge.Milliseconds(),
-		outcome:     slices.Clone(t.encode(&at)),
+		outcome:     slices.Clone(t.encode(&at, extended)),
 	}
 	t.add(rec)
 }
 
 // encode returns the outcome of r in memory that is used again.
-func (t *idemTable) encode(r *Result) []byte {
-	t.scratch = appendOutcome(t.scratch[:0], r)
+func (t *idemTable) encode(r *Result, extended bool) []byte {
+	if extended {
+		t.scratch = appendExtendedOutcome(t.scratch[:0], r)
+	} else {
+		t.scratch = appendOutcome(t.scratch[:0], r)
+	}
 	if out := t.scratch; cap(out) > keepScratch {
 		t.scratch = nil
 		return out

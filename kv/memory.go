@@ -2,9 +2,14 @@ package kv
 
 import "sync/atomic"
 
+// SmallValue is the size in bytes below which a value is in memory on every server: what
+// OpAdd and OpTouch do depends on such values.
+const SmallValue = 64
+
 // DefaultColdMin is the default of StateOptions.ColdMin: to forget less would
-// gain nothing over what is kept in its place.
-const DefaultColdMin = 64
+// gain nothing over what is kept in its place. Less is for tests without OpAdd and
+// OpTouch.
+const DefaultColdMin = SmallValue
 
 // memory counts what a state holds, in bytes as the allocator sees them. The
 // sums are changed by every goroutine that changes the state, without a common lock: each is

@@ -112,7 +112,7 @@ func newMachine(objects *kvtest.Generator, clashes bool) *machine {
 	m := &machine{disk: new(disk), objects: objects}
 	m.State = kv.NewState(kv.StateOptions{
 		Publisher: &m.published, Private: &m.told, Presize: 64, SnapshotMax: 3, SnapshotAge: 200 * time.Millisecond,
-		Cold: m, ColdMin: 1,
+		Cold: m,
 	})
 	if clashes {
 		m.HashBadly()

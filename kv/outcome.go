@@ -32,6 +32,8 @@ const (
 	plainOps = 4
 
 	outcomePacked = 0x80
+	// outcomeExtended is set in that of an extended command: see appendExtendedOutcome.
+	outcomeExtended = 0x40
 
 	versionEnds   = 0x10
 	versionLeased = 0x20
@@ -155,11 +157,15 @@ type outcomeReader struct {
 
 // outcome reads what appendOutcome, or a release before it, has written.
 func (d *decoder) outcome(r *Result) {
-	if len(d.b) > 0 && d.b[0]&outcomePacked == 0 {
+	if len(d.b) > 0 && d.b[0]&(outcomePacked|outcomeExtended) == 0 {
 		d.plainOutcome(r)
 		return
 	}
 	o := outcomeReader{decoder: d}
+	if len(d.b) > 0 && d.b[0]&outcomeExtended != 0 {
+		o.extended(r)
+		return
+	}
 	r.Outcome = Outcome(d.byte() &^ outcomePacked)
 	d.outcomeNumbers(r)
 	o.base = r.At.Rev

@@ -147,14 +147,14 @@ func TestBadPrivateCommands(t *testing.T) {
 	}
 	var b kv.EntryBuilder
 	b.Add(good())
-	if err := kv.CheckCommands(b.Commands(), 1, kv.Limits{}); err != nil {
+	if _, err := kv.CheckCommands(b.Commands(), 1, kv.Limits{}); err != nil {
 		t.Errorf("a good one that another server sends: %v", err)
 	}
 	bad := good()
 	bad.Private.Puts[0].Name = "user"
 	b.Reset(nil)
 	b.Add(bad)
-	if err := kv.CheckCommands(b.Commands(), 1, kv.Limits{}); !errors.Is(err, kv.ErrBadCommand) {
+	if _, err := kv.CheckCommands(b.Commands(), 1, kv.Limits{}); !errors.Is(err, kv.ErrBadCommand) {
 		t.Errorf("a bad one that another server sends: got %v, want %v", err, kv.ErrBadCommand)
 	}
 }

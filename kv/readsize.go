@@ -1,30 +1,39 @@
 package kv
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // ReadSize returns how many bytes of values the gets of c would return now, and how many of
 // them are not in memory, or those of its else, whichever are more. Limits.Command bounds
 // them; an answer to c needs memory for them, and those not in memory are fetched first.
 func (s *Store) ReadSize(c *Command) (size, cold int64) {
-	size, cold = s.getsSize(c.Ops)
-	elseSize, elseCold := s.getsSize(c.Else)
+	written := make(map[string]int)
+	size, cold = s.branchSize(c.Ops, c.Else, written)
+	for i := range c.Parts {
+		partSize, partCold := s.branchSize(c.Parts[i].Ops, c.Parts[i].Else, written)
+		size, cold = size+partSize, cold+partCold
+	}
+	return size, cold
+}
+
+// branchSize returns the larger of what two lists of operations read.
+func (s *Store) branchSize(ops, otherwise []Op, written map[string]int) (size, cold int64) {
+	size, cold = s.getsSize(ops, written)
+	elseSize, elseCold := s.getsSize(otherwise, written)
 	return max(size, elseSize), max(cold, elseCold)
 }
 
 // getsSize returns the size of what the gets among ops would return now, and of what is not
-// in memory of it. They see what operations before them have put.
-func (s *Store) getsSize(ops []Op) (size, cold int64) {
-	if !slices.ContainsFunc(ops, func(op Op) bool { return op.Kind == OpGet }) {
-		return 0, 0
-	}
-	written := make(map[string]int)
+// in memory of it. They see what operations before them have put,
+// as written says and then learns.
+func (s *Store) getsSize(ops []Op, written map[string]int) (size, cold int64) {
 	for i := range ops {
 		op := &ops[i]
-		if op.Kind != OpGet {
+		switch op.Kind {
+		case OpPut, OpDelete:
 			written[op.Key] = len(op.Value)
+			continue
+		case OpGet:
+		default: // sums are small, and a touch changes no value
 			continue
 		}
 		n, ok := written[op.Key]
@@ -42,11 +51,12 @@ func (s *Store) tooMuchRead() error {
 	return fmt.Errorf("%w: its gets return more than %d bytes of values", ErrBatchTooLarge, s.limits.Command)
 }
 
-// boundReads leaves out the values of gets that c's answer has no room for: they were
-// larger when c was applied than when it was let in.
-func (r *Result) boundReads(ops []Op, most int64) {
-	for i := range r.Ops {
-		did := &r.Ops[i]
+// boundReads leaves out the values of gets that an answer has no room for: they were
+// larger when the command was applied than when it was let in. It returns how much of
+// most is left.
+func boundReads(all []OpResult, ops []Op, most int64) int64 {
+	for i := range all {
+		did := &all[i]
 		if i >= len(ops) || ops[i].Kind != OpGet || did.Entry == nil || did.NoValue {
 			continue
 		}
@@ -54,4 +64,5 @@ func (r *Result) boundReads(ops []Op, most int64) {
 			did.NoValue = true
 		}
 	}
+	return most
 }

@@ -103,14 +103,14 @@ func ParseRecord(at Locator, b []byte) (Record, error) {
 	return p.record(), nil
 }
 
-// ParseColdRecord is ParseRecord for an entry whose value is to stay on disk, which
-// those of locks never do. The value is covered by the record's checksum only.
+// ParseColdRecord is ParseRecord for an entry whose value is to stay on disk, which small
+// ones and those of locks never do. The value is covered by the record's checksum only.
 func ParseColdRecord(at Locator, b []byte) (Record, error) {
 	p, err := parseRecord(at, b)
 	if err != nil {
 		return Record{}, err
 	}
-	if strings.HasPrefix(p.key, ReservedPrefix) {
+	if strings.HasPrefix(p.key, ReservedPrefix) || p.hasValue() && len(p.value) < SmallValue {
 		return ParseRecord(at, b)
 	}
 	if len(p.value) > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 )
 
 // Read returns the newest published version of key with its value, nil if it is
@@ -151,17 +152,41 @@ func (s *Store) resolveResult(ctx context.Context, c *Command, r *Result) {
 	if e := r.Current; e != nil && e.cold && !r.CurrentNoValue {
 		r.Current, r.CurrentNoValue = s.resolveEntry(ctx, failedKey(c, r), e)
 	}
-	ops := c.Ops
-	if r.Outcome == ElseRan {
-		ops = c.Else
-	}
-	r.boundReads(ops, int64(s.limits.Command))
-	for i := range r.Ops {
-		did := &r.Ops[i]
-		if did.Entry != nil && did.Entry.cold && !did.NoValue && i < len(ops) {
-			did.Entry, did.NoValue = s.resolveEntry(ctx, ops[i].Key, did.Entry)
+	left := int64(s.limits.Command)
+	for ops, did := range r.ran(c) {
+		left = boundReads(did, ops, left)
+		for i := range did {
+			if did := &did[i]; did.Entry != nil && did.Entry.cold && !did.NoValue && i < len(ops) {
+				did.Entry, did.NoValue = s.resolveEntry(ctx, ops[i].Key, did.Entry)
+			}
 		}
 	}
+}
+
+// ran ranges over the lists of operations of c that ran, with their results.
+func (r *Result) ran(c *Command) iter.Seq2[[]Op, []OpResult] {
+	return func(yield func([]Op, []OpResult) bool) {
+		if ops := branchOf(c.Ops, c.Else, r.Outcome); !yield(ops, r.Ops) {
+			return
+		}
+		for i := range r.Parts {
+			if i >= len(c.Parts) {
+				return
+			}
+			p, did := &c.Parts[i], &r.Parts[i]
+			if !yield(branchOf(p.Ops, p.Else, did.Outcome), did.Ops) {
+				return
+			}
+		}
+	}
+}
+
+// branchOf returns the operations that an outcome says have run.
+func branchOf(ops, otherwise []Op, o Outcome) []Op {
+	if o == ElseRan {
+		return otherwise
+	}
+	return ops
 }
 
 // failedKey returns the key of what Current shows: the check or fence that
@@ -186,19 +211,41 @@ func (s *Store) resolveEntry(ctx context.Context, key string, e *Entry) (got *En
 	return got, false
 }
 
-// readGets runs operations that are all gets against a snapshot.
-func (s *Store) readGets(ctx context.Context, snap *Snapshot, ops []Op) ([]OpResult, error) {
-	var out []OpResult
+// readParts runs parts whose operations are all gets against a snapshot.
+func (s *Store) readParts(ctx context.Context, snap *Snapshot, parts []Part) ([]PartResult, error) {
+	out := make([]PartResult, len(parts))
 	size := 0
+	for i := range parts {
+		p, r := &parts[i], &out[i]
+		r.Outcome = Committed
+		if i, found := firstFailed(p.Checks, snap.Get); i >= 0 {
+			r.Outcome, r.Failed, r.Current = CheckFailed, i, found
+			if !p.HasElse {
+				continue
+			}
+			r.Outcome = ElseRan
+		}
+		var err error
+		if r.Ops, err = s.readGets(ctx, snap, branchOf(p.Ops, p.Else, r.Outcome), &size); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// readGets runs operations that are all gets against a snapshot. size is that of all
+// values read so far.
+func (s *Store) readGets(ctx context.Context, snap *Snapshot, ops []Op, size *int) ([]OpResult, error) {
+	var out []OpResult
 	for i := range ops {
 		e, err := snap.read(ctx, ops[i].Key)
 		if err != nil {
 			return nil, err
 		}
 		if e != nil {
-			size += e.Size()
+			*size += e.Size()
 		}
-		if size > s.limits.Command {
+		if *size > s.limits.Command {
 			return nil, s.tooMuchRead()
 		}
 		out = append(out, OpResult{Entry: e})

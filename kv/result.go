@@ -43,6 +43,11 @@ const (
 	LockLost
 	// LockFree means that the lock that was to be broken was not held.
 	LockFree
+	// OpFailed means that the operation Failed cannot be done, for Why, and nothing ran.
+	OpFailed
+	// Stale means that a Read of the command does not hold any more and nothing ran.
+	// Store repeats such commands.
+	Stale
 
 	// PrivateFull means that a private command would exceed PrivateMax or PrivateBytesMax, and
 	// nothing ran.
@@ -54,16 +59,32 @@ const (
 
 // kept reports whether the outcome of a request with an idempotency key is kept:
 // it went through the log and time alone does not change it.
-func (o Outcome) kept() bool { return o <= FenceLost || o >= LockQueued && o < PrivateFull }
+func (o Outcome) kept() bool {
+	return o <= FenceLost || o >= LockQueued && o < PrivateFull && o != Stale
+}
 
 // An OpResult is what one operation did.
 type OpResult struct {
-	// Entry is the new version for a put, the version found for a get, nil for
-	// a get or delete that found nothing, the tombstone for a delete. In a
+	// Entry is the new version for a put, add or touch, the version found for a get, nil
+	// for a get, delete or touch that found nothing, the tombstone for a delete. In a
 	// replayed result its value may be missing: see NoValue.
 	Entry *Entry
 	// NoValue is set in a replayed result where the value is no longer known.
 	NoValue bool
+	// Why, if not zero, says why an operation of a part changed nothing. Entry is nil then.
+	Why OpError
+}
+
+// A PartResult is what became of a part.
+type PartResult struct {
+	// Outcome is Committed, ElseRan, CheckFailed, LeaseEnded or LeaseKeysFull.
+	Outcome Outcome
+	// Failed is the index of the check that failed, or of the operation whose lease has
+	// ended, Current what stood at the check's key. Current may be without its value.
+	Failed  int
+	Current *Entry
+	// Ops has one result per operation that ran.
+	Ops []OpResult
 }
 
 // A Result is what became of a command.
@@ -78,8 +99,9 @@ type Result struct {
 	// Rev is the revision that the command took; 0 if it changed nothing.
 	Rev Rev
 	// Failed is the index of the check or fence that failed, or of the operation
-	// whose lease has ended.
+	// whose lease has ended, or that cannot be done for Why.
 	Failed int
+	Why    OpError
 	// Current is what stood at the failed check's key, or the fence's lock;
 	// nil if nothing.
 	Current *Entry
@@ -92,8 +114,9 @@ type Result struct {
 	// Referred counts the values that a Refer moved, ReferredBytes their bytes.
 	Referred      int
 	ReferredBytes int64
-	// Ops has one result per operation that ran.
-	Ops []OpResult
+	// Ops has one result per operation that ran, Parts one per part.
+	Ops   []OpResult
+	Parts []PartResult
 	// At is the position of the state that answers.
 	At Position
 	// Time is the log time, in milliseconds, at which it was applied.

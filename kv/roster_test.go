@@ -35,7 +35,7 @@ func TestRosterIsKept(t *testing.T) {
 		t.Errorf("version %d, want one that the releases before refuse", v)
 	}
 	body := b.Commands()
-	if err := kv.CheckCommands(body, 1, kv.Limits{}); !errors.Is(err, kv.ErrBadEntry) {
+	if _, err := kv.CheckCommands(body, 1, kv.Limits{}); !errors.Is(err, kv.ErrBadEntry) {
 		t.Errorf("another server proposes a roster: got %v", err)
 	}
 	var large kv.EntryBuilder

@@ -134,7 +134,11 @@ type machine struct {
 	// left says that Store.Replace has put another state in this one's place.
 	left bool
 
-	// The rest lives for one entry.
+	// The rest lives for one entry. again is set while parts run, of which first is the
+	// place of the first event, and before holds what each key was that they wrote.
+	again   bool
+	first   int
+	before  []*Entry
 	reset   bool
 	silent  bool // a revision was used without an event
 	ordinal uint32
@@ -292,7 +296,7 @@ func (s *State) publishLocked() {
 func (s *State) runLocked(d *decoder, r *Result, arena *[]OpResult) error {
 	m := &s.mu.machine
 	switch kind := d.byte(); kind {
-	case commandBatch, commandPrefix, commandLease, commandLock:
+	case commandBatch, commandPrefix, commandLease, commandLock, commandExtended:
 		d.command(kind, &m.command, &m.prefix)
 		if d.bad {
 			return ErrBadEntry

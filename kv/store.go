@@ -120,15 +120,7 @@ func (s *Store) Do(ctx context.Context, c *Command) (Result, error) {
 	if c.ReadOnly() {
 		return s.read(ctx, c)
 	}
-	p, err := s.place(ctx, c)
-	if err != nil {
-		return Result{}, err
-	}
-	r, err := await(ctx, p)
-	if err == nil {
-		s.resolveResult(ctx, c, &r)
-	}
-	return r, err
+	return s.write(ctx, c)
 }
 
 // read runs a command of gets only against a snapshot.
@@ -151,8 +143,14 @@ func (s *Store) read(ctx context.Context, c *Command) (Result, error) {
 	if err := r.resolveCurrent(ctx, c, snap); err != nil {
 		return r, err
 	}
-	if r.Ops, err = s.readGets(ctx, snap, ops); err != nil {
+	size := 0
+	if r.Ops, err = s.readGets(ctx, snap, ops, &size); err != nil {
 		return r, err
+	}
+	if r.Outcome == Committed && c.Parts != nil {
+		if r.Parts, err = s.readParts(ctx, snap, c.Parts); err != nil {
+			return r, err
+		}
 	}
 	return r, snap.Err()
 }

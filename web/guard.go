@@ -130,7 +130,7 @@ func (r *request) probes() bool {
 // large, little memory.
 func (r *request) brief() bool {
 	switch r.route {
-	case routeKey, routeKeys, routeCAS, routeBatch, routeLeases, routeLease, routeLeaseKeep, routeLockKeep:
+	case routeKey, routeKeys, routeCAS, routeAdd, routeTouch, routeBatch, routeLeases, routeLease, routeLeaseKeep, routeLockKeep:
 		return true
 	case routeLock:
 		return r.method != methodPost

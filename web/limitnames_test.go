@@ -186,7 +186,7 @@ var notLimits = []api.Code{
 	api.CodeBadRequest, api.CodeBadKey, api.CodeBadParameter, api.CodeBadCondition, api.CodeBadJSON, api.CodeBadValue,
 	api.CodeBadDuration, api.CodeBadPosition, api.CodeDuplicateKey, api.CodePrefixRequired, api.CodeOriginNotAllowed,
 	api.CodeReservedKey, api.CodeKeyNotFound, api.CodeLeaseNotFound, api.CodeLockNotHeld, api.CodeNoRoute,
-	api.CodeMethodNotAllowed, api.CodeNotAcceptable, api.CodeLockHeld, api.CodeLockLost, api.CodeLeaseEnded,
+	api.CodeMethodNotAllowed, api.CodeNotAcceptable, api.CodeLockHeld, api.CodeLockLost, api.CodeLeaseEnded, api.CodeNotANumber, api.CodeNumberOverflow, api.CodeContended,
 	api.CodeCompareFailed, api.CodeCheckFailed, api.CodeFenceLost, api.CodeEncodingNotSupported, api.CodeHostNotAllowed,
 	api.CodeIdempotencyMismatch, api.CodeInternal, api.CodeDataDamaged, api.CodeDiskFull, api.CodeNoLeader,
 	api.CodeStarting, api.CodeStopping, api.CodeTierUnavailable, api.CodeOutcomeUnknown,

@@ -13,7 +13,7 @@ import (
 // here. One that ends in a slash goes before a name.
 var nouns = map[string]string{
 	"kv": prefixKey, "key": prefixKey, "keys": prefixKey, "values": prefixKey, "store": prefixKey,
-	"cas": prefixCAS, "batch": pathBatch, "txn": pathBatch, "transaction": pathBatch,
+	"cas": prefixCAS, "add": prefixAdd, "incr": prefixAdd, "touch": prefixTouch, "expire": prefixTouch, "batch": pathBatch, "txn": pathBatch, "transaction": pathBatch,
 	"watch": pathWatch, "events": pathWatch, "stream": pathWatch, "subscribe": pathWatch, "sse": pathWatch,
 	"ws": pathSocket, "websocket": pathSocket, "socket": pathSocket,
 	"leases": prefixLease, "lease": prefixLease, "locks": prefixLock, "lock": prefixLock,

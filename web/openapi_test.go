@@ -148,6 +148,14 @@ func TestDescription(t *testing.T) {
 
 	d.check(true, 200, "DELETE", "/v1/kv?prefix=d", "")
 	d.check(true, 400, "DELETE", "/v1/kv?prefix=", "")
+	d.check(true, 201, "POST", "/v1/add/n", "")
+	d.check(true, 200, "POST", "/v1/add/n?by=-5", "")
+	d.check(true, 409, "POST", "/v1/add/n?by=-9223372036854775808", "")
+	d.check(true, 200, "POST", "/v1/touch/n?ttl=1h", "")
+	d.check(true, 200, "POST", "/v1/touch/n?ttl=none", "")
+	d.check(true, 404, "POST", "/v1/touch/none?ttl=1h", "")
+	d.check(true, 200, "POST", "/v1/batch", `{"checks":[{"key":"n","not_value":"x"}],"ops":[{"op":"add","key":"n","by":2},{"op":"touch","key":"a","ttl":"none"},{"op":"touch","key":"none","ttl":60}]}`)
+
 	d.check(true, 204, "DELETE", "/v1/kv/a", "")
 	d.check(true, 404, "DELETE", "/v1/kv/a", "")
 

@@ -179,7 +179,7 @@ func (r *request) answer() error {
 		return err
 	}
 	switch r.route {
-	case routeKey, routeCAS:
+	case routeKey, routeCAS, routeAdd, routeTouch:
 		err = r.readKey(rest)
 	case routeLease, routeLeaseKeep, routeLock, routeLockKeep:
 		err = r.readName(rest)
@@ -222,6 +222,10 @@ func (r *request) run() error {
 			return r.deletePrefix()
 		}
 		return r.list()
+	case routeAdd:
+		return r.add()
+	case routeTouch:
+		return r.touch()
 	case routeCAS:
 		return r.cas()
 	case routeBatch:

@@ -10,6 +10,8 @@ const (
 	routeKey
 	routeKeys
 	routeCAS
+	routeAdd
+	routeTouch
 	routeBatch
 	routeWatch
 	routeSocket
@@ -34,7 +36,7 @@ const (
 
 // routeNames label metrics and logs.
 var routeNames = [routes]string{
-	"none", "key", "keys", "cas", "batch", "watch", "ws", "healthz", "readyz", "status",
+	"none", "key", "keys", "cas", "add", "touch", "batch", "watch", "ws", "healthz", "readyz", "status",
 	"metrics", "openapi", "checkpoint", "compact", "migrate", "backup",
 	"leases", "lease", "lease_keepalive", "lock", "lock_keepalive",
 	"page", "server",
@@ -42,14 +44,16 @@ var routeNames = [routes]string{
 
 // The paths of the routes that name no key; those of a key begin with a prefix.
 const (
-	pathKeys   = "/v1/kv"
-	prefixKey  = "/v1/kv/"
-	prefixCAS  = "/v1/cas/"
-	pathBatch  = "/v1/batch"
-	pathWatch  = "/v1/watch"
-	pathSocket = "/v1/ws"
-	pathStatus = "/v1/status"
-	pathAPI    = "/v1/openapi.yaml"
+	pathKeys    = "/v1/kv"
+	prefixKey   = "/v1/kv/"
+	prefixCAS   = "/v1/cas/"
+	prefixAdd   = "/v1/add/"
+	prefixTouch = "/v1/touch/"
+	pathBatch   = "/v1/batch"
+	pathWatch   = "/v1/watch"
+	pathSocket  = "/v1/ws"
+	pathStatus  = "/v1/status"
+	pathAPI     = "/v1/openapi.yaml"
 	// pathServer stands for the server as a whole.
 	pathServer = "*"
 )
@@ -100,6 +104,8 @@ var allowed = [routes]methods{
 	routeKey:        methodGet | methodHead | methodPut | methodDelete | methodOptions,
 	routeKeys:       methodGet | methodHead | methodDelete | methodOptions,
 	routeCAS:        methodPost | methodOptions,
+	routeAdd:        methodPost | methodOptions,
+	routeTouch:      methodPost | methodOptions,
 	routeBatch:      methodPost | methodOptions,
 	routeWatch:      methodGet | methodPost | methodOptions,
 	routeSocket:     methodGet | methodOptions,
@@ -159,8 +165,13 @@ func match(path []byte) (r route, rest []byte) {
 	case pathServer:
 		return routeServer, nil
 	}
-	if len(path) >= len(prefixCAS) && string(path[:len(prefixCAS)]) == prefixCAS {
-		return routeCAS, path[len(prefixCAS):]
+	for _, p := range [...]struct {
+		prefix string
+		route  route
+	}{{prefixCAS, routeCAS}, {prefixAdd, routeAdd}, {prefixTouch, routeTouch}} {
+		if len(path) >= len(p.prefix) && string(path[:len(p.prefix)]) == p.prefix {
+			return p.route, path[len(p.prefix):]
+		}
 	}
 	if isPage(path) {
 		return routePage, nil

@@ -29,6 +29,8 @@ type commandLine struct {
 	Put    putCmd    `cmd:"" help:"Set a value." group:"Keys"`
 	Delete deleteCmd `cmd:"" help:"Delete a key or all keys under a prefix." aliases:"del,rm" group:"Keys"`
 	Cas    casCmd    `cmd:"" help:"Replace a value only if it is the expected one." group:"Keys"`
+	Add    addCmd    `cmd:"" help:"Add to a number." group:"Keys"`
+	Touch  touchCmd  `cmd:"" help:"Give a key another TTL." group:"Keys"`
 	List   listCmd   `cmd:"" help:"List keys and values under a prefix." aliases:"ls" group:"Keys"`
 	Batch  batchCmd  `cmd:"" help:"Run checks and operations as one." group:"Keys"`
 	Watch  watchCmd  `cmd:"" help:"Print changes as they happen, or run a command for each." group:"Keys"`

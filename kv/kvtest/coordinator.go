@@ -45,6 +45,7 @@ type Held struct {
 var Outcomes = map[string]kv.Outcome{
 	"check_failed": kv.CheckFailed, "fence_lost": kv.FenceLost, "idempotency_mismatch": kv.IdemMismatch,
 	"lease_ended": kv.LeaseEnded, "lease_not_found": kv.LeaseEnded,
+	"not_a_number": kv.OpFailed, "number_overflow": kv.OpFailed,
 	"lock_held": kv.LockHeld, "lock_lost": kv.LockLost, "lock_not_held": kv.LockFree,
 }
 

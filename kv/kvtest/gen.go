@@ -2,6 +2,7 @@ package kvtest
 
 import (
 	"crypto/sha256"
+	"strings"
 	"time"
 
 	"pgregory.net/rapid"
@@ -80,12 +81,41 @@ func (g *Generator) Command(t *rapid.T) *kv.Command {
 }
 
 func (g *Generator) batch(t *rapid.T, c *kv.Command) {
-	c.Ops = g.ops(t)
+	if chance(t, 20, "reads") {
+		key := rapid.SampledFrom(Keys).Draw(t, "read key")
+		read := kv.Read{Key: key}
+		if it := g.model.Get(key); it != nil && chance(t, 80, "read rev") {
+			read.Rev = it.Mod
+		}
+		c.Reads = []kv.Read{read}
+	}
+	if chance(t, 35, "parts") {
+		g.parts(t, c)
+		return
+	}
+	c.Ops = g.ops(t, true)
 	for range rapid.SampledFrom([]int{0, 0, 1, 1, 2}).Draw(t, "checks") {
 		c.Checks = append(c.Checks, g.check(t))
 	}
 	if chance(t, 30, "else") {
-		c.HasElse, c.Else = true, g.ops(t)
+		c.HasElse, c.Else = true, g.ops(t, true)
+	}
+}
+
+// parts draws a command of parts.
+func (g *Generator) parts(t *rapid.T, c *kv.Command) {
+	if chance(t, 30, "check") {
+		c.Checks = []kv.Check{g.check(t)}
+	}
+	for range rapid.IntRange(1, 5).Draw(t, "parts") {
+		p := kv.Part{Ops: g.ops(t, false)}
+		if chance(t, 40, "checked part") {
+			p.Checks = []kv.Check{g.check(t)}
+		}
+		if chance(t, 40, "else of a part") {
+			p.HasElse, p.Else = true, g.ops(t, false)
+		}
+		c.Parts = append(c.Parts, p)
 	}
 }
 
@@ -115,12 +145,12 @@ func (g *Generator) fences(t *rapid.T) (fences []kv.Fence) {
 
 func (g *Generator) check(t *rapid.T) kv.Check {
 	k := kv.Check{
-		Kind: kv.CheckKind(rapid.IntRange(int(kv.CheckRev), int(kv.CheckValue)).Draw(t, "check")),
+		Kind: kv.CheckKind(rapid.IntRange(int(kv.CheckRev), int(kv.CheckValueNot)).Draw(t, "check")),
 		Key:  rapid.SampledFrom(Keys).Draw(t, "check key"),
 	}
 	it := g.model.Get(k.Key)
 	hit := chance(t, 70, "hit")
-	if k.Kind == kv.CheckValue {
+	if k.Kind >= kv.CheckValue {
 		k.Value = []byte("x")
 		if it != nil && hit {
 			k.Value = []byte(it.Value)
@@ -143,27 +173,56 @@ func (g *Generator) check(t *rapid.T) kv.Check {
 	return k
 }
 
-func (g *Generator) ops(t *rapid.T) (ops []kv.Op) {
+// ops draws operations; once says that they write each key at most once.
+func (g *Generator) ops(t *rapid.T, once bool) (ops []kv.Op) {
 	written := make(map[string]bool)
 	for range rapid.IntRange(0, 4).Draw(t, "ops") {
 		op := kv.Op{
-			Kind: rapid.SampledFrom([]kv.OpKind{kv.OpPut, kv.OpPut, kv.OpDelete, kv.OpGet}).Draw(t, "op"),
-			Key:  rapid.SampledFrom(Keys).Draw(t, "key"),
+			Kind: rapid.SampledFrom([]kv.OpKind{
+				kv.OpPut, kv.OpPut, kv.OpPut, kv.OpDelete, kv.OpDelete, kv.OpGet, kv.OpAdd, kv.OpAddFloat, kv.OpTouch,
+			}).Draw(t, "op"),
+			Key: rapid.SampledFrom(Keys).Draw(t, "key"),
 		}
-		if op.Kind != kv.OpGet && written[op.Key] {
+		if once && op.Kind != kv.OpGet && written[op.Key] {
 			continue
 		}
 		written[op.Key] = written[op.Key] || op.Kind != kv.OpGet
-		if op.Kind == kv.OpPut {
-			op.Value = []byte(rapid.SampledFrom([]string{"", "x", "y", "long value \x00\xff"}).Draw(t, "value"))
-			op.TTL = g.ttl(t)
-			if chance(t, 25, "leased") {
-				op.Lease = g.someLease(t)
-			}
-		}
+		g.fill(t, &op)
 		ops = append(ops, op)
 	}
 	return ops
+}
+
+// longValues are so long that they need not be in memory.
+var longValues = []string{strings.Repeat("long value ", 6) + "\x00\xff", strings.Repeat("another one ", 6)}
+
+// fill draws what an operation needs beside its key.
+func (g *Generator) fill(t *rapid.T, op *kv.Op) {
+	switch op.Kind {
+	case kv.OpPut:
+		values := append([]string{"", "x", "7", "-9223372036854775808", "1.5"}, longValues...)
+		op.Value = []byte(rapid.SampledFrom(values).Draw(t, "value"))
+		if op.TTL = g.ttl(t); op.TTL == 0 && chance(t, 30, "deadline") {
+			op.At = g.model.Time + int64(rapid.IntRange(1, 50).Draw(t, "at"))
+		}
+		if chance(t, 25, "leased") {
+			op.Lease = g.someLease(t)
+		} else {
+			op.KeepLease = chance(t, 20, "keep lease")
+		}
+	case kv.OpAdd:
+		op.By = rapid.SampledFrom([]int64{1, -1, 1 << 62, -1 << 63}).Draw(t, "by")
+	case kv.OpAddFloat:
+		op.Value = []byte(rapid.SampledFrom([]string{"0.1", "-3e2", "inf"}).Draw(t, "by"))
+	case kv.OpTouch:
+		if op.TTL = g.ttl(t); op.TTL == kv.KeepTTL {
+			op.TTL = 0
+		}
+		op.When = kv.TouchWhen(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 4, 8, 10}).Draw(t, "when"))
+		if it := g.model.Get(op.Key); it != nil && len(it.Value) >= kv.SmallValue && chance(t, 80, "touched value") {
+			op.Value = []byte(it.Value)
+		}
+	}
 }
 
 func (g *Generator) ttl(t *rapid.T) time.Duration {

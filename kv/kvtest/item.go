@@ -33,7 +33,9 @@ type Result struct {
 	Referred       int
 	ReferredBytes  int64
 	Lease          *kv.LeaseInfo
+	Why            kv.OpError
 	Ops            []OpResult
+	Parts          []PartResult
 	At             kv.Position
 	Time           int64
 	Replayed       bool
@@ -43,6 +45,15 @@ type Result struct {
 type OpResult struct {
 	Item    *Item
 	NoValue bool
+	Why     kv.OpError
+}
+
+// A PartResult is a kv.PartResult as plain data, with Current as far as it counts.
+type PartResult struct {
+	Outcome kv.Outcome
+	Failed  int
+	Current *Item
+	Ops     []OpResult
 }
 
 // An Event is a kv.Event as plain data.
@@ -68,14 +79,30 @@ func ResultOf(c *kv.Command, r kv.Result) Result {
 	out := Result{
 		Outcome: r.Outcome, Rev: r.Rev, Failed: r.Failed, CurrentNoValue: r.CurrentNoValue,
 		Deleted: r.Deleted, Lease: r.Lease, At: r.At, Time: r.Time, Replayed: r.Replayed,
-		Referred: r.Referred, ReferredBytes: r.ReferredBytes,
+		Referred: r.Referred, ReferredBytes: r.ReferredBytes, Why: r.Why,
 	}
 	if r.Current != nil {
 		out.Current = ItemOf(failedKey(c, r.Outcome, r.Failed), r.Current)
 	}
-	ops := branch(c, r.Outcome)
-	for i, did := range r.Ops {
-		out.Ops = append(out.Ops, OpResult{ItemOf(ops[i].Key, did.Entry), did.NoValue})
+	out.Ops = opsOf(branch(c, r.Outcome), r.Ops)
+	for i, p := range r.Parts {
+		part := PartResult{Outcome: p.Outcome, Failed: p.Failed}
+		if e := p.Current; e != nil {
+			part.Current = &Item{Mod: e.Mod, Create: e.Create, Version: e.Version}
+		}
+		ops := c.Parts[i].Ops
+		if p.Outcome == kv.ElseRan {
+			ops = c.Parts[i].Else
+		}
+		part.Ops = opsOf(ops, p.Ops)
+		out.Parts = append(out.Parts, part)
+	}
+	return out
+}
+
+func opsOf(ops []kv.Op, results []kv.OpResult) (out []OpResult) {
+	for i, did := range results {
+		out = append(out, OpResult{ItemOf(ops[i].Key, did.Entry), did.NoValue, did.Why})
 	}
 	return out
 }

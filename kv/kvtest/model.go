@@ -36,12 +36,16 @@ type Model struct {
 	reset  bool
 	events []Event
 	first  int
+	// parts holds, while parts run, what each key was that they wrote; else nil.
+	parts map[string]*Item
 }
 
 type idemRecord struct {
 	id      kv.Idem
 	expires int64
 	result  Result
+	// extended says that small values are kept with the result.
+	extended bool
 }
 
 // NewModel returns an empty model.
@@ -200,6 +204,10 @@ func (m *Model) revision(f func()) kv.Rev {
 	if len(m.events) == m.first {
 		return 0
 	}
+	if m.settle(); len(m.events) == m.first {
+		m.Rev++
+		return m.Rev
+	}
 	m.handOver(m.events[m.first:])
 	m.events[len(m.events)-1].Last = true
 	m.Rev++
@@ -219,6 +227,7 @@ func (m *Model) remove(key, cause string) *Item {
 
 func (m *Model) put(op kv.Op) *Item {
 	it := Item{Key: op.Key, Value: string(op.Value), Lease: op.Lease, Mod: m.Rev + 1, Create: m.Rev + 1, Version: 1}
+	it.Deadline = op.At
 	if op.TTL > 0 {
 		it.Deadline = m.Time + millis(op.TTL)
 	}
@@ -227,17 +236,44 @@ func (m *Model) put(op kv.Op) *Item {
 		if op.TTL == kv.KeepTTL {
 			it.Deadline = old.Deadline
 		}
+		if op.KeepLease {
+			it.Lease = old.Lease
+		}
 	}
 	return m.write(it)
 }
 
 func (m *Model) write(it Item) *Item {
+	before, again := m.parts[it.Key]
+	if m.parts != nil && !again {
+		m.parts[it.Key] = m.Get(it.Key)
+	}
+	if again && before != nil {
+		it.Create, it.Version = before.Create, before.Version+1
+	} else if again && it.Cause == "" {
+		it.Create, it.Version = it.Mod, 1
+	}
 	m.newest[it.Key] = it
 	m.count++
 	m.made[it.Key] = m.count
+	if again {
+		m.events[m.first+int(m.ordinal[it.Key])].Item = it
+		return &it
+	}
 	m.ordinal[it.Key] = uint32(len(m.events) - m.first)
 	m.events = append(m.events, Event{Item: it, Time: m.Time})
 	return &it
+}
+
+// settle takes out the events of keys that parts have made and removed again.
+func (m *Model) settle() {
+	kept := slices.Clone(m.events[:m.first])
+	for _, ev := range m.events[m.first:] {
+		if before, written := m.parts[ev.Key]; !written || before != nil || ev.Cause == "" {
+			kept = append(kept, ev)
+		}
+	}
+	m.events = kept
 }
 
 // forget drops the oldest deletions while they are beyond the window.

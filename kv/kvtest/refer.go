@@ -52,7 +52,7 @@ func (g *Generator) Hang(t *rapid.T) []Step {
 	put := &kv.Command{}
 	for _, key := range []string{"a/b", "é"} {
 		if chance(t, 70, "hang "+key) {
-			op := Put(key, rapid.SampledFrom([]string{"held", "held too"}).Draw(t, "value"))
+			op := Put(key, rapid.SampledFrom(longValues).Draw(t, "value"))
 			op.Lease = grant.ID
 			put.Ops = append(put.Ops, op)
 		}
@@ -67,6 +67,9 @@ func (g *Generator) Refer(t *rapid.T) (step Step, ok bool) {
 	var picked []movedValue
 	taken := make(map[string]bool)
 	for _, it := range g.model.Scan("", "") {
+		if len(it.Value) < kv.SmallValue { // these stay where they are
+			continue
+		}
 		if chance(t, 60, "move "+it.Key) {
 			picked = append(picked, movedValue{g.model.refTo(&it), it.Value})
 			taken[it.Key] = true

@@ -58,6 +58,8 @@ type OpAnswer struct {
 	Deleted bool
 	// Found is what a get found.
 	Found *Found
+	// Sum is what an add came to.
+	Sum string
 }
 
 // Suite runs the conformance suite; open returns an empty store each time.
@@ -81,6 +83,10 @@ func Suite(t *testing.T, open func(*testing.T) Store) {
 		{"list is in order", listIsInOrder},
 		{"TTL is set, kept and removed", ttlIsSetKeptRemoved},
 		{"a repeated request runs once", repeatedRequestRunsOnce},
+		{"an add counts", addCounts},
+		{"an add keeps the TTL", addKeepsTTL},
+		{"a touch changes the TTL only", touchChangesTTL},
+		{"another value than", otherValue},
 		{"what is refused changes nothing", refusedChangesNothing},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(&suite{t, open(t)}) })
@@ -153,6 +159,14 @@ func Delete(key string) kv.Op { return kv.Op{Kind: kv.OpDelete, Key: key} }
 
 // Get returns an operation that reads key.
 func Get(key string) kv.Op { return kv.Op{Kind: kv.OpGet, Key: key} }
+
+// Add returns an operation that adds by to key.
+func Add(key string, by int64) kv.Op { return kv.Op{Kind: kv.OpAdd, Key: key, By: by} }
+
+// Touch returns an operation that gives key another TTL; 0 is none.
+func Touch(key string, ttl time.Duration) kv.Op {
+	return kv.Op{Kind: kv.OpTouch, Key: key, TTL: ttl}
+}
 
 // Revision returns a check that key's mod revision is rev.
 func Revision(key string, rev kv.Rev) kv.Check {

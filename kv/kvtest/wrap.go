@@ -31,8 +31,10 @@ func opAnswer(op kv.Op, e *kv.Entry) OpAnswer {
 	switch {
 	case e == nil:
 		return OpAnswer{}
-	case op.Kind == kv.OpPut:
+	case op.Kind == kv.OpPut || op.Kind == kv.OpTouch:
 		return OpAnswer{Rev: e.Mod, Version: e.Version, Created: e.Version == 1}
+	case op.Kind == kv.OpAdd:
+		return OpAnswer{Rev: e.Mod, Version: e.Version, Created: e.Version == 1, Sum: e.Value()}
 	case op.Kind == kv.OpDelete:
 		return OpAnswer{Deleted: true}
 	}

@@ -71,11 +71,16 @@ func commandCall(c *kv.Command) load.Call {
 func opsJSON(ops []kv.Op) []map[string]any {
 	list := []map[string]any{}
 	for _, op := range ops {
-		o := map[string]any{"op": [...]string{kv.OpPut: "put", kv.OpDelete: "delete", kv.OpGet: "get"}[op.Kind], "key": op.Key}
+		o := map[string]any{"op": [...]string{kv.OpPut: "put", kv.OpDelete: "delete", kv.OpGet: "get", kv.OpAdd: "add", kv.OpTouch: "touch"}[op.Kind], "key": op.Key}
 		if op.Kind == kv.OpPut {
 			o["value"], o["encoding"] = base64.StdEncoding.EncodeToString(op.Value), "base64"
 		}
-		if op.TTL == kv.KeepTTL {
+		if op.Kind == kv.OpAdd {
+			o["by"] = op.By
+		}
+		if op.Kind == kv.OpTouch && op.TTL == 0 {
+			o["ttl"] = "none"
+		} else if op.TTL == kv.KeepTTL {
 			o["ttl"] = "keep"
 		} else if op.TTL != 0 {
 			o["ttl"] = fmt.Sprintf("%dms", op.TTL/time.Millisecond)
@@ -102,6 +107,8 @@ func checksJSON(checks []kv.Check) (list []map[string]any) {
 			o["exists"] = k.N == 1
 		case kv.CheckValue:
 			o["value"], o["encoding"] = base64.StdEncoding.EncodeToString(k.Value), "base64"
+		case kv.CheckValueNot:
+			o["not_value"], o["encoding"] = base64.StdEncoding.EncodeToString(k.Value), "base64"
 		}
 		list = append(list, o)
 	}
@@ -142,6 +149,10 @@ func (h httpStore) answer(ctx context.Context, c *kv.Command, body commandAnswer
 		switch ops[i].Kind {
 		case kv.OpPut:
 			o = kvtest.OpAnswer{Rev: kv.Rev(res.Rev), Version: uint64(res.Version), Created: res.Created}
+		case kv.OpAdd:
+			o = kvtest.OpAnswer{Rev: kv.Rev(res.Rev), Version: uint64(res.Version), Created: res.Created, Sum: res.Value}
+		case kv.OpTouch:
+			o = kvtest.OpAnswer{Rev: kv.Rev(res.Rev), Version: uint64(res.Version)}
 		case kv.OpDelete:
 			o.Deleted = res.Deleted
 		case kv.OpGet:

@@ -18,7 +18,7 @@ func (s *Scanner) Checks(limit int, c *kv.Command) {
 }
 
 // The fields of a check.
-var checkFields = []string{"key", "rev", "create_rev", "version", "exists", "value", "encoding", "lock", "token"}
+var checkFields = []string{"key", "rev", "create_rev", "version", "exists", "value", "encoding", "lock", "token", "not_value"}
 
 const (
 	checkKey FieldSet = 1 << iota
@@ -30,6 +30,7 @@ const (
 	checkEncoding
 	checkLock
 	checkToken
+	checkNotValue
 )
 
 // check reads one check.
@@ -48,7 +49,7 @@ func (s *Scanner) check() (k kv.Check) {
 			if s.Bool() {
 				k.N = 1
 			}
-		case 5:
+		case 5, 9:
 			value = s.Text()
 		case 6:
 			coding = s.Text()
@@ -73,10 +74,15 @@ func (s *Scanner) check() (k kv.Check) {
 		var err error
 		k.Value, err = value.Value(coding)
 		s.FailWith(err)
+	case checkKey | checkNotValue, checkKey | checkNotValue | checkEncoding:
+		k.Kind = kv.CheckValueNot
+		var err error
+		k.Value, err = value.Value(coding)
+		s.FailWith(err)
 	case checkLock | checkToken:
 		s.lockCheck(&k, lock)
 	default:
-		s.Fail("a check has key and one of rev, create_rev, version, exists, value; or lock and token")
+		s.Fail("a check has key and one of rev, create_rev, version, exists, value, not_value; or lock and token")
 	}
 	return k
 }

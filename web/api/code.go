@@ -40,6 +40,8 @@ const (
 	CodeLockHeld             Code = "lock_held"
 	CodeLockLost             Code = "lock_lost"
 	CodeLeaseEnded           Code = "lease_ended"
+	CodeNotANumber           Code = "not_a_number"
+	CodeNumberOverflow       Code = "number_overflow"
 	CodeCompareFailed        Code = "compare_failed"
 	CodeCheckFailed          Code = "check_failed"
 	CodeFenceLost            Code = "fence_lost"
@@ -57,6 +59,7 @@ const (
 	CodeInternal             Code = "internal"
 	CodeDataDamaged          Code = "data_damaged"
 	CodeQueueFull            Code = "queue_full"
+	CodeContended            Code = "contended"
 	CodeNoLeader             Code = "no_leader"
 	CodeStarting             Code = "starting"
 	CodeStopping             Code = "stopping"
@@ -102,6 +105,8 @@ var codes = []codeRow{
 	{CodeLockHeld, 409, 3509, nil},
 	{CodeLockLost, 409, 3509, nil},
 	{CodeLeaseEnded, 409, 3509, nil},
+	{CodeNotANumber, 409, 3509, nil},
+	{CodeNumberOverflow, 409, 3509, nil},
 	{CodeCompareFailed, 412, 3512, nil},
 	{CodeCheckFailed, 412, 3512, nil},
 	{CodeFenceLost, 412, 3512, nil},
@@ -121,6 +126,7 @@ var codes = []codeRow{
 	{CodeDataDamaged, 500, 3100, []error{kv.ErrDamaged}},
 	{CodeQueueFull, 503, 3103, []error{kv.ErrQueueFull}},
 	{CodeDiskFull, 503, 3103, []error{kv.ErrDiskFull}},
+	{CodeContended, 503, 3103, []error{kv.ErrContended}},
 	{CodeNoLeader, 503, 3103, []error{kv.ErrNoLeader}},
 	{CodeStarting, 503, 3103, []error{kv.ErrStarting}},
 	{CodeStopping, 503, 1012, []error{kv.ErrStopping, watch.ErrClosed}},

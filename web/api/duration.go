@@ -45,3 +45,25 @@ func ParseTTL(text string) (time.Duration, error) {
 	}
 	return d, nil
 }
+
+// ParseTouch reads the TTL that a touch gives: a duration, or none. It fails with a
+// Failure.
+func ParseTouch(text string) (time.Duration, error) {
+	if text == "none" {
+		return 0, nil
+	}
+	d, ok := ParseDuration(text)
+	if !ok || d < kv.MinTTL || d > kv.MaxTTL {
+		return 0, Refuse(CodeBadDuration, "ttl: expected none or a duration of 1ms to 10 years, such as 30s, got %.80q", text)
+	}
+	return d, nil
+}
+
+// ParseBy reads the number that an add adds. It fails with a Failure.
+func ParseBy(text string) (int64, error) {
+	n, ok := kv.ParseInteger(text)
+	if !ok {
+		return 0, Refuse(CodeBadParameter, "by: expected a whole number of 64 bits, got %.80q", text)
+	}
+	return n, nil
+}

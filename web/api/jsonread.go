@@ -217,6 +217,27 @@ func (s *Scanner) Uint() uint64 {
 	return n
 }
 
+// Int reads a whole number of 64 bits.
+func (s *Scanner) Int() int64 {
+	negative := s.Peek() == '-'
+	if negative {
+		s.i++
+		if s.i >= len(s.b) || s.b[s.i] < '0' || s.b[s.i] > '9' {
+			s.Fail("expected a whole number")
+			return 0
+		}
+	}
+	n := s.Uint()
+	switch {
+	case negative && n <= 1<<63:
+		return int64(-n)
+	case !negative && n < 1<<63:
+		return int64(n)
+	}
+	s.Fail("the number is too large")
+	return 0
+}
+
 // Text reads a string and checks it: its escapes, its surrogates, its UTF-8.
 func (s *Scanner) Text() (t Text) {
 	if s.Peek() != '"' {

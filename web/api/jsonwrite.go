@@ -32,6 +32,15 @@ func AppendPutResult(b []byte, e *kv.Entry) []byte {
 	return strconv.AppendBool(b, e.Version == 1)
 }
 
+// AppendAddResult appends the members of an add's result. The sum is text: it may have more
+// digits than a number of JavaScript keeps.
+func AppendAddResult(b []byte, did *kv.OpResult) []byte {
+	if !did.NoValue {
+		b = append(kvjson.AppendValue(b, did.Entry.Value()), ',')
+	}
+	return AppendPutResult(b, did.Entry)
+}
+
 // AppendPosition appends the member position.
 func AppendPosition(b []byte, at kv.Position) []byte {
 	b = append(b, `"position":"`...)
@@ -97,6 +106,13 @@ func appendOpResult(b []byte, op *kv.Op, did *kv.OpResult, now int64, room Room)
 	switch op.Kind {
 	case kv.OpPut:
 		b = AppendPutResult(b, did.Entry)
+	case kv.OpAdd:
+		b = AppendAddResult(b, did)
+	case kv.OpTouch:
+		b = append(b, `"touched":`...)
+		if b = strconv.AppendBool(b, did.Entry != nil); did.Entry != nil {
+			b = AppendPutResult(append(b, ','), did.Entry)
+		}
 	case kv.OpDelete:
 		b = append(b, `"deleted":`...)
 		b = strconv.AppendBool(b, did.Entry != nil)

@@ -41,8 +41,21 @@ func Outcome(c *kv.Command, result *kv.Result, params func() kv.Params, inBatch 
 		return &Failure{Code: CodeRateLimited, Detail: "too many requests with an Idempotency-Key are remembered for this caller: they expire after --idem-age, and --idem-per-caller and --idem-bytes bound them", Limit: params().IdemPerCaller, Retry: idemRetry}
 	case kv.IdemFull:
 		return &Failure{Code: CodeMemoryFull, Detail: "too many requests with an Idempotency-Key are remembered: they expire after --idem-age, and --idem-max and --idem-bytes bound them", Limit: params().IdemMax, Retry: idemRetry}
+	case kv.OpFailed:
+		return sumFailure(result, inBatch)
+	case kv.Stale:
+		return FailureOf(kv.ErrContended)
 	default:
 		return leaseOutcome(c, result, params, inBatch)
+	}
+	return f
+}
+
+// sumFailure returns the failure of an add.
+func sumFailure(result *kv.Result, inBatch bool) error {
+	f := &Failure{Code: CodeNotANumber, Index: result.Failed, HasIndex: inBatch, Detail: result.Why.String() + "; nothing was changed"}
+	if result.Why == kv.Overflow || result.Why == kv.NotFinite {
+		f.Code = CodeNumberOverflow
 	}
 	return f
 }

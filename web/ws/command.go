@@ -20,7 +20,7 @@ var commandFields = [...]string{
 	"key", "value", "encoding", "ttl", "lease", "expected", "new",
 	"checks", "ops", "else", "prefix", "limit", "cursor", "consistency",
 	"if_match", "if_absent", "fence", "idempotency_key",
-	"lock", "owner", "wait", "token", "force",
+	"lock", "owner", "wait", "token", "force", "by",
 }
 
 const (
@@ -56,6 +56,7 @@ const (
 	hasWait
 	hasToken
 	hasForce
+	hasBy
 )
 
 const (
@@ -83,6 +84,8 @@ type command struct {
 	// value, coding and ttl are those of a put, cas those of a compare-and-swap.
 	value, coding, lease api.Text
 	ttl                  time.Duration
+	ttlText              string
+	by                   int64
 	cas                  api.CAS
 	// cmd collects checks, operations and fences.
 	cmd    kv.Command
@@ -240,7 +243,9 @@ func (c *command) readWrite(s *api.Scanner, field api.FieldSet, limit int) {
 	case hasEncoding:
 		c.coding = s.Text()
 	case hasTTL:
-		c.ttl = s.TTL()
+		c.readTTL(s)
+	case hasBy:
+		c.by = s.Int()
 	case hasLease:
 		c.lease = s.Text()
 	case hasExpected:
@@ -255,6 +260,16 @@ func (c *command) readWrite(s *api.Scanner, field api.FieldSet, limit int) {
 		c.cmd.HasElse = true
 		c.cmd.Else = s.Ops(limit)
 	}
+}
+
+// readTTL reads a TTL, which is none for a touch only: check knows whether it is one.
+func (c *command) readTTL(s *api.Scanner) {
+	if c.ttlText = s.Duration(); s.Err() != nil || c.ttlText == "none" {
+		return
+	}
+	var err error
+	c.ttl, err = api.ParseTTL(c.ttlText)
+	s.FailWith(err)
 }
 
 // readFences reads an object of locks and their tokens.
@@ -300,6 +315,10 @@ func (c *command) check(limit int) error {
 			code, extra = api.CodeBadCondition, extra&conditions
 		}
 		return api.Refuse(code, "%s does not support field %q", c.op.name, fieldOfBit(extra))
+	}
+	if c.ttlText == "none" && c.op.name != "touch" {
+		_, err := api.ParseTTL(c.ttlText)
+		return err
 	}
 	if n := len(c.cmd.Ops) + len(c.cmd.Else); n > limit {
 		return api.TooManyOps(limit)

@@ -27,6 +27,8 @@ var ops = [...]op{
 	{"put", hasKey | hasValue, hasEncoding | hasTTL | hasLease | hasIfMatch | hasIfAbsent | anyWrite, (*runner).put},
 	{"delete", 0, hasKey | hasPrefix | hasIfMatch | anyWrite, (*runner).delete},
 	{"cas", hasKey | hasExpected | hasNew, hasEncoding | hasTTL | hasLease | anyWrite, (*runner).cas},
+	{"add", hasKey, hasBy | hasIfMatch | hasIfAbsent | anyWrite, (*runner).add},
+	{"touch", hasKey | hasTTL, hasIfMatch | anyWrite, (*runner).touch},
 	{"batch", hasOps, hasChecks | hasElse | anyWrite, (*runner).batch},
 	{"list", 0, hasPrefix | hasLimit | hasCursor | hasKeys | hasConsistency, (*runner).list},
 	{"ping", 0, 0, (*runner).ping},
@@ -175,6 +177,44 @@ func (r *runner) didPut(id uint64, c *kv.Command, result *kv.Result) error {
 	b := api.AppendPutResult(append(r.begin(id), ','), e)
 	r.end(r.durability(appendAt(b, e.Mod, result.At), result))
 	return nil
+}
+
+func (r *runner) add(c *command) (err error) {
+	if c.cmd.Checks, err = r.checks(c); err != nil {
+		return err
+	}
+	by := int64(1)
+	if c.has(hasBy) {
+		by = c.by
+	}
+	c.cmd.Ops = []kv.Op{{Kind: kv.OpAdd, Key: c.key, By: by}}
+	return r.write(c, 1, (*runner).didAdd)
+}
+
+func (r *runner) didAdd(id uint64, c *kv.Command, result *kv.Result) error {
+	did := &result.Ops[0]
+	b := api.AppendAddResult(append(r.begin(id), ','), did)
+	r.end(r.durability(appendAt(b, did.Entry.Mod, result.At), result))
+	return nil
+}
+
+func (r *runner) touch(c *command) (err error) {
+	if c.cmd.Checks, err = r.checks(c); err != nil {
+		return err
+	}
+	ttl, err := api.ParseTouch(c.ttlText)
+	if err != nil {
+		return err
+	}
+	c.cmd.Ops = []kv.Op{{Kind: kv.OpTouch, Key: c.key, TTL: ttl}}
+	return r.write(c, 1, (*runner).didTouch)
+}
+
+func (r *runner) didTouch(id uint64, c *kv.Command, result *kv.Result) error {
+	if result.Ops[0].Entry == nil {
+		return api.NoKey(c.Ops[0].Key)
+	}
+	return r.didPut(id, c, result)
 }
 
 func (r *runner) delete(c *command) (err error) {

@@ -53,6 +53,24 @@ func TestSocketOps(t *testing.T) {
 	w.eventually("the watch is closed", func() bool { return w.hub.Stats().Watchers == 0 })
 }
 
+// If an add or a touch answered something else, no client could rely on it.
+func TestSocketSums(t *testing.T) {
+	w := newWorld(t)
+	c := w.socket("")
+	const durable = `"durability":"memory; copies=1/1"`
+	for _, step := range []struct{ say, want string }{
+		{`{"id":1,"op":"add","key":"n","by":-3}`,
+			`{"id":1,"ok":true,"value":"-3","rev":1,"version":1,"created":true,"etag":"\"7f3a9c21-1\"","position":"7f3a9c21-1",` + durable + `}`},
+		{`{"id":2,"op":"add","key":"n","if_match":"7f3a9c21-1"}`,
+			`{"id":2,"ok":true,"value":"-2","rev":2,"version":2,"created":false,"etag":"\"7f3a9c21-2\"","position":"7f3a9c21-2",` + durable + `}`},
+		{`{"id":3,"op":"touch","key":"n","ttl":"none"}`,
+			`{"id":3,"ok":true,"rev":3,"version":3,"created":false,"etag":"\"7f3a9c21-3\"","position":"7f3a9c21-3",` + durable + `}`},
+	} {
+		c.Say("%s", step.say)
+		c.Want(step.want)
+	}
+}
+
 // Without it bad input would be passed over, or change something.
 func TestSocketRefuses(t *testing.T) {
 	w := newWorld(t)
