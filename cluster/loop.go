@@ -173,6 +173,9 @@ func (n *Node) work() {
 		for _, tag := range w.Lost {
 			n.lost(tag, kv.ErrNoLeader)
 		}
+		for _, tag := range w.Unknown {
+			n.lost(tag, kv.ErrOutcomeUnknown)
+		}
 		for _, x := range w.Writes {
 			n.write(x)
 		}

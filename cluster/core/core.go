@@ -96,8 +96,9 @@ type Work struct {
 	Applied *raftpb.Message
 	// Reads are answers to ReadIndex.
 	Reads []Read
-	// Lost are the tags of proposals of this server that will never be applied.
-	Lost []any
+	// Lost are the tags of proposals of this server that will never be applied. Unknown are those of
+	// which the state of another server, that Raft has accepted, may have some.
+	Lost, Unknown []any
 }
 
 // A Write is what is to be made durable, by Storage.Write: term and vote first, then the state
@@ -277,6 +278,9 @@ func (c *Core) take(rd raft.Ready, w *Work) {
 		switch m.GetTo() {
 		case raft.LocalAppendThread:
 			w.Writes = append(w.Writes, c.write(m))
+			if w.Writes[len(w.Writes)-1].Snapshot != nil {
+				w.Unknown = c.Abandon()
+			}
 		case raft.LocalApplyThread:
 			c.hold(m, w)
 		default:

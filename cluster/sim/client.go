@@ -24,6 +24,9 @@ func (p *Proposal) Answered() bool { return p.fate == answered }
 // Lost reports whether its server was told that it never will be applied.
 func (p *Proposal) Lost() bool { return p.fate == lost }
 
+// Unknown reports whether its server was told that it may be applied, or not.
+func (p *Proposal) Unknown() bool { return p.fate == unknown }
+
 // A fate is what its proposer knows about a proposal.
 type fate int
 
@@ -31,7 +34,7 @@ const (
 	pending fate = iota
 	answered
 	lost
-	unknown // its proposer is no more
+	unknown // its proposer is no more, or has got the state of another
 )
 
 // A Read is a question to one server. floor is what was answered before it began.

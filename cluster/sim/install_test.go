@@ -31,8 +31,8 @@ func TestLongerTailIsReplaced(t *testing.T) {
 	commit(t, c, l, 1)
 	c.Until(timeouts, c.Even)
 	for _, p := range tail {
-		if !p.Lost() {
-			t.Fatal("a proposal that is nowhere any more was not reported lost")
+		if !p.Unknown() {
+			t.Fatal("who waits for a proposal that is nowhere any more was not told")
 		}
 	}
 	if got := c.Count[sim.Installs]; got != 1 {
@@ -66,5 +66,33 @@ func TestMembersBehindAnInstall(t *testing.T) {
 	slow.Pause(false)
 	if !c.Until(timeouts, c.Even) || c.Count[sim.Installs] == before {
 		t.Errorf("%d installs, want 1 more: %v", c.Count[sim.Installs]-before, c.Err())
+	}
+}
+
+// A leader that did not learn that its proposal was committed gets the state of another, which has
+// it. It must not report it lost: its client would send it again.
+func TestProposalBehindAnInstall(t *testing.T) {
+	c := begin(t, sim.Options{Members: 3, NoCheckQuorum: true})
+	old := lead(t, c, 1)
+	commit(t, c, old, 3)
+	p := put(t, old)
+	for c.Pass(1, 2) {
+	}
+	for c.Node(2).Write() {
+	}
+	c.Split(1)
+	l := lead(t, c, 2)
+	commit(t, c, l, 10)
+	for l.Checkpoint() {
+	}
+	l.Compact(0)
+	c.Heal()
+	if !c.Until(timeouts, c.Even) || c.Count[sim.Installs] != 1 {
+		t.Fatalf("it does not catch up: %v", c.Err())
+	}
+	commit(t, c, l, 1)
+	c.Until(timeouts, c.Even)
+	if !p.Unknown() {
+		t.Error("a proposal that an install has jumped over has a fate that its proposer cannot know")
 	}
 }

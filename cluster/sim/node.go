@@ -132,6 +132,9 @@ func (n *Node) ready() {
 		for _, tag := range w.Lost {
 			n.c.judge.lost(n, tag.(*Proposal))
 		}
+		for _, tag := range w.Unknown {
+			n.c.judge.unknown(tag.(*Proposal))
+		}
 		for _, r := range w.Reads {
 			n.c.judge.read(n, r)
 		}
