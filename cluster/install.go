@@ -101,7 +101,12 @@ func (n *Node) expect(in *install) error {
 		return kv.ErrStopping
 	case l.install != nil:
 		return errInstalling
-	case in.term < l.core.CurrentTerm() || in.index <= l.core.Commit():
+	case in.term < l.core.CurrentTerm():
+		return errSnapshotOld
+	case in.index <= l.core.Commit():
+		// Raft does not take it either, but its answer says how far this server is. The leader may
+		// not know: it would send the same again.
+		l.core.Step(in.message(n.opts.ID))
 		return errSnapshotOld
 	}
 	in.seq = n.pending.seq

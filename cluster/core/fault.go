@@ -23,6 +23,8 @@ const (
 	lostCommit fault = "a commit index that is not kept"
 	// joinByLog lets a newcomer have the log from its first entry.
 	joinByLog fault = "a join by the log"
+	// forgottenReport does not tell Raft of a snapshot that has not arrived.
+	forgottenReport fault = "a forgotten report"
 )
 
 // answerEarly gives the answers that wait for writes, but for what tells Raft itself what it can

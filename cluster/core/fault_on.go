@@ -5,7 +5,7 @@ package core
 import "sync/atomic"
 
 // Faults are the names of the mistakes that this build can make.
-var Faults = []string{string(earlyAnswer), string(forgottenVote), string(staleRead), string(lostCommit), string(joinByLog)}
+var Faults = []string{string(earlyAnswer), string(forgottenVote), string(staleRead), string(lostCommit), string(joinByLog), string(forgottenReport)}
 
 var planted atomic.Pointer[string]
 

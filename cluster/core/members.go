@@ -42,6 +42,9 @@ func (c *Core) Transfer(to uint64) {
 // then, or until that server says that it has it, Raft sends nothing else there.
 func (c *Core) ReportSnapshot(to uint64, arrived bool) {
 	defer c.catch()
+	if faulty(forgottenReport) && !arrived {
+		return
+	}
 	status := raft.SnapshotFailure
 	if arrived {
 		status = raft.SnapshotFinish

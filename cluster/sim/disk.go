@@ -19,9 +19,10 @@ type disk struct {
 	stable wal.MemStable
 	// checkpoint is the state that a start begins with, nil for none.
 	checkpoint *checkpoint
-	// installing says that the checkpoint is that of another server, and what the log has is
-	// not removed yet.
-	installing bool
+	// incoming is that of another server, which a write is to put in its place. installed says that
+	// this was done, and that the log may be that of before.
+	incoming  *checkpoint
+	installed bool
 
 	// queue is what was handed over and has not ended, oldest first. hung keeps it from ending.
 	queue []queued
@@ -102,21 +103,23 @@ func (d *disk) SetHard(h wal.Hard) error {
 	return d.stable.SetHard(h)
 }
 
-// write does what a write says. The state of another server takes the place of the checkpoint
-// before the log is removed: after a cut of the power in between the start removes it.
+// write does what a write says. The state of another server comes with it.
 func (d *disk) write(s *core.Storage, w core.Write) error {
-	if w.Snapshot == nil {
-		return s.Write(w)
+	if w.Snapshot != nil {
+		m := w.Snapshot.GetMetadata()
+		d.incoming = &checkpoint{core.Point{Index: m.GetIndex(), Term: m.GetTerm()}, m.GetConfState(), w.Snapshot.GetData()}
 	}
+	return s.Write(w)
+}
+
+// swap is core.StorageOptions.Install. The state of another server takes the place of the checkpoint
+// before the log is removed: after a cut of the power in between the start removes it.
+func (d *disk) swap(core.Point) error {
 	if err := d.spend(); err != nil {
 		return err
 	}
-	m := w.Snapshot.GetMetadata()
-	d.checkpoint = &checkpoint{core.Point{Index: m.GetIndex(), Term: m.GetTerm()}, m.GetConfState(), w.Snapshot.GetData()}
-	d.installing = true
-	err := s.Write(w)
-	d.installing = err != nil
-	return err
+	d.checkpoint, d.installed = d.incoming, true
+	return nil
 }
 
 // end ends up to n writes of the queue and forgets the rest: the server is no more.
@@ -130,15 +133,20 @@ func (d *disk) end(s *core.Storage, n int) {
 	d.queue, d.left, d.hung = nil, -1, false
 }
 
-// recover finishes what a cut of the power has interrupted.
+// recover finishes what a cut of the power has interrupted: a log that is that of before an install is
+// removed. One that has the last entry of the checkpoint continues it.
 func (d *disk) recover() error {
-	if !d.installing {
-		return nil
-	}
+	var e wal.Entry
 	last, err := d.LastIndex()
-	if err != nil {
+	if err != nil || !d.installed || last == 0 {
 		return err
 	}
-	d.installing = false
-	return d.DeleteRange(0, last)
+	at := d.checkpoint.at
+	if first, _ := d.FirstIndex(); first > at.Index {
+		return nil
+	}
+	if d.Read(at.Index, &e) == nil && e.Term == at.Term {
+		return nil
+	}
+	return d.MemLog.Discard(at.Index)
 }

@@ -23,6 +23,7 @@ var findings = map[string][]string{
 	"a stale read index":              {"was acknowledged before"},
 	"a commit index that is not kept": {"lead in term", "elsewhere", "was reported lost"},
 	"a join by the log":               {"removed all voters", "lead in term", "elsewhere", "no progress"},
+	"a forgotten report":              {"no progress"},
 }
 
 // Without it a judge that sees nothing would pass everything: each mistake that a core can make

@@ -66,6 +66,7 @@ func (h *History) plan() {
 		{w.write, func() { h.busy((*Node).Write) }},
 		{w.deliver, func() { h.busy((*Node).Deliver) }},
 		{w.apply, func() { h.busy((*Node).Apply) }},
+		{w.offer, func() { h.busy((*Node).Offer) }},
 		{w.propose, h.propose},
 		{w.read, func() { h.any().Read(h.rng.IntN(len(keys))) }},
 		{w.drop, func() { h.Drop(h.oldest()) }},
@@ -158,7 +159,7 @@ func (h *History) part() {
 }
 
 // power cuts the power of a server.
-func (h *History) power(n *Node) { n.PowerCut(h.rng.IntN(2*len(n.disk.queue) + 1)) }
+func (h *History) power(n *Node) { n.PowerCut(h.rng.IntN(3*len(n.disk.queue) + 1)) }
 
 // blink cuts the power of one server, or of several, for a moment.
 func (h *History) blink() {

@@ -96,3 +96,26 @@ func TestProposalBehindAnInstall(t *testing.T) {
 		t.Error("a proposal that an install has jumped over has a fate that its proposer cannot know")
 	}
 }
+
+// A server whose answers were lost has more than its leader knows, and is sent a snapshot that it has
+// no use for. It must say how far it is: the leader would send the same for ever.
+func TestSnapshotThatIsNotNeeded(t *testing.T) {
+	c := begin(t, sim.Options{Members: 3})
+	l := lead(t, c, 1)
+	commit(t, c, l, 3)
+	c.Cut(3, 1, false)
+	commit(t, c, l, 10)
+	for l.Checkpoint() {
+	}
+	commit(t, c, l, 5)
+	l.Compact(0)
+	l.Core().Unreachable(3) // so that the leader asks what it has
+	c.Mend()
+	if got := c.Node(3).Applied(); got < l.Applied()-1 {
+		t.Fatalf("server 3 is at %d, want about %d", got, l.Applied())
+	}
+	caughtUp := func() bool { return l.Core().Status().Progress[3].Match >= l.Applied() }
+	if !c.Until(timeouts, caughtUp) || c.Count[sim.Installs] > 0 {
+		t.Errorf("%d installs, and the leader knows of %d, want %d", c.Count[sim.Installs], l.Core().Status().Progress[3].Match, l.Applied())
+	}
+}

@@ -170,9 +170,12 @@ func (c *Cluster) Carry(i int) bool {
 	c.detail(func() string { return raft.DescribeMessage(m, nil) })
 	c.compare(p)
 	c.net.release(p.data)
+	if p.snap {
+		to.stage(p, m)
+		return true
+	}
 	to.core.Step(m)
 	to.ready()
-	c.report(p, true)
 	return true
 }
 

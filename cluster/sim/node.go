@@ -39,9 +39,15 @@ type Node struct {
 	// freezing is a checkpoint that is not durable yet. changed is the index of the last change
 	// of members, and ordered says that a checkpoint is needed that has it.
 	freezing *checkpoint
-	changed  uint64
-	ordered  bool
-	term     uint64 // in which it led last
+	// staged is a snapshot that has arrived and was not offered to the core yet, nil for none.
+	// loading is the state that was installed and is not loaded yet.
+	staged *staged
+	// installing says that the core has accepted one that is not loaded yet.
+	installing bool
+	loading    *checkpoint
+	changed    uint64
+	ordered    bool
+	term       uint64 // in which it led last
 }
 
 // An applies is what is left of entries to be applied together.
@@ -91,7 +97,7 @@ func (n *Node) open() (err error) {
 	if err := n.disk.recover(); err != nil {
 		return err
 	}
-	o := core.StorageOptions{ID: n.ID, Log: &n.disk, Stable: &n.disk, Joins: n.joins, Snapshot: n.snapshot}
+	o := core.StorageOptions{ID: n.ID, Log: &n.disk, Stable: &n.disk, Joins: n.joins, Snapshot: n.snapshot, Install: n.disk.swap}
 	var saved []byte
 	if p := n.disk.checkpoint; p != nil {
 		o.Start, o.Members, saved = p.at, p.members, p.state
@@ -193,25 +199,10 @@ func (n *Node) Write() bool {
 		return false
 	}
 	if w.Snapshot != nil {
-		n.install()
+		n.installed()
 	}
 	n.written = append(n.written, w)
 	return true
-}
-
-// install begins with the state that was just written.
-func (n *Node) install() {
-	p := n.disk.checkpoint
-	s, err := decode(p.state)
-	if err != nil {
-		n.c.fail("server %d installs: %w", n.ID, err)
-		return
-	}
-	n.c.did("install", n.ID, p.at.Index)
-	n.c.Count[Installs]++
-	n.c.judge.installed(n, s)
-	n.state, n.changed, n.knows, n.freezing = s, p.at.Index, max(n.knows, p.at.Index), nil
-	n.answer()
 }
 
 // Deliver tells the core of the oldest write that has ended, and reports whether there was one.
@@ -235,7 +226,14 @@ func (n *Node) Pause(paused bool) { n.paused = paused }
 
 // Apply applies one entry, and reports whether there was one.
 func (n *Node) Apply() bool {
-	if !n.Up() || n.paused || len(n.applies) == 0 {
+	if !n.Up() || n.paused {
+		return false
+	}
+	if n.loading != nil {
+		n.load()
+		return true
+	}
+	if len(n.applies) == 0 {
 		return false
 	}
 	a := &n.applies[0]
@@ -280,7 +278,7 @@ func (n *Node) work() bool {
 	if n.c.err != nil {
 		return false
 	}
-	return n.Write() || n.Deliver() || n.Apply() || n.ordered && n.Up() && n.Checkpoint()
+	return n.Write() || n.Deliver() || n.Offer() || n.Apply() || n.ordered && n.Up() && n.Checkpoint()
 }
 
 // snapshot is core.StorageOptions.Snapshot.
@@ -298,13 +296,13 @@ func (n *Node) snapshot() (*raftpb.Snapshot, error) {
 
 // Checkpoint begins a checkpoint, or makes the one durable that was begun.
 func (n *Node) Checkpoint() bool {
-	if !n.Up() || n.disk.hung {
+	if !n.Up() || n.disk.hung || n.loading != nil {
 		return false
 	}
 	if p := n.freezing; p != nil {
 		n.c.did("checkpoint", n.ID, p.at.Index)
 		n.c.Count[Checkpoints]++
-		n.disk.checkpoint, n.freezing, n.ordered = p, nil, false
+		n.disk.checkpoint, n.disk.installed, n.freezing, n.ordered = p, false, nil, false
 		return true
 	}
 	if p := n.disk.checkpoint; n.state.at.Index == 0 || p != nil && n.state.at.Index <= p.at.Index {
@@ -371,8 +369,9 @@ func (n *Node) die(writes int) {
 		}
 	}
 	n.disk.end(n.store, writes)
+	n.drop()
 	n.core, n.store, n.state = nil, nil, nil
-	n.written, n.applies, n.reads, n.freezing, n.ordered, n.paused = nil, nil, nil, nil, false, false
+	n.written, n.applies, n.reads, n.freezing, n.loading, n.ordered, n.paused, n.installing = nil, nil, nil, nil, nil, false, false, false
 }
 
 // errDown is returned for a server that does not run.

@@ -8,8 +8,8 @@ import (
 // A weather is what a history draws for itself: how often each thing happens, 0 for never. Most
 // histories lack most of what is bad, so that what there is shows.
 type weather struct {
-	tick, carry, write, deliver, apply int
-	propose, read, checkpoint, compact int
+	tick, carry, write, deliver, apply, offer int
+	propose, read, checkpoint, compact        int
 
 	drop, repeat, cut, mend, hang, resume, kill, power, blink, start, campaign int
 
@@ -34,7 +34,7 @@ func draw(r *rand.Rand, moving bool) weather {
 	}
 	w := weather{
 		tick: between(100, 600), carry: between(300, 2000),
-		write: between(30, 1000), deliver: between(100, 1000), apply: between(30, 1000),
+		write: between(30, 1000), deliver: between(100, 1000), apply: between(30, 1000), offer: between(10, 300),
 		propose: between(5, 200), read: between(10, 100), checkpoint: some(70, 40), compact: some(60, 20),
 		drop: some(50, 100), repeat: some(40, 100), cut: some(60, 15), mend: between(2, 60), hang: some(25, 6), resume: between(2, 40),
 		kill: some(40, 6), power: some(60, 10), blink: some(60, 8), start: between(20, 200), campaign: some(50, 200),
