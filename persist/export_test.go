@@ -181,3 +181,6 @@ func DecodeStable(b []byte) map[string][]byte {
 
 // HeaderVersion returns the version of the header as it would be written.
 func (db *DB) HeaderVersion() byte { return db.head.Load().encode()[0] }
+
+// Overtaken reports whether an install waits for who changes the checkpoint file.
+func (db *DB) Overtaken() bool { return db.overtaken.Load() }
