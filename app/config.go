@@ -62,6 +62,8 @@ type Config struct {
 	objectRead time.Duration
 	objectStep func(object.Step) error
 
+	// Peers are about the other servers of the store.
+	Peers PeerConfig `embed:""`
 	// peers are the other servers of the store, nil for none.
 	peers *peers
 
@@ -95,6 +97,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.CheckpointBytes, 64<<20)
 	orDefault(&c.CheckpointEvery, 5*time.Minute)
 	orDefault(&c.BackupKeep, 168*time.Hour)
+	c.Peers = c.Peers.withDefaults()
 	orDefault(&c.objectPoll, 10*time.Second)
 	orDefault(&c.objectTidy, 15*time.Minute)
 	orDefault(&c.objectRead, 8*time.Second) // a request gives up after ten
@@ -182,7 +185,23 @@ func (c Config) Validate() error {
 	if c.SegmentSize > 64<<20 {
 		return errors.New("segment-size: must be at most 64MiB")
 	}
-	return nil
+	if c.Peers.together() {
+		return c.checkTogether()
+	}
+	return c.Peers.validate()
+}
+
+// checkTogether returns an error for what one of several servers cannot be.
+func (c Config) checkTogether() error {
+	switch {
+	case c.MemoryOnly:
+		return errors.New("memory-only: not supported with --peer-listen: a server that forgets what it acknowledged must not vote")
+	case c.Fsync == "interval":
+		return errors.New("fsync: interval is not supported with --peer-listen: a server that forgets what it acknowledged must not vote")
+	case c.MaxBatch > maxPeerBatch:
+		return fmt.Errorf("max-batch: at most %v with --peer-listen, so that it fits into a frame between servers", Size(maxPeerBatch))
+	}
+	return c.Peers.validate()
 }
 
 func (c Config) limits() kv.Limits {

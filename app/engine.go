@@ -32,7 +32,9 @@ type Engine struct {
 	hub       *watch.Hub
 	node      *cluster.Node
 	team      *team // nil for a server that is alone
-	store     *kv.Store
+	// members is this server's part in a cluster, nil for one that is alone.
+	members *membership
+	store   *kv.Store
 
 	memory      *memory
 	objects     *objectTier // nil without an object store
@@ -120,6 +122,13 @@ func (e *Engine) open(ctx context.Context) error {
 	if err := e.openObjects(); err != nil {
 		return err
 	}
+	// Then who this server is: one that joins learns which store it is to have.
+	if c.peers == nil {
+		var err error
+		if e.members, err = openMembership(ctx, &e.config); err != nil {
+			return err
+		}
+	}
 	// The disk next: the state starts from its checkpoint, Raft from its log.
 	if err := e.openDisk(ctx, &opts); err != nil {
 		return err
@@ -156,6 +165,10 @@ func (e *Engine) state() *kv.State { return e.current.Load() }
 
 // openNode opens the node, alone or with others.
 func (e *Engine) openNode(ctx context.Context, opts cluster.Options) (n *cluster.Node, err error) {
+	if m := e.members; m != nil {
+		opts.Snapshots = snapshots{e}
+		return m.open(ctx, opts, e.disk.Store(), e.state())
+	}
 	if e.config.peers == nil {
 		return cluster.Open(ctx, opts)
 	}
@@ -201,7 +214,7 @@ func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 	}
 	db, err := persist.Open(c.Data, persist.Options{
 		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
-		Existing: c.Existing, Release: c.Version, LoadPinned: e.loadPinned, Short: e.checkpoints.early.Wake,
+		Existing: c.Existing, Release: c.Version, Store: e.joined(), LoadPinned: e.loadPinned, Short: e.checkpoints.early.Wake,
 		Progress: &e.background.board, Interrupt: ctx.Done(),
 		RangeBytes: min(persist.DefaultRangeBytes, max(leastRange, int64(c.MemoryMax)/sweepShare)),
 	})
@@ -229,6 +242,14 @@ func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 	return nil
 }
 
+// joined returns the id of the store that the server has joined, 0 if the folder says which it is.
+func (e *Engine) joined() disk.StoreID {
+	if e.members == nil {
+		return 0
+	}
+	return e.members.me().Cluster
+}
+
 // Store returns the store.
 func (e *Engine) Store() *kv.Store { return e.store }
 
@@ -236,7 +257,21 @@ func (e *Engine) Store() *kv.Store { return e.store }
 func (e *Engine) Hub() *watch.Hub { return e.hub }
 
 // Ready returns nil while writes are accepted, else why not.
-func (e *Engine) Ready() error { return e.node.Ready() }
+func (e *Engine) Ready() error {
+	if e.members != nil {
+		return e.members.ready(e.node)
+	}
+	return e.node.Ready()
+}
+
+// Serving returns nil while requests are answered, else why not. One of several servers that is not ready
+// still answers what it can.
+func (e *Engine) Serving() error {
+	if e.members != nil {
+		return e.members.serving(e.node, e.state().Position())
+	}
+	return e.node.Ready()
+}
 
 // leads reports whether this server orders the writes.
 func (e *Engine) leads() bool { return e.node.Stats().Leader }
@@ -314,11 +349,19 @@ func (e *Engine) shutdown(ctx context.Context) error {
 	}
 	e.running.Wait() // before the node: what runs needs it
 	if e.node != nil {
+		if e.members != nil { // while it can still do what is needed for that
+			if err := e.node.HandOver(ctx); err != nil {
+				e.config.Logger.Warn("leadership is not handed over", "err", err)
+			}
+		}
 		e.node.Drain()
 		errs = append(errs, e.lastCheckpoint(ctx), e.node.Close())
 	}
 	if e.team != nil {
 		errs = append(errs, e.team.mesh.Close())
+	}
+	if e.members != nil {
+		errs = append(errs, e.members.close())
 	}
 	if e.disk != nil {
 		// The disk last, marked as closed in order only if all went well; a start that was

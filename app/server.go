@@ -46,6 +46,7 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	config.Peers.advertise(ln.Addr())
 	engine, err := Open(ctx, config.Config)
 	if err != nil && err == ctx.Err() {
 		return ln.Close() // it was told to stop before it had started
@@ -152,7 +153,8 @@ func newServer(config ServeConfig, engine *Engine, registry *prometheus.Registry
 		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,
 		MaxBackups:     config.MaxBackups,
 		MaxConnections: config.MaxConnections, MaxStreams: config.MaxWatches, MaxFiles: config.maxFiles(), Heartbeat: config.Heartbeat,
-		Durability: engine.Durability(), Ready: engine.Ready, Leader: engine.leads, Lag: engine.node.Lag,
+		Durability: engine.Durability(), Ready: engine.Ready, Serving: engine.Serving, Leader: engine.leads, Lag: engine.node.Lag,
+		Cluster: engine.webCluster(),
 		Admin: web.Admin{
 			Checkpoint: engine.Checkpoint, Compact: engine.Compact, Migrate: engine.Migrate,
 			Backup: engine.Backup, FullBackup: engine.FullBackup, BackupSize: engine.backupSize,

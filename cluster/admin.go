@@ -43,6 +43,9 @@ func (n *Node) Join(ctx context.Context, m Member, replace string) error {
 		if err != nil {
 			return err
 		}
+		if len(s.Members) == 0 && n.opts.Founder != nil {
+			return fmt.Errorf("%w: the first", ErrChangePending) // the steward founds the roster
+		}
 		if m.Replaces, err = s.placeFor(m, replace); err != nil {
 			return err
 		}

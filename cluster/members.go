@@ -39,6 +39,9 @@ func (n *Node) Roster() Roster {
 	return Roster{}
 }
 
+// Voters returns how many voters there are, as this node has applied.
+func (n *Node) Voters() int { return len(n.store.Members().Voters) }
+
 // A parsed roster is one with the text that it was read from.
 type parsed struct {
 	Roster

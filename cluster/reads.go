@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"keywatch/cluster/core"
@@ -34,6 +35,9 @@ type confirmed struct {
 func (n *Node) ReadBarrier(ctx context.Context) error {
 	if n.alone() {
 		return n.Ready()
+	}
+	if err := n.Ready(); errors.Is(err, kv.ErrNoLeader) {
+		return err
 	}
 	done := make(chan error, 1)
 	if !n.loop.ask(func() { n.joinReads(done) }) {

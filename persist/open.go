@@ -139,7 +139,9 @@ func (db *DB) openFiles(f *folder) (err error) {
 			return err
 		}
 	case f.blank():
-		db.store = disk.NewStoreID()
+		if db.store = db.opts.Store; db.store == 0 {
+			db.store = disk.NewStoreID()
+		}
 		db.log.Info("a new store begins", "folder", db.dir, "store", db.store)
 		if err := db.makeCheckpoint(); err != nil {
 			return err

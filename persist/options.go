@@ -32,6 +32,8 @@ type Options struct {
 	Interval    time.Duration
 	Fatal       func(error)
 	Short       func()
+	// Store is the id of the store that begins in a folder without one; 0 draws one.
+	Store disk.StoreID
 	// Existing refuses a folder that holds no store, instead of beginning one there.
 	Existing bool
 	// Release is the version of this program, for the store file. It may be empty.

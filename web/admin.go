@@ -40,6 +40,10 @@ func (r *request) operate() error {
 		r.f.Response.Header.SetContentTypeBytes(typeYAML)
 		r.f.Response.SetBodyRaw(openAPI)
 		return nil
+	case routeCluster:
+		return r.clusterPage()
+	case routePromote, routeRemove, routeTransfer:
+		return r.changeMembers()
 	case routeCheckpoint:
 		return r.work(r.s.jobs.checkpoint)
 	case routeCompact:
@@ -109,7 +113,7 @@ func (s *Server) status() (rendered, error) {
 	stats := state.Stats()
 	d := statusDocument{
 		Version: s.opts.Version, Ready: true, Position: state.Position().String(),
-		Durability: string(s.durability), Keys: stats.Keys, Bytes: stats.Bytes,
+		Durability: string(s.team.now().durability), Keys: stats.Keys, Bytes: stats.Bytes,
 		LogTime: stats.Time, Index: stats.Index,
 		Leases: stats.Leases, Locks: stats.Locks, LockWaiters: stats.LockWaiters, Watchers: s.opts.Hub.Stats().Watchers,
 		Streams: s.streams.Len(), Connections: s.conns.open.Load(), ClientMemory: clientMemoryOf(s.opts.Budget),

@@ -13,7 +13,10 @@ import (
 // A guard decides who may come in: by the Host that a request names, so that a
 // name that an attacker controls cannot lead a browser here (DNS rebinding),
 // and by the Origin of the page that sent it.
-type guard struct{ hosts, origins allowList }
+type guard struct {
+	hosts, origins allowList
+	team           *team // whose URLs are this server's own
+}
 
 func newGuard(opts Options) (guard, error) {
 	g := guard{
@@ -49,7 +52,7 @@ func (g *guard) allowsHost(host []byte) bool {
 		return false
 	}
 	name = bytes.TrimSuffix(name, []byte{'.'}) // a name from the root of the DNS on
-	if g.hosts.allows(name) {
+	if g.hosts.allows(name) || g.team.now().hosts[strings.ToLower(borrow(name))] {
 		return true
 	}
 	ip, err := netip.ParseAddr(borrow(name))
@@ -83,7 +86,7 @@ func (g *guard) allowsOrigin(origin, host []byte) bool {
 			return true
 		}
 	}
-	return g.origins.allows(origin)
+	return g.origins.allows(origin) || g.team.now().origins[strings.ToLower(string(origin))]
 }
 
 // Values of the headers of cross-origin sharing.
@@ -216,8 +219,9 @@ func (r *request) serving() error {
 	if r.s.leaving.Load() {
 		r.f.SetConnectionClose()
 	}
-	if r.route == routeStatus || r.route == routeOpenAPI || r.route == routePage {
+	switch r.route {
+	case routeStatus, routeOpenAPI, routePage, routeCluster, routePromote, routeRemove, routeTransfer:
 		return nil
 	}
-	return r.s.opts.Ready()
+	return r.s.opts.serves()
 }

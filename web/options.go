@@ -104,7 +104,14 @@ type Options struct {
 	// Lag returns how far local reads are behind; nil is never.
 	Lag func() time.Duration
 
+	// Serving returns nil while requests for keys are answered, else why they are not; by default
+	// what Ready does. A server that is not ready, because it knows no leader say, may still answer
+	// what it can.
+	Serving func() error
+
 	Admin Admin
+	// Cluster is about the servers that have the same store.
+	Cluster Cluster
 	// Version is shown by /v1/status.
 	Version string
 	// Registry receives the server's metrics and is served at /metrics; by

@@ -154,7 +154,7 @@ func (r *request) settle(c *kv.Command, result *kv.Result) error {
 		r.position(result.At)
 	}
 	if !c.ReadOnly() {
-		r.header(nameDurability, r.s.durability)
+		r.header(nameDurability, r.s.team.now().durability)
 	}
 	if result.Replayed {
 		r.header(nameReplayed, valueTrue)

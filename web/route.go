@@ -24,6 +24,10 @@ const (
 	routeCompact
 	routeMigrate
 	routeBackup
+	routeCluster
+	routePromote
+	routeRemove
+	routeTransfer
 	routeLeases
 	routeLease
 	routeLeaseKeep
@@ -38,6 +42,7 @@ const (
 var routeNames = [routes]string{
 	"none", "key", "keys", "cas", "add", "touch", "batch", "watch", "ws", "healthz", "readyz", "status",
 	"metrics", "openapi", "checkpoint", "compact", "migrate", "backup",
+	"cluster", "promote", "remove", "transfer",
 	"leases", "lease", "lease_keepalive", "lock", "lock_keepalive",
 	"page", "server",
 }
@@ -53,6 +58,8 @@ const (
 	pathWatch   = "/v1/watch"
 	pathSocket  = "/v1/ws"
 	pathStatus  = "/v1/status"
+	// pathCluster is that of the members; those who change them are below it.
+	pathCluster = "/v1/cluster"
 	pathAPI     = "/v1/openapi.yaml"
 	// pathServer stands for the server as a whole.
 	pathServer = "*"
@@ -118,6 +125,10 @@ var allowed = [routes]methods{
 	routeCompact:    methodPost | methodOptions,
 	routeMigrate:    methodPost | methodOptions,
 	routeBackup:     methodGet | methodOptions,
+	routeCluster:    methodGet | methodHead | methodOptions,
+	routePromote:    methodPost | methodOptions,
+	routeRemove:     methodPost | methodOptions,
+	routeTransfer:   methodPost | methodOptions,
 	routeLeases:     methodPost | methodOptions,
 	routeLease:      methodGet | methodHead | methodDelete | methodOptions,
 	routeLeaseKeep:  methodPost | methodOptions,
@@ -160,6 +171,14 @@ func match(path []byte) (r route, rest []byte) {
 		return routeMigrate, nil
 	case "/v1/admin/backup":
 		return routeBackup, nil
+	case pathCluster:
+		return routeCluster, nil
+	case pathCluster + "/promote":
+		return routePromote, nil
+	case pathCluster + "/remove":
+		return routeRemove, nil
+	case pathCluster + "/transfer":
+		return routeTransfer, nil
 	case prefixKey:
 		return routeKey, nil
 	case pathServer:
@@ -190,6 +209,10 @@ func (s *Server) offers(r route) bool {
 		return s.opts.Admin.Migrate != nil
 	case routeBackup:
 		return s.opts.Admin.Backup != nil
+	case routeCluster:
+		return s.opts.Cluster.Document != nil
+	case routePromote, routeRemove, routeTransfer:
+		return s.opts.Cluster.Change != nil
 	}
 	return r != routeNone
 }

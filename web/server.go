@@ -33,10 +33,9 @@ type Server struct {
 	// reactor owns the connections of streams.
 	reactor *reactor.Reactor
 	// common is the header that every answer begins with.
-	common *fasthttp.ResponseHeader
-	// durability is what answers to writes say.
-	durability []byte
-	metrics    *metrics
+	common  *fasthttp.ResponseHeader
+	team    *team
+	metrics *metrics
 	// metricsPage and statusPage are the answers of /metrics and /v1/status.
 	metricsPage, statusPage *rendering
 
@@ -79,11 +78,13 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
+	team := &team{opts: &opts}
 	guard, err := newGuard(opts)
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	s := &Server{opts: opts, guard: guard, common: commonHeader(), durability: []byte(opts.Durability + "; copies=1/1")}
+	s := &Server{opts: opts, guard: guard, common: commonHeader(), team: team}
+	s.guard.team, team.opts = team, &s.opts
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)
 	s.lockWaits.init(s)

@@ -30,7 +30,7 @@ func (s *Server) newSockets() (*ws.Server, error) {
 	return ws.New(ws.Options{
 		Store: o.Store, Hub: o.Hub, Limiter: o.Limiter, Budget: o.Budget, Reactor: s.reactor, Deadlines: s.waits,
 		Max: o.MaxStreams, Others: s.streams.Len, Full: s.streams.opts.full,
-		MaxBody: o.MaxBody, Heartbeat: o.Heartbeat, Durability: string(s.durability),
+		MaxBody: o.MaxBody, Heartbeat: o.Heartbeat, Durability: func() []byte { return s.team.now().durability },
 		Refused: func(code api.Code) { s.metrics.refuse(code) }, Logger: o.Logger,
 	})
 }

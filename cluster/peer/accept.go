@@ -134,7 +134,7 @@ func (m *Mesh) serveLink(s *session) error {
 
 // noteRefused counts and logs a connection that was not accepted.
 func (m *Mesh) noteRefused(s *session, err error) {
-	if errors.Is(err, errRedundant) || m.ctx.Err() != nil {
+	if errors.Is(err, errRedundant) || m.ctx.Err() != nil || s.kind == askKind && s.hello.ID == m.opts.ID {
 		return
 	}
 	m.refused.Add(1)

@@ -133,3 +133,27 @@ func (m *Mesh) SetCluster(id string) { m.cluster.Store(&id) }
 
 // clusterID returns the id of this node's cluster.
 func (m *Mesh) clusterID() string { return *m.cluster.Load() }
+
+// Connected reports whether a node is connected, and since when that is so.
+func (m *Mesh) Connected(id ID) (connected bool, since time.Time) {
+	p, err := m.find(id)
+	if err != nil {
+		return false, time.Time{}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.up, p.mu.since
+}
+
+// Twin returns the network address of a connected node that has an id and is another process than the one
+// with an incarnation; empty if there is none.
+func (m *Mesh) Twin(id ID, incarnation uint64) string {
+	p, err := m.find(id)
+	if err != nil {
+		return ""
+	}
+	if l := p.connected(); l != nil && l.hello.Incarnation != incarnation {
+		return l.hello.Remote
+	}
+	return ""
+}

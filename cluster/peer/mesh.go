@@ -177,11 +177,11 @@ func (m *Mesh) Close() error {
 	first := !m.mu.closed
 	m.mu.closed = true
 	m.mu.Unlock()
+	m.cancel(ErrClosed) // first, so that who accepts knows why that ends
 	var err error
 	if first && m.opts.Listener != nil {
 		err = m.opts.Listener.Close()
 	}
-	m.cancel(ErrClosed)
 	m.running.Wait()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil

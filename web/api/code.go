@@ -51,6 +51,12 @@ const (
 	CodeEncodingNotSupported Code = "encoding_not_supported"
 	CodeHostNotAllowed       Code = "host_not_allowed"
 	CodeIdempotencyMismatch  Code = "idempotency_mismatch"
+	CodeMemberNotFound       Code = "member_not_found"
+	CodeMemberExists         Code = "member_exists"
+	CodeChangePending        Code = "change_pending"
+	CodeNotCaughtUp          Code = "not_caught_up"
+	CodeQuorumAtRisk         Code = "quorum_at_risk"
+	CodeLagging              Code = "lagging"
 	CodeRateLimited          Code = "rate_limited"
 	CodeTooManyWatches       Code = "too_many_watches"
 	CodeTooManyConnections   Code = "too_many_connections"
@@ -99,6 +105,7 @@ var codes = []codeRow{
 	{CodeLeaseNotFound, 404, 3504, nil},
 	{CodeLockNotHeld, 404, 3504, nil},
 	{CodeNoRoute, 404, 3504, nil},
+	{CodeMemberNotFound, 404, 3504, nil},
 	{CodeMethodNotAllowed, 405, 3505, nil},
 	{CodeNotAcceptable, 406, 3506, nil},
 	{CodeRequestTimeout, 408, 3508, nil},
@@ -107,6 +114,10 @@ var codes = []codeRow{
 	{CodeLeaseEnded, 409, 3509, nil},
 	{CodeNotANumber, 409, 3509, nil},
 	{CodeNumberOverflow, 409, 3509, nil},
+	{CodeMemberExists, 409, 3509, nil},
+	{CodeChangePending, 409, 3509, nil},
+	{CodeNotCaughtUp, 409, 3509, nil},
+	{CodeQuorumAtRisk, 409, 3509, nil},
 	{CodeCompareFailed, 412, 3512, nil},
 	{CodeCheckFailed, 412, 3512, nil},
 	{CodeFenceLost, 412, 3512, nil},
@@ -128,6 +139,7 @@ var codes = []codeRow{
 	{CodeDiskFull, 503, 3103, []error{kv.ErrDiskFull}},
 	{CodeContended, 503, 3103, []error{kv.ErrContended}},
 	{CodeNoLeader, 503, 3103, []error{kv.ErrNoLeader}},
+	{CodeLagging, 503, 3103, nil},
 	{CodeStarting, 503, 3103, []error{kv.ErrStarting}},
 	{CodeStopping, 503, 1012, []error{kv.ErrStopping, watch.ErrClosed}},
 	{CodeMemoryFull, 503, 3103, []error{kv.ErrMemoryFull, kv.ErrSnapshotLost}},

@@ -99,7 +99,7 @@ func (r *runner) end(b []byte) {
 // from an earlier one.
 func (r *runner) durability(b []byte, result *kv.Result) []byte {
 	b = append(b, `,"durability":"`...)
-	b = append(append(b, r.s.server.opts.Durability...), '"')
+	b = append(append(b, r.s.server.opts.Durability()...), '"')
 	if result.Replayed {
 		b = append(b, `,"replayed":true`...)
 	}

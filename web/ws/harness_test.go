@@ -96,7 +96,7 @@ func newServer(t testing.TB, b *ratelimit.Budget, logged ...func(*kvtest.Direct)
 	w.store = kv.NewStore(w.state, log, kv.Limits{})
 	w.server, err = ws.New(ws.Options{
 		Store: w.store, Hub: w.hub, Reactor: w.reactor, Deadlines: api.NewDeadlines(context.Background(), 10*time.Second),
-		MaxBody: 2 << 20, Durability: "memory; copies=1/1", Budget: b,
+		MaxBody: 2 << 20, Durability: func() []byte { return []byte("memory; copies=1/1") }, Budget: b,
 	})
 	if err != nil {
 		t.Fatal(err)

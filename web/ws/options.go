@@ -40,7 +40,7 @@ type Options struct {
 	// Heartbeat is how often a socket with idle watches is sent its position; 15 s.
 	Heartbeat time.Duration
 	// Durability is what an acknowledged write has reached, as answers say it.
-	Durability string
+	Durability func() []byte
 
 	// Refused, if not nil, is told the code of each command that is answered with
 	// an error. It must not wait.

@@ -1,0 +1,460 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"keywatch/cluster"
+	"keywatch/cluster/peer"
+	"keywatch/kv"
+	"keywatch/persist/disk"
+	"keywatch/web"
+	"keywatch/web/api"
+)
+
+// A membership is a server's part in a cluster: who it is, and its connections to the others.
+type membership struct {
+	config *Config
+	mesh   *peer.Mesh
+	node   atomic.Pointer[cluster.Node] // nil until it is open
+	// removed is set once the server was removed from the cluster; told is closed then.
+	removed atomic.Bool
+	told    chan struct{}
+	once    sync.Once
+	// last is what requests were shown; nil if that is not true any more.
+	last atomic.Pointer[shown]
+
+	mu struct {
+		sync.Mutex
+		me     nodeFile
+		roster cluster.Roster // the newest that is known
+		closed bool
+		wait   string // why this server has not joined yet
+	}
+}
+
+// openMembership finds out who this server is and, if it belongs to no cluster yet, has it join one.
+// nil is a server that is alone.
+func openMembership(ctx context.Context, c *Config) (*membership, error) {
+	if c.Peers.PeerListen == "" {
+		return nil, refuseAlone(c.Data, c.MemoryOnly)
+	}
+	m := &membership{config: c, told: make(chan struct{})}
+	if err := m.identify(); err != nil {
+		return nil, err
+	}
+	if err := m.connect(); err != nil {
+		return nil, err
+	}
+	if err := m.enter(ctx); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
+}
+
+// refuseAlone refuses to start a member of a cluster as if it were alone.
+func refuseAlone(dir string, memoryOnly bool) error {
+	if memoryOnly {
+		return nil
+	}
+	n, ok, err := readNode(dir)
+	if err != nil || !ok || n.State == blankNode {
+		return err
+	}
+	if n.State == removedNode {
+		return removedError(dir, n)
+	}
+	return fmt.Errorf("%s belongs to server %s (%v) of cluster %s, and --peer-listen is not given: alone it would take writes that the others do not have; start it with --peer-listen", dir, n.Name, n.ID, n.Cluster)
+}
+
+// removedError is why a server that was removed does not start.
+func removedError(dir string, n nodeFile) error {
+	return fmt.Errorf("%s belongs to server %s (%v), which was removed from cluster %s: to join again start with an empty data folder and --join",
+		dir, n.Name, n.ID, n.Cluster)
+}
+
+// identify reads who this server is, or makes it up.
+func (m *membership) identify() error {
+	c := m.config
+	n, ok, err := readNode(c.Data)
+	if err != nil {
+		return err
+	}
+	if n.State == removedNode {
+		return removedError(c.Data, n)
+	}
+	if !ok || n.State == blankNode {
+		if err := m.fresh(); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		n = newNode(c.Peers.Name)
+	}
+	n.Name = c.Peers.Name
+	m.mu.me = n
+	return n.write(c.Data)
+}
+
+// fresh refuses to join with a folder that has a store of its own.
+func (m *membership) fresh() error {
+	c := m.config
+	if len(c.Peers.Join) == 0 {
+		return nil
+	}
+	id, named, err := disk.ReadIdentity(disk.OS, c.Data)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"checkpoint.db", "stable"} {
+		if _, err := os.Stat(filepath.Join(c.Data, name)); err == nil {
+			named = true
+		}
+	}
+	if named {
+		return fmt.Errorf("%s holds a store of its own (%s), and --join would replace it by that of the cluster: use an empty data folder, or start it without --join and have the others join it", c.Data, id.Store)
+	}
+	return nil
+}
+
+// me returns who this server is.
+func (m *membership) me() nodeFile {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.me
+}
+
+// become notes, durably, what this server is now.
+func (m *membership) become(change func(*nodeFile)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := m.mu.me
+	if change(&next); next == m.mu.me {
+		return nil
+	}
+	if err := next.write(m.config.Data); err != nil {
+		return err
+	}
+	m.mu.me = next
+	return nil
+}
+
+// member returns this server as a roster has it.
+func (m *membership) member() cluster.Member {
+	p := &m.config.Peers
+	return cluster.Member{ID: m.me().ID, Name: p.Name, Role: p.role(), Peer: p.PeerAdvertise, URL: p.Advertise}
+}
+
+// about returns what this server says about itself.
+func (m *membership) about() cluster.About {
+	p := &m.config.Peers
+	return cluster.About{Name: p.Name, Peer: p.PeerAdvertise, URL: p.Advertise, Version: m.config.Version, Level: cluster.Level}
+}
+
+// connect opens the connections.
+func (m *membership) connect() error {
+	p := &m.config.Peers
+	opts, err := p.secrets()
+	if err != nil {
+		return err
+	}
+	me := m.me()
+	opts.ID = peer.ID(me.ID)
+	if me.Cluster != 0 {
+		opts.Cluster = me.Cluster.String()
+	}
+	if opts.Listener = p.peerListener; opts.Listener == nil {
+		if opts.Listener, err = net.Listen("tcp", p.PeerListen); err != nil {
+			return fmt.Errorf("peer-listen: %w", err)
+		}
+	}
+	opts.Logger = m.config.Logger.With("component", "peer")
+	opts.Info, opts.Accept, opts.Answer = m.info, m.accept, m.answer
+	opts.Receive = func(from peer.ID, _ peer.Class, body []byte) {
+		if n := m.node.Load(); n != nil {
+			n.Receive(uint64(from), body)
+		}
+	}
+	opts.ReceiveStream = func(ctx context.Context, from peer.ID, head []byte, r io.Reader) error {
+		if n := m.node.Load(); n != nil {
+			return n.ReceiveSnapshot(ctx, uint64(from), head, r)
+		}
+		return kv.ErrStarting
+	}
+	opts.Unreachable = func(id peer.ID) {
+		if n := m.node.Load(); n != nil {
+			n.Unreachable(uint64(id))
+		}
+	}
+	m.mesh, err = peer.Open(opts)
+	return err
+}
+
+// info is what other servers are told in a hello.
+func (m *membership) info() []byte {
+	b, err := json.Marshal(m.about())
+	if err != nil {
+		panic(err) // it has only text and numbers
+	}
+	return b
+}
+
+// accept refuses servers of other clusters, and those that were removed.
+func (m *membership) accept(h peer.Hello) error {
+	me := m.me()
+	var about cluster.About
+	if err := json.Unmarshal(h.Info, &about); err != nil {
+		return fmt.Errorf("what it says about itself is malformed: %w", err)
+	}
+	if own := me.Cluster.String(); h.Cluster != "" && me.Cluster != 0 && h.Cluster != own {
+		return fmt.Errorf("server %s (%v) belongs to cluster %s, and %s (%v) to cluster %s: one of them is told a wrong address, or runs on a restored copy; "+
+			"to move it to this cluster start it with an empty data folder and --join", about.Name, h.ID, h.Cluster, me.Name, me.ID, own)
+	}
+	r := m.roster()
+	if r.WasRemoved(cluster.ServerID(h.ID)) {
+		return fmt.Errorf("server %s (%v) was removed from cluster %s: to join again start it with an empty data folder and --join", about.Name, h.ID, me.Cluster)
+	}
+	return nil
+}
+
+// roster returns the newest roster that is known.
+func (m *membership) roster() cluster.Roster {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.roster
+}
+
+// changed takes a roster: the servers in it may connect, and no others.
+func (m *membership) changed(r cluster.Roster) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.closed {
+		return
+	}
+	for _, old := range m.mu.roster.Members {
+		if _, stays := r.Member(old.ID); !stays && old.ID != m.mu.me.ID {
+			m.mesh.Remove(peer.ID(old.ID))
+		}
+	}
+	for _, x := range r.Members {
+		if x.ID == m.mu.me.ID {
+			continue
+		}
+		if err := m.mesh.Add(peer.ID(x.ID), x.Peer); err != nil {
+			m.config.Logger.Error("a member is not connected", "name", x.Name, "id", x.ID, "err", err)
+		}
+	}
+	m.mu.roster = r
+	if r.WasRemoved(m.mu.me.ID) {
+		m.wasRemoved()
+	}
+	m.last.Store(nil)
+}
+
+// options completes those of the node. The store is open: store is its id.
+func (m *membership) options(o *cluster.Options, store disk.StoreID) error {
+	p := &m.config.Peers
+	err := m.become(func(n *nodeFile) {
+		if n.State == blankNode {
+			n.State, n.Founder, n.Cluster = memberNode, true, store
+		}
+	})
+	if err != nil {
+		return err
+	}
+	me := m.me()
+	if me.Cluster != store {
+		return fmt.Errorf("%s holds store %s, and its server %s belongs to cluster %s: the files do not belong together; put back those that do",
+			m.config.Data, store, me.Name, me.Cluster)
+	}
+	m.mesh.SetCluster(me.Cluster.String())
+	o.ID, o.Cluster, o.Expect = uint64(me.ID), me.Cluster.String(), me.Expect
+	o.Tick = p.ElectionTimeout / 10
+	o.Members, o.Joins = membersOf(me)
+	if me.Founder {
+		self := m.member()
+		o.Founder = &self
+	}
+	o.Send = func(to uint64, class cluster.Class, frame []byte) { m.mesh.Send(peer.ID(to), classes[class], frame) }
+	o.Stream = func(ctx context.Context, to uint64, head []byte) (cluster.Stream, error) {
+		st, err := m.mesh.Stream(ctx, peer.ID(to), head)
+		if err != nil {
+			return nil, err
+		}
+		return st, nil
+	}
+	o.About, o.Reach, o.Changed, o.Removed = m.about, m.reach, m.changed, m.wasRemoved
+	return nil
+}
+
+// open opens the node of this server, whose state was loaded.
+func (m *membership) open(ctx context.Context, o cluster.Options, store disk.StoreID, state *kv.State) (*cluster.Node, error) {
+	if err := m.options(&o, store); err != nil {
+		return nil, err
+	}
+	r, err := cluster.ParseRoster(state.Roster())
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Members) > 0 {
+		m.changed(r)
+	}
+	if err := m.alone(ctx); err != nil {
+		return nil, err
+	}
+	n, err := cluster.Open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	m.node.Store(n)
+	return n, nil
+}
+
+// twinTime is how long the others may take to notice that an earlier process of this server has ended.
+const twinTime = 5 * time.Second
+
+// alone refuses to start beside another process with the id of this server, of which its members may
+// know: its folder was copied.
+func (m *membership) alone(ctx context.Context) error {
+	deadline := time.Now().Add(twinTime)
+	for {
+		twin, err := m.inquire(ctx)
+		if err != nil || twin == "" {
+			return err
+		}
+		me := m.me()
+		if time.Now().After(deadline) {
+			return fmt.Errorf("another process runs as server %s (%v) and is connected from %s: %s is a copy of its data folder, or it was not stopped; two of them could both vote. Stop that one, or start this one with an empty data folder and --join",
+				me.Name, me.ID, twin, m.config.Data)
+		}
+		select {
+		case <-time.After(joinEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// inquire asks all members about this server: whether it was removed, and whether another process has its id.
+func (m *membership) inquire(ctx context.Context) (twin string, err error) {
+	me, r := m.me(), m.roster()
+	answers := make(chan answer, len(r.Members))
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	asked := 0
+	for _, x := range r.Members {
+		if x.ID == me.ID {
+			continue
+		}
+		asked++
+		go func() {
+			a, _ := m.ask(ctx, x.Peer, question{Op: opLook}) // who does not answer says nothing
+			answers <- a
+		}()
+	}
+	for range asked {
+		a := <-answers
+		if a.Removed && a.Cluster == me.Cluster.String() {
+			return "", errors.Join(m.become(func(n *nodeFile) { n.State = removedNode }), removedError(m.config.Data, me))
+		}
+		if a.Twin != "" {
+			twin = a.Twin
+		}
+	}
+	return twin, nil
+}
+
+// reach reports whether a server is connected, and since when that is so.
+func (m *membership) reach(id uint64) (reachable bool, since time.Time) {
+	return m.mesh.Connected(peer.ID(id))
+}
+
+// wasRemoved ends this server's part in the cluster.
+func (m *membership) wasRemoved() {
+	m.once.Do(func() {
+		m.removed.Store(true)
+		go func() {
+			if err := m.become(func(n *nodeFile) { n.State = removedNode }); err != nil {
+				m.config.Logger.Error("the removal of this server cannot be noted", "err", err)
+			}
+			me := m.me()
+			m.config.Logger.Error("this server was removed from the cluster", "name", me.Name, "id", me.ID, "cluster", me.Cluster)
+			close(m.told)
+		}()
+	})
+}
+
+// ready returns why the server does not take all requests, nil if it does.
+func (m *membership) ready(n *cluster.Node) error {
+	if m.removed.Load() {
+		return errRemoved
+	}
+	if err := n.Ready(); err != nil {
+		return err
+	}
+	if lag := n.Lag(); lag > maxLag {
+		return &api.Failure{Code: api.CodeLagging, Detail: fmt.Sprintf("this server is %v behind the leader", lag.Round(time.Millisecond))}
+	}
+	return nil
+}
+
+// maxLag is how far behind the leader a server that is ready may be.
+const maxLag = 5 * time.Second
+
+var errRemoved = fmt.Errorf("%w: this server was removed from the cluster", kv.ErrStopping)
+
+// serving returns why requests for keys are not answered, nil if they are: without a leader, or behind it,
+// this server still answers what it can.
+func (m *membership) serving(n *cluster.Node, at kv.Position) error {
+	switch err := n.Ready(); {
+	case m.removed.Load():
+		return errRemoved
+	case at.Epoch == 0 || errors.Is(err, kv.ErrStarting):
+		return kv.ErrStarting
+	case errors.Is(err, kv.ErrStopping):
+		return err
+	}
+	return nil
+}
+
+// shown returns what requests need to know of the members.
+func (m *membership) shown(n *cluster.Node) *web.Members {
+	voters := n.Voters()
+	if last := m.last.Load(); last != nil && last.voters == voters {
+		return &last.Members
+	}
+	next := &shown{voters: voters}
+	next.Copies = fmt.Sprintf("%d/%d", voters/2+1, voters)
+	m.mu.Lock() // so that no roster comes in between
+	defer m.mu.Unlock()
+	for _, x := range m.mu.roster.Members {
+		if x.URL != "" {
+			next.URLs = append(next.URLs, x.URL)
+		}
+	}
+	m.last.Store(next)
+	return &next.Members
+}
+
+// A shown is web.Members and the number of voters that it was made for.
+type shown struct {
+	web.Members
+	voters int
+}
+
+// close ends the connections.
+func (m *membership) close() error {
+	m.mu.Lock()
+	m.mu.closed = true
+	m.mu.Unlock()
+	return m.mesh.Close()
+}
