@@ -135,3 +135,14 @@ func (s *State) Parked(id LeaseID) <-chan struct{} {
 	}
 	return l.parked
 }
+
+// LeaseOwner returns for whom a lease counts; false if it does not exist or has ended.
+func (s *State) LeaseOwner(id LeaseID) (caller string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.mu.leases.byID[id]
+	if l == nil {
+		return "", false
+	}
+	return l.caller, true
+}

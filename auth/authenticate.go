@@ -1,0 +1,189 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Why a credential was not accepted, as answers say it.
+const (
+	Missing   = "missing"
+	Malformed = "malformed"
+	Unknown   = "unknown"
+)
+
+// A FailedError says why a credential was not accepted.
+type FailedError struct {
+	// Reason is Missing, Malformed, Unknown, Expired, Revoked or Disabled.
+	Reason string
+}
+
+func (e *FailedError) Error() string { return "credential not accepted: " + e.Reason }
+
+// noncesMax bounds the tickets for one use that are remembered.
+const noncesMax = 100_000
+
+// ErrTooManyTickets is returned when so many tickets for one use were used that no more can be
+// remembered.
+var ErrTooManyTickets = errors.New("too many tickets for one use")
+
+// nonces are the tickets for one use that were used, until they expire.
+type nonces struct {
+	mu   sync.Mutex
+	used map[[8]byte]int64
+}
+
+// use notes a nonce; it fails if it was used before.
+func (n *nonces) use(nonce [8]byte, expires, now int64) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, again := n.used[nonce]; again {
+		return &FailedError{Revoked}
+	}
+	if n.used == nil {
+		n.used = make(map[[8]byte]int64)
+	}
+	if len(n.used) >= noncesMax {
+		for k, end := range n.used {
+			if end <= now {
+				delete(n.used, k)
+			}
+		}
+	}
+	if len(n.used) >= noncesMax {
+		return ErrTooManyTickets
+	}
+	n.used[nonce] = expires
+	return nil
+}
+
+// Anonymous returns the caller without a credential.
+func (t *Table) Anonymous() *Caller { return t.anonymous }
+
+// Authenticate returns the caller whose API key or session has the text secret. Nothing of it is
+// kept. It fails with a *FailedError: a bad credential is never Anonymous.
+func (t *Table) Authenticate(secret []byte) (*Caller, error) {
+	c, ok := t.byHash.Load(HashOf(secret))
+	if !ok {
+		if _, err := CheckSecret(string(secret)); err != nil {
+			return nil, &FailedError{Malformed}
+		}
+		return nil, &FailedError{Unknown}
+	}
+	return c, c.fail()
+}
+
+// fail returns a *FailedError if the caller's credential is good for nothing, or has expired since
+// that was looked at.
+func (c *Caller) fail() error {
+	s := c.Look()
+	if s.Ended == "" && c.expires != 0 && c.expired(c.table.Now()) {
+		return &FailedError{Expired}
+	}
+	if s.Ended != "" {
+		return &FailedError{s.Ended}
+	}
+	return nil
+}
+
+// Good returns nil while the caller's credential is good, else a *FailedError.
+func (c *Caller) Good() error { return c.fail() }
+
+// UseTicket returns the caller that a ticket makes, for a page of origin, which is empty if none
+// is known. A ticket for one use is used up. It fails with a *FailedError or ErrTooManyTickets.
+func (t *Table) UseTicket(text, origin string) (*Caller, error) {
+	info, err := ParseTicket(text, t.ticketKey)
+	if err != nil {
+		return nil, &FailedError{Malformed}
+	}
+	t.mu.RLock()
+	parent := t.mu.creds[info.Cred]
+	epoch := t.mu.epoch
+	t.mu.RUnlock()
+	now := t.Now()
+	switch {
+	case parent == nil, info.Epoch != epoch, info.Origin != "" && info.Origin != origin:
+		return nil, &FailedError{Revoked}
+	case info.Expires <= now:
+		return nil, &FailedError{Expired}
+	}
+	if err := parent.fail(); err != nil {
+		return nil, err
+	}
+	if !info.Reuse {
+		if err := t.nonces.use(info.Nonce, info.Expires, now); err != nil {
+			return nil, err
+		}
+	}
+	c := &Caller{
+		table: t, id: info.Cred, kind: Ticketed, user: parent.user, parent: parent, epoch: info.Epoch,
+		bound: info.grants(), origin: info.Origin, expires: info.Expires,
+	}
+	if !info.Reuse {
+		c.expires = parent.expires // it was used in time; what it opened lives with its parent
+	}
+	return c, c.fail()
+}
+
+// grants returns what a ticket allows: to read and watch its names.
+func (i *TicketInfo) grants() *Grants {
+	var all []Grant
+	for _, key := range i.Keys {
+		all = append(all, Grant{Verbs: []Verb{Read, Watch}, Key: key})
+	}
+	for _, prefix := range i.Prefixes {
+		all = append(all, Grant{Verbs: []Verb{Read, Watch}, Prefix: prefix, Under: true})
+	}
+	return NewGrants("", all)
+}
+
+func (t *Table) ticketKey(n uint64) (TicketKey, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	k, ok := t.mu.tickets[n]
+	return k, ok
+}
+
+// newestTicketKey returns the key that new tickets are signed with.
+func (t *Table) newestTicketKey() (k TicketKey, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for n, each := range t.mu.tickets {
+		if !ok || n > k.Number {
+			k, ok = each, true
+		}
+	}
+	return k, ok
+}
+
+// ByCertificate returns the caller that a client certificate proves, by its names: `uri:...`,
+// `dns:...`, `email:...` and `cn:...`, as users have them listed. expires is when the certificate
+// ends, in milliseconds of wall time. It fails with a *FailedError.
+func (t *Table) ByCertificate(names []string, expires int64) (*Caller, error) {
+	t.mu.RLock()
+	user := ""
+	for _, name := range names {
+		if id := t.mu.certs[t.hmacLocked(name)]; id != "" {
+			user = id
+			break
+		}
+	}
+	t.mu.RUnlock()
+	if user == "" {
+		return nil, &FailedError{Unknown}
+	}
+	c := &Caller{table: t, kind: Certificate, user: user, expires: expires}
+	return c, c.fail()
+}
+
+// checkCert returns nil if name is one that a certificate can have.
+func checkCert(name string) error {
+	kind, rest, ok := strings.Cut(name, ":")
+	if !ok || rest == "" || len(name) > 512 || !slices.Contains([]string{"uri", "dns", "email", "cn"}, kind) {
+		return fmt.Errorf("%w: certificate %.80q: expected uri:, dns:, email: or cn: and a name", ErrBadRequest, name)
+	}
+	return nil
+}

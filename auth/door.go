@@ -1,0 +1,389 @@
+package auth
+
+import (
+	"context"
+	"errors"
+
+	"keywatch/kv"
+	"keywatch/watch"
+)
+
+// ErrMoved is returned where permissions changed again and again while a request ran. Nothing was
+// done, or shown.
+var ErrMoved = errors.New("permissions changed while the request ran")
+
+// tries is how often a request is decided because permissions changed while it ran.
+const tries = 3
+
+// A Door is the only way to a store and a hub. It is safe for concurrent use.
+type Door struct {
+	store *kv.Store
+	hub   *watch.Hub
+	table *Table
+}
+
+// NewDoor returns a door to store and hub. With a nil table there is no authentication, and
+// everyone may do everything.
+func NewDoor(store *kv.Store, hub *watch.Hub, table *Table) *Door {
+	return &Door{store: store, hub: hub, table: table}
+}
+
+// Table returns the table; nil if there is no authentication.
+func (d *Door) Table() *Table { return d.table }
+
+// Server returns the store for what a server does on its own behalf, such as giving a lock back
+// whose caller has left, and for figures. Nothing of it may be shown to a caller.
+func (d *Door) Server() *kv.Store { return d.store }
+
+// Hub returns the hub for figures and for ending streams.
+func (d *Door) Hub() *watch.Hub { return d.hub }
+
+// As returns what c may use. c is nil where there is no authentication, and only there: As(nil)
+// of a door with a table allows nothing.
+func (d *Door) As(c *Caller) View { return View{d, c} }
+
+// A View is the store and the hub as one caller may use them. It is small and can be copied.
+type View struct {
+	door *Door
+	who  *Caller
+}
+
+// open reports whether there is no authentication.
+func (v View) open() bool { return v.door.table == nil }
+
+// Caller returns the caller; nil where there is no authentication.
+func (v View) Caller() *Caller { return v.who }
+
+// User returns the id of the user: for whom leases and idempotency keys count. It is empty for
+// callers without a credential.
+func (v View) User() string {
+	if v.who == nil {
+		return ""
+	}
+	return v.who.user
+}
+
+// nothing is the standing of a caller that was forgotten.
+var nothing = &Standing{Grants: new(Grants), Ended: Revoked}
+
+// look returns what the caller may do, and an error if its credential ended.
+func (v View) look() (*Standing, error) {
+	if v.who == nil {
+		return nothing, &FailedError{Missing}
+	}
+	if err := v.who.fail(); err != nil {
+		return nothing, err
+	}
+	return v.who.Look(), nil
+}
+
+// A Pass is what was allowed at one moment. What was read after it was given may be shown only if
+// Still returns nil afterwards.
+type Pass struct {
+	who      *Caller
+	standing *Standing
+}
+
+// Still returns nil while the caller's standing is what it was, else ErrMoved or a *FailedError.
+// It costs two atomic loads.
+func (p Pass) Still() error {
+	if p.who == nil || p.who.Look() == p.standing {
+		return nil
+	}
+	if err := p.who.fail(); err != nil {
+		return err
+	}
+	return ErrMoved
+}
+
+// pass returns a pass if may says that the standing is enough.
+func (v View) pass(may func(*Standing) error) (Pass, error) {
+	if v.open() {
+		return Pass{}, nil
+	}
+	s, err := v.look()
+	if err == nil {
+		err = may(s)
+	}
+	return Pass{v.who, s}, err
+}
+
+// MayKey returns a pass for verb on one key, or on the name of a lock. It fails with a *DeniedError
+// or *FailedError; so do the others.
+func (v View) MayKey(verb Verb, key string) (Pass, error) {
+	if v.open() {
+		return Pass{}, nil
+	}
+	s, err := v.look()
+	if err == nil && !s.Key(verb, key) {
+		err = denied(verb, key, -1)
+	}
+	return Pass{v.who, s}, err
+}
+
+// MayUnder returns a pass for verb on all keys that begin with prefix.
+func (v View) MayUnder(verb Verb, prefix string) (Pass, error) {
+	return v.pass(func(s *Standing) error { return s.needUnder(verb, prefix) })
+}
+
+// May returns a pass for a verb without a target.
+func (v View) May(verb Verb) (Pass, error) {
+	return v.pass(func(s *Standing) error {
+		if s.Can(verb) {
+			return nil
+		}
+		return denied(verb, "", -1)
+	})
+}
+
+// MayWatch returns a pass for a stream of keys and of all that begin with prefixes.
+func (v View) MayWatch(keys, prefixes []string) (Pass, error) {
+	return v.pass(func(s *Standing) error { return s.Stream(keys, prefixes) })
+}
+
+// retry runs read until the pass that it was given holds afterwards too.
+func retry(may func() (Pass, error), read func() error) error {
+	for range tries {
+		p, err := may()
+		if err == nil {
+			err = read()
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.Still(); err != ErrMoved {
+			return err
+		}
+	}
+	return ErrMoved
+}
+
+// Get is kv.Store.GetIf for a key that the caller may read; local reads from what this server has.
+func (v View) Get(ctx context.Context, key string, local bool, may func(size int) error) (e *kv.Entry, at kv.Position, err error) {
+	for range tries {
+		p, err := v.MayKey(Read, key)
+		if err != nil {
+			return nil, at, err
+		}
+		if local {
+			e, at, err = v.door.store.ReadIf(ctx, key, may)
+		} else {
+			e, at, err = v.door.store.GetIf(ctx, key, may)
+		}
+		if err != nil {
+			return e, at, err
+		}
+		if err = p.Still(); err == nil {
+			return e, at, nil
+		} else if err != ErrMoved {
+			return nil, at, err
+		}
+	}
+	return nil, at, ErrMoved
+}
+
+// Snapshot is kv.Store.Snapshot for what begins with prefix, and nothing else may be read of it.
+// Before each piece of it is shown the pass is asked whether it still holds.
+func (v View) Snapshot(ctx context.Context, prefix string, local bool) (snap *kv.Snapshot, p Pass, err error) {
+	if p, err = v.MayUnder(Read, prefix); err != nil {
+		return nil, p, err
+	}
+	if local {
+		snap, err = v.door.store.LocalSnapshot()
+	} else {
+		snap, err = v.door.store.Snapshot(ctx)
+	}
+	return snap, p, err
+}
+
+// owners says which leases are the caller's.
+type owners struct {
+	ctx  context.Context
+	view View
+}
+
+// OwnLease implements Owners.
+func (o owners) OwnLease(id kv.LeaseID) bool {
+	own, known := o.view.owns(id)
+	if !known && o.view.door.store.Barrier(o.ctx) == nil { // it may have been granted elsewhere
+		own, _ = o.view.owns(id)
+	}
+	return own
+}
+
+// owns reports whether a lease is the caller's, and whether it is known here.
+func (v View) owns(id kv.LeaseID) (own, known bool) {
+	owner, known := v.door.store.State().LeaseOwner(id)
+	return known && (owner == v.who.user || v.who.user == "" && !isUser(owner)), known
+}
+
+// isUser reports whether a lease's owner is a user: others are addresses.
+func isUser(owner string) bool { return len(owner) > 2 && owner[:2] == "u-" }
+
+// OwnLock implements Owners. A token that no lock has is anyone's: what names it ends with
+// kv.LockLost.
+func (o owners) OwnLock(name string, token kv.Rev) bool {
+	store := o.view.door.store
+	for attempt := 0; ; attempt++ {
+		e, _ := store.State().Get(kv.LockKey(name))
+		if e != nil && e.Create == token {
+			own, _ := o.view.owns(e.Lease())
+			return own
+		}
+		if attempt > 0 || store.Barrier(o.ctx) != nil {
+			return true
+		}
+	}
+}
+
+// Do is kv.Store.Do for a command that the caller may give. What it may not read of the result is
+// removed. It fails with a *DeniedError, *FailedError or ErrMoved too; a lease of another caller
+// gives the result of one that does not exist.
+func (v View) Do(ctx context.Context, c *kv.Command) (kv.Result, error) {
+	if v.open() {
+		return v.door.store.Do(ctx, c)
+	}
+	for range tries {
+		s, err := v.admit(ctx, c)
+		if err != nil {
+			return notOwn(err, v.door.store)
+		}
+		r, err := v.door.store.Do(ctx, c)
+		if err != nil {
+			return r, err
+		}
+		if r.Outcome == kv.AuthMoved || c.ReadOnly() && v.who.Look() != s {
+			continue
+		}
+		s.Redact(c, &r)
+		return r, nil
+	}
+	return kv.Result{}, ErrMoved
+}
+
+// admit says whether c may be proposed, and has it carry the auth revision under which it may.
+func (v View) admit(ctx context.Context, c *kv.Command) (*Standing, error) {
+	auth := v.door.table.AuthRev() // before the look: a change between makes the command do nothing
+	s, err := v.look()
+	if err == nil {
+		err = s.Command(c, owners{ctx, v})
+	}
+	c.Auth = auth
+	return s, err
+}
+
+// notOwn makes the result of a lease that does not exist of a *NotOwnError.
+func notOwn(err error, store *kv.Store) (kv.Result, error) {
+	not, ok := errors.AsType[*NotOwnError](err)
+	if !ok {
+		return kv.Result{}, err
+	}
+	state := store.State()
+	return kv.Result{Outcome: not.Outcome, Failed: not.Failed, At: state.Position(), Time: state.Time()}, nil
+}
+
+// Begin is kv.Store.Begin for a command that the caller may give. Its result may be kv.AuthMoved: a
+// command that was begun before others is not decided again.
+func (v View) Begin(ctx context.Context, c *kv.Command) (kv.Pending, error) {
+	if v.open() {
+		return v.door.store.Begin(ctx, c)
+	}
+	s, err := v.admit(ctx, c)
+	if err != nil {
+		r, err := notOwn(err, v.door.store)
+		if err != nil {
+			return nil, err
+		}
+		return settled{r}, nil
+	}
+	p, err := v.door.store.Begin(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &redacted{p, v.who, s, c}, nil
+}
+
+// A redacted is a Pending without what the caller may not read.
+type redacted struct {
+	kv.Pending
+	who      *Caller
+	standing *Standing
+	c        *kv.Command
+}
+
+// Result implements kv.Pending.
+func (p *redacted) Result() (kv.Result, error) {
+	r, err := p.Pending.Result()
+	if err != nil {
+		return r, err
+	}
+	if p.c.ReadOnly() && p.who.Look() != p.standing {
+		return kv.Result{}, ErrMoved
+	}
+	p.standing.Redact(p.c, &r)
+	return r, nil
+}
+
+// A settled is a Pending whose result is known.
+type settled struct{ result kv.Result }
+
+var over = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// Done implements kv.Pending.
+func (p settled) Done() <-chan struct{} { return over }
+
+// Result implements kv.Pending.
+func (p settled) Result() (kv.Result, error) { return p.result, nil }
+
+// Lease is kv.Store.Lease for a lease of the caller; one of another does not exist for it.
+func (v View) Lease(ctx context.Context, id kv.LeaseID) (info kv.LeaseInfo, ok bool, err error) {
+	err = retry(func() (Pass, error) { return v.May(Lease) }, func() (err error) {
+		info, ok, err = v.door.store.Lease(ctx, id)
+		return err
+	})
+	if err != nil || !ok || v.open() || v.who.Look().Can(Admin) {
+		return info, ok, err
+	}
+	if own, _ := v.owns(id); !own {
+		return kv.LeaseInfo{}, false, nil
+	}
+	return info, true, nil
+}
+
+// Lock is kv.State.Lock after a barrier, for who may read the keys of the lock and of its queue.
+func (v View) Lock(ctx context.Context, name string, most int) (info kv.LockInfo, err error) {
+	may := func() (Pass, error) {
+		return v.pass(func(s *Standing) error {
+			if !s.Key(Read, kv.LockKey(name)) {
+				return denied(Read, kv.LockKey(name), -1)
+			}
+			return s.needUnder(Read, kv.QueuePrefix(name))
+		})
+	}
+	err = retry(may, func() error {
+		if err := v.door.store.Barrier(ctx); err != nil {
+			return err
+		}
+		info = v.door.store.State().Lock(name, most)
+		return nil
+	})
+	return info, err
+}
+
+// Watch is watch.Hub.Watch for names that the caller may read and watch. What it polls may be
+// shown only if the pass still holds afterwards, or one for the same names was given again.
+func (v View) Watch(r watch.Request) (w *watch.Watcher, p Pass, err error) {
+	if p, err = v.MayWatch(r.Keys, r.Prefixes); err != nil {
+		return nil, p, err
+	}
+	w, err = v.door.hub.Watch(r)
+	return w, p, err
+}
+
+// Open is watch.Hub.Open for names that the caller may read and watch: see Watch.
+func (v View) Open(w *watch.Watcher, r watch.Request) (p Pass, err error) {
+	if p, err = v.MayWatch(r.Keys, r.Prefixes); err != nil {
+		return p, err
+	}
+	return p, v.door.hub.Open(w, r)
+}

@@ -1,0 +1,403 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v3"
+
+	"keywatch/kv"
+)
+
+// anonymousRole is the role of callers without a credential, adminRole the one that the first
+// user has.
+const (
+	anonymousRole = "anonymous"
+	adminRole     = "admin"
+)
+
+// A userState is a user as the table knows it. It is replaced when the record is.
+type userState struct {
+	id     string
+	record *userRecord
+	rev    kv.Rev
+	// last are the grants that were compiled last for the user, so that a hundred credentials of one
+	// user compile them once.
+	last atomic.Pointer[compiledGrants]
+}
+
+type compiledGrants struct {
+	roles  []*roleState
+	grants *Grants
+}
+
+// compiled returns the grants of roles for a user, who may be nil.
+func (u *userState) compiled(name string, roles []*roleState) *Grants {
+	if u != nil {
+		if last := u.last.Load(); last != nil && sameRoles(last.roles, roles) {
+			return last.grants
+		}
+	}
+	var all []Grant
+	for _, r := range roles {
+		all = append(all, r.record.Grants...)
+	}
+	g := NewGrants(name, all)
+	if u != nil {
+		u.last.Store(&compiledGrants{roles, g})
+	}
+	return g
+}
+
+// A roleState is a role as the table knows it. It is replaced when the record is.
+type roleState struct {
+	id     string
+	record *roleRecord
+	rev    kv.Rev
+}
+
+// TableOptions configure a Table.
+type TableOptions struct {
+	// Wrapper unwraps data keys.
+	Wrapper Wrapper
+	// Logger says what cannot be read; slog.Default by default.
+	Logger *slog.Logger
+	// Now returns the wall time; time.Now by default.
+	Now func() time.Time
+	// OnChange, if not nil, is called after callers' standings may have changed, from the goroutine
+	// that applies: it must only wake another one.
+	OnChange func()
+}
+
+// A Table is what this server knows of users, roles and credentials: the private records, opened.
+// It is a kv.PrivateWatcher; everything else is safe for concurrent use.
+type Table struct {
+	opts   TableOptions
+	sealer *Sealer
+	// gen is raised by every change, while mu is held.
+	gen  atomic.Uint64
+	auth atomic.Uint64
+	// byHash has the credentials by what their secrets' hashes are.
+	byHash    *xsync.MapOf[Hash, *Caller]
+	anonymous *Caller
+	// highest is the latest time that was seen: the clock for ends never steps back.
+	highest atomic.Int64
+	nonces  nonces
+	ends    ends
+
+	mu struct {
+		sync.RWMutex
+		epoch   kv.Epoch
+		users   map[string]*userState
+		names   map[string]*userState // by name
+		roles   map[string]*roleState // by name
+		roleIDs map[string]*roleState
+		creds   map[CredID]*Caller
+		credRev map[CredID]kv.Rev
+		certs   map[string]string // user by the id of the record
+		certRev map[string]kv.Rev
+		tickets map[uint64]TicketKey
+		deks    map[uint64]kv.Rev
+		hmac    []byte
+		revs    map[string]kv.Rev // of meta records
+		damaged map[string]error
+	}
+}
+
+var _ kv.PrivateWatcher = (*Table)(nil)
+
+// NewTable returns a table that knows nothing yet.
+func NewTable(opts TableOptions) *Table {
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	t := &Table{opts: opts, sealer: NewSealer(), byHash: xsync.NewMapOf[Hash, *Caller]()}
+	t.anonymous = &Caller{table: t, kind: Anonymous}
+	t.ends.init()
+	t.clearLocked()
+	t.gen.Store(1)
+	return t
+}
+
+func (t *Table) clearLocked() {
+	m := &t.mu
+	m.users, m.names = make(map[string]*userState), make(map[string]*userState)
+	m.roles, m.roleIDs = make(map[string]*roleState), make(map[string]*roleState)
+	m.creds, m.credRev = make(map[CredID]*Caller), make(map[CredID]kv.Rev)
+	m.certs, m.certRev = make(map[string]string), make(map[string]kv.Rev)
+	m.tickets, m.deks = make(map[uint64]TicketKey), make(map[uint64]kv.Rev)
+	m.revs, m.damaged, m.hmac = make(map[string]kv.Rev), make(map[string]error), nil
+}
+
+// Now returns the wall time in milliseconds. It never steps back.
+func (t *Table) Now() int64 {
+	now := t.opts.Now().UnixMilli()
+	for {
+		high := t.highest.Load()
+		if now <= high {
+			return high
+		}
+		if t.highest.CompareAndSwap(high, now) {
+			return now
+		}
+	}
+}
+
+// saw notes a time that another server saw.
+func (t *Table) saw(made int64) {
+	for {
+		high := t.highest.Load()
+		if made <= high || t.highest.CompareAndSwap(high, made) {
+			return
+		}
+	}
+}
+
+// AuthRev returns the auth revision that the table has come to.
+func (t *Table) AuthRev() kv.Rev { return kv.Rev(t.auth.Load()) }
+
+// Err returns an error that matches ErrSealed if there are records that the sealing key does not
+// open, or that are malformed: then nothing may be served.
+func (t *Table) Err() error {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var first string
+	for name := range t.mu.damaged {
+		if first == "" || name < first {
+			first = name
+		}
+	}
+	if first == "" {
+		return nil
+	}
+	return fmt.Errorf("%d private records cannot be read: %w", len(t.mu.damaged), t.mu.damaged[first])
+}
+
+// Empty reports whether there are no private records.
+func (t *Table) Empty() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.mu.deks) == 0 && len(t.mu.users) == 0
+}
+
+// PrivateReset implements kv.PrivateWatcher.
+func (t *Table) PrivateReset(all iter.Seq[kv.PrivateRecord], auth kv.Rev, epoch kv.Epoch) {
+	t.change(auth, func() {
+		gone := t.mu.creds
+		t.clearLocked()
+		t.mu.epoch = epoch
+		var later []kv.PrivateRecord
+		for r := range all { // data keys open the others
+			if kind, _ := cutRecord(r.Name); kind != kindDataK {
+				later = append(later, r)
+				continue
+			}
+			t.takeLocked(r, gone)
+		}
+		for _, r := range later {
+			t.takeLocked(r, gone)
+		}
+		for id, c := range gone {
+			if t.mu.creds[id] == nil {
+				t.byHash.Delete(Hash(c.cred.Load().Hash))
+				c.cred.Store(nil)
+			}
+		}
+	})
+}
+
+// PrivateChanged implements kv.PrivateWatcher.
+func (t *Table) PrivateChanged(changed []kv.PrivateRecord, auth kv.Rev) {
+	t.change(auth, func() {
+		for _, r := range changed {
+			if kind, _ := cutRecord(r.Name); kind == kindDataK {
+				t.takeLocked(r, nil)
+			}
+		}
+		for _, r := range changed {
+			if kind, _ := cutRecord(r.Name); kind != kindDataK {
+				t.takeLocked(r, nil)
+			}
+		}
+	})
+}
+
+// change runs do with the lock held, and has callers look at their standing again.
+func (t *Table) change(auth kv.Rev, do func()) {
+	t.mu.Lock()
+	do()
+	t.auth.Store(uint64(auth))
+	t.gen.Add(1)
+	t.mu.Unlock()
+	if t.opts.OnChange != nil {
+		t.opts.OnChange()
+	}
+}
+
+// takeLocked takes one record, or its deletion. kept are callers that may have been there before a
+// reset, by credential.
+func (t *Table) takeLocked(r kv.PrivateRecord, kept map[CredID]*Caller) {
+	kind, id := cutRecord(r.Name)
+	delete(t.mu.damaged, r.Name)
+	if r.Value == nil {
+		t.dropLocked(kind, id, r.Name)
+		return
+	}
+	var err error
+	if kind == kindDataK {
+		err = t.takeDataKeyLocked(id, r)
+	} else {
+		var plain []byte
+		if plain, err = t.sealer.Open(r.Name, r.Value); err == nil {
+			err = t.parseLocked(kind, id, r, plain, kept)
+		}
+	}
+	if err != nil {
+		t.mu.damaged[r.Name] = err
+		t.opts.Logger.Error("private record cannot be read", "err", err)
+	}
+}
+
+var errRecord = errors.New("malformed private record")
+
+func (t *Table) takeDataKeyLocked(id string, r kv.PrivateRecord) error {
+	n, err := strconv.ParseUint(id, 10, 64)
+	if err != nil || n == 0 {
+		return fmt.Errorf("%w %s", errRecord, r.Name)
+	}
+	key, err := t.opts.Wrapper.Unwrap(r.Name, r.Value)
+	if err != nil {
+		return err
+	}
+	t.mu.deks[n] = r.Rev
+	return t.sealer.Add(n, key)
+}
+
+// parseLocked takes an opened record.
+func (t *Table) parseLocked(kind, id string, r kv.PrivateRecord, plain []byte, kept map[CredID]*Caller) error {
+	switch kind {
+	case kindUser:
+		return t.takeUserLocked(id, r, plain)
+	case kindRole:
+		rec, err := parseRecord[roleRecord](r.Name, plain)
+		if err != nil {
+			return err
+		}
+		t.saw(rec.Made)
+		s := &roleState{id: id, record: rec, rev: r.Rev}
+		t.mu.roles[rec.Name], t.mu.roleIDs[id] = s, s
+	case kindCred:
+		return t.takeCredLocked(id, r, plain, kept)
+	case kindTicket:
+		rec, err := parseRecord[ticketRecord](r.Name, plain)
+		n, bad := strconv.ParseUint(id, 10, 64)
+		if err != nil || bad != nil {
+			return errors.Join(err, bad)
+		}
+		t.saw(rec.Made)
+		t.mu.tickets[n] = TicketKey{Number: n, Secret: rec.Secret}
+	case kindCert, kindName, "meta":
+		rec, err := parseRecord[textRecord](r.Name, plain)
+		if err != nil {
+			return err
+		}
+		t.mu.revs[r.Name] = r.Rev
+		if kind == kindCert {
+			t.mu.certs[id] = string(rec.Text)
+		}
+		if r.Name == namesName {
+			t.mu.hmac = rec.Text
+		}
+	default:
+		return fmt.Errorf("%w %s: unknown kind", errRecord, r.Name)
+	}
+	return nil
+}
+
+func (t *Table) takeUserLocked(id string, r kv.PrivateRecord, plain []byte) error {
+	rec, err := parseRecord[userRecord](r.Name, plain)
+	if err != nil {
+		return err
+	}
+	t.saw(rec.Made)
+	if old := t.mu.users[id]; old != nil {
+		delete(t.mu.names, old.record.Name)
+	}
+	u := &userState{id: id, record: rec, rev: r.Rev}
+	t.mu.users[id], t.mu.names[rec.Name] = u, u
+	return nil
+}
+
+func (t *Table) takeCredLocked(text string, r kv.PrivateRecord, plain []byte, kept map[CredID]*Caller) error {
+	rec, err := parseRecord[credRecord](r.Name, plain)
+	if err != nil {
+		return err
+	}
+	id, ok := ParseCredID(text)
+	if !ok || len(rec.Hash) != len(Hash{}) || Hash(rec.Hash).ID() != id || rec.Kind != Key && rec.Kind != Session {
+		return fmt.Errorf("%w %s", errRecord, r.Name)
+	}
+	t.saw(rec.Made)
+	c := t.mu.creds[id]
+	if c == nil {
+		c = kept[id]
+	}
+	if c == nil || c.expires != rec.Expires || c.user != rec.User || c.epoch != kv.Epoch(rec.Epoch) {
+		if c != nil {
+			c.cred.Store(nil) // the other one ends
+		}
+		c = &Caller{table: t, id: id, kind: rec.Kind, user: rec.User, expires: rec.Expires, epoch: kv.Epoch(rec.Epoch)}
+	}
+	c.cred.Store(rec)
+	t.mu.creds[id], t.mu.credRev[id] = c, r.Rev
+	t.byHash.Store(Hash(rec.Hash), c)
+	return nil
+}
+
+// dropLocked forgets a record.
+func (t *Table) dropLocked(kind, id, name string) {
+	switch kind {
+	case kindUser:
+		if u := t.mu.users[id]; u != nil {
+			delete(t.mu.users, id)
+			if t.mu.names[u.record.Name] == u {
+				delete(t.mu.names, u.record.Name)
+			}
+		}
+	case kindRole:
+		if r := t.mu.roleIDs[id]; r != nil {
+			delete(t.mu.roleIDs, id)
+			if t.mu.roles[r.record.Name] == r {
+				delete(t.mu.roles, r.record.Name)
+			}
+		}
+	case kindCred:
+		if cred, ok := ParseCredID(id); ok && t.mu.creds[cred] != nil {
+			c := t.mu.creds[cred]
+			t.byHash.Delete(Hash(c.cred.Load().Hash))
+			c.cred.Store(nil)
+			delete(t.mu.creds, cred)
+			delete(t.mu.credRev, cred)
+		}
+	case kindDataK, kindTicket:
+		n, _ := strconv.ParseUint(id, 10, 64)
+		if kind == kindTicket {
+			delete(t.mu.tickets, n)
+			return
+		}
+		delete(t.mu.deks, n)
+		t.sealer.Remove(n)
+	default:
+		delete(t.mu.revs, name)
+		delete(t.mu.certs, id)
+	}
+}
