@@ -91,7 +91,7 @@ func TestArchive(t *testing.T) {
 			t.Errorf("%s has mode %o, want %o", name, got[name], mode)
 		}
 	}
-	if out := try.Run(t, filepath.Join(dir, "keywatch"), "version"); !strings.HasPrefix(out, "keywatch v0.1.0 ") {
+	if out := try.Run(t, filepath.Join(dir, "keywatch"), "version"); !strings.HasPrefix(out, "keywatch v0.1.0 ") || !strings.Contains(out, "\ncommit "+head(t)) {
 		t.Errorf("keywatch version printed %q", out)
 	}
 	if page := string(content(t, filepath.Join(dir, "keywatch.1"))); !strings.Contains(page, `"keywatch v0.1.0"`) {
@@ -103,6 +103,11 @@ func TestArchive(t *testing.T) {
 			t.Errorf("NOTICE lacks %q", want)
 		}
 	}
+}
+
+// head returns the hash of the commit that is tested.
+func head(t *testing.T) string {
+	return strings.TrimSpace(try.Run(t, "git", "-C", try.Root(t), "rev-parse", "HEAD"))
 }
 
 // If a release could be made of what no commit describes, of a version that packages
