@@ -1,12 +1,25 @@
 package app
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"keywatch/kv/latency"
+	"keywatch/web"
+)
 
 // A collector gives the engine's figures to Prometheus; those of keys, watches
 // and requests come from package web.
 type collector struct {
 	engine *Engine
 	all    []metric
+	times  []timing
+}
+
+// A timing is one histogram.
+type timing struct {
+	desc *prometheus.Desc
+	span web.HistogramRange
+	read func(*Engine) *latency.Snapshot
 }
 
 // A metric is one figure of a Status.
@@ -26,6 +39,8 @@ func newCollector(e *Engine) *collector {
 		func(s *Status) float64 { return float64(s.Cluster.Queued) })
 	c.add("keywatch_queue_refused_total", "Commands that found the queue or the disk full.", prometheus.CounterValue,
 		func(s *Status) float64 { return float64(s.Cluster.Refused) })
+	c.addTimes("keywatch_commit_duration_seconds", "Time from the proposal of a command until it is applied; each counts with the time of the oldest in its log entry.",
+		web.HistogramRange{Least: -15, Most: 3}, func(e *Engine) *latency.Snapshot { return e.node.CommitTimes() })
 	c.addTiers()
 	for _, kind := range backgroundKinds {
 		c.all = append(c.all, metric{
@@ -53,8 +68,10 @@ func (c *collector) addDisk() {
 		func(s *Status) float64 { return float64(min(1, len(s.Log.NoRoom))) })
 	c.add("keywatch_log_fsyncs_total", "Fsyncs of the log.", prometheus.CounterValue,
 		func(s *Status) float64 { return float64(s.Log.Fsyncs) })
-	c.add("keywatch_log_fsync_max_seconds", "The longest fsync.", prometheus.GaugeValue,
-		func(s *Status) float64 { return float64(s.Log.FsyncMax) / 1e6 })
+	c.addTimes("keywatch_log_fsync_duration_seconds", "How long fsyncs of the log take.",
+		web.HistogramRange{Least: -15, Most: 3}, func(e *Engine) *latency.Snapshot { return e.disk.Log().FsyncTimes() })
+	c.addTimes("keywatch_checkpoint_duration_seconds", "How long checkpoints take.",
+		web.HistogramRange{Least: -8, Most: 9}, func(e *Engine) *latency.Snapshot { return e.disk.CheckpointTimes() })
 	c.add("keywatch_checkpoint_age_seconds", "Time since the last checkpoint; -1 if this process made none.", prometheus.GaugeValue,
 		func(s *Status) float64 { return float64(s.Checkpoint.AgeMS) / 1e3 })
 	c.add("keywatch_checkpoint_seconds", "How long the last checkpoint took.", prometheus.GaugeValue,
@@ -79,10 +96,17 @@ func (c *collector) add(name, help string, kind prometheus.ValueType, value func
 	c.all = append(c.all, metric{prometheus.NewDesc(name, help, nil, nil), kind, value})
 }
 
+func (c *collector) addTimes(name, help string, span web.HistogramRange, read func(*Engine) *latency.Snapshot) {
+	c.times = append(c.times, timing{prometheus.NewDesc(name, help, nil, nil), span, read})
+}
+
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range c.all {
 		ch <- m.desc
+	}
+	for _, t := range c.times {
+		ch <- t.desc
 	}
 }
 
@@ -91,5 +115,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s := c.engine.Status()
 	for _, m := range c.all {
 		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(&s))
+	}
+	for _, t := range c.times {
+		ch <- web.NewHistogram(t.desc, t.span, t.read(c.engine))
 	}
 }

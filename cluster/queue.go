@@ -3,8 +3,10 @@ package cluster
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/latency"
 	"keywatch/kv/wake"
 )
 
@@ -19,6 +21,8 @@ type batch struct {
 	builder kv.EntryBuilder
 	size    int // of what builder has built, in bytes
 	held    *atomic.Int64
+	began   time.Time
+	times   *latency.Histogram
 	// results and err are set before done is closed.
 	results []kv.Result
 	err     error
@@ -30,6 +34,8 @@ type queue struct {
 	opts Options
 	// held is the bytes of all batches that are not finished.
 	held atomic.Int64
+	// times has how long commands waited for their fate, as their batch did.
+	times latency.Histogram
 	// wake says that there may be something to propose.
 	wake wake.Chan
 	mu   struct {
@@ -96,7 +102,7 @@ func (q *queue) lastLocked() *batch {
 			return b
 		}
 	}
-	b := &batch{done: make(chan struct{}), held: &q.held}
+	b := &batch{done: make(chan struct{}), held: &q.held, began: time.Now(), times: &q.times}
 	var buf []byte
 	if n := len(q.mu.spare); n > 0 {
 		buf, q.mu.spare = q.mu.spare[n-1], q.mu.spare[:n-1]
@@ -119,6 +125,9 @@ func (q *queue) grow(b *batch, n int) {
 func (b *batch) finish(results []kv.Result, err error) {
 	b.held.Add(-int64(b.size))
 	b.results, b.err = results, err
+	if n := len(results); n > 0 && err == nil {
+		b.times.ObserveN(time.Since(b.began), uint64(n))
+	}
 	close(b.done)
 }
 

@@ -1,6 +1,10 @@
 package cluster
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"keywatch/kv/latency"
+)
 
 type counters struct {
 	entries, commands, refused atomic.Uint64
@@ -22,6 +26,10 @@ type Stats struct {
 // Pending returns the bytes of the commands that wait for the log or are on their way
 // through it. It costs an atomic load.
 func (n *Node) Pending() int64 { return n.queue.held.Load() }
+
+// CommitTimes returns how long commands took from their proposal until they were applied: each
+// as long as the oldest in its entry.
+func (n *Node) CommitTimes() *latency.Snapshot { return n.queue.times.Snapshot() }
 
 // Stats returns the node's figures.
 func (n *Node) Stats() Stats {

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"keywatch/kv/latency"
 	"keywatch/persist/wal"
 )
 
@@ -44,6 +45,7 @@ type Stats struct {
 type dbStats struct {
 	sync.Mutex
 	last                           Stats
+	times                          latency.Histogram
 	aborted, compactions, installs atomic.Uint64
 }
 
@@ -54,6 +56,7 @@ func (s *dbStats) checkpoint(done *sink) {
 	s.last.Checkpoints++
 	s.last.Last = time.Now()
 	s.last.Took = time.Since(done.begun)
+	s.times.Observe(s.last.Took)
 	s.last.LastRecords, s.last.LastBytes = done.records, done.next.bytesSince(done.base.seq)
 }
 
@@ -68,6 +71,9 @@ func (s *dbStats) swept(old []revRange, into revRange) {
 		s.last.SweptRecords += old[i].all.n
 	}
 }
+
+// CheckpointTimes returns how long the checkpoints of this process took.
+func (db *DB) CheckpointTimes() *latency.Snapshot { return db.stats.times.Snapshot() }
 
 // Stats returns the figures now.
 func (db *DB) Stats() Stats {

@@ -93,6 +93,7 @@ type Hub struct {
 	dispatched atomic.Pointer[kv.Position]
 
 	opened, delivered, resyncs, resets atomic.Uint64
+	deliveries                         deliveries
 
 	lagging lagging
 	catchup catchup
@@ -127,6 +128,7 @@ func (h *Hub) Bind(s Snapshotter) { h.views.source = s }
 // Publish appends whole revisions to history and wakes the dispatcher. It
 // never waits.
 func (h *Hub) Publish(events []kv.Event, at kv.Position) {
+	h.deliveries.published(events, at, h.now)
 	h.ring.append(events, at)
 	h.wakeDispatcher()
 }

@@ -3,6 +3,8 @@ package watch
 import (
 	"context"
 	"time"
+
+	"keywatch/kv"
 )
 
 // A Scratch holds what Poll returns, so that idle watchers need not. The zero
@@ -142,9 +144,15 @@ func (w *Watcher) tellProgress(s *Scratch) {
 func (w *Watcher) count(s *Scratch, now int64) {
 	w.sent = now
 	changes := 0
+	timed := w.isLive()
 	for i := range s.out {
-		if s.out[i].Entry != nil {
-			changes++
+		m := &s.out[i]
+		if m.Entry == nil {
+			continue
+		}
+		changes++
+		if timed {
+			w.hub.deliveries.delivered(kv.Position{Epoch: w.epoch, Rev: m.Entry.Mod}, w.hub.now)
 		}
 	}
 	if changes == 0 {
@@ -154,6 +162,14 @@ func (w *Watcher) count(s *Scratch, now int64) {
 	if w.extra != nil && (w.phase == following || w.phase == catchingUp) {
 		w.extra.flushed = now
 	}
+}
+
+// isLive reports whether what is returned now goes out as soon as it can.
+func (w *Watcher) isLive() bool {
+	if w.extra != nil && w.extra.interval > 0 {
+		return false
+	}
+	return w.phase == following || w.phase == catchingUp && w.progress != nil && !w.progress.syncing
 }
 
 // Heavy reports whether the next Poll may read much of the state.

@@ -95,6 +95,8 @@ func newCollector(s *Server, m *metrics) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descRequests
+	ch <- descTimes
+	ch <- descDelivery
 	ch <- descRefused
 	for _, d := range []*prometheus.Desc{descClientUsed, descClientRefused, descClientMax, descCallerMax, descClientWaiting} {
 		ch <- d
@@ -112,6 +114,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		x.rate = c.s.opts.Limiter.Stats()
 	}
 	c.m.collect(ch)
+	c.m.collectTimes(ch)
+	ch <- NewHistogram(descDelivery, timesRange, c.s.opts.Hub.DeliveryTimes())
 	collectBudget(c.s.opts.Budget, ch)
 	for i, g := range scraped {
 		ch <- prometheus.MustNewConstMetric(c.descs[i], g.kind, g.read(x))

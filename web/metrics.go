@@ -5,7 +5,9 @@ import (
 	"math/bits"
 	"strconv"
 	"sync/atomic"
+	"time"
 
+	"keywatch/kv/latency"
 	"keywatch/web/api"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +28,8 @@ const maxStatus = 600
 type metrics struct {
 	cells   [routes][len(methodLabels)]atomic.Pointer[[maxStatus]atomic.Pointer[xsync.Counter]]
 	refused map[api.Code]*xsync.Counter
+	// times has how long requests took, by route and method.
+	times [routes][len(methodLabels)]atomic.Pointer[latency.Histogram]
 	// fast counts the requests on the fast path.
 	fast *xsync.Counter
 }
@@ -61,6 +65,17 @@ func metricsText(g prometheus.Gatherer) (rendered, error) {
 	return rendered{body: b.Bytes()}, nil
 }
 
+// time counts how long an answer took.
+func (m *metrics) time(r route, method methods, took time.Duration) {
+	cell := &m.times[r][bits.Len8(uint8(method))]
+	h := cell.Load()
+	if h == nil {
+		cell.CompareAndSwap(nil, new(latency.Histogram))
+		h = cell.Load()
+	}
+	h.Observe(took)
+}
+
 // count counts an answer.
 func (m *metrics) count(r route, method methods, status int) {
 	row := &m.cells[r][bits.Len8(uint8(method))]
@@ -87,8 +102,24 @@ func (m *metrics) refuse(c api.Code) {
 
 var (
 	descRequests = prometheus.NewDesc("keywatch_http_requests_total", "Requests answered.", []string{"route", "method", "status"}, nil)
+	descTimes    = prometheus.NewDesc("keywatch_http_request_duration_seconds", "Time from reading a request to having its answer, waits that it asks for included; a stream counts until it is open.", []string{"route", "method"}, nil)
+	descDelivery = prometheus.NewDesc("keywatch_watch_delivery_seconds", "Time from the publication of an event until it is handed to the connection of a watch; of one revision in 64, and of watches without an interval that are not behind.", nil, nil)
 	descRefused  = prometheus.NewDesc("keywatch_refused_total", "Requests answered with an error, by its code.", []string{"code"}, nil)
 )
+
+// timesRange is that of requests and of deliveries: 15 us to 8 s.
+var timesRange = HistogramRange{Least: -16, Most: 3}
+
+// collectTimes sends how long requests took to ch.
+func (m *metrics) collectTimes(ch chan<- prometheus.Metric) {
+	for r := range m.times {
+		for method := range m.times[r] {
+			if h := m.times[r][method].Load(); h != nil {
+				ch <- NewHistogram(descTimes, timesRange, h.Snapshot(), routeNames[r], methodLabels[method])
+			}
+		}
+	}
+}
 
 // collect sends the counts to ch.
 func (m *metrics) collect(ch chan<- prometheus.Metric) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -116,12 +117,14 @@ func (s *Server) release(r *request) {
 func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx, p *fastPath) {
 	r := s.acquire(f, c)
 	r.fast = p
+	began := time.Since(s.born)
 	defer func() {
 		if p := recover(); p != nil {
 			r.panicked(p)
 		}
 		r.bodiless()
 		s.metrics.count(r.route, r.method, f.Response.StatusCode())
+		s.metrics.time(r.route, r.method, time.Since(s.born)-began)
 		s.release(r)
 	}()
 	if p != nil {

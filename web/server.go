@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +24,7 @@ var ErrServerClosed = errors.New("server closed")
 // A Server answers requests. It is safe for concurrent use.
 type Server struct {
 	opts    Options
+	born    time.Time // the zero of the times that requests are measured by
 	http    *fasthttp.Server
 	guard   guard
 	conns   connections
@@ -83,7 +85,7 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	s := &Server{opts: opts, guard: guard, common: commonHeader(), team: team}
+	s := &Server{opts: opts, born: time.Now(), guard: guard, common: commonHeader(), team: team}
 	s.guard.team, team.opts = team, &s.opts
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)

@@ -3,6 +3,8 @@ package wal
 import (
 	"sync/atomic"
 	"time"
+
+	"keywatch/kv/latency"
 )
 
 // Stats are figures since the log was opened, and its sizes now.
@@ -24,12 +26,14 @@ type Stats struct {
 type counters struct {
 	appends, entries, written, rotations, reused, fsyncs atomic.Uint64
 	fsyncSum, fsyncMax                                   atomic.Int64
+	fsyncTime                                            latency.Histogram
 }
 
 // synced counts one fsync.
 func (c *counters) synced(d time.Duration) {
 	c.fsyncs.Add(1)
 	c.fsyncSum.Add(int64(d))
+	c.fsyncTime.Observe(d)
 	for {
 		old := c.fsyncMax.Load()
 		if int64(d) <= old || c.fsyncMax.CompareAndSwap(old, int64(d)) {
@@ -37,6 +41,9 @@ func (c *counters) synced(d time.Duration) {
 		}
 	}
 }
+
+// FsyncTimes returns how long the fsyncs of segments in use took.
+func (l *Log) FsyncTimes() *latency.Snapshot { return l.count.fsyncTime.Snapshot() }
 
 // Stats returns the log's figures; each is exact, together they are no snapshot.
 func (l *Log) Stats() Stats {
