@@ -57,12 +57,35 @@ func (g *Grants) Command(c *kv.Command, own Owners) error {
 	case c.Lock != nil:
 		return g.lock(c.Lock, own)
 	}
-	for i := range c.Checks {
-		if err := g.check(c, &c.Checks[i], i); err != nil {
+	return g.batch(c, own)
+}
+
+// batch is Command for checks, operations and parts.
+func (g *Grants) batch(c *kv.Command, own Owners) error {
+	for i := range c.Reads {
+		if err := g.check(c, &kv.Check{Kind: kv.CheckRev, Key: c.Reads[i].Key}, i); err != nil {
 			return err
 		}
 	}
-	for _, ops := range [2][]kv.Op{c.Ops, c.Else} {
+	if err := g.branch(c, c.Checks, c.Ops, c.Else, own); err != nil {
+		return err
+	}
+	for i := range c.Parts {
+		p := &c.Parts[i]
+		if err := g.branch(c, p.Checks, p.Ops, p.Else, own); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Grants) branch(c *kv.Command, checks []kv.Check, ops, other []kv.Op, own Owners) error {
+	for i := range checks {
+		if err := g.check(c, &checks[i], i); err != nil {
+			return err
+		}
+	}
+	for _, ops := range [2][]kv.Op{ops, other} {
 		for i := range ops {
 			if err := g.op(&ops[i], i, own); err != nil {
 				return err
@@ -94,13 +117,15 @@ func (g *Grants) needUnder(v Verb, prefix string) error {
 // fence reports whether a caller may learn who holds a lock.
 func (g *Grants) fence(name string) bool { return g.Key(Lock, name) || g.Key(Read, kv.LockKey(name)) }
 
+// op says whether an operation may run. What adds to a number tells it, and a condition on the
+// deadline tells that: both are for readers.
 func (g *Grants) op(op *kv.Op, i int, own Owners) error {
-	verb := Write
-	if op.Kind == kv.OpGet {
-		verb = Read
+	if op.Kind != kv.OpGet && !g.Key(Write, op.Key) {
+		return denied(Write, op.Key, i)
 	}
-	if !g.Key(verb, op.Key) {
-		return denied(verb, op.Key, i)
+	tells := op.Kind == kv.OpGet || op.Kind == kv.OpAdd || op.Kind == kv.OpAddFloat || op.When != 0
+	if tells && !g.Key(Read, op.Key) {
+		return denied(Read, op.Key, i)
 	}
 	if op.Lease != (kv.LeaseID{}) && !own.OwnLease(op.Lease) {
 		return &NotOwnError{Outcome: kv.LeaseEnded, Failed: i}
@@ -125,11 +150,21 @@ func (g *Grants) check(c *kv.Command, k *kv.Check, i int) error {
 
 // writes reports whether a command writes key in one of its branches.
 func writes(c *kv.Command, key string) bool {
-	for _, ops := range [2][]kv.Op{c.Ops, c.Else} {
-		for i := range ops {
-			if ops[i].Kind != kv.OpGet && ops[i].Key == key {
-				return true
-			}
+	if written(c.Ops, key) || written(c.Else, key) {
+		return true
+	}
+	for i := range c.Parts {
+		if written(c.Parts[i].Ops, key) || written(c.Parts[i].Else, key) {
+			return true
+		}
+	}
+	return false
+}
+
+func written(ops []kv.Op, key string) bool {
+	for i := range ops {
+		if ops[i].Kind != kv.OpGet && ops[i].Key == key {
+			return true
 		}
 	}
 	return false
@@ -165,6 +200,12 @@ func (g *Grants) lock(l *kv.LockCommand, own Owners) error {
 // check, the value and lease without read of that key, and all of it unless the same command
 // writes the key; who holds a lock without read of its key. It holds for replays too.
 func (g *Grants) Redact(c *kv.Command, r *kv.Result) {
+	for i := range r.Parts {
+		p := &r.Parts[i]
+		if p.Current != nil {
+			p.Current, _ = g.found(c, &c.Parts[i].Checks[p.Failed], p.Current)
+		}
+	}
 	if r.Current == nil {
 		return
 	}
@@ -174,18 +215,24 @@ func (g *Grants) Redact(c *kv.Command, r *kv.Result) {
 			r.Current = nil
 		}
 	case kv.CheckFailed, kv.ElseRan:
-		k := &c.Checks[r.Failed]
-		if g.Key(Read, k.Key) {
-			return
-		}
-		if k.Kind == kv.CheckValue || !writes(c, k.Key) || !g.Key(Write, k.Key) {
-			r.Current = nil
-			return
-		}
-		r.Current, r.CurrentNoValue = r.Current.Bare(), true
+		bare := false
+		r.Current, bare = g.found(c, &c.Checks[r.Failed], r.Current)
+		r.CurrentNoValue = r.CurrentNoValue || bare
 	default:
 		if c.Lock == nil || !g.Key(Read, kv.LockKey(c.Lock.Name)) {
 			r.Current = nil
 		}
 	}
+}
+
+// found returns what may be shown of e, which stood at a check that failed; bare says that it is
+// without its value.
+func (g *Grants) found(c *kv.Command, k *kv.Check, e *kv.Entry) (shown *kv.Entry, bare bool) {
+	switch {
+	case g.Key(Read, k.Key):
+		return e, false
+	case k.Kind == kv.CheckValue || !writes(c, k.Key) || !g.Key(Write, k.Key):
+		return nil, false
+	}
+	return e.Bare(), true
 }

@@ -29,7 +29,10 @@ var looked = map[string]string{
 	"Command.Idem": "nothing: the scope is the caller", "Command.Lease": "lease", "Command.Lock": "lock",
 	"Command.Refer": "denied", "Command.Private": "denied", "Command.Auth": "nothing: the door sets it",
 	"Op.Kind": "read or write", "Op.Key": "read or write", "Op.Value": "nothing: it is the caller's", "Op.TTL": "nothing: write",
-	"Op.Lease":   "must be the caller's",
+	"Op.At": "nothing: write", "Op.KeepLease": "nothing: the key stays as it was attached", "Op.By": "adding is read too", "Op.When": "read",
+	"Op.Lease":      "must be the caller's",
+	"Command.Reads": "check by number", "Command.Parts": "each as a command", "Read.Key": "check by number", "Read.Rev": "nothing",
+	"Part.Checks": "check", "Part.Ops": "op", "Part.Else": "op", "Part.HasElse": "nothing: Else has it all",
 	"Check.Kind": "by value is read", "Check.Key": "read, or write if the command writes it", "Check.N": "nothing", "Check.Value": "by kind",
 	"Fence.Lock": "lock, or read of the lock's key", "Fence.Token": "nothing: it is no secret",
 	"LeaseCommand.Kind": "grant needs no lease", "LeaseCommand.ID": "must be the caller's", "LeaseCommand.TTL": "nothing", "LeaseCommand.Caller": "nothing: the door sets it",
@@ -42,7 +45,7 @@ var looked = map[string]string{
 // walker.go, and say it in the table.
 func TestWalkerKnowsEveryField(t *testing.T) {
 	seen := 0
-	for _, v := range []any{kv.Command{}, kv.Op{}, kv.Check{}, kv.Fence{}, kv.LeaseCommand{}, kv.LockCommand{}} {
+	for _, v := range []any{kv.Command{}, kv.Op{}, kv.Check{}, kv.Fence{}, kv.Read{}, kv.Part{}, kv.LeaseCommand{}, kv.LockCommand{}} {
 		typ := reflect.TypeOf(v)
 		for i := range typ.NumField() {
 			name := typ.Name() + "." + typ.Field(i).Name
@@ -80,6 +83,14 @@ func TestCommandNeeds(t *testing.T) {
 		{"second", kv.Command{Ops: []kv.Op{put, kvtest.Get("b")}}, []string{"write:a/", "read:b"}, "read:b"},
 		{"else", kv.Command{Ops: []kv.Op{put}, HasElse: true, Else: []kv.Op{kvtest.Get("b")}}, []string{"write:a/", "read:b"}, "read:b"},
 		{"else put", kv.Command{HasElse: true, Else: []kv.Op{kvtest.Put("b", "")}}, []string{"write:b"}, "write:b"},
+		{"add", kv.Command{Ops: []kv.Op{{Kind: kv.OpAdd, Key: "a/1"}}}, []string{"write:a/", "read:a/1"}, "read:a/1"},
+		{"add a float", kv.Command{Ops: []kv.Op{{Kind: kv.OpAddFloat, Key: "a/1"}}}, []string{"read:a/1", "write:a/"}, "write:a/1"},
+		{"touch", kv.Command{Ops: []kv.Op{{Kind: kv.OpTouch, Key: "a/1"}}}, []string{"write:a/"}, "write:a/1"},
+		{"touch if", kv.Command{Ops: []kv.Op{{Kind: kv.OpTouch, Key: "a/1", When: kv.TouchNone}}}, []string{"write:a/", "read:a/1"}, "read:a/1"},
+		{"read that holds", kv.Command{Ops: []kv.Op{put}, Reads: []kv.Read{{Key: "b"}}}, []string{"write:a/", "read:b"}, "read:b"},
+		{"part", kv.Command{Parts: []kv.Part{{Ops: []kv.Op{put}}, {Ops: []kv.Op{kvtest.Get("b")}}}}, []string{"write:a/", "read:b"}, "read:b"},
+		{"part's else", kv.Command{Parts: []kv.Part{{HasElse: true, Else: []kv.Op{put}}}}, []string{"write:a/"}, "write:a/1"},
+		{"part's check", kv.Command{Parts: []kv.Part{{Checks: []kv.Check{exists}}}}, []string{"read:a/1"}, "read:a/1"},
 		{"check of another key", kv.Command{Ops: []kv.Op{put}, Checks: []kv.Check{kvtest.Revision("b", 1)}}, []string{"write:a/", "read:b"}, "read:b"},
 		{"check by number", kv.Command{Ops: []kv.Op{put}, Checks: []kv.Check{exists}}, []string{"write:a/1"}, "write:a/1"},
 		{"check by value", kv.Command{Ops: []kv.Op{put}, Checks: []kv.Check{kvtest.Value("a/1", "x")}}, []string{"write:a/", "read:a/1"}, "read:a/1"},
