@@ -2,12 +2,20 @@
 
 package core
 
-import "sync/atomic"
+import (
+	"os"
+	"sync/atomic"
+)
 
 // Faults are the names of the mistakes that this build can make.
 var Faults = []string{string(earlyAnswer), string(forgottenVote), string(staleRead), string(lostCommit), string(joinByLog), string(forgottenReport)}
 
-var planted atomic.Pointer[string]
+// planted is the fault of this process, which the environment may name.
+var planted = func() *atomic.Pointer[string] {
+	name, p := os.Getenv("KEYWATCH_FAULT"), new(atomic.Pointer[string])
+	p.Store(&name)
+	return p
+}()
 
 // Plant has every Core of the process make a mistake from now on; "" ends that.
 func Plant(name string) { planted.Store(&name) }

@@ -97,6 +97,7 @@ func (osFS) SyncDir(name string) error {
 	if err != nil {
 		return err
 	}
+	awaitSync()
 	err = d.Sync()
 	if cerr := d.Close(); err == nil {
 		err = cerr
@@ -107,7 +108,10 @@ func (osFS) SyncDir(name string) error {
 // osFile is an os.File whose Sync leaves out what reading back does not need.
 type osFile struct{ *os.File }
 
-func (f osFile) Sync() error { return syncData(f.File) }
+func (f osFile) Sync() error {
+	awaitSync()
+	return syncData(f.File)
+}
 
 func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()

@@ -32,6 +32,26 @@ type cluster struct {
 // are those of each node.
 func newCluster(t testing.TB, size int, args ...string) *cluster {
 	t.Helper()
+	c := laidOut(t, size, args...)
+	c.startAll(t)
+	return c
+}
+
+// newFaulty is newCluster of nodes in which a fault is planted; with "" that is none, but their
+// fsyncs can be held.
+func newFaulty(t testing.TB, size int, fault string) *cluster {
+	t.Helper()
+	c := laidOut(t, size)
+	for _, n := range c.nodes {
+		n.faulty, n.fault = true, fault
+	}
+	c.startAll(t)
+	return c
+}
+
+// laidOut returns a cluster of which no node runs.
+func laidOut(t testing.TB, size int, args ...string) *cluster {
+	t.Helper()
 	available(t)
 	net := newNetwork(t, size)
 	c := &cluster{wires: newWires(t, net), began: time.Now(), token: filepath.Join(t.TempDir(), "token")}
@@ -54,11 +74,16 @@ func newCluster(t testing.TB, size int, args ...string) *cluster {
 		c.nodes = append(c.nodes, n)
 	}
 	t.Cleanup(func() { c.end(t) })
+	return c
+}
+
+// startAll starts all nodes and waits until they are ready.
+func (c *cluster) startAll(t testing.TB) {
+	t.Helper()
 	for _, n := range c.nodes {
 		c.start(t, n)
 	}
 	c.awaitReady(t)
-	return c
 }
 
 // end kills all nodes, and shows what they said if the test has failed.

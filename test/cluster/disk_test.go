@@ -57,6 +57,18 @@ func (d *disk) fill() error {
 // free gives the room back.
 func (d *disk) free() error { return os.Remove(d.ballast()) }
 
+// syncs is the file that says what happens to fsyncs, if the node is of the faulty build.
+func (d *disk) syncs() string { return filepath.Join(d.folder, "fsync") }
+
+// hold has each fsync take longer, or hang if how is "hang", until the returned func is called.
+func (d *disk) hold(how string) (release func() error, err error) {
+	next := d.syncs() + ".next"
+	if err := os.WriteFile(next, []byte(how), 0o600); err != nil {
+		return nil, err
+	}
+	return func() error { return os.Remove(d.syncs()) }, os.Rename(next, d.syncs())
+}
+
 // unmountAll removes the disks of an owner.
 func unmountAll(owner string) {
 	mounts, err := os.ReadFile("/proc/self/mounts")

@@ -14,7 +14,7 @@ import (
 var (
 	only      = flag.String("nemesis", "", "only nemeses whose names contain it")
 	histories = flag.Int("histories", 60, "histories of the proof, in all")
-	clusters  = flag.Int("clusters", 3, "clusters that make them at the same time; one has five nodes, the others three")
+	clusters  = flag.Int("clusters", 3, "clusters that make them at the same time; the second has five nodes, the fsyncs of the third are held now and then")
 )
 
 // brief are the nemeses of the short form.
@@ -26,14 +26,17 @@ func TestHistories(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
 	seed := gate.Seed(t)
+	var last *history
 	for i, n := range nemeses() {
-		if *only == "" && slices.Contains(brief, n.name) || *only != "" && strings.Contains(n.name, *only) {
-			newHistory(c, n, seed+uint64(i)).run(t)
+		if *only == "" && !slices.Contains(brief, n.name) || !strings.Contains(n.name, *only) {
+			continue
 		}
-		if t.Failed() {
+		last = newHistory(c, n, seed+uint64(i))
+		if last.run(t); t.Failed() {
 			return
 		}
 	}
+	last.controls(t)
 }
 
 // TestProofHistories is the same for many histories, each with a nemesis drawn at random, of
@@ -41,16 +44,18 @@ func TestHistories(t *testing.T) {
 func TestProofHistories(t *testing.T) {
 	gate.Long(t)
 	seed := gate.Seed(t)
-	list := slices.DeleteFunc(nemeses(), func(n nemesis) bool { return !strings.Contains(n.name, *only) })
 	for k := range *clusters {
-		size := 3
-		if k == 0 && *clusters > 1 {
+		size, list, start := 3, nemeses(), func(t *testing.T, size int) *cluster { return newCluster(t, size) }
+		switch k {
+		case 1:
 			size = 5
+		case 2:
+			list, start = slices.Concat(list, disks(), disks()), func(t *testing.T, size int) *cluster { return newFaulty(t, size, "") }
 		}
+		list = slices.DeleteFunc(list, func(n nemesis) bool { return !strings.Contains(n.name, *only) })
 		t.Run(fmt.Sprintf("%d nodes, %d", size, k), func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, size)
-			rng := rand.New(rand.NewPCG(seed, uint64(k)))
+			c, rng := start(t, size), rand.New(rand.NewPCG(seed, uint64(k)))
 			for i := k; i < *histories && !t.Failed(); i += *clusters {
 				newHistory(c, list[rng.IntN(len(list))], rng.Uint64()).run(t)
 			}

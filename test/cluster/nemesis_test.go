@@ -272,3 +272,37 @@ func (c *cluster) pour(t testing.TB, most int) (accepted int) {
 	}
 	return accepted
 }
+
+// disks are those that only nodes of the faulty build have.
+func disks() []nemesis {
+	return []nemesis{
+		{name: "slow fsync of the leader", strike: holdSyncs((*cluster).theLeader, "60ms")},
+		{name: "slow fsync of a node", strike: holdSyncs(anyNode, "150ms")},
+		{name: "hung fsync of the leader", strike: holdSyncs((*cluster).theLeader, "hang"), lasts: 3 * time.Second},
+		{name: "hung fsync of a node", strike: holdSyncs(anyNode, "hang")},
+		{name: "hung fsync of all", strike: holdSyncs(allNodes, "hang")},
+	}
+}
+
+// holdSyncs has fsyncs of nodes take longer, or hang.
+func holdSyncs(who choice, how string) func(testing.TB, *cluster, *rand.Rand) func() {
+	return func(t testing.TB, c *cluster, rng *rand.Rand) func() {
+		var release []func() error
+		for _, n := range who(c, t, rng) {
+			c.did("fsyncs of %s: %s", n.name, how)
+			r, err := n.disk.hold(how)
+			if err != nil {
+				t.Fatal(err)
+			}
+			release = append(release, r)
+		}
+		return func() {
+			c.did("fsyncs are quick again")
+			for _, r := range release {
+				if err := r(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+}

@@ -20,14 +20,15 @@ import (
 
 // A node is a place for a server: a namespace and a disk. Its process comes and goes.
 type node struct {
-	index int
-	name  string
-	url   string
-	ns    string
-	disk  *disk
-	fault string   // planted in its next process, which is then of the faulty build
-	args  []string // of serve, the same for each process
-	out   output   // everything its processes printed
+	index  int
+	name   string
+	url    string
+	ns     string
+	disk   *disk
+	faulty bool     // its processes are of the build in which faults can be planted
+	fault  string   // what is planted in its next process
+	args   []string // of serve, the same for each process
+	out    output   // everything its processes printed
 
 	mu struct {
 		sync.Mutex
@@ -65,7 +66,7 @@ func (o *output) String() string {
 // start starts a process; it does not wait until that serves.
 func (n *node) start() error {
 	build := command
-	if n.fault != "" {
+	if n.faulty {
 		build = faulty
 	}
 	path, err := build()
@@ -74,7 +75,7 @@ func (n *node) start() error {
 	}
 	args := append([]string{"netns", "exec", n.ns, path, "serve", "--data", n.disk.data()}, n.args...)
 	p := &process{cmd: exec.Command("ip", args...), exited: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "KEYWATCH_FAULT="+n.fault, "GORACE=halt_on_error=1")
+	p.cmd.Env = append(os.Environ(), "KEYWATCH_FAULT="+n.fault, "KEYWATCH_FAULT_FSYNC="+n.disk.syncs(), "GORACE=halt_on_error=1")
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p.cmd.Stdout, p.cmd.Stderr = &n.out, &n.out
 	fmt.Fprintf(&n.out, "-- start at %s\n", time.Now().Format("15:04:05.000"))

@@ -181,3 +181,31 @@ func JudgeByKey(history []porcupine.Operation) porcupine.CheckResult {
 	}
 	return porcupine.Ok
 }
+
+// Spoil returns a history in which a client reads what was read before something newer was: it
+// is not linearizable. It returns false if history has no such reads.
+func Spoil(history []porcupine.Operation) ([]porcupine.Operation, bool) {
+	reads := slices.DeleteFunc(slices.Clone(history), func(op porcupine.Operation) bool {
+		r, rep := op.Input.(request), op.Output.(reply)
+		return len(r.steps) != 1 || r.steps[0].do != "get" || len(rep.steps) != 1 || !rep.steps[0].present || rep.steps[0].value == hidden
+	})
+	of := func(op porcupine.Operation) (int, cell) { return op.Input.(request).steps[0].key, op.Output.(reply).steps[0] }
+	for _, old := range reads {
+		key, was := of(old)
+		for _, seen := range reads {
+			if k, now := of(seen); k != key || now == was || old.Return >= seen.Call {
+				continue
+			}
+			for _, late := range reads {
+				if k, _ := of(late); k != key || seen.Return >= late.Call {
+					continue
+				}
+				spoilt := slices.Clone(history)
+				i := slices.IndexFunc(spoilt, func(op porcupine.Operation) bool { return op.ClientId == late.ClientId && op.Call == late.Call })
+				spoilt[i].Output = old.Output
+				return spoilt, true
+			}
+		}
+	}
+	return nil, false
+}
