@@ -98,6 +98,8 @@ func (m *mortals) connect(ctx context.Context, cl *load.Client, since string) st
 		return since
 	}
 	defer s.Close()
+	var state map[string]bool // what is there, between reset and synced
+	known := m.acked()
 	for {
 		ev, err := s.Next()
 		if err != nil {
@@ -106,17 +108,48 @@ func (m *mortals) connect(ctx context.Context, cl *load.Client, since string) st
 		if ev.ID != "" {
 			since = ev.ID
 		}
-		if ev.Name == "delete" {
-			m.ended(ev)
+		switch ev.Name {
+		case "reset":
+			state = make(map[string]bool)
+		case "put":
+			if state != nil {
+				state[ev.Key] = true
+			}
+		case "synced":
+			m.absent(known, state)
+			state = nil
+		case "delete":
+			m.ended(ev.Key, ev.Cause)
 		}
 	}
 }
 
-func (m *mortals) ended(ev load.Event) {
+// acked returns the keys that are written by now.
+func (m *mortals) acked() (list []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if k := m.mu.keys[ev.Key]; k != nil && k.ended.IsZero() {
-		k.ended, k.cause = time.Now(), ev.Cause
+	for key, k := range m.mu.keys {
+		if !k.acked.IsZero() {
+			list = append(list, key)
+		}
+	}
+	return list
+}
+
+// absent notes that keys which were written are not in a state, if that was told.
+func (m *mortals) absent(known []string, state map[string]bool) {
+	for _, key := range known {
+		if state != nil && !state[key] {
+			m.ended(key, "expired")
+		}
+	}
+}
+
+func (m *mortals) ended(key, cause string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.mu.keys[key]; k != nil && k.ended.IsZero() {
+		k.ended, k.cause = time.Now(), cause
 	}
 }
 

@@ -101,8 +101,8 @@ func (a *Audience) Check(t testing.TB, ample bool) (resyncs, resets, changes int
 	for _, s := range a.Streamers {
 		r := s.Record()
 		r.Ample = ample
-		if err := watchtest.Check(h, r); err != nil {
-			t.Errorf("%s (seed %d): %v", s.Name, a.Seed, err)
+		for _, v := range watchtest.Judge(h, r) {
+			t.Errorf("%s (seed %d): %v, after\n%s", s.Name, a.Seed, v, v.Trace(r))
 		}
 		resyncs, resets = resyncs+s.count(watch.Resync), resets+s.count(watch.Reset)
 		changes += s.count(watch.Put) + s.count(watch.Delete)

@@ -2,6 +2,7 @@ package watchtest
 
 import (
 	"fmt"
+	"maps"
 
 	"keywatch/kv"
 	"keywatch/watch"
@@ -26,16 +27,21 @@ type orderedJudge struct {
 	latest bool
 	last   kv.Rev
 	keys   revs
+	before revs // what keys were when the resync began
 }
 
 func (j *orderedJudge) step(s Step) string {
 	defer j.pass(s)
 	switch {
 	case s.Kind == Connect:
-		j.last = s.At.Rev
+		if j.last = s.At.Rev; j.section == watch.Resync {
+			j.keys = j.before // a resync that was cut off is forgotten
+		}
 	case s.Kind == watch.Reset:
 		clear(j.keys)
 		j.last = 0
+	case s.Kind == watch.Resync:
+		j.before = maps.Clone(j.keys)
 	case s.Kind == watch.Synced && j.section != 0:
 		j.last = 0
 	case s.change():

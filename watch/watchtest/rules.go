@@ -3,6 +3,7 @@ package watchtest
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // A Rule is what a record must keep.
@@ -46,6 +47,22 @@ type Violation struct {
 func (v *Violation) Error() string {
 	return fmt.Sprintf("not %s: step %d (%v): %s", v.Rule, v.I, v.Step, v.What)
 }
+
+// Trace shows the steps of r before v, the newest last, and what the client had been told of the
+// same key before.
+func (v *Violation) Trace(r Record) string {
+	var b strings.Builder
+	steps := careful(r.Steps)
+	for i, s := range steps[:min(v.I+1, len(steps))] {
+		if v.I-i < traced || s.change() && s.Key == v.Step.Key {
+			fmt.Fprintf(&b, "%d: %v\n", i, s)
+		}
+	}
+	return b.String()
+}
+
+// traced is how many steps Trace shows.
+const traced = 12
 
 // A judge looks at one record by one rule. The first text that is not empty is
 // what is wrong.

@@ -13,15 +13,14 @@ const awaitMax = 2 * time.Second
 
 // AwaitPosition waits, for two seconds at most, until this server has what the position of req
 // says: a client that was told of it by another server of the store may be ahead of this one. What
-// is still ahead then is of no history here, and the hub resets it. In mode Latest a client may have
-// been told of versions newer than its position, so it waits for all that is acknowledged. For a
-// server that is alone it does not wait.
+// is still ahead then is of no history here, and the hub resets it. For a server that is alone it
+// does not wait.
 func AwaitPosition(ctx context.Context, store *kv.Store, req *watch.Request) {
 	if req.Since == "" {
 		return
 	}
 	at, err := kv.ParsePosition(req.Since)
-	if now := store.State().Position(); err != nil || at.Epoch == now.Epoch && at.Rev <= now.Rev && req.Mode != watch.Latest {
+	if now := store.State().Position(); err != nil || at.Epoch == now.Epoch && at.Rev <= now.Rev {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, awaitMax)

@@ -24,21 +24,18 @@ func (b *behind) ReadBarrier(context.Context) error {
 	return nil
 }
 
-// A watcher that comes from a server which was ahead must not be reset, nor be told of older versions
-// than it has, and one that this server can serve must not wait.
+// A watcher that comes from a server which was ahead must not be reset, and one that this server can
+// serve must not wait.
 func TestWatchWaitsForItsPosition(t *testing.T) {
 	for name, c := range map[string]struct {
 		since string
-		mode  watch.Mode
 		asked int
 	}{
-		"none":           {"", watch.All, 0},
-		"behind":         {"00000007-1", watch.All, 0},
-		"ahead":          {"00000007-2", watch.All, 1},
-		"another epoch":  {"00000009-1", watch.All, 1},
-		"malformed":      {"x", watch.All, 0},
-		"newest only":    {"00000007-1", watch.Latest, 1}, // it may have been told of a later version
-		"newest, no pos": {"", watch.Latest, 0},
+		"none":          {"", 0},
+		"behind":        {"00000007-1", 0},
+		"ahead":         {"00000007-2", 1},
+		"another epoch": {"00000009-1", 1},
+		"malformed":     {"x", 0},
 	} {
 		state := kv.NewState(kv.StateOptions{Presize: 64})
 		apply := func(index uint64, steps ...kvtest.Step) {
@@ -49,7 +46,7 @@ func TestWatchWaitsForItsPosition(t *testing.T) {
 		put := kvtest.Step{Command: &kv.Command{Ops: []kv.Op{kvtest.Put("k", "v")}}}
 		apply(1, kvtest.Step{Setup: &kv.Setup{Epoch: 7}}, put)
 		log := &behind{catchUp: func() { apply(2, put) }}
-		api.AwaitPosition(t.Context(), kv.NewStore(state, log, kv.Limits{}), &watch.Request{Since: c.since, Mode: c.mode})
+		api.AwaitPosition(t.Context(), kv.NewStore(state, log, kv.Limits{}), &watch.Request{Since: c.since})
 		if log.asked != c.asked {
 			t.Errorf("%s: asked %d times, want %d", name, log.asked, c.asked)
 		}
