@@ -5,7 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
 	"testing"
 
@@ -39,29 +39,21 @@ var (
 // build builds the command.
 func build(name string, args ...string) (path string, err error) {
 	path = filepath.Join(builds, name)
-	args = append(append([]string{"build", "-o", path}, args...), "keywatch/app/keywatch")
+	args = slices.Concat([]string{"build", "-o", path}, raceFlags, args, []string{"keywatch/app/keywatch"})
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the command: %w\n%s", err, out)
 	}
 	return path, nil
 }
 
-// available skips t if the command cannot be a node of a cluster.
+// available builds the command, and skips t where there is no program for networks.
 func available(t testing.TB) {
 	t.Helper()
 	if err := load.SourcesSeen(); err != nil {
 		t.Fatal(err)
 	}
-	path, err := command()
-	if err != nil {
+	if _, err := command(); err != nil {
 		t.Fatal(err)
-	}
-	help, err := exec.Command(path, "serve", "--help").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, help)
-	}
-	if !strings.Contains(string(help), "--peer-listen") {
-		t.Skip("SKIPPED, NOT TESTED: the command has no flags of a cluster")
 	}
 	gate.Program(t, "ip")
 }

@@ -18,8 +18,9 @@ const lateMax = 2 * time.Second
 // A mortal is a key with a TTL.
 type mortal struct {
 	ttl time.Duration
-	// sent is before it was written, acked after.
+	// sent is before it was written, acked after, in revision rev.
 	sent, acked time.Time
+	rev         uint64
 	// ended is when the first watcher was told that it expired.
 	ended time.Time
 	cause string
@@ -51,7 +52,12 @@ func (m *mortals) write(ctx, hard context.Context, t testing.TB, seed uint64) {
 			m.fail(fmt.Errorf("write %s: %v, %+v", key, err, a))
 			return
 		}
-		m.acknowledged(k)
+		at, err := a.Position()
+		if err != nil {
+			m.fail(err)
+			return
+		}
+		m.acknowledged(k, at.Rev)
 		rest(ctx, 100*time.Millisecond)
 	}
 }
@@ -65,10 +71,10 @@ func (m *mortals) add(key string, k *mortal) {
 	m.mu.keys[key] = k
 }
 
-func (m *mortals) acknowledged(k *mortal) {
+func (m *mortals) acknowledged(k *mortal, rev uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k.acked = time.Now()
+	k.acked, k.rev = time.Now(), rev
 }
 
 func (m *mortals) fail(err error) {
@@ -99,7 +105,6 @@ func (m *mortals) connect(ctx context.Context, cl *load.Client, since string) st
 	}
 	defer s.Close()
 	var state map[string]bool // what is there, between reset and synced
-	known := m.acked()
 	for {
 		ev, err := s.Next()
 		if err != nil {
@@ -116,7 +121,9 @@ func (m *mortals) connect(ctx context.Context, cl *load.Client, since string) st
 				state[ev.Key] = true
 			}
 		case "synced":
-			m.absent(known, state)
+			if state != nil {
+				m.absent(state, since)
+			}
 			state = nil
 		case "delete":
 			m.ended(ev.Key, ev.Cause)
@@ -124,23 +131,18 @@ func (m *mortals) connect(ctx context.Context, cl *load.Client, since string) st
 	}
 }
 
-// acked returns the keys that are written by now.
-func (m *mortals) acked() (list []string) {
+// absent notes that keys are not in a state although they were written before its position.
+func (m *mortals) absent(state map[string]bool, position string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for key, k := range m.mu.keys {
-		if !k.acked.IsZero() {
-			list = append(list, key)
-		}
+	at, err := load.ParsePosition(position)
+	if err != nil {
+		m.mu.err = errors.Join(m.mu.err, err)
+		return
 	}
-	return list
-}
-
-// absent notes that keys which were written are not in a state, if that was told.
-func (m *mortals) absent(known []string, state map[string]bool) {
-	for _, key := range known {
-		if state != nil && !state[key] {
-			m.ended(key, "expired")
+	for key, k := range m.mu.keys {
+		if !k.acked.IsZero() && k.rev <= at.Rev && !state[key] && k.ended.IsZero() {
+			k.ended, k.cause = time.Now(), "expired"
 		}
 	}
 }
