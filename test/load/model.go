@@ -189,7 +189,9 @@ func Spoil(history []porcupine.Operation) ([]porcupine.Operation, bool) {
 		r, rep := op.Input.(request), op.Output.(reply)
 		return len(r.steps) != 1 || r.steps[0].do != "get" || len(rep.steps) != 1 || !rep.steps[0].present || rep.steps[0].value == hidden
 	})
-	of := func(op porcupine.Operation) (int, cell) { return op.Input.(request).steps[0].key, op.Output.(reply).steps[0] }
+	of := func(op porcupine.Operation) (int, cell) {
+		return op.Input.(request).steps[0].key, op.Output.(reply).steps[0]
+	}
 	for _, old := range reads {
 		key, was := of(old)
 		for _, seen := range reads {
