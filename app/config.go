@@ -198,6 +198,8 @@ func (c Config) checkTogether() error {
 		return errors.New("memory-only: not supported with --peer-listen: a server that forgets what it acknowledged must not vote")
 	case c.Fsync == "interval":
 		return errors.New("fsync: interval is not supported with --peer-listen: a server that forgets what it acknowledged must not vote")
+	case c.ObjectStore == "" && (c.ObjectAfter != 0 || c.DiskMax != 0):
+		return errors.New("object-after, disk-max: require --object-store with --peer-listen: all servers must be able to read what one has moved")
 	case c.MaxBatch > maxPeerBatch:
 		return fmt.Errorf("max-batch: at most %v with --peer-listen, so that it fits into a frame between servers", Size(maxPeerBatch))
 	}

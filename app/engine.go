@@ -349,11 +349,7 @@ func (e *Engine) shutdown(ctx context.Context) error {
 	}
 	e.running.Wait() // before the node: what runs needs it
 	if e.node != nil {
-		if e.members != nil { // while it can still do what is needed for that
-			if err := e.node.HandOver(ctx); err != nil {
-				e.config.Logger.Warn("leadership is not handed over", "err", err)
-			}
-		}
+		e.handOver() // while it can still do what is needed for that
 		e.node.Drain()
 		errs = append(errs, e.lastCheckpoint(ctx), e.node.Close())
 	}
@@ -370,6 +366,16 @@ func (e *Engine) shutdown(ctx context.Context) error {
 		errs = append(errs, e.disk.Close(clean))
 	}
 	return errors.Join(errs...)
+}
+
+// handOver has another server lead, if this one does and there is one.
+func (e *Engine) handOver() {
+	if e.members == nil {
+		return
+	}
+	if err := e.node.HandOver(context.Background()); err != nil {
+		e.config.Logger.Warn("leadership is not handed over", "err", err)
+	}
 }
 
 // lastCheckpoint saves the next start from replaying the log, if there is time for it.

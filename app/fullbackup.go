@@ -18,11 +18,11 @@ func (e *Engine) FullBackup(ctx context.Context, w io.Writer) (int64, error) {
 	if e.objects == nil {
 		return e.Backup(ctx, w)
 	}
-	if err := e.objects.mover.Check(ctx); err != nil {
+	if err := e.objects.mover().Check(ctx); err != nil {
 		return 0, objectProblem(err)
 	}
 	var image *persist.Image
-	ids, release, err := e.objects.mover.Pin(ctx, func() (err error) {
+	ids, release, err := e.objects.mover().Pin(ctx, func() (err error) {
 		if err = e.Checkpoint(ctx); err == nil {
 			image, err = e.disk.OpenBackup()
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"keywatch/kv"
@@ -25,12 +26,15 @@ type objectTier struct {
 	url    string
 	reader object.Reader
 	store  object.Store
-	mover  *object.Mover // set before the loop runs
+	// moving is the mover, one for each time that this server leads: another server's claim ends it.
+	moving atomic.Pointer[object.Mover]
 	// wake says that there is more on disk than --disk-max.
 	wake wake.Chan
 
 	// The rest belongs to the loop.
 	aged, tidied time.Time
+	// term is the one for which the mover was made.
+	term uint64
 	// said is the last failure that was logged; empty if all went well since.
 	said string
 }
@@ -94,16 +98,46 @@ func (e *Engine) startObjects() error {
 			return fmt.Errorf("object-store: %w", err)
 		}
 	}
-	id := object.StoreID(e.disk.Store())
-	rests := &throttle{state: e.state, log: e.node, hold: e.config.objectHold}
-	e.objects.mover = object.NewMover(object.MoverOptions{
-		Store: e.objects.store, ID: id, Sole: e.config.ObjectStore == "",
-		Known: e.objects.known, Adopted: e.objects.adopted, State: e.state, Log: rests, Rest: rests.rest,
-		SegmentSize: int(e.config.SegmentSize), Keep: e.config.BackupKeep, Grace: e.config.objectGrace,
-		Step: e.config.objectStep, Progress: &e.background.board,
-	})
+	e.objects.renew()
 	e.objects.aged, e.objects.tidied = time.Now(), time.Now()
 	return nil
+}
+
+// sharedKeep is how long an unused object is kept at least where a server that is behind may still read
+// it.
+const sharedKeep = time.Hour
+
+// renew makes a mover.
+func (t *objectTier) renew() {
+	e := t.engine
+	rests := &throttle{state: e.state, log: e.node, hold: e.config.objectHold}
+	keep := e.config.BackupKeep
+	if e.members != nil {
+		keep = max(keep, sharedKeep)
+	}
+	t.moving.Store(object.NewMover(object.MoverOptions{
+		Store: t.store, ID: object.StoreID(e.disk.Store()), Sole: e.config.ObjectStore == "",
+		Known: t.known, Adopted: t.adopted, State: e.state, Log: rests, Rest: rests.rest,
+		SegmentSize: int(e.config.SegmentSize), Keep: keep, Grace: e.config.objectGrace,
+		Step: e.config.objectStep, Progress: &e.background.board,
+	}))
+}
+
+// mover returns the mover.
+func (t *objectTier) mover() *object.Mover { return t.moving.Load() }
+
+// mine reports whether this server is the one that moves: of several the leader is. A new leadership has
+// a new mover.
+func (t *objectTier) mine() bool {
+	if t.engine.members == nil {
+		return true
+	}
+	term := t.engine.node.Leads()
+	if term != 0 && term != t.term {
+		t.term = term
+		t.renew()
+	}
+	return term != 0
 }
 
 // haveObjects returns an error if values are in object storage that this start does not
@@ -144,6 +178,9 @@ func (e *Engine) objectLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		if !t.mine() {
+			continue
+		}
 		if worked, err := t.turn(ctx); worked && ctx.Err() == nil {
 			t.say(err)
 		}
@@ -153,7 +190,7 @@ func (e *Engine) objectLoop(ctx context.Context) {
 // first looks whether the store is the right one, before a read or a move does, and has
 // the data folder remember it if values are in it.
 func (t *objectTier) first(ctx context.Context) error {
-	err := t.mover.Check(ctx)
+	err := t.mover().Check(ctx)
 	if err == nil && len(t.engine.state().Segments()) > 0 {
 		err = t.adopted()
 	}
@@ -181,13 +218,13 @@ func (t *objectTier) say(err error) {
 func (t *objectTier) turn(ctx context.Context) (worked bool, err error) {
 	c := &t.engine.config
 	if worked = t.said != ""; worked {
-		if err := t.mover.Check(ctx); err != nil {
+		if err := t.mover().Check(ctx); err != nil {
 			return true, err
 		}
 	}
 	if c.ObjectAfter > 0 && time.Since(t.aged) >= c.ObjectAfter {
 		worked, t.aged = true, time.Now()
-		if _, err := t.mover.Move(ctx, 0, idle); err != nil {
+		if _, err := t.mover().Move(ctx, 0, idle); err != nil {
 			return true, fmt.Errorf("move what is not used: %w", err)
 		}
 	}
@@ -199,7 +236,7 @@ func (t *objectTier) turn(ctx context.Context) (worked bool, err error) {
 	}
 	if time.Since(t.tidied) >= c.objectTidy {
 		worked, t.tidied = true, time.Now()
-		if _, err := t.mover.Tidy(ctx); err != nil {
+		if _, err := t.mover().Tidy(ctx); err != nil {
 			return true, fmt.Errorf("tidy segments: %w", err)
 		}
 	}
@@ -241,7 +278,7 @@ func (t *objectTier) relieve(ctx context.Context) error {
 	excess += int64(t.engine.config.DiskMax) / 10
 	all := excess
 	for _, tier := range []kv.Tier{kv.TierDisk, kv.TierMemory} {
-		moved, err := t.mover.Move(ctx, excess, func(r kv.Resident) bool { return r.Tier() == tier })
+		moved, err := t.mover().Move(ctx, excess, func(r kv.Resident) bool { return r.Tier() == tier })
 		if err != nil {
 			return err
 		}
@@ -266,13 +303,16 @@ func (e *Engine) Migrate(ctx context.Context) error {
 	if e.objects == nil {
 		return errNoObjects
 	}
+	if e.members != nil && e.node.Leads() == 0 {
+		return fmt.Errorf("%w: values are moved by the leader: ask it", kv.ErrNoLeader)
+	}
 	// Only what a checkpoint holds is moved.
 	if err := e.Checkpoint(ctx); err != nil {
 		return err
 	}
-	_, err := e.objects.mover.Move(ctx, 0, func(r kv.Resident) bool { return r.Tier() != kv.TierObject })
+	_, err := e.objects.mover().Move(ctx, 0, func(r kv.Resident) bool { return r.Tier() != kv.TierObject })
 	if err == nil {
-		_, err = e.objects.mover.Tidy(ctx)
+		_, err = e.objects.mover().Tidy(ctx)
 	}
 	if errors.Is(err, object.ErrUnavailable) || errors.Is(err, object.ErrUnfit) || errors.Is(err, object.ErrTaken) {
 		err = fmt.Errorf("%w: %w", kv.ErrTierUnavailable, err)
@@ -308,7 +348,7 @@ type ObjectStatus struct {
 }
 
 func (t *objectTier) status() *ObjectStatus {
-	s := t.mover.Stats()
+	s := t.mover().Stats()
 	segments, live := t.engine.state().SegmentSums()
 	o := &ObjectStatus{
 		Store: t.url, Segments: segments, LiveBytes: live.Bytes, StoredBytes: s.Sweep.Bytes, Dead: s.Sweep.Waiting, Missing: s.Sweep.Missing,

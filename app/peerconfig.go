@@ -170,3 +170,6 @@ func (c *PeerConfig) role() cluster.Role {
 	}
 	return cluster.Voter
 }
+
+// NewPeerToken draws the secret that the servers of a cluster share, as PeerConfig has it.
+func NewPeerToken() string { return peer.NewToken().Text() }

@@ -82,6 +82,8 @@ func (c ServeConfig) stop(server *web.Server, engine *Engine) error {
 	}
 	c.Logger.Info("stopping", "grace", c.Grace)
 	begun := time.Now()
+	// Leadership before all else: writes wait for the next leader meanwhile, and are answered here.
+	engine.handOver()
 	// Requests first: new ones are refused, those in flight still find a working store, and
 	// streams say goodbye.
 	grace, cancel := context.WithTimeout(context.Background(), c.Grace)

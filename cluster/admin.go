@@ -25,8 +25,8 @@ const (
 // leader is to be asked.
 var ErrHandedOver = errors.New("leadership was handed over: ask the new leader")
 
-// leads fails with kv.ErrNoLeader unless this server leads.
-func (n *Node) leads() (Standings, error) {
+// ifLeader fails with kv.ErrNoLeader unless this server leads.
+func (n *Node) ifLeader() (Standings, error) {
 	s, err := n.Standings()
 	if err == nil && !s.Leads {
 		err = kv.ErrNoLeader
@@ -39,7 +39,7 @@ func (n *Node) leads() (Standings, error) {
 // a leader can: others fail with kv.ErrNoLeader.
 func (n *Node) Join(ctx context.Context, m Member, replace string) error {
 	return n.oneChange(func() error {
-		s, err := n.leads()
+		s, err := n.ifLeader()
 		if err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (s *Standings) placeFor(m Member, replace string) (ServerID, error) {
 // kv.ErrNoLeader where this server does not lead.
 func (n *Node) Promote(ctx context.Context, name string, now bool) error {
 	return n.oneChange(func() error {
-		s, err := n.leads()
+		s, err := n.ifLeader()
 		if err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (n *Node) Promote(ctx context.Context, name string, now bool) error {
 // returns ErrHandedOver. Else it fails as Promote does.
 func (n *Node) Remove(ctx context.Context, name string) error {
 	return n.oneChange(func() error {
-		s, err := n.leads()
+		s, err := n.ifLeader()
 		if err != nil {
 			return err
 		}
@@ -210,7 +210,7 @@ func sleep(ctx context.Context, d time.Duration) {
 // Transfer hands leadership over, to the server with a name or, if that is empty, the voter that is furthest
 // along. It fails as Promote does.
 func (n *Node) Transfer(ctx context.Context, name string) error {
-	s, err := n.leads()
+	s, err := n.ifLeader()
 	if err != nil {
 		return err
 	}

@@ -375,6 +375,7 @@ func (n *Node) fail(err error) {
 		return
 	}
 	l.dead, l.leading, l.settling = err, 0, nil
+	n.leads.Store(0)
 	n.setStatus(fmt.Errorf("%w: %w", kv.ErrNoLeader, err))
 	for _, tag := range l.core.Abandon() {
 		n.lost(tag, kv.ErrOutcomeUnknown)

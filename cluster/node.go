@@ -122,6 +122,8 @@ type Node struct {
 	// status is nil once the node is ready, else why it is not.
 	status atomic.Pointer[error]
 	clock  atomic.Pointer[clock]
+	// leads is the loop's leading, for others.
+	leads  atomic.Uint64
 	queue  queue
 	ticker ticker
 	// committing is when the commit under way began.

@@ -8,12 +8,16 @@ import (
 	"keywatch/kv"
 )
 
+// Leads returns the term in which this server leads, 0 while it does not.
+func (n *Node) Leads() uint64 { return n.leads.Load() }
+
 // follow sees to it that a server that does not lead any more takes no commands, and no
 // time passes on it. The loop calls it whenever Raft may have changed its mind.
 func (n *Node) follow() {
 	l := &n.loop
 	if l.leading != 0 && l.leading != l.core.Term() {
 		l.leading, l.settling = 0, nil
+		n.leads.Store(0)
 		n.clock.Store(nil)
 		n.committing.end()
 	}
@@ -45,6 +49,7 @@ func (n *Node) seekLeader() {
 func (n *Node) takeLead() {
 	l := &n.loop
 	l.leading = l.core.Term()
+	n.leads.Store(l.leading)
 	n.startClock()
 	n.beginAccepting()
 	if u, ok := n.settings(); ok {
