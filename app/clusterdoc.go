@@ -59,6 +59,10 @@ func (m *membership) document(s *cluster.Standings) *ClusterDocument {
 	if !s.Leads {
 		d.From = m.config.Peers.Name
 	}
+	if id := m.me().Cluster; d.Cluster == "" && id != 0 {
+		d.Cluster = id.String()
+	}
+	d.Tolerates = max(0, d.Tolerates)
 	for _, x := range s.Members {
 		if x.ID == s.Leader {
 			d.Leader = x.Name

@@ -17,6 +17,9 @@ import (
 // joinEvery is how often a server that belongs to no cluster asks.
 const joinEvery = 300 * time.Millisecond
 
+// joinQuiet is how long it may take until the log says why a server waits: others start too.
+const joinQuiet = 5 * time.Second
+
 // enter has a server that is told to join do so, and one that had been accepted before it had anything ask
 // again. It returns when the server knows the others, or is to begin a cluster.
 func (m *membership) enter(ctx context.Context) error {
@@ -26,13 +29,13 @@ func (m *membership) enter(ctx context.Context) error {
 		return nil
 	}
 	m.config.Logger.Info("this server joins a cluster", "name", me.Name, "id", me.ID, "asks", p.Join)
-	said := ""
+	said, began := "", time.Now()
 	for {
 		done, err := m.knock(ctx)
 		if done || err != nil {
 			return err
 		}
-		if text := m.waits(); text != said {
+		if text := m.waits(); text != said && time.Since(began) > joinQuiet {
 			said = text
 			m.config.Logger.Warn("this server waits to join", "why", text)
 		}

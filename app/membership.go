@@ -316,7 +316,27 @@ func (m *membership) open(ctx context.Context, o cluster.Options, store disk.Sto
 		return nil, err
 	}
 	m.node.Store(n)
+	if n.Voters() == 1 && o.Founder != nil && o.Expect <= 1 {
+		m.await(ctx, n)
+	}
 	return n, nil
+}
+
+// soleWait is how long a server that is the only voter may take to lead, which needs no other.
+const soleWait = 5 * time.Second
+
+// await waits until the node takes commands, for a moment: it is served from in any case.
+func (m *membership) await(ctx context.Context, n *cluster.Node) {
+	ctx, cancel := context.WithTimeout(ctx, soleWait)
+	defer cancel()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for n.Ready() != nil && ctx.Err() == nil {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // twinTime is how long the others may take to notice that an earlier process of this server has ended.

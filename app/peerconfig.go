@@ -17,22 +17,22 @@ import (
 
 // PeerConfig configures a server's part in a cluster. Without PeerListen it is alone.
 type PeerConfig struct {
-	PeerListen    string   `help:"Address at which the other servers of a cluster reach this one; without it the server is alone." placeholder:"HOST:PORT" hidden:""`
-	PeerAdvertise string   `help:"The same address as the other servers name it. Required if --peer-listen is for all addresses." placeholder:"HOST:PORT" hidden:""`
-	Advertise     string   `help:"URL at which clients reach this server, as the others tell them. By default the host of --peer-advertise and the port of --listen." placeholder:"URL" hidden:""`
-	Name          string   `help:"Name of this server in the cluster. By default the host name." hidden:""`
-	Join          []string `help:"Addresses, as in their --peer-advertise, of servers of the cluster to join; any of them will do." placeholder:"HOST:PORT" hidden:""`
-	Expect        int      `help:"With how many voters a new cluster begins: give all of them the same --join, with all addresses. It takes no writes before." placeholder:"N" hidden:""`
-	Observer      bool     `help:"Join as a server that has all data and never votes." hidden:""`
-	Replace       string   `help:"Name of the server whose place this one takes once it has caught up." placeholder:"NAME" hidden:""`
+	PeerListen    string   `help:"Address at which the other servers of a cluster reach this one; without it the server is alone." placeholder:"HOST:PORT"`
+	PeerAdvertise string   `help:"The same address as the other servers name it. Required if --peer-listen is for all addresses." placeholder:"HOST:PORT"`
+	Advertise     string   `help:"URL at which clients reach this server, as the others tell them. By default the host of --peer-advertise and the port of --listen." placeholder:"URL"`
+	Name          string   `help:"Name of this server in the cluster. By default the host name."`
+	Join          []string `help:"Addresses, as in their --peer-advertise, of servers of the cluster to join; any of them will do." placeholder:"HOST:PORT"`
+	Expect        int      `help:"With how many voters a new cluster begins: give all of them the same --join, with all addresses. It takes no writes before." placeholder:"N"`
+	Observer      bool     `help:"Join as a server that has all data and never votes."`
+	Replace       string   `help:"Name of the server whose place this one takes once it has caught up." placeholder:"NAME"`
 
-	PeerTokenFile string `help:"File with the secret that the servers of a cluster share, see keywatch cluster token. Or set KEYWATCH_PEER_TOKEN." placeholder:"FILE" hidden:""`
-	PeerCert      string `help:"Certificate of this server, instead of a token; PEM." placeholder:"FILE" hidden:""`
-	PeerKey       string `help:"Its key." placeholder:"FILE" hidden:""`
-	PeerCA        string `help:"Certificates that those of the other servers are verified with." placeholder:"FILE" hidden:""`
-	PeerInsecure  bool   `help:"Talk to the other servers without TLS; on this machine only." hidden:""`
+	PeerTokenFile string `help:"File with the secret that the servers of a cluster share, see keywatch cluster token. Or set KEYWATCH_PEER_TOKEN." placeholder:"FILE"`
+	PeerCert      string `help:"Certificate of this server, instead of a token; PEM." placeholder:"FILE"`
+	PeerKey       string `help:"Its key." placeholder:"FILE"`
+	PeerCA        string `help:"Certificates that those of the other servers are verified with." placeholder:"FILE"`
+	PeerInsecure  bool   `help:"Talk to the other servers without TLS; on this machine only."`
 
-	ElectionTimeout time.Duration `help:"How long the leader may be silent before the others elect one; up to twice as long." default:"1s" hidden:""`
+	ElectionTimeout time.Duration `help:"How long the leader may be silent before the others elect one; up to twice as long." default:"1s"`
 
 	// PeerToken is the secret itself, instead of a file.
 	PeerToken string `kong:"-"`

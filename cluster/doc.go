@@ -16,7 +16,8 @@
 // Several servers can be the members of a store: they elect one that leads. Each takes commands
 // and hands them to the leader, applies what is committed, answers its callers from that, and
 // answers reads once it has what was acknowledged before. What carries their frames is the
-// opener's. No command or flag starts several yet.
+// opener's. A roster in the state says who they are; a steward, which runs where the leader is, has them
+// vote once they have caught up, and replaces and removes.
 //
 // A core is Raft itself, without goroutine, clock or I/O; the loop owns it, a writer
 // writes the log, and storage is what Raft reads of it. The node takes log, stable store and

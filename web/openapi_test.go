@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -82,7 +83,9 @@ func (d *describer) check(valid bool, status int, method, path, body string, hea
 // If this fails, clients that are generated from the description, or people who
 // read it, are told something else than what the server does.
 func TestDescription(t *testing.T) {
-	w := newWorld(t, func(o *web.Options) { o.Admin = workingAdmin() })
+	var changed atomic.Pointer[change]
+	var refused error
+	w := newWorld(t, func(o *web.Options) { o.Admin = workingAdmin(); clustered(o, &changed, &refused) })
 	d := newDescriber(t, w)
 	raw := []string{"Content-Type", "text/plain"}
 
@@ -170,6 +173,10 @@ func TestDescription(t *testing.T) {
 	d.check(true, 200, "GET", "/v1/status", "")
 	d.check(true, 200, "GET", "/metrics", "")
 	d.check(true, 200, "GET", "/v1/openapi.yaml", "")
+	d.check(true, 200, "GET", "/v1/cluster", "")
+	d.check(true, 200, "POST", "/v1/cluster/promote", `{"node":"n3","now":true}`)
+	d.check(true, 200, "POST", "/v1/cluster/remove", `{"node":"n3"}`)
+	d.check(true, 200, "POST", "/v1/cluster/transfer", `{}`)
 	d.check(true, 200, "POST", "/v1/admin/checkpoint", "")
 	d.check(true, 200, "POST", "/v1/admin/compact", "")
 	d.check(true, 200, "POST", "/v1/admin/migrate", "")

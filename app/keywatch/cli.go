@@ -45,7 +45,7 @@ type commandLine struct {
 	Ready   readyCmd   `cmd:"" help:"Exit with 0 if the server serves requests, else with 1." group:"Operations"`
 	Backup  backupCmd  `cmd:"" help:"Write a backup of the running server to a file." group:"Operations"`
 	Restore restoreCmd `cmd:"" help:"Make a new data folder from a backup." group:"Operations"`
-	Cluster clusterCmd `cmd:"" help:"Show and change the servers that have the same store." group:"Operations" hidden:""`
+	Cluster clusterCmd `cmd:"" help:"Show and change the servers that have the same store." group:"Operations"`
 	Migrate migrateCmd `cmd:"" help:"Move values to object storage." group:"Operations"`
 	Compact compactCmd `cmd:"" help:"Give disk space back while the server runs." group:"Operations"`
 	Bench   benchAll   `cmd:"" help:"Measure how fast the server is." group:"Operations"`

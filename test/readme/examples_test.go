@@ -15,6 +15,7 @@ var exampleSteps = []step{
 		r.run(r.home, "curl http://"+r.board+"/v1/kv/sensors/1", `21\.5`)
 		page.stop(syscall.SIGINT)
 	}},
+	{`examples/cluster/run`, func(*reader, block) {}}, // the README's
 	{`examples/deploy/deploy.sh v2`, func(r *reader, b block) {
 		r.run(r.root, b.text, `(?s).*`)
 		r.run(r.home, "keywatch get deploy/current", `v3\n?`)

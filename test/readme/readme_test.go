@@ -1,6 +1,7 @@
 package readme_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -47,6 +48,14 @@ var steps = []step{
 	{`keywatch elect --value=10.0.0.7:80 api -- sleep 60 &`, elect},
 	{`package main`, goProgram},
 	{`db, err := app.Open(ctx, app.Config{Data: "keywatch-data"}) // or MemoryOnly: true`, goSnippet},
+	{`examples/cluster/run &`, startCluster},
+	{`curl -X PUT --data-binary 21 127.0.0.1:7171/v1/kv/room; echo`, func(r *reader, b block) {
+		r.run(r.root, b.text, `\{"rev":\d+,.*\}\n\n21\n(?s:.*copies 2/3.*n1 .*n2 .*n3 .*)`)
+	}},
+	{`kill -9 $(cat keywatch-cluster/n1.pid)`, func(r *reader, b block) {
+		r.run(r.root, b.text, `\{"rev":\d+,.*\}\n\n22\n`)
+	}},
+	{`# the first, or a server that has data already`, func(*reader, block) {}}, // test/e2e does that
 	{`curl '127.0.0.1:7070/v1/kv?prefix=sensors/&limit=1'`, prints(`\{"entries":\[\{.*\}\](?:,"next":"[^"]+")?,"position":"[0-9a-f]{8}-\d+"\}\n(?:\{"key":.*\}\n)+\{"position":"[0-9a-f]{8}-\d+"\}\n`)},
 	{`keywatch status                              # what the server says of itself`, operating},
 }
@@ -123,6 +132,28 @@ func firstStart(r *reader, b block) {
 		shows("^keywatch: http://127.0.0.1:7070 data=.*/first fsync=always\n").interrupt(false) // go run then ends with 1
 	r.says("`go install ./app/keywatch` installs it in `$(go env GOPATH)/bin`")
 	r.run(r.root, "go install ./app/keywatch", "")
+}
+
+// startCluster runs three servers until the test ends, and removes their data.
+func startCluster(r *reader, b block) {
+	r.Cleanup(func() {
+		if err := os.RemoveAll(filepath.Join(r.root, "keywatch-cluster")); err != nil {
+			r.Error(err)
+		}
+	})
+	r.start(r.root, "exec "+strings.TrimSuffix(strings.TrimSpace(b.text), " &")).
+		shows(`(?s)(?:keywatch: http://127.0.0.1:717\d data=\S+ fsync=always\n.*){3}`)
+	r.eventually(func() bool { return ready("http://127.0.0.1:7172") }, func() string { return "the cluster is not ready" })
+}
+
+// ready reports whether a server is.
+func ready(url string) bool {
+	resp, err := http.Get(url + "/readyz")
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // servePage runs the server, and another for the page, until the test ends.

@@ -11,7 +11,7 @@ import (
 // of that a test builds it does not see.
 func lookAtSources(root string) error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && (d.Name() == ".git" || d.Name() == "bin" || d.Name() == "keywatch-data") {
+		if err == nil && d.IsDir() && (d.Name() == ".git" || d.Name() == "bin" || d.Name() == "keywatch-data" || d.Name() == "keywatch-cluster") {
 			return filepath.SkipDir
 		}
 		if err == nil && !d.IsDir() {
