@@ -15,7 +15,11 @@ func TestLateTimerReadsFirst(t *testing.T) {
 		lateTimer + time.Hour:       queued | timed | readable | writable,
 		-time.Nanosecond:            0,
 	} {
-		l := newLoop(nil)
+		l, err := newLoop(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.poller.close()
 		s := &sock{loop: l}
 		due := time.Minute
 		l.schedule(s, int64(due))

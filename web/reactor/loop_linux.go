@@ -6,12 +6,11 @@ import (
 	"time"
 
 	"keywatch/kv/heap"
-	"keywatch/kv/wake"
 )
 
 const (
 	// readSize is the most that is read from a peer before others have a turn.
-	readSize = 64 << 10
+	readSize = 16 << 10
 	// turn is how many sockets are looked after before other goroutines, writers
 	// for one, may have the processor.
 	turn = 16
@@ -34,86 +33,148 @@ type due struct {
 type loop struct {
 	reactor *Reactor
 	began   time.Time
-	// wake says that the inbox may hold something.
-	wake wake.Chan
-	// stop is closed by close.
-	stop chan struct{}
 
 	mu struct {
 		sync.Mutex
 		inbox []*sock
+		// asleep says that the loop waits, or is about to, and is to be woken; stopped, that
+		// it is to end.
+		asleep, stopped bool
 	}
 
 	// The rest belongs to the goroutine.
+	poller *poller
 	timers heap.Heap[due]
-	buf    []byte
-	in     []byte
+	// turns are the sockets that are looked after next, spare is room for those after them.
+	turns, spare []*sock
+	buf          []byte
+	in           []byte
 	// open counts its sockets.
 	open int
+	// ending says that the loop is about to end.
+	ending bool
 }
 
-func newLoop(r *Reactor) *loop {
-	return &loop{
-		reactor: r, began: time.Now(), wake: wake.New(), stop: make(chan struct{}),
-		timers: heap.New(func(a, b due) bool { return a.at < b.at }, nil),
+func newLoop(r *Reactor) (*loop, error) {
+	poller, err := newPoller()
+	if err != nil {
+		return nil, err
 	}
+	return &loop{
+		reactor: r, began: time.Now(), poller: poller,
+		timers: heap.New(func(a, b due) bool { return a.at < b.at }, nil),
+	}, nil
 }
 
-func (l *loop) close() { close(l.stop) }
+// startLocked starts the loops, unless they run.
+func (r *Reactor) startLocked() error {
+	if len(r.loops) > 0 {
+		return nil
+	}
+	loops := make([]*loop, r.opts.Loops)
+	for i := range loops {
+		l, err := newLoop(r)
+		if err != nil {
+			for _, l := range loops[:i] {
+				l.poller.close()
+			}
+			return err
+		}
+		loops[i] = l
+	}
+	r.loops = loops
+	for _, l := range loops {
+		r.looping.Go(l.run)
+	}
+	return nil
+}
+
+// close has the loop close all of its sockets and end.
+func (l *loop) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.stopped = true
+	l.wakeLocked()
+}
 
 // push puts s into the inbox. It is called once for each time that s becomes
 // queued.
 func (l *loop) push(s *sock) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.mu.inbox = append(l.mu.inbox, s)
-	first := len(l.mu.inbox) == 1
-	l.mu.Unlock()
-	if first {
-		l.wake.Wake()
+	l.wakeLocked()
+}
+
+func (l *loop) wakeLocked() {
+	if l.mu.asleep {
+		l.mu.asleep = false
+		l.poller.wake()
 	}
 }
 
-// take empties the inbox, in place of which spare is left.
-func (l *loop) take(spare []*sock) []*sock {
+// take moves the inbox to turns. If there is nothing to do the loop counts as asleep from
+// now on.
+func (l *loop) take() (idle, stopped bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	taken := l.mu.inbox
-	l.mu.inbox = spare
-	return taken
+	l.turns = append(l.turns, l.mu.inbox...)
+	clear(l.mu.inbox)
+	if l.mu.inbox = l.mu.inbox[:0]; cap(l.mu.inbox) > keepInbox {
+		l.mu.inbox = nil
+	}
+	stopped = l.mu.stopped && !l.ending
+	l.mu.asleep = len(l.turns) == 0 && !stopped
+	return l.mu.asleep, stopped
 }
 
 // since is the time as timers count it.
 func (l *loop) since(t time.Time) int64 { return int64(t.Sub(l.began)) }
 
 func (l *loop) run() {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	var spare []*sock
-	for {
-		select {
-		case <-l.stop:
-			l.end()
-			return
-		case <-l.wake:
-		case <-timer.C:
+	for l.gather() {
+		l.work()
+	}
+	l.end()
+}
+
+// gather has those sockets in turns that have something to do, and waits if there are none.
+// It returns false if the loop is to end.
+func (l *loop) gather() bool {
+	l.poller.fetch()
+	l.poller.tell()
+	l.expire(time.Now())
+	idle, stopped := l.take()
+	if idle {
+		l.poller.wait(l.next())
+		l.poller.tell()
+	}
+	return !stopped
+}
+
+// next returns when a timer is due; the zero time if there is none.
+func (l *loop) next() time.Time {
+	if l.timers.Len() == 0 {
+		return time.Time{}
+	}
+	return l.began.Add(time.Duration(l.timers.Min().at))
+}
+
+// work looks after the sockets whose turn it is.
+func (l *loop) work() {
+	turns := l.turns
+	l.turns = l.spare
+	now := time.Now()
+	for i, s := range turns {
+		turns[i] = nil
+		s.handle(now)
+		if i%turn == turn-1 {
+			runtime.Gosched()
+			now = time.Now()
 		}
-		now := time.Now()
-		l.expire(now)
-		taken := l.take(spare[:0])
-		for i, s := range taken {
-			taken[i] = nil
-			s.handle(now)
-			if i%turn == turn-1 {
-				runtime.Gosched()
-				now = time.Now()
-			}
-		}
-		if spare = taken; cap(spare) > keepInbox {
-			spare = nil
-		}
-		if l.timers.Len() > 0 {
-			timer.Reset(time.Duration(l.timers.Min().at - l.since(time.Now())))
-		}
+	}
+	if l.spare = turns[:0]; cap(turns) > keepInbox {
+		l.spare = nil
 	}
 }
 
@@ -130,7 +191,7 @@ func (l *loop) expire(now time.Time) {
 				bits |= readable | writable
 			}
 			d.s.due = 0
-			d.s.post(bits)
+			d.s.ready(bits)
 		}
 	}
 }
@@ -146,21 +207,23 @@ func (l *loop) schedule(s *sock, at int64) {
 // end closes what is open. Heavy calls that still run are awaited by handing
 // their sockets over like all others.
 func (l *loop) end() {
-	for _, s := range l.take(nil) {
-		s.handle(time.Now()) // it may be new
+	l.ending = true
+	l.work() // some may be new
+	for l.closeAll(); l.open > 0; l.closeAll() {
+		l.gather()
+		l.work()
 	}
-	for l.open > 0 {
-		for _, s := range l.reactor.poller.owned(l) {
-			if !s.busy {
-				s.close(ErrClosed)
-			}
-		}
-		if l.open == 0 {
-			return
-		}
-		<-l.wake
-		for _, s := range l.take(nil) {
-			s.handle(time.Now())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.asleep = false // nobody wakes it any more
+	l.poller.close()
+}
+
+// closeAll closes the sockets of which no heavy call runs.
+func (l *loop) closeAll() {
+	for _, s := range l.poller.owned() {
+		if !s.busy {
+			s.close(ErrClosed)
 		}
 	}
 }

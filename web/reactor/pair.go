@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -30,6 +31,8 @@ type pair struct {
 		// left either.
 		finished, written, paused, closed bool
 		failed                            error
+		// taker, if not nil, gets the connection.
+		taker func(net.Conn)
 	}
 }
 
@@ -50,6 +53,14 @@ func (p *pair) Finish() {
 	p.mu.Lock()
 	p.mu.finished = true
 	p.mu.Unlock()
+	p.Wake()
+}
+
+func (p *pair) HandOver(taker func(net.Conn)) {
+	p.mu.Lock()
+	p.mu.taker = taker
+	p.mu.Unlock()
+	p.resumed.Wake()
 	p.Wake()
 }
 
@@ -78,20 +89,50 @@ func (p *pair) run(early []byte) {
 		defer close(reading)
 		p.read(early)
 	}()
-	p.Abort(p.write())
+	err := p.write()
+	if err == errHandedOver {
+		p.interrupt(reading)
+		p.leave()
+		p.mu.taker(p.conn)
+		return
+	}
+	p.Abort(err)
 	<-reading
+	p.leave()
+	p.mu.Lock()
+	err = p.mu.failed
+	p.mu.Unlock()
+	if err == ErrStalled {
+		p.reactor.stalled.Add(1)
+	}
+	p.handler.Closed(err)
+}
+
+// errHandedOver ends write where the connection is given away.
+var errHandedOver = errors.New("handed over")
+
+// interrupt ends the reader, which may wait for the peer.
+func (p *pair) interrupt(reading <-chan struct{}) {
+	_ = p.conn.SetReadDeadline(time.Unix(1, 0))
+	<-reading
+	_ = p.conn.SetReadDeadline(time.Time{})
+	_ = p.conn.SetWriteDeadline(time.Time{})
+}
+
+// leave has the reactor forget p.
+func (p *pair) leave() {
 	r := p.reactor
 	r.mu.Lock()
 	delete(r.mu.pairs, p)
 	r.mu.Unlock()
 	r.open.Add(-1)
+}
+
+// parting reports whether the connection is given away.
+func (p *pair) parting() bool {
 	p.mu.Lock()
-	err := p.mu.failed
-	p.mu.Unlock()
-	if err == ErrStalled {
-		r.stalled.Add(1)
-	}
-	p.handler.Closed(err)
+	defer p.mu.Unlock()
+	return p.mu.taker != nil
 }
 
 // read gives the Handler what the peer sends until it leaves.
@@ -106,7 +147,9 @@ func (p *pair) read(early []byte) {
 			p.receive(buf[:n])
 		}
 		if err != nil {
-			p.Abort(p.left(err))
+			if !p.parting() {
+				p.Abort(p.left(err))
+			}
 			return
 		}
 	}
@@ -148,13 +191,13 @@ func (p *pair) mayRead() bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.mu.closed
+	return !p.mu.closed && p.mu.taker == nil
 }
 
 func (p *pair) isPaused() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.mu.paused && !p.mu.closed
+	return p.mu.paused && !p.mu.closed && p.mu.taker == nil
 }
 
 // write sends what the Handler has until it has finished or sending fails.
@@ -173,6 +216,9 @@ func (p *pair) write() error {
 		_ = p.unsent(0)
 		if p.over() {
 			return p.lastRead()
+		}
+		if p.parting() {
+			return errHandedOver
 		}
 		if !again.IsZero() {
 			timer.Reset(time.Until(again))

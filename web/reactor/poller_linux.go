@@ -3,7 +3,8 @@ package reactor
 import (
 	"fmt"
 	"os"
-	"sync"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,18 +19,26 @@ const pollEvents = 512
 // neither reading nor writing needs another call.
 const interest = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 
-// A poller tells loops which of their sockets can be read or written. Its
-// descriptor is itself watched by Go's poller, so that no thread waits for it.
+// A poller tells one loop which of its sockets can be read or written. Its descriptor is
+// itself watched by Go's poller: a loop that waits holds neither a thread nor a processor.
+// Only wake is for others than the loop.
 type poller struct {
-	file *os.File
-	fd   int
-	mu   struct {
-		sync.Mutex
-		// socks are the sockets by descriptor. A descriptor that is closed is soon
-		// used again: gen tells the two apart.
-		socks []*sock
-		gen   uint32
-	}
+	file   *os.File
+	raw    syscallConn
+	fd     int
+	event  int // an eventfd, which wake writes to
+	events []unix.EpollEvent
+	n      int // events fetched by look
+	look   func(fd uintptr) bool
+	// socks are the sockets by descriptor. A descriptor that is closed is soon used again:
+	// gen tells the two apart.
+	socks    []*sock
+	gen      uint32
+	deadline time.Time
+}
+
+type syscallConn interface {
+	Read(f func(fd uintptr) (done bool)) error
 }
 
 func newPoller() (*poller, error) {
@@ -37,42 +46,75 @@ func newPoller() (*poller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	p := &poller{fd: fd, event: event, events: make([]unix.EpollEvent, pollEvents)}
+	if err = p.init(); err != nil {
+		_ = unix.Close(event)
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	return &poller{file: os.NewFile(uintptr(fd), "epoll"), fd: fd}, nil
+	return p, nil
 }
 
-// close ends run.
-func (p *poller) close() { _ = p.file.Close() }
-
-func (p *poller) run() {
+func (p *poller) init() error {
+	e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(p.event)}
+	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, p.event, &e); err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(p.fd, true); err != nil {
+		return err
+	}
+	p.file = os.NewFile(uintptr(p.fd), "epoll")
 	raw, err := p.file.SyscallConn()
-	if err != nil {
-		return
+	p.raw = raw
+	p.look = func(uintptr) bool { p.fetch(); return p.n > 0 }
+	return err
+}
+
+// fetch fetches what has happened.
+func (p *poller) fetch() {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), 0, 0, 0)
+	if p.n = int(n); errno != 0 {
+		p.n = 0
 	}
-	events := make([]unix.EpollEvent, pollEvents)
-	for {
-		var n int
-		err := raw.Read(func(fd uintptr) bool {
-			n, _ = unix.EpollWait(int(fd), events, 0)
-			return n > 0
-		})
-		if err != nil {
-			return // closed
-		}
-		p.tell(events[:n])
+}
+
+// wait waits until something has happened, or until the time.
+func (p *poller) wait(until time.Time) {
+	if !until.Equal(p.deadline) {
+		_ = p.file.SetReadDeadline(until)
+		p.deadline = until
 	}
+	if p.raw.Read(p.look) != nil {
+		p.n = 0
+	}
+}
+
+var one = [8]byte{1}
+
+// wake has wait return. It may be called by anyone until close.
+func (p *poller) wake() {
+	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(p.event), uintptr(unsafe.Pointer(&one)), 8)
+}
+
+// close gives the descriptors back. Nobody may use them any more.
+func (p *poller) close() {
+	_ = p.file.Close()
+	_ = unix.Close(p.event)
 }
 
 // tell posts what happened. An error or the peer's leave shows when reading.
-func (p *poller) tell(events []unix.EpollEvent) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := range events {
-		e := &events[i]
-		s := p.mu.socks[e.Fd]
+func (p *poller) tell() {
+	for i := range p.events[:p.n] {
+		e := &p.events[i]
+		if int(e.Fd) == p.event {
+			continue
+		}
+		s := p.socks[e.Fd]
 		if s == nil || s.gen != uint32(e.Pad) {
 			continue
 		}
@@ -86,44 +128,45 @@ func (p *poller) tell(events []unix.EpollEvent) {
 		if e.Events&unix.EPOLLOUT != 0 {
 			bits |= writable
 		}
-		s.post(bits)
+		s.ready(bits)
 	}
+	p.n = 0
 }
 
 // add has s watched.
 func (p *poller) add(s *sock) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.mu.socks) <= int(s.fd) {
-		p.mu.socks = append(p.mu.socks, nil)
+	for len(p.socks) <= int(s.fd) {
+		p.socks = append(p.socks, nil)
 	}
-	p.mu.gen++
-	s.gen = p.mu.gen
+	p.gen++
+	s.gen = p.gen
 	e := unix.EpollEvent{Events: interest, Fd: s.fd, Pad: int32(s.gen)}
 	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, int(s.fd), &e); err != nil {
 		return err
 	}
-	p.mu.socks[s.fd] = s
+	p.socks[s.fd] = s
 	return nil
 }
 
-// owned returns the sockets of l.
-func (p *poller) owned(l *loop) (owned []*sock) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, s := range p.mu.socks {
-		if s != nil && s.loop == l {
+// owned returns the sockets.
+func (p *poller) owned() (owned []*sock) {
+	for _, s := range p.socks {
+		if s != nil {
 			owned = append(owned, s)
 		}
 	}
 	return owned
 }
 
-// remove forgets s, which is about to be closed.
+// remove forgets s, whose descriptor is about to be closed.
 func (p *poller) remove(s *sock) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if int(s.fd) < len(p.mu.socks) && p.mu.socks[s.fd] == s {
-		p.mu.socks[s.fd] = nil
+	if int(s.fd) < len(p.socks) && p.socks[s.fd] == s {
+		p.socks[s.fd] = nil
 	}
+}
+
+// unwatch is for a socket whose connection lives on under another descriptor, so that closing
+// this one is not enough.
+func (p *poller) unwatch(s *sock) {
+	_ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, int(s.fd), nil)
 }

@@ -9,20 +9,13 @@ import (
 
 // There is no poller here: connections are served by goroutines.
 type (
-	poller struct{}
-	loop   struct{}
-	heavy  struct{ reactor *Reactor }
+	loop  struct{}
+	heavy struct{ reactor *Reactor }
 )
 
 const canPoll = false
 
-func newPoller() (*poller, error) { return nil, errors.ErrUnsupported }
-func (*poller) run()              {}
-func (*poller) close()            {}
-
-func newLoop(*Reactor) *loop { return nil }
-func (*loop) run()           {}
-func (*loop) close()         {}
+func (*loop) close() {}
 
 func (r *Reactor) adoptLocked(net.Conn, *net.TCPConn, []byte, func(Socket) Handler) error {
 	return errors.ErrUnsupported

@@ -60,6 +60,12 @@ type Socket interface {
 	// Finish closes the connection once everything that Fill has returned, and
 	// what the call that is running returns, is written. Fill is not called again.
 	Finish()
+	// HandOver gives the connection away once everything that Fill has returned, and what
+	// the call that is running returns, is written: taker is called with it instead of
+	// Handler.Closed, and must not wait. What Receive has not used is the Handler's to pass
+	// on; it may get more until taker is called. Fill is not called again. Only the Handler's
+	// methods may call this.
+	HandOver(taker func(net.Conn))
 	// Abort closes the connection at once; Handler.Closed is given err.
 	Abort(err error)
 	// Pause stops, or resumes, reading from the peer. One that leaves meanwhile is
@@ -80,7 +86,7 @@ type Options struct {
 	Short        func() bool
 	ShortTimeout time.Duration
 	// SendBuffer is what the kernel may hold for a peer that does not read, in
-	// bytes; 128 KiB.
+	// bytes; 128 KiB. If it is negative the kernel decides.
 	SendBuffer int
 	// Goroutines has every connection served by a pair of goroutines.
 	Goroutines bool
@@ -118,9 +124,8 @@ func (o *Options) writeLimit() (now, poll time.Duration) {
 // A Reactor owns adopted connections. It is safe for concurrent use.
 type Reactor struct {
 	opts    Options
-	poller  *poller // nil until it is needed
-	loops   []*loop
-	next    int // the loop that gets the next connection, guarded by mu
+	loops   []*loop // none until they are needed
+	next    int     // the loop that gets the next connection, guarded by mu
 	heavy   heavy
 	open    atomic.Int64
 	adopted atomic.Uint64
@@ -144,25 +149,6 @@ func New(opts Options) *Reactor {
 	return r
 }
 
-// startLocked starts the poller and the loops, unless they run.
-func (r *Reactor) startLocked() error {
-	if r.poller != nil {
-		return nil
-	}
-	poller, err := newPoller()
-	if err != nil {
-		return err
-	}
-	r.poller = poller
-	for range r.opts.Loops {
-		l := newLoop(r)
-		r.loops = append(r.loops, l)
-		r.looping.Go(l.run)
-	}
-	r.running.Go(poller.run)
-	return nil
-}
-
 // Adopt takes conn over, whatever it returns, and has it served by the Handler
 // that handler returns for its Socket. early is what the peer has sent already.
 // It fails with ErrClosed, or where the system refuses a descriptor.
@@ -174,11 +160,17 @@ func (r *Reactor) Adopt(conn net.Conn, early []byte, handler func(Socket) Handle
 		return ErrClosed
 	}
 	r.adopted.Add(1)
-	if tcp, ok := unwrap(conn).(*net.TCPConn); ok && canPoll && !r.opts.Goroutines {
-		return r.adoptLocked(conn, tcp, early, handler)
+	if r.Polls(conn) {
+		return r.adoptLocked(conn, unwrap(conn).(*net.TCPConn), early, handler)
 	}
 	r.adoptPairLocked(unwrap(conn), early, handler)
 	return nil
+}
+
+// Polls reports whether conn would be served by a loop, not by goroutines of its own.
+func (r *Reactor) Polls(conn net.Conn) bool {
+	_, tcp := unwrap(conn).(*net.TCPConn)
+	return tcp && canPoll && !r.opts.Goroutines
 }
 
 // unwrap returns the connection within those that only look on.
@@ -212,12 +204,11 @@ func (r *Reactor) Close() {
 		p.Abort(ErrClosed)
 	}
 	r.mu.Unlock()
-	if first && r.poller != nil {
+	if first {
 		for _, l := range r.loops {
 			l.close()
 		}
-		r.looping.Wait()
-		r.poller.close()
 	}
+	r.looping.Wait()
 	r.running.Wait()
 }

@@ -2,6 +2,8 @@ package reactor
 
 import (
 	"fmt"
+	"net"
+	"os"
 	"slices"
 	"time"
 	"unsafe"
@@ -82,6 +84,20 @@ func sendNow(fd int, b []byte) (int, unix.Errno) {
 	return int(n), errno
 }
 
+// part ends the connection, or hands it over, if that was asked for. Nothing is left to be
+// written.
+func (s *sock) part(now time.Time) bool {
+	switch bits := s.state.Load(); {
+	case bits&finished != 0:
+		s.finish(now)
+	case bits&handed != 0:
+		s.handOver()
+	default:
+		return false
+	}
+	return true
+}
+
 // finish tells the peer that nothing more will come and waits for it to close.
 func (s *sock) finish(now time.Time) {
 	s.lingers = true
@@ -94,16 +110,35 @@ func (s *sock) finish(now time.Time) {
 	s.loop.schedule(s, s.loop.since(now.Add(linger)))
 }
 
-// close gives the descriptor back. Nothing else does.
+// handOver gives the connection to who asked for it.
+func (s *sock) handOver() {
+	file := os.NewFile(uintptr(s.fd), "connection")
+	conn, err := net.FileConn(file) // has a descriptor of its own
+	if err != nil {
+		s.close(fmt.Errorf("hand connection over: %w", err))
+		return
+	}
+	s.loop.poller.unwatch(s)
+	s.leave()
+	_ = file.Close()
+	s.extra.Load().taker(conn)
+}
+
+// close closes the connection.
 func (s *sock) close(err error) {
 	if s.closed {
 		return
 	}
+	s.leave()
+	_ = unix.Close(int(s.fd))
+	s.handler.Closed(err)
+}
+
+// leave has the loop forget s, whose descriptor is to be closed now.
+func (s *sock) leave() {
 	s.closed = true
 	s.unsent = nil
 	s.loop.open--
-	s.loop.reactor.poller.remove(s)
-	_ = unix.Close(int(s.fd))
+	s.loop.poller.remove(s)
 	s.loop.reactor.open.Add(-1)
-	s.handler.Closed(err)
 }

@@ -23,6 +23,7 @@ const (
 	filled                      // a heavy Fill has ended
 	aborted                     // to be closed at once
 	finished                    // to be closed once all is written
+	handed                      // to be handed over once all is written
 	paused                      // not to be read from
 )
 
@@ -55,6 +56,8 @@ type unsent struct {
 type extra struct {
 	early  []byte
 	failed error
+	// taker gets the connection once it is handed over.
+	taker func(net.Conn)
 	// filled and again are what a heavy Fill returned.
 	filled []byte
 	again  time.Time
@@ -75,7 +78,9 @@ func (r *Reactor) adoptLocked(conn net.Conn, tcp *net.TCPConn, early []byte, han
 		return fmt.Errorf("adopt connection: %w", err)
 	}
 	// Neither is needed to be correct.
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, r.opts.SendBuffer)
+	if r.opts.SendBuffer > 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, r.opts.SendBuffer)
+	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(r.opts.WriteTimeout.Milliseconds()))
 	r.next = (r.next + 1) % len(r.loops)
 	s := &sock{loop: r.loops[r.next], fd: int32(fd)}
@@ -108,8 +113,20 @@ func (s *sock) post(bits uint32) {
 	}
 }
 
+// ready is post for the loop itself.
+func (s *sock) ready(bits uint32) {
+	if s.state.Or(bits|queued)&queued == 0 {
+		s.loop.turns = append(s.loop.turns, s)
+	}
+}
+
 func (s *sock) Wake()   { s.post(woken) }
 func (s *sock) Finish() { s.post(finished) }
+
+func (s *sock) HandOver(taker func(net.Conn)) {
+	s.needExtra().taker = taker
+	s.post(handed)
+}
 
 func (s *sock) Abort(err error) {
 	s.extra.CompareAndSwap(nil, &extra{failed: err})
@@ -125,10 +142,41 @@ func (s *sock) Pause(stop bool) {
 	s.post(readable)
 }
 
-// handle does what s is queued for.
+// handle does what s is queued for. It counts as queued until that is done, so that what is
+// posted meanwhile does not go through the inbox.
 func (s *sock) handle(now time.Time) {
 	// What is kept is looked at below, whenever it can be done.
-	bits := s.state.And(^(queued | adopted | woken | timed | writable | filled))
+	bits := s.state.And(^(adopted | woken | timed | writable | filled))
+	if s.do(bits, now); !s.rest() {
+		s.loop.turns = append(s.loop.turns, s)
+	}
+}
+
+// rest ends the turn of s, unless there is more to do.
+func (s *sock) rest() bool {
+	for {
+		bits := s.state.Load()
+		todo := bits & (woken | timed | writable | filled | aborted)
+		switch {
+		case s.closed:
+			todo = 0
+		case s.busy:
+			todo = bits & filled
+		case bits&readable != 0 && bits&(paused|handed) == 0, bits&leaving != 0 && bits&paused != 0,
+			bits&(finished|handed) != 0 && !s.lingers && s.unsent == nil:
+			todo |= queued
+		}
+		if todo != 0 {
+			return false
+		}
+		if s.state.CompareAndSwap(bits, bits&^queued) {
+			return true
+		}
+	}
+}
+
+// do does what bits say.
+func (s *sock) do(bits uint32, now time.Time) {
 	switch {
 	case s.closed:
 		return
@@ -157,7 +205,7 @@ func (s *sock) handle(now time.Time) {
 // enter has the poller watch s.
 func (s *sock) enter() bool {
 	s.loop.open++
-	if err := s.loop.reactor.poller.add(s); err != nil {
+	if err := s.loop.poller.add(s); err != nil {
 		s.close(fmt.Errorf("watch connection: %w", err))
 		return false
 	}
@@ -176,7 +224,7 @@ func (s *sock) serve(bits uint32, now time.Time) {
 	switch {
 	case bits&paused != 0 && bits&leaving != 0:
 		s.left()
-	case bits&readable != 0 && bits&paused == 0:
+	case bits&readable != 0 && bits&(paused|handed) == 0:
 		s.state.And(^readable)
 		s.read()
 	}
@@ -189,11 +237,11 @@ func (s *sock) serve(bits uint32, now time.Time) {
 	if s.closed || s.lingers || s.unsent != nil {
 		return
 	}
-	if s.state.Load()&finished != 0 {
-		s.finish(now)
+	if s.part(now) {
 		return
 	}
-	if bits&(woken|timed) != 0 {
+	// What Receive has woken is filled in this turn.
+	if (bits|s.state.And(^woken))&(woken|timed) != 0 {
 		s.fill(now)
 	}
 }
@@ -264,11 +312,7 @@ func (s *sock) fill(now time.Time) {
 // fillHeavy is fill in another goroutine.
 func (s *sock) fillHeavy() {
 	b, again := s.handler.Fill(nil, time.Now())
-	r := s.extra.Load()
-	if r == nil {
-		s.extra.CompareAndSwap(nil, new(extra))
-		r = s.extra.Load()
-	}
+	r := s.needExtra()
 	r.filled, r.again = b, again
 	s.post(filled)
 }
@@ -283,9 +327,14 @@ func (s *sock) takeFilled(now time.Time) {
 	s.filledUp(again, now)
 }
 
+func (s *sock) needExtra() *extra {
+	s.extra.CompareAndSwap(nil, new(extra))
+	return s.extra.Load()
+}
+
 // dropExtra lets go of r, unless it is still needed.
 func (s *sock) dropExtra(r *extra) {
-	if r.failed == nil && len(r.early) == 0 {
+	if r.failed == nil && r.taker == nil && len(r.early) == 0 {
 		s.extra.CompareAndSwap(r, nil)
 	}
 }
@@ -293,9 +342,7 @@ func (s *sock) dropExtra(r *extra) {
 // filledUp sees to what comes after a Fill.
 func (s *sock) filledUp(again, now time.Time) {
 	switch {
-	case s.closed || s.unsent != nil:
-	case s.state.Load()&finished != 0:
-		s.finish(now)
+	case s.closed || s.unsent != nil || s.part(now):
 	case again.IsZero():
 	case !again.After(now):
 		s.post(woken)
