@@ -48,6 +48,9 @@ func (m *memory) Admit(ctx context.Context, bytes int64) error {
 	return m.refuse(bytes)
 }
 
+// TryAdmit implements kv.Gate.
+func (m *memory) TryAdmit(bytes int64) bool { return m.reserve(bytes) }
+
 // await returns nil once w has room, or why it does not wait any longer.
 func (m *memory) await(ctx context.Context, w *waiter) error {
 	began := time.Now()

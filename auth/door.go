@@ -335,6 +335,9 @@ func (p settled) Done() <-chan struct{} { return over }
 // Result implements kv.Pending.
 func (p settled) Result() (kv.Result, error) { return p.result, nil }
 
+// Notify implements kv.Pending.
+func (p settled) Notify(w kv.Waker) { w.Wake() }
+
 // Lease is kv.Store.Lease for a lease of the caller; one of another does not exist for it.
 func (v View) Lease(ctx context.Context, id kv.LeaseID) (info kv.LeaseInfo, ok bool, err error) {
 	err = retry(func() (Pass, error) { return v.May(Lease) }, func() (err error) {

@@ -9,6 +9,7 @@ import (
 var (
 	_ kv.Log      = (*Node)(nil)
 	_ kv.Beginner = (*Node)(nil)
+	_ kv.Prompt   = (*Node)(nil)
 )
 
 // Propose implements kv.Log.
@@ -57,6 +58,9 @@ func (p waiting) Result() (kv.Result, error) {
 	}
 	return p.batch.results[p.place], nil
 }
+
+// Notify implements kv.Pending.
+func (p waiting) Notify(w kv.Waker) { p.batch.notify(w) }
 
 // add puts c into the queue if the node is ready and the log has room.
 func (n *Node) add(c *kv.Command) (*batch, int, error) {

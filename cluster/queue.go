@@ -16,19 +16,6 @@ const (
 	spareSize = 1 << 20
 )
 
-// A batch is one log entry in the making and those who wait for it.
-type batch struct {
-	builder kv.EntryBuilder
-	size    int // of what builder has built, in bytes
-	held    *atomic.Int64
-	began   time.Time
-	times   *latency.Histogram
-	// results and err are set before done is closed.
-	results []kv.Result
-	err     error
-	done    chan struct{} // closed when the fate of the batch is known
-}
-
 // A queue holds batches that wait for the log, oldest first.
 type queue struct {
 	opts Options
@@ -119,16 +106,6 @@ func (q *queue) grow(b *batch, n int) {
 	b.size += n
 	q.mu.bytes += n
 	q.held.Add(int64(n))
-}
-
-// finish tells those who wait for b what became of it.
-func (b *batch) finish(results []kv.Result, err error) {
-	b.held.Add(-int64(b.size))
-	b.results, b.err = results, err
-	if n := len(results); n > 0 && err == nil {
-		b.times.ObserveN(time.Since(b.began), uint64(n))
-	}
-	close(b.done)
 }
 
 // take removes the oldest batch; nil if there is none.

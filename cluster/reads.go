@@ -51,6 +51,14 @@ func (n *Node) ReadBarrier(ctx context.Context) error {
 	}
 }
 
+// ReadBarrierNow implements kv.Prompt.
+func (n *Node) ReadBarrierNow() error {
+	if n.alone() {
+		return n.Ready()
+	}
+	return kv.ErrWouldWait
+}
+
 // joinReads puts a read into the next round, and begins it if none is under way.
 func (n *Node) joinReads(done chan<- error) {
 	r := &n.reads

@@ -9,6 +9,9 @@ type Pending interface {
 	Done() <-chan struct{}
 	// Result returns what Log.Propose would; it is called after Done is closed.
 	Result() (Result, error)
+	// Notify has w woken once the result is known, at once if it is. Commands whose results
+	// become known together wake w once, or little more often.
+	Notify(w Waker)
 }
 
 // A Beginner is a Log that takes commands without making the caller wait, so
@@ -39,7 +42,7 @@ func (s *Store) Begin(ctx context.Context, c *Command) (Pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	return begun{p, s, ctx, c}, nil
+	return Begun{p, s, ctx, c}, nil
 }
 
 // await returns the result of p, or ErrOutcomeUnknown when ctx ends before it is known.
@@ -56,25 +59,6 @@ func await(ctx context.Context, p Pending) (Result, error) {
 	}
 }
 
-// A begun is a Pending whose result gets the values that it shows.
-type begun struct {
-	Pending
-	store *Store
-	ctx   context.Context
-	c     *Command
-}
-
-func (p begun) Result() (Result, error) {
-	r, err := p.Pending.Result()
-	if err == nil && r.Outcome == Stale && !p.c.fixed() {
-		return p.store.write(p.ctx, p.c)
-	}
-	if err == nil {
-		p.store.resolveResult(p.ctx, p.c, &r)
-	}
-	return r, err
-}
-
 // A settled is a Pending whose result is known.
 type settled struct {
 	result Result
@@ -85,3 +69,4 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 
 func (p settled) Done() <-chan struct{}   { return closed }
 func (p settled) Result() (Result, error) { return p.result, p.err }
+func (p settled) Notify(w Waker)          { w.Wake() }

@@ -27,6 +27,7 @@ type Store struct {
 	state    atomic.Pointer[State]
 	log      Log
 	beginner Beginner // log, if it is one
+	prompt   Prompt   // log, if it is one
 	limits   Limits
 	gate     Gate // nil for none
 }
@@ -36,6 +37,7 @@ func NewStore(state *State, log Log, limits Limits) *Store {
 	s := &Store{log: log, limits: limits.WithDefaults()}
 	s.state.Store(state)
 	s.beginner, _ = log.(Beginner)
+	s.prompt, _ = log.(Prompt)
 	return s
 }
 

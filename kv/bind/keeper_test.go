@@ -77,6 +77,7 @@ type late struct {
 }
 
 func (l late) Done() <-chan struct{} { return l.done }
+func (l late) Notify(w kv.Waker)     { go func() { <-l.done; w.Wake() }() }
 
 // grant begins a lease and binds it to the owners.
 func (w *world) grant(owners ...bind.Owner) kv.LeaseID {

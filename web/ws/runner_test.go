@@ -37,6 +37,7 @@ type heldWrite struct {
 
 func (p *heldWrite) Done() <-chan struct{}      { return p.done }
 func (p *heldWrite) Result() (kv.Result, error) { return p.result, p.err }
+func (p *heldWrite) Notify(w kv.Waker)          { go func() { <-p.done; w.Wake() }() }
 
 func (l *heldLog) Begin(c *kv.Command) (kv.Pending, error) {
 	l.mu.Lock()
