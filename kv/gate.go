@@ -11,8 +11,8 @@ type Gate interface {
 	// Admit waits for room for bytes bytes and reserves it. It fails with an error that
 	// matches ErrMemoryFull if that takes too long, or with ctx's error.
 	Admit(ctx context.Context, bytes int64) error
-	// TryAdmit is Admit that does not wait: it reports whether there is room now that
-	// nobody waits for.
+	// TryAdmit is Admit that does not wait: it reports whether there is room now that no
+	// other command waits for.
 	TryAdmit(bytes int64) bool
 	// Placed ends the reservation of bytes bytes: the log has taken the command, and
 	// counts it until it is applied, or has refused it.

@@ -13,7 +13,7 @@
 // they were accepted. Receive reads requests in place and keeps only what is not whole. What
 // can be answered at once, and what has its place in the log, goes to a queue of the Handler,
 // in order, and Receive calls Wake: Fill follows in the same turn, and one send carries all
-// answers that are ready. An answer that is not ready holds those behind it; whoever has it
+// answers that are ready. An answer that is not ready holds those behind it; the code that has it
 // calls Wake again. A Socket is a kv.Waker, so that a log wakes a connection once for
 // all of its writes in a batch. While too much waits, Pause stops reading. A request that may
 // take long runs in a goroutine that wakes the socket when it is done, or Fill has HandOver give the

@@ -215,7 +215,7 @@ func (l *loop) end() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mu.asleep = false // nobody wakes it any more
+	l.mu.asleep = false // it is not woken any more
 	l.poller.close()
 }
 

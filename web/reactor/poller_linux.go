@@ -101,7 +101,7 @@ func (p *poller) wake() {
 	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(p.event), uintptr(unsafe.Pointer(&one)), 8)
 }
 
-// close gives the descriptors back. Nobody may use them any more.
+// close gives the descriptors back. They must not be used any more.
 func (p *poller) close() {
 	_ = p.file.Close()
 	_ = unix.Close(p.event)
