@@ -64,6 +64,7 @@ func NewOps(opts OpsOptions) (*Ops, error) {
 	if o.guard, err = newGuard(Options{AllowHost: opts.AllowHost}); err != nil {
 		return nil, err
 	}
+	o.guard.team = &team{opts: new(Options)}
 	errorLog := slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { opsText(w, "ok\n") })
