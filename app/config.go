@@ -16,43 +16,43 @@ import (
 // Config configures an engine. The zero value of each field is its default, but for
 // Data: an engine needs a folder or MemoryOnly. The tags are for the command line.
 type Config struct {
-	Data       string `help:"Folder that keeps the data." default:"./keywatch-data" placeholder:"DIR"`
-	Existing   bool   `help:"Refuse to start if the data folder holds no store, such as a mount point that is not mounted, instead of beginning a new store there."`
-	MemoryOnly bool   `help:"Store nothing on disk: everything is lost when the server stops."`
-	Fsync      string `help:"When a write is acknowledged: always, once it is fsynced, or interval, once it is written; then fsyncs follow every --fsync-interval and a power failure loses what was not." default:"always" enum:"always,interval"`
+	Data       string `help:"Folder that keeps the data." default:"./keywatch-data" placeholder:"DIR" group:"Data"`
+	Existing   bool   `help:"Refuse to start if the data folder holds no store, such as a mount point that is not mounted, instead of beginning a new store there." group:"Data"`
+	MemoryOnly bool   `help:"Store nothing on disk: everything is lost when the server stops." group:"Data"`
+	Fsync      string `help:"When a write is acknowledged: always, once it is fsynced, or interval, once it is written; then fsyncs follow every --fsync-interval and a power failure loses what was not." default:"always" enum:"always,interval" group:"Data"`
 	// FsyncInterval is used with Fsync "interval".
-	FsyncInterval time.Duration `help:"Time between fsyncs with --fsync=interval." default:"100ms"`
+	FsyncInterval time.Duration `help:"Time between fsyncs with --fsync=interval." default:"100ms" group:"Data"`
 
-	MemoryMax Size `help:"Memory for values, keys, their metadata and the history, and with --memory-only the log; values beyond it are stored on disk only. By default half of what the process may use." placeholder:"SIZE"`
-	History   Size `help:"Memory for recent events, from which watches resume. By default 64MiB, or a quarter of --memory-max if that is less." placeholder:"SIZE"`
+	MemoryMax Size `help:"Memory for values, keys, their metadata and the history, and with --memory-only the log; values beyond it are stored on disk only. By default half of what the process may use." placeholder:"SIZE" group:"Memory"`
+	History   Size `help:"Memory for recent events, from which watches resume. By default 64MiB, or a quarter of --memory-max if that is less." placeholder:"SIZE" group:"Memory"`
 
-	MaxValue      Size          `help:"Largest value." default:"1MiB"`
-	MaxBatch      Size          `help:"Largest batch: its keys and values together. By default 8MiB, or a quarter of --memory-max if that is less." placeholder:"SIZE"`
-	MaxBatchOps   int           `help:"Most operations in one batch." default:"1024"`
-	MaxDelete     int           `help:"Most keys that one deletion by prefix removes." default:"10000"`
-	MaxQueue      int           `help:"Most writes that wait for the log; more are answered 503." default:"16384"`
-	MaxWatches    int           `help:"Most watches open at once." default:"100000"`
-	TombstoneMax  int           `help:"Most deletions remembered for watches that resume. By default 100000, or one for each 2KiB of --memory-max if that is less." placeholder:"N"`
-	TombstoneAge  time.Duration `help:"How long a deletion is remembered." default:"1h"`
-	IdemAge       time.Duration `help:"How long the outcome for an Idempotency-Key is kept." default:"10m"`
-	IdemMax       int           `help:"Most outcomes kept." default:"1000000"`
-	IdemPerCaller int           `help:"Most outcomes kept for one caller." default:"100000"`
-	IdemBytes     Size          `help:"Memory for the outcomes kept, of which one caller may have half. By default a quarter of --memory-max, at most 256 MiB." placeholder:"SIZE"`
+	MaxValue      Size          `help:"Largest value." default:"1MiB" group:"Limits"`
+	MaxBatch      Size          `help:"Largest batch: its keys and values together. By default 8MiB, or a quarter of --memory-max if that is less." placeholder:"SIZE" group:"Limits"`
+	MaxBatchOps   int           `help:"Most operations in one batch." default:"1024" group:"Limits"`
+	MaxDelete     int           `help:"Most keys that one deletion by prefix removes." default:"10000" group:"Limits"`
+	MaxQueue      int           `help:"Most writes that wait for the log; more are answered 503." default:"16384" group:"Limits"`
+	MaxWatches    int           `help:"Most watches open at once." default:"100000" group:"Limits"`
+	TombstoneMax  int           `help:"Most deletions remembered for watches that resume. By default 100000, or one for each 2KiB of --memory-max if that is less." placeholder:"N" group:"Limits"`
+	TombstoneAge  time.Duration `help:"How long a deletion is remembered." default:"1h" group:"Limits"`
+	IdemAge       time.Duration `help:"How long the outcome for an Idempotency-Key is kept." default:"10m" group:"Limits"`
+	IdemMax       int           `help:"Most outcomes kept." default:"1000000" group:"Limits"`
+	IdemPerCaller int           `help:"Most outcomes kept for one caller." default:"100000" group:"Limits"`
+	IdemBytes     Size          `help:"Memory for the outcomes kept, of which one caller may have half. By default a quarter of --memory-max, at most 256 MiB." placeholder:"SIZE" group:"Limits"`
 
-	LeaseMax       int `help:"Most leases that exist at once, those of locks and their queues included." default:"500000"`
-	LeasePerCaller int `help:"Most leases of one caller." default:"200000"`
-	LeaseKeys      int `help:"Most keys on one lease; they are deleted in one revision, which should fit into the history." default:"10000"`
+	LeaseMax       int `help:"Most leases that exist at once, those of locks and their queues included." default:"500000" group:"Limits"`
+	LeasePerCaller int `help:"Most leases of one caller." default:"200000" group:"Limits"`
+	LeaseKeys      int `help:"Most keys on one lease; they are deleted in one revision, which should fit into the history." default:"10000" group:"Limits"`
 
-	CheckpointBytes Size          `help:"A checkpoint is written when this much has changed." default:"64MiB"`
-	CheckpointEvery time.Duration `help:"A checkpoint is written when something changed this long ago." default:"5m"`
+	CheckpointBytes Size          `help:"A checkpoint is written when this much has changed." default:"64MiB" group:"Data"`
+	CheckpointEvery time.Duration `help:"A checkpoint is written when something changed this long ago." default:"5m" group:"Data"`
 
-	ObjectStore string        `help:"Object store for cold values: s3://bucket/prefix?endpoint=URL&region=NAME, with credentials from the usual AWS environment and files, or dir:///path. By default a folder in the data folder, once --object-after or --disk-max is set." placeholder:"URL"`
-	ObjectAfter time.Duration `help:"Move values that were not read or written for this long, or up to twice as long, to the object store."`
-	DiskMax     Size          `help:"Move values to the object store while the records on disk take more than this." placeholder:"SIZE"`
-	BackupKeep  time.Duration `help:"How long an unused object is kept in the object store, so that older backups can be restored." default:"168h"`
-	SegmentSize Size          `help:"Size of one object, about." default:"8MiB"`
+	ObjectStore string        `help:"Object store for cold values: s3://bucket/prefix?endpoint=URL&region=NAME, with credentials from the usual AWS environment and files, or dir:///path. By default a folder in the data folder, once --object-after or --disk-max is set." placeholder:"URL" group:"Object storage"`
+	ObjectAfter time.Duration `help:"Move values that were not read or written for this long, or up to twice as long, to the object store." group:"Object storage"`
+	DiskMax     Size          `help:"Move values to the object store while the records on disk take more than this." placeholder:"SIZE" group:"Object storage"`
+	BackupKeep  time.Duration `help:"How long an unused object is kept in the object store, so that older backups can be restored." default:"168h" group:"Object storage"`
+	SegmentSize Size          `help:"Size of one object, about." default:"8MiB" group:"Object storage"`
 
-	Heartbeat time.Duration `help:"How often an idle stream is sent its position." default:"15s"`
+	Heartbeat time.Duration `help:"How often an idle stream is sent its position." default:"15s" group:"Network"`
 
 	objectPoll, objectTidy, objectGrace time.Duration
 	// objectHold, if not nil, holds up moving between two pieces of work.

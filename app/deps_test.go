@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 	"keywatch/web/reactor":   {"keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/web/wire":      {},
 	"keywatch/app":           {"keywatch/kv/latency", "keywatch/app/hugepages", "keywatch/web", "keywatch/web/api", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/cluster/peer", "keywatch/persist", "keywatch/persist/wal", "keywatch/persist/disk", "keywatch/persist/object", "keywatch/kv/wake", "keywatch/kv/progress"},
-	"keywatch/app/keywatch":  {"keywatch/app", "keywatch/client", "keywatch/app/keywatch/fanout", "keywatch/kv/wake"},
+	"keywatch/app/keywatch":  {"keywatch/app", "keywatch/web/api", "keywatch/client", "keywatch/app/keywatch/fanout", "keywatch/kv/wake"},
 	"keywatch/client":        {},
 
 	"keywatch/persist/object": {"keywatch/kv", "keywatch/kv/progress"},

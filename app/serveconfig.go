@@ -15,29 +15,32 @@ import (
 type ServeConfig struct {
 	Config `embed:""`
 
-	Listen       string   `help:"Address to listen on." default:"127.0.0.1:7070" placeholder:"HOST:PORT"`
-	OpsListen    string   `help:"Second address, for operators: /metrics, /healthz, /readyz and /debug/pprof, without authentication. It answers from the start of the process to its end." placeholder:"HOST:PORT"`
-	Insecure     bool     `help:"Listen beyond this machine although there is no authentication."`
-	AllowHost    []string `help:"Further host names that requests may name; .DOMAIN is every name below DOMAIN, * is every name." placeholder:"NAME"`
-	AllowOrigin  []string `help:"Further origins whose pages may use the server." placeholder:"URL"`
-	TrustedProxy []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
-	RateLimit    string   `help:"Limits for each caller, such as reads=1000/s,writes=200/s:400,watches=10/s." default:"off"`
-	RateLoopback bool     `help:"Limit callers on this machine too."`
+	Listen       string   `help:"Address to listen on." default:"127.0.0.1:7070" placeholder:"HOST:PORT" group:"Network"`
+	OpsListen    string   `help:"Second address, for operators: /metrics, /healthz, /readyz and /debug/pprof, without authentication. It answers from the start of the process to its end." placeholder:"HOST:PORT" group:"Network"`
+	Insecure     bool     `help:"Listen beyond this machine although there is no authentication." group:"Network"`
+	AllowHost    []string `help:"Further host names that requests may name; .DOMAIN is every name below DOMAIN, * is every name." placeholder:"NAME" group:"Network"`
+	AllowOrigin  []string `help:"Further origins whose pages may use the server." placeholder:"URL" group:"Network"`
+	TrustedProxy []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." placeholder:"CIDR" group:"Network"`
+	RateLimit    string   `help:"Limits for each caller, such as reads=1000/s,writes=200/s:400,watches=10/s." default:"off" group:"Limits"`
+	RateLoopback bool     `help:"Limit callers on this machine too." group:"Limits"`
 
-	ClientMemory          Size `help:"Memory that clients can make the server hold beside --memory-max: connections, watches, waits for locks, requests and answers under way. By default a quarter of --memory-max and 16MiB." placeholder:"SIZE"`
-	ClientMemoryPerCaller Size `help:"How much of it one caller may hold; callers on this machine are not limited unless --rate-loopback is set. By default half." placeholder:"SIZE"`
+	ClientMemory          Size `help:"Memory that clients can make the server hold beside --memory-max: connections, watches, waits for locks, requests and answers under way. By default a quarter of --memory-max and 16MiB." placeholder:"SIZE" group:"Memory"`
+	ClientMemoryPerCaller Size `help:"How much of it one caller may hold; callers on this machine are not limited unless --rate-loopback is set. By default half." placeholder:"SIZE" group:"Memory"`
 
-	MaxBackups     int `help:"Most backups that are read at once." default:"2"`
-	MaxConnections int `help:"Most connections that ask and answer; streams do not count." default:"10000"`
-	MaxFiles       int `help:"Most connections of both kinds together; 0 is what the system lets the process open, less 512."`
+	MaxBackups     int `help:"Most backups that are read at once." default:"2" group:"Limits"`
+	MaxConnections int `help:"Most connections that ask and answer; streams do not count." default:"10000" group:"Limits"`
+	MaxFiles       int `help:"Most connections of both kinds together; 0 is what the system lets the process open, less 512." group:"Limits"`
 
-	HugePages string        `help:"Whether memory that is in use is moved to huge pages, which makes stores of many keys quicker: auto, where the kernel can do it, or off." default:"auto" enum:"auto,off"`
-	Drain     time.Duration `help:"Time between the signal to stop and the stop: streams are told to reconnect, evenly over that time, /readyz fails, and requests are served. For a server behind a load balancer." default:"0s"`
-	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s"`
+	HugePages string        `help:"Whether memory that is in use is moved to huge pages, which makes stores of many keys quicker: auto, where the kernel can do it, or off." default:"auto" enum:"auto,off" group:"Memory"`
+	Drain     time.Duration `help:"Time between the signal to stop and the stop: streams are told to reconnect, evenly over that time, /readyz fails, and requests are served. For a server behind a load balancer." default:"0s" group:"Operation"`
+	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s" group:"Operation"`
 
 	// OpsStarted, if not nil, is called with the address of OpsListen, before the store is
 	// opened.
 	OpsStarted func(net.Addr) `kong:"-"`
+	// Updates, if not nil, carries configurations to change to while serving; it is never closed.
+	// Serve changes what it can and logs what it cannot.
+	Updates <-chan ServeConfig `kong:"-"`
 }
 
 func (c ServeConfig) withDefaults() ServeConfig {
@@ -50,6 +53,10 @@ func (c ServeConfig) withDefaults() ServeConfig {
 	orDefault(&c.Grace, 10*time.Second)
 	return c
 }
+
+// Effective returns the configuration with every default that depends on others, or on the
+// machine.
+func (c ServeConfig) Effective() ServeConfig { return c.withDefaults() }
 
 // Validate returns an error that names the first field, in the order of the flags,
 // that cannot be used.

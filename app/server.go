@@ -65,10 +65,14 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 		started(ln.Addr())
 	}
 	manager.ready("serving at http://"+ln.Addr().String(), func() { engine.state().Stats() })
-	select {
-	case err = <-failed:
-		return errors.Join(err, engine.Close())
-	case <-ctx.Done():
+	for ctx.Err() == nil {
+		select {
+		case err = <-failed:
+			return errors.Join(err, engine.Close())
+		case next := <-config.Updates:
+			config = config.update(next)
+		case <-ctx.Done():
+		}
 	}
 	manager.stopping(config.Drain + config.Grace + stopSpare)
 	return config.stop(server, engine)

@@ -96,6 +96,9 @@ func refuseEmpty(parsed *kong.Context) error {
 func asUsage(err error) error {
 	var parse *kong.ParseError
 	var output *outputError
+	if file, ok := errors.AsType[*configError](err); ok {
+		return &usageError{message: file.Error(), hint: "see keywatch serve --help"}
+	}
 	if !errors.As(err, &parse) || errors.As(err, &output) {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -67,6 +68,7 @@ flag unless it is a number; after -- no argument is a flag.
 
 // session is what a command runs with.
 type session struct {
+	args   []string
 	ctx    context.Context // ends at SIGINT, SIGTERM and SIGHUP; its cause is *interrupt
 	cli    *commandLine
 	kong   *kong.Kong
@@ -77,6 +79,8 @@ type session struct {
 	stderr *messages
 	// log takes the error that ends serve, if it logs JSON; else it is nil.
 	log *slog.Logger
+	// staysAtHangUp says that SIGHUP does not end the command.
+	staysAtHangUp *atomic.Bool
 }
 
 // json reports whether output is for programs.
@@ -89,10 +93,11 @@ type exited int
 // run runs one command and returns its exit code.
 func run(args []string, stdin, stdout, stderr *os.File) (code int) {
 	outlivePipes()
-	ctx, release := untilSignal(context.Background())
+	stays := new(atomic.Bool)
+	ctx, release := untilSignal(context.Background(), stays)
 	defer release()
 	s := &session{
-		ctx: ctx, cli: new(commandLine),
+		args: args, staysAtHangUp: stays, ctx: ctx, cli: new(commandLine),
 		stdin: stdin, stdout: &output{stdout}, stderr: &messages{newLogWriter(stderr), stderr},
 	}
 	defer s.stderr.close(ctx)
@@ -154,10 +159,21 @@ func newParser(s *session) (*kong.Kong, error) {
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
 		kong.TypeMapper(reflect.TypeFor[slog.Level](), kong.MapperFunc(decodeLevel)),
 		kong.PostBuild(nameVariables),
+		kong.Resolvers(&configFile{args: s.args}),
+		kong.ValueFormatter(showDefault),
 		kong.Writers(s.stdout, s.stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 	)
+}
+
+// showDefault adds the default to the help of a flag where its placeholder says something else.
+func showDefault(value *kong.Value) string {
+	help := kong.DefaultHelpValueFormatter(value)
+	if value.Default == "" || value.Tag.PlaceHolder == "" {
+		return help
+	}
+	return strings.TrimSuffix(help, ".") + "; default " + value.Default + "."
 }
 
 // nameVariables has the flags of all commands and those of serve read from the

@@ -20,8 +20,11 @@ import (
 type serveCmd struct {
 	app.ServeConfig `embed:""`
 
-	LogFormat string     `help:"How to log: text or json." enum:"text,json" default:"text"`
-	LogLevel  slog.Level `help:"Least level to log: debug, info, warn or error." default:"warn"`
+	LogFormat string     `help:"How to log: text or json." enum:"text,json" default:"text" group:"Operation"`
+	LogLevel  slog.Level `help:"Least level to log: debug, info, warn or error." default:"warn" group:"Operation"`
+
+	Config      string `help:"TOML file with the flags' names as keys. The command line and the environment win. SIGHUP reads it again." placeholder:"FILE" group:"Operation"`
+	PrintConfig bool   `help:"Print the configuration as such a file, and do not serve." group:"Operation"`
 }
 
 // Help is printed by keywatch serve --help.
@@ -39,23 +42,42 @@ the server: when its reader is gone or does not read, lines are dropped, and a l
 line says how many.
 
 Each flag of this command is also an environment variable: KEYWATCH_ and its name in
-capitals, such as KEYWATCH_LOG_LEVEL. The command line wins.
+capitals, such as KEYWATCH_LOG_LEVEL. The command line wins. With --config a TOML file has
+what neither says:
+
+    listen = "127.0.0.1:8080"
+    data = "/var/lib/keywatch"
+    memory-max = "2GiB"
+    allow-host = ["kv.example.org", ".prod.svc"]
+
+With --config SIGHUP does not end the server but has it read file and environment again. The
+log says what was changed and what cannot be without a restart.
 
 Examples:
 
     keywatch serve
     keywatch serve --listen 127.0.0.1:8080 --data /var/lib/keywatch
     keywatch serve --memory-only
+    keywatch serve --config /etc/keywatch.toml
+    keywatch serve --print-config > keywatch.toml
     KEYWATCH_FSYNC=interval keywatch serve
 `
 }
 
 // Run returns when the server has stopped.
 func (c *serveCmd) Run(s *session) error {
-	logger := c.logger(s)
+	level := new(slog.LevelVar)
+	level.Set(c.LogLevel)
+	logger := c.logger(s, level)
 	config, err := c.config()
 	if err != nil {
 		return err
+	}
+	if c.PrintConfig {
+		return c.printConfig(s)
+	}
+	if c.Config != "" {
+		config.Updates = c.reload(s, level, logger)
 	}
 	out := newLogWriter(s.stdout.file)
 	defer out.close(s.ctx)
@@ -115,17 +137,17 @@ func (c *serveCmd) announce(out io.Writer, addr, ops net.Addr, config *app.Serve
 }
 
 // logger returns the logger of the server. If it writes JSON, so does the session.
-func (c *serveCmd) logger(s *session) *slog.Logger {
+func (c *serveCmd) logger(s *session, level slog.Leveler) *slog.Logger {
 	if c.LogFormat == "json" {
-		s.logJSON(c.LogLevel)
+		s.logJSON(level)
 		return s.log
 	}
-	return slog.New(slog.NewTextHandler(s.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	return slog.New(slog.NewTextHandler(s.stderr, &slog.HandlerOptions{Level: level}))
 }
 
 // logJSON has everything that goes to standard error be a JSON record, the error that
 // ends the command included.
-func (s *session) logJSON(level slog.Level) {
+func (s *session) logJSON(level slog.Leveler) {
 	s.log = slog.New(slog.NewJSONHandler(s.stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: readable}))
 	s.stderr.lost = lostRecord
 }

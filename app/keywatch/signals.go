@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -25,17 +26,23 @@ func endSignals() []os.Signal {
 
 // untilSignal returns a context that the first of endSignals ends; its cause is
 // an *interrupt. The next one has its usual effect again: it ends the process.
-// release stops listening.
-func untilSignal(parent context.Context) (ctx context.Context, release func()) {
+// release stops listening. While stays is set SIGHUP does nothing.
+func untilSignal(parent context.Context, stays *atomic.Bool) (ctx context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1) // signals as they arrive; never closed
 	signal.Notify(signals, endSignals()...)
 	context.AfterFunc(ctx, func() { signal.Stop(signals) })
 	go func() {
-		select {
-		case sig := <-signals:
-			cancel(interruptedBy(sig))
-		case <-ctx.Done():
+		for {
+			select {
+			case sig := <-signals:
+				if sig == syscall.SIGHUP && stays.Load() {
+					continue
+				}
+				cancel(interruptedBy(sig))
+			case <-ctx.Done():
+			}
+			return
 		}
 	}()
 	return ctx, func() { cancel(context.Canceled) }
