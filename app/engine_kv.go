@@ -47,28 +47,13 @@ func (e *Engine) Do(ctx context.Context, c *kv.Command) (kv.Result, error) {
 // as the last element, with an empty key.
 func (e *Engine) List(ctx context.Context, prefix string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		snap, err := e.store.Snapshot(ctx)
+		snap, err := e.Snapshot(ctx)
 		if err != nil {
 			yield(Item{}, err)
 			return
 		}
 		defer snap.Close()
-		for key, entry := range snap.Scan(prefix, "") {
-			if snap.Err() != nil {
-				break
-			}
-			entry, err := snap.Resolve(ctx, key, entry)
-			if err != nil {
-				yield(Item{}, err)
-				return
-			}
-			if !yield(Item{key, entry}, nil) {
-				return
-			}
-		}
-		if err := snap.Err(); err != nil {
-			yield(Item{}, err)
-		}
+		snap.List(ctx, prefix)(yield)
 	}
 }
 

@@ -220,7 +220,7 @@ func goProgram(r *reader, b block) {
 // goSnippet compiles a piece of a program within one.
 func goSnippet(r *reader, b block) {
 	r.write("inside/main.go", "package main\n\nimport (\n\"context\"\n\"fmt\"\n\"log\"\n\n\"keywatch/app\"\n\"keywatch/watch\"\n)\n\n"+
-		"func main() {\nctx := context.Background()\n"+b.text+"\n_ = r\n}\n")
+		"func main() {\nctx := context.Background()\n"+b.text+"\n_, _ = r, rev\n}\n")
 	r.run(filepath.Join(r.home, "inside"), "go mod init inside\ngo mod edit -replace keywatch=../keywatch\ngo get keywatch/app\ngo vet .\ngo build -o inside .", `(?s).*`)
 }
 
