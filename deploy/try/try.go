@@ -118,9 +118,14 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
-func (p *Process) end() {
+// Kill kills the process and waits for its end.
+func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
+}
+
+func (p *Process) end() {
+	p.Kill()
 	if p.t.Failed() {
 		p.t.Logf("%s printed:\n%s", filepath.Base(p.cmd.Path), p.out.String())
 	}
