@@ -47,7 +47,7 @@ func Make(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(r.work)) }()
 	for _, step := range []func(context.Context) error{
-		r.build, r.writeDocuments, r.writeArchives, r.writePackages, r.writeImage, r.writeSums, r.sign,
+		r.checkOut, r.build, r.writeDocuments, r.writeArchives, r.writePackages, r.writeImage, r.writeSums, r.sign,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -68,8 +68,14 @@ func newRelease(ctx context.Context, o Options) (*release, error) {
 	if r.targets, err = parseTargets(o.Targets); err != nil {
 		return nil, err
 	}
-	if r.Root, err = filepath.Abs(o.Root); err != nil {
-		return nil, err
+	// Programs are run in the root of the source.
+	for _, path := range []*string{&r.Root, &r.Out, &r.Key} {
+		if *path == "" {
+			continue
+		}
+		if *path, err = filepath.Abs(*path); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.readCommit(ctx); err != nil {
 		return nil, err
@@ -100,6 +106,25 @@ func (r *release) readCommit(ctx context.Context) error {
 	if changed != "" && !r.Dirty {
 		return fmt.Errorf("the source differs from its commit; commit first, or build with -dirty:\n%s", changed)
 	}
+	return nil
+}
+
+// checkOut has everything be made of a clone of the commit, so that no change of a file
+// while the release is made gets into it.
+func (r *release) checkOut(ctx context.Context) error {
+	if r.Dirty {
+		return nil
+	}
+	clone := filepath.Join(r.work, "source")
+	for _, args := range [][]string{
+		{"clone", "-q", "--no-checkout", r.Root, clone},
+		{"-C", clone, "checkout", "-q", "--detach", r.commit},
+	} {
+		if _, err := r.command(ctx, "git", args...); err != nil {
+			return err
+		}
+	}
+	r.Root = clone
 	return nil
 }
 
