@@ -76,6 +76,9 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	}
 	e.checkpoints.made()
 	e.running.Go(func() { e.checkpointLoop(life) })
+	if e.members != nil {
+		e.running.Go(func() { e.leaveWhenRemoved(life) })
+	}
 	e.running.Go(e.memory.evictLoop)
 	if e.objects != nil {
 		e.running.Go(func() { e.objectLoop(life) })
@@ -366,6 +369,15 @@ func (e *Engine) shutdown(ctx context.Context) error {
 		errs = append(errs, e.disk.Close(clean))
 	}
 	return errors.Join(errs...)
+}
+
+// leaveWhenRemoved ends all streams once this server was removed from the cluster: others know more.
+func (e *Engine) leaveWhenRemoved(ctx context.Context) {
+	select {
+	case <-e.members.told:
+		e.hub.EndAll(watch.CodeStopping)
+	case <-ctx.Done():
+	}
 }
 
 // handOver has another server lead, if this one does and there is one.

@@ -18,8 +18,11 @@ const DefaultEndpoint = "http://127.0.0.1:7070"
 type Options struct {
 	// Endpoints are the addresses of the servers, http or https URLs or
 	// host:port, all of one cluster; DefaultEndpoint. The first that answers is
-	// used until it fails.
+	// used until it fails. What the cluster says of other members is learned, and used once it
+	// has answered; these are never forgotten.
 	Endpoints []string
+	// Fixed uses no other endpoints than these.
+	Fixed bool
 	// Header is sent with every request, such as Authorization.
 	Header http.Header
 	// Patience is how long a request is tried if its context has no deadline;
@@ -41,10 +44,10 @@ type Options struct {
 // A Client sends requests to a keywatch server or cluster. It is safe for
 // concurrent use. Close it after what was made from it.
 type Client struct {
-	opts      Options
-	endpoints []string // without a slash at the end
-	http      *http.Client
-	own       *http.Transport // nil if the caller brought the client
+	opts Options
+	dir  directory // of the endpoints, without a slash at the end
+	http *http.Client
+	own  *http.Transport // nil if the caller brought the client
 
 	// preferred is the index of the endpoint that answered last.
 	preferred atomic.Uint32
@@ -60,13 +63,15 @@ func New(opts Options) (*Client, error) {
 	if c.opts.Patience < 0 || c.opts.Attempt < 0 {
 		return nil, errors.New("client: a duration is negative")
 	}
+	var seeds []string
 	for _, text := range c.opts.Endpoints {
 		base, err := parseEndpoint(text)
 		if err != nil {
 			return nil, err
 		}
-		c.endpoints = append(c.endpoints, base)
+		seeds = append(seeds, base)
 	}
+	c.dir.init(seeds)
 	c.http = c.opts.HTTP
 	if c.http == nil {
 		c.own = newTransport()
@@ -79,6 +84,7 @@ func New(opts Options) (*Client, error) {
 // are given back, a few seconds at most. It may be called twice. Held locks,
 // leases and mirrors are closed by those who made them, before.
 func (c *Client) Close() {
+	c.dir.close()
 	c.released.Wait()
 	if c.own != nil {
 		c.own.CloseIdleConnections()

@@ -173,7 +173,7 @@ func (c *Client) attempt(ctx context.Context, r *Request, into any) error {
 	if err != nil {
 		var e *Error
 		if !errors.As(err, &e) || e.Temporary() {
-			c.preferred.CompareAndSwap(at, (at+1)%uint32(len(c.endpoints)))
+			c.preferred.CompareAndSwap(at, (at+1)%uint32(len(c.dir.all())))
 		}
 		return err
 	}

@@ -204,7 +204,7 @@ func newLossy(t *testing.T, url string, run func(context.Context, *client.Client
 // applied once. It returns how many bytes went there and back.
 func (l *lossy) try(t *testing.T, key string, request, answer int64) (asked, answered int64) {
 	t.Helper()
-	c, err := client.New(client.Options{Endpoints: []string{l.proxy.url}})
+	c, err := client.New(client.Options{Endpoints: []string{l.proxy.url}, Fixed: true})
 	if err != nil {
 		t.Fatal(err)
 	}

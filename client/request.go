@@ -97,7 +97,7 @@ func (c *Client) send(ctx context.Context, i int, r *Request) (*http.Response, e
 		GetConn: func(string) { asked.Store(true) },
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	req, err := c.newRequest(traced, c.endpoints[i], r)
+	req, err := c.newRequest(traced, c.dir.all()[i], r)
 	if err != nil {
 		return nil, err
 	}

@@ -52,6 +52,7 @@ func (a *attempts) run(ctx context.Context) (*Response, error) {
 		resp, err := a.once(ctx)
 		if err == nil {
 			a.c.preferred.Store(uint32(a.at))
+			a.c.learn()
 			return resp, resp.check(a.r.Path)
 		}
 		a.note(err)
@@ -100,7 +101,7 @@ func (a *attempts) next(err error) (time.Duration, bool) {
 	var lost *lostError
 	var unreachable *unreachableError
 	var e *Error
-	round := a.tried%len(a.c.endpoints) != 0
+	round := a.tried%len(a.c.dir.all()) != 0
 	again, after := false, time.Duration(0)
 	switch {
 	case errors.As(err, &e):
@@ -114,11 +115,11 @@ func (a *attempts) next(err error) (time.Duration, bool) {
 	if a.r.IdempotencyKey != "" && time.Since(a.began) > keyAge {
 		again = false
 	}
-	a.at = (a.at + 1) % len(a.c.endpoints)
+	a.at = (a.at + 1) % len(a.c.dir.all())
 	if round {
 		return 0, again
 	}
-	return after + backoff(firstDelay, longestDelay, (a.tried-1)/len(a.c.endpoints)), again
+	return after + backoff(firstDelay, longestDelay, (a.tried-1)/len(a.c.dir.all())), again
 }
 
 // backoff returns a random delay of up to first, doubled n times, and at most

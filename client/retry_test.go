@@ -55,6 +55,7 @@ func play(t *testing.T, opts client.Options, answers []func() (*http.Response, e
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: answers}
 		opts.HTTP = &http.Client{Transport: s}
+		opts.Fixed = true // the script has no answer about members
 		c, err := client.New(opts)
 		if err != nil {
 			t.Fatal(err)
@@ -249,7 +250,7 @@ func TestWatchSilence(t *testing.T) {
 			go out.Write([]byte(`{"type":"synced","pos":"e-1"}` + "\n"))
 			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/x-ndjson; charset=utf-8"}}, Body: in}, nil
 		})
-		c, err := client.New(client.Options{HTTP: &http.Client{Transport: transport}})
+		c, err := client.New(client.Options{HTTP: &http.Client{Transport: transport}, Fixed: true})
 		if err != nil {
 			t.Fatal(err)
 		}

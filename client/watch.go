@@ -125,14 +125,14 @@ func (w *watcher) final(err error) bool {
 	}
 	var unreachable *unreachableError
 	if errors.As(err, &unreachable) && w.c.opts.FailFast && w.pos == "" {
-		return w.failures >= len(w.c.endpoints)
+		return w.failures >= len(w.c.dir.all())
 	}
 	return errors.Is(err, ErrDenied) || errors.Is(err, ErrNotKeywatch)
 }
 
 // delay moves on to the next endpoint and returns when to ask it.
 func (w *watcher) delay(err error) time.Duration {
-	n, again := len(w.c.endpoints), max(0, w.failures-1)
+	n, again := len(w.c.dir.all()), max(0, w.failures-1)
 	w.at = (w.at + 1) % n
 	var bye *byeError
 	var e *Error
@@ -185,6 +185,7 @@ func (w *watcher) take(line []byte) error {
 	}
 	w.failures = 0
 	w.c.preferred.Store(uint32(w.at))
+	w.c.learn()
 	switch e.Type {
 	case EventReset:
 		w.pending, w.state, w.resyncing = nil, true, false

@@ -19,7 +19,7 @@ import (
 // the command line wins. Flags of one call are not, so that an exported variable
 // never changes what another call does.
 type commandLine struct {
-	Server  string        `help:"Address of the server." default:"http://127.0.0.1:7070" placeholder:"URL"`
+	Server  string        `help:"Address of the server, or of several of one cluster with commas between: the next is asked while one fails." default:"http://127.0.0.1:7070" placeholder:"URL"`
 	Output  string        `help:"How to print: text for people, json for programs; errors and messages too." short:"o" enum:"text,json" default:"text" placeholder:"text|json"`
 	Timeout time.Duration `help:"How long one request may take, retries included. A watch, a backup, a migration, a compaction and a benchmark have no bound." default:"30s"`
 	Info    versionFlag   `name:"version" help:"Print the version."`

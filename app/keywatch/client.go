@@ -12,19 +12,24 @@ import (
 	kw "keywatch/client"
 )
 
-// client talks to one server.
+// client talks to one server, or to the next of a list while it fails.
 type client struct {
 	base    *url.URL
 	kw      *kw.Client
 	timeout time.Duration
 }
 
-// newClient returns a client of the server at address, a URL or host:port.
+// newClient returns a client of the server at address, a URL or host:port, or of several, with commas
+// between.
 func newClient(address string, timeout time.Duration) (*client, error) {
-	if address != "" && !strings.Contains(address, "://") {
-		address = "http://" + address
+	var all []string
+	for _, text := range strings.Split(address, ",") {
+		if text = strings.TrimSpace(text); text != "" && !strings.Contains(text, "://") {
+			text = "http://" + text
+		}
+		all = append(all, text)
 	}
-	base, err := url.Parse(address)
+	base, err := url.Parse(all[0])
 	if err != nil {
 		return nil, usagef("--server: %q is not an http or https address", address)
 	}
@@ -32,7 +37,7 @@ func newClient(address string, timeout time.Duration) (*client, error) {
 		return nil, usagef("--timeout must be more than 0")
 	}
 	c, err := kw.New(kw.Options{
-		Endpoints: []string{address}, Patience: timeout, Attempt: timeout, FailFast: true,
+		Endpoints: all, Fixed: len(all) > 1, Patience: timeout, Attempt: timeout, FailFast: true,
 		Header: http.Header{"User-Agent": {"keywatch"}},
 	})
 	if err != nil || base.Host == "" {

@@ -7,6 +7,7 @@
 //   Hub                      keeps a link up, resumes every subscription on it
 //   Tabs                     one tab of an origin runs the Hub, the others relay to it
 //   Watch, Mirror            what a page holds
+//   Places                   the servers of the cluster: one is used until it fails
 //   Keywatch                 what a page imports: watches, and commands by fetch
 //
 // A subscription's position lives in the tab that made it. A Hub passes on whole

@@ -1,25 +1,34 @@
 // ---------------------------------------------------------------- client
 
 export class Keywatch extends EventTarget {
-  #base; #fetch; #headers; #source; #watches = new Set(); #n = 0; #stop = new AbortController()
+  #places; #fetch; #headers; #source; #watches = new Set(); #n = 0; #stop = new AbortController()
 
-  constructor({ url, transport = 'auto', share = true, headers, fetch } = {}) {
+  constructor({ url, fixed = false, transport = 'auto', share = true, headers, fetch } = {}) {
     super()
-    this.#base = url === undefined ? globalThis.location?.origin ?? 'http://127.0.0.1:7070' : baseOf(url)
+    const own = url === undefined ? globalThis.location?.origin ?? 'http://127.0.0.1:7070' : url
+    this.#places = new Places([own].flat().map(baseOf), fixed, base => this.#cluster(base))
     this.#fetch = fetch ?? globalThis.fetch.bind(globalThis)
     this.#headers = headers ?? {}
     // A WebSocket cannot carry headers, and who has a credential of its own shares no link.
     if (headers) transport = 'sse'
-    const link = (socket, on) => socket ? new SocketLink(this.#base, on) : new StreamLink(this.#base, on, this.#fetch, this.#headers)
+    const link = (socket, on) => {
+      const base = this.#places.base
+      const and = {
+        ...on,
+        open: () => { this.#places.answered(base); on.open() },
+        ended: end => { if (!socket || end.opened) this.#places.failed(base); on.ended(end) },
+      }
+      return socket ? new SocketLink(base, and) : new StreamLink(base, and, this.#fetch, this.#headers)
+    }
     const newHub = onstate => new Hub({ transport, link }, onstate)
     const onstate = () => this.dispatchEvent(new Event('state'))
-    this.#source = share && !headers && canShare() ? new Tabs(`keywatch.1:${this.#base}:${transport}`, newHub, onstate) : newHub(onstate)
+    this.#source = share && !headers && canShare() ? new Tabs(`keywatch.1:${this.#places.base}:${transport}`, newHub, onstate) : newHub(onstate)
     this.#listen()
   }
 
   /** {phase, transport?, role?, error?, until?} */
   get state() { return this.#source.state }
-  get url() { return this.#base }
+  get url() { return this.#places.base }
 
   #listen() {
     const on = (target, name, fn) => target?.addEventListener?.(name, fn, { signal: this.#stop.signal })
@@ -127,18 +136,26 @@ export class Keywatch extends EventTarget {
     return plainFields({ ok: false, code, current, index, holder, etag })
   }
 
+  /** cluster returns what a server says of the members. */
+  async #cluster(base) {
+    const response = await this.#fetch(base + '/v1/cluster', { cache: 'no-store', headers: { Accept: 'application/json', ...this.#headers } })
+    if (!response.ok) throw await problemOf(response)
+    return response.json()
+  }
+
   /**
    * call sends a request, again and again where that is safe: what was surely
    * not applied always, what was perhaps applied only with an idempotency key.
    */
   async #call(method, path, { query, headers, body, signal, read, safe }) {
-    const url = new URL(this.#base + path)
-    for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) url.searchParams.set(name, value)
+    const search = new URLSearchParams(Object.entries(query ?? {}).filter(([, value]) => value !== undefined))
     const init = { method, body, signal, cache: 'no-store', headers: { Accept: 'application/json', ...this.#headers, ...headers } }
     for (let tries = 1; ; tries++) {
       let response, err, after
+      const base = this.#places.base
       try {
-        response = await this.#fetch(url, init)
+        response = await this.#fetch(new URL(base + path + (search.size ? `?${search}` : '')), init)
+        if (response.ok) this.#places.answered(base)
         if (response.ok) return { found: true, response, body: response.status === 204 ? {} : await response.json() }
         err = await problemOf(response)
       } catch (cause) {
@@ -147,7 +164,9 @@ export class Keywatch extends EventTarget {
       }
       if (err.status === 404 && err.code === 'key_not_found' || err.status === 412) return { found: false, response, problem: err }
       const sure = err.status === 429 || err.status === 503
-      if (tries >= TRIES || !(sure || (read || safe) && (err.code === 'network' || err.status === 504))) throw err
+      if (err.status !== 429) this.#places.failed(base)
+      if (tries >= TRIES + this.#places.length - 1 || !(sure || (read || safe) && (err.code === 'network' || err.status === 504))) throw err
+      if (tries < this.#places.length && err.status !== 429) continue // another server may do it at once
       after = Number(response?.headers.get('Retry-After')) * 1000 || 0
       await sleep(Math.max(after, backoff(tries - 1)), signal)
     }

@@ -162,7 +162,12 @@ export interface State {
 
 export interface Options {
   /** The server, with its path where a proxy has it below one: `https://example.com/kw/`, or `/kw/` on the page's origin. By default the origin of the page. */
-  url?: string
+  url?: string | string[]
+  /**
+   * Uses no other server than those of `url`. By default the members of their cluster are learned, and used once they
+   * have answered: while one fails the next is asked, with the same idempotency key and from the same position.
+   */
+  fixed?: boolean
   /** `auto`: a WebSocket, and event streams where none opens. */
   transport?: 'auto' | 'websocket' | 'sse'
   /** false: a connection of its own instead of one for all tabs of the origin. */

@@ -11,7 +11,7 @@ function server(...answers) {
     if (answer instanceof Error) throw answer
     return new Response(answer.body === undefined ? null : JSON.stringify(answer.body), { status: answer.status ?? 200, headers: answer.headers })
   }
-  return { requests, kw: new Keywatch({ url: 'http://127.0.0.1:1', fetch, share: false }) }
+  return { requests, kw: new Keywatch({ url: 'http://127.0.0.1:1', fetch, share: false, fixed: true }) }
 }
 
 const ok = body => ({ body })
@@ -89,7 +89,7 @@ test('what is asked is what is sent', async () => {
 test('a server below a path', async () => {
   for (const [url, base] of [['https://a.example/kw/', 'https://a.example/kw'], ['https://a.example/k/w', 'https://a.example/k/w'], ['http://a.example:7070', 'http://a.example:7070'], ['http://a.example/', 'http://a.example']]) {
     const asked = []
-    const kw = new Keywatch({ url, share: false, fetch: async address => { asked.push(String(address)); return new Response(JSON.stringify({ rev: 1, version: 1, created: true })) } })
+    const kw = new Keywatch({ url, share: false, fixed: true, fetch: async address => { asked.push(String(address)); return new Response(JSON.stringify({ rev: 1, version: 1, created: true })) } })
     await kw.put('a/b', 'x')
     assert.deepEqual([kw.url, asked.at(-1)], [base, `${base}/v1/kv/a%2Fb`])
     kw.close()
@@ -121,5 +121,50 @@ test('bytes are bytes in every view', async () => {
   await kw.batch({ ops: [{ op: 'put', key: 'a', value: new DataView(bytes.buffer, 1, 2) }] })
   assert.deepEqual(requests.slice(0, 3).map(r => [...r.body]), [[9, 1, 255, 9], [1, 255], [1, 255]])
   assert.deepEqual(JSON.parse(requests[3].body).ops[0], { op: 'put', key: 'a', value: 'Af8=', encoding: 'base64' })
+  kw.close()
+})
+
+/** A cluster is a fetch over servers by origin: each answers with what its function returns, or is cut. */
+function cluster(servers, url) {
+  const requests = []
+  const fetch = async (address, init) => {
+    const { origin, pathname } = new URL(address)
+    requests.push({ origin, pathname, ...init })
+    const answer = servers[origin]?.(pathname)
+    if (!answer) throw new TypeError('cut')
+    return new Response(JSON.stringify(answer.body), { status: answer.status ?? 200 })
+  }
+  return { requests, kw: new Keywatch({ url, fetch, share: false }) }
+}
+
+const members = (id, ...urls) => ok({ cluster: id, members: urls.map(url => ({ url })) })
+const written = ok({ rev: 7, version: 1, created: true })
+
+// If this failed, a page would fail with the one server that it was told of, or write to another cluster.
+test('members are learned, and asked while one fails', async () => {
+  let up = true
+  const all = ['', 'http://c:1', 'http://b:1', 'http://a:1']
+  const servers = {
+    'http://a:1': path => up ? path === '/v1/cluster' ? members('one', ...all) : written : problem(503, 'no_leader'),
+    'http://b:1': path => path === '/v1/cluster' ? members('one', ...all) : written,
+    'http://c:1': path => path === '/v1/cluster' ? members('another') : written,
+  }
+  const { kw, requests } = cluster(servers, 'http://a:1')
+  await kw.put('k', '1')
+  while (requests.length < 4) await new Promise(resolve => setTimeout(resolve, 1))
+  up = false
+  requests.length = 0
+  await kw.put('k', '2')
+  assert.deepEqual(requests.map(r => r.origin), ['http://a:1', 'http://b:1'])
+  assert.equal(requests[0].headers['Idempotency-Key'], requests[1].headers['Idempotency-Key'])
+  assert.equal(kw.url, 'http://b:1')
+  kw.close()
+})
+
+// If this failed, a list of addresses would be no better than its first.
+test('the next address is asked at once', async () => {
+  const { kw, requests } = cluster({ 'http://b:1': path => path === '/v1/cluster' ? problem(404, 'no_route') : written }, ['http://a:1', 'http://b:1'])
+  await kw.put('k', '1')
+  assert.deepEqual(requests.slice(0, 2).map(r => r.origin), ['http://a:1', 'http://b:1'])
   kw.close()
 })
