@@ -20,7 +20,7 @@ class Places {
   get base() { return this.#list[this.#at] }
   get length() { return this.#list.length }
 
-  /** failed goes on to the next address, unless that was done since base was used. */
+  /** failed continues with the next address, unless that was done since base was used. */
   failed(base) {
     if (base === this.base) this.#at = (this.#at + 1) % this.#list.length
   }
