@@ -121,18 +121,6 @@ func (n *Node) background(f func()) (ok bool) {
 	return true
 }
 
-// compact lets go of the log up to a checkpoint. Raft may still look at entries that it does not know to
-// be applied: the loop tells it right after it has applied them.
-func (n *Node) compact(at core.Point) error {
-	if n.loop.known.Load() < at.Index {
-		told := make(chan struct{})
-		if n.loop.ask(func() { close(told) }) {
-			<-told
-		}
-	}
-	return n.store.Compact(at)
-}
-
 // members returns what a checkpoint says of the members, as of what was applied last.
 func (n *Node) members() ([]byte, error) {
 	if n.alone() {

@@ -75,15 +75,16 @@ func (f *answerFrame) encode() []byte {
 	return b
 }
 
-// A beatFrame says what is committed in a term, and the log time.
+// A beatFrame says what is committed in a term, the log time, and up to where no server needs the log.
 type beatFrame struct {
 	term, commit uint64
 	now          int64
+	need         uint64
 }
 
 func (f *beatFrame) encode() []byte {
 	b := []byte{frameBeat}
-	for _, n := range []uint64{f.term, f.commit, uint64(f.now)} {
+	for _, n := range []uint64{f.term, f.commit, uint64(f.now), f.need} {
 		b = binary.AppendUvarint(b, n)
 	}
 	return b
@@ -157,7 +158,7 @@ func decodeFrame(b []byte) (any, error) {
 	case frameBeat:
 		var f beatFrame
 		var now uint64
-		_, err := numbers(b, &f.term, &f.commit, &now)
+		_, err := numbers(b, &f.term, &f.commit, &now, &f.need)
 		f.now = int64(now)
 		return &f, err
 	case frameReport:

@@ -30,11 +30,28 @@ type images struct {
 	team *team
 	id   int
 
-	mu   sync.Mutex
-	last imageFile
-	// installs counts, failing makes Install or Load fail once.
+	mu       sync.Mutex
+	last     imageFile
 	installs int
-	loading  chan struct{} // Load waits until it is closed; nil for no wait
+	staged   int // how many were begun to be received
+	// hook is called at each step of an install: half, verify, install, load; nil for none.
+	hook func(step string)
+}
+
+// step calls the hook.
+func (m *images) step(name string) {
+	m.mu.Lock()
+	hook := m.hook
+	m.mu.Unlock()
+	if hook != nil {
+		hook(name)
+	}
+}
+
+func (m *images) setHook(hook func(step string)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hook = hook
 }
 
 func (m *images) Checkpoint(cp *kv.Checkpoint, index, term uint64, members []byte) error {
@@ -104,11 +121,26 @@ type stagedImage struct {
 	bytes.Buffer
 	images *images
 	file   imageFile
+	half   int
 }
 
-func (m *images) Stage(int64) (cluster.Staged, error) { return &stagedImage{images: m}, nil }
+func (m *images) Stage(size int64) (cluster.Staged, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.staged++
+	return &stagedImage{images: m, half: int(size / 2)}, nil
+}
+
+func (s *stagedImage) Write(b []byte) (int, error) {
+	if s.half >= 0 && s.Len()+len(b) > s.half {
+		s.half = -1
+		s.images.step("half")
+	}
+	return s.Buffer.Write(b)
+}
 
 func (s *stagedImage) Verify(index, term uint64, members []byte) error {
+	s.images.step("verify")
 	if err := gob.NewDecoder(bytes.NewReader(s.Bytes())).Decode(&s.file); err != nil {
 		return err
 	}
@@ -119,6 +151,7 @@ func (s *stagedImage) Verify(index, term uint64, members []byte) error {
 }
 
 func (s *stagedImage) Install() error {
+	s.images.step("install")
 	s.images.mu.Lock()
 	defer s.images.mu.Unlock()
 	s.images.last = s.file
@@ -131,12 +164,7 @@ func (s *stagedImage) Discard() error { return nil }
 func (m *images) Begin() { m.team.state(m.id).Retire() }
 
 func (m *images) Load() (*kv.State, error) {
-	m.mu.Lock()
-	wait := m.loading
-	m.mu.Unlock()
-	if wait != nil {
-		<-wait
-	}
+	m.step("load")
 	return m.load()
 }
 
@@ -220,10 +248,17 @@ func (s *wire) Write(b []byte) (int, error) {
 	if cut {
 		return 0, errCut
 	}
-	if rate > 0 {
-		time.Sleep(time.Duration(len(b)) * time.Second / time.Duration(rate))
+	for n := 0; n < len(b); {
+		piece := b[n:min(len(b), n+4096)]
+		if rate > 0 {
+			time.Sleep(time.Duration(len(piece)) * time.Second / time.Duration(rate))
+		}
+		if _, err := s.w.Write(piece); err != nil {
+			return n, err
+		}
+		n += len(piece)
 	}
-	return s.w.Write(b)
+	return len(b), nil
 }
 
 func (s *wire) Close() error {

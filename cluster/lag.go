@@ -23,7 +23,7 @@ func (n *Node) sendBeat() {
 	if l.leading == 0 || n.hangs() {
 		return
 	}
-	f := beatFrame{l.leading, l.core.Commit(), n.Now()}
+	f := beatFrame{l.leading, l.core.Commit(), n.Now(), n.need()}
 	members := n.store.Members()
 	for _, ids := range [][]uint64{members.Voters, members.Learners} {
 		for _, id := range ids {
@@ -41,6 +41,7 @@ func (n *Node) heard(f *beatFrame) {
 	}
 	n.freshness.commit, n.freshness.at = f.commit, time.Now()
 	n.freshness.now.Store(f.now)
+	n.loop.needed = f.need
 	n.refresh()
 }
 

@@ -39,6 +39,10 @@ type loop struct {
 	install   *install
 	shipments map[uint64]*shipment
 	ordered   bool
+	// pins keep the log for those who get snapshots, needed is up to where the leader says that no
+	// server needs it.
+	pins   map[uint64]*pin
+	needed uint64
 	// led is closed, and begun set, when this server takes commands for the first time, or
 	// never will.
 	led   chan struct{}

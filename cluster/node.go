@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,10 @@ type Options struct {
 	// what is written. ctx ends with the stream.
 	Snapshots Snapshots
 	Stream    func(ctx context.Context, to uint64, head []byte) (Stream, error)
+	// LogKeep bounds the log that is kept, beside what no checkpoint has, for servers that are behind,
+	// in bytes; DefaultLogKeep. Short reports whether the disk has no room for that; nil if it always has.
+	LogKeep int64
+	Short   func() bool
 	// Shipments bounds the snapshots that are sent at once; 2.
 	Shipments int
 	// Limits are the bounds on commands of other servers.
@@ -98,6 +103,9 @@ func (o Options) withDefaults() Options {
 	set(&o.EntryCommands, 512)
 	set(&o.EntryBytes, 256<<10)
 	set(&o.Shipments, 2)
+	if o.LogKeep == 0 {
+		o.LogKeep = DefaultLogKeep
+	}
 	if o.Tick == 0 {
 		o.Tick = 100 * time.Millisecond
 	}
@@ -215,6 +223,7 @@ func (n *Node) start() (err error) {
 		return err
 	}
 	l := &n.loop
+	l.needed = math.MaxUint64 // nothing is known
 	l.wake, l.led, l.gone, l.applied = n.queue.wake, make(chan struct{}), make(chan struct{}), start
 	l.writer = writer{store: n.store, written: l.written, wake: wake.New()}
 	if l.core, err = core.New(core.Options{Storage: n.store, Logger: n.opts.Logger}); err != nil {

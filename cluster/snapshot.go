@@ -122,6 +122,7 @@ func (n *Node) ship(m *raftpb.Message) {
 		l.shipments = make(map[uint64]*shipment)
 	}
 	l.shipments[to] = s
+	n.pinLog(to, m.GetSnapshot().GetMetadata().GetIndex())
 	n.background(func() {
 		arrived := false
 		defer cancel()

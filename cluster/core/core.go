@@ -9,6 +9,7 @@ import (
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 
 	"keywatch/persist/wal"
 )
@@ -183,6 +184,18 @@ func (c *Core) Leader() uint64 { return c.leader }
 
 // Status returns Raft's own view.
 func (c *Core) Status() raft.Status { return c.raw.Status() }
+
+// Match returns what is known of the logs of the other members: the newest entry that each has in
+// common with this one's, 0 for nothing known. It is for a server that leads.
+func (c *Core) Match() map[uint64]uint64 {
+	match := make(map[uint64]uint64)
+	c.raw.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+		if id != c.store.id {
+			match[id] = p.Match
+		}
+	})
+	return match
+}
 
 // Campaign has the server stand for election at once.
 func (c *Core) Campaign() {

@@ -30,6 +30,10 @@ type Log interface {
 	Kept() uint64
 	// DeleteRange removes the entries from lowest to highest, which reach one of the ends.
 	DeleteRange(lowest, highest uint64) error
+	// BytesAfter returns the size of the entries after index, EntriesWithin how many of the newest
+	// entries have at most n bytes.
+	BytesAfter(index uint64) int64
+	EntriesWithin(n int64) uint64
 	// Discard removes all entries: a checkpoint that ends at index takes their place.
 	Discard(index uint64) error
 }

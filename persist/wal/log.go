@@ -242,9 +242,16 @@ func (l *Log) BytesAfter(index uint64) int64 {
 	if index < l.mu.first {
 		return l.mu.bytes
 	}
-	var n int64
-	for i := index + 1 - l.mu.first; i < uint64(len(l.mu.locs)); i++ {
-		n += int64(l.mu.locs[i].length)
+	at := min(index+1-l.mu.first, uint64(len(l.mu.locs)))
+	if at <= uint64(len(l.mu.locs))/2 { // the part before is shorter
+		return l.mu.bytes - sizeOf(l.mu.locs[:at])
+	}
+	return sizeOf(l.mu.locs[at:])
+}
+
+func sizeOf(locs []loc) (n int64) {
+	for i := range locs {
+		n += int64(locs[i].length)
 	}
 	return n
 }

@@ -38,6 +38,32 @@ func NewMemLog() *MemLog { return &MemLog{} }
 // load.
 func (m *MemLog) Bytes() int64 { return m.bytes.Load() }
 
+// BytesAfter returns what the entries after index take in memory.
+func (m *MemLog) BytesAfter(index uint64) (n int64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.mu.n == 0 || index < m.mu.first {
+		return m.Bytes()
+	}
+	for i := index + 1; i <= m.lastLocked(); i++ {
+		n += entryBytes(m.at(i))
+	}
+	return n
+}
+
+// EntriesWithin returns how many of the newest entries together take at most n bytes.
+func (m *MemLog) EntriesWithin(n int64) (kept uint64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for kept < m.mu.n {
+		if n -= entryBytes(m.at(m.lastLocked() - kept)); n < 0 {
+			break
+		}
+		kept++
+	}
+	return kept
+}
+
 // FirstIndex returns the index of the oldest entry, 0 if there is none.
 func (m *MemLog) FirstIndex() (uint64, error) {
 	m.mu.RLock()
