@@ -2,12 +2,15 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"keywatch/kv"
 	"keywatch/kv/wake"
+	"keywatch/persist"
 )
 
 const (
@@ -61,8 +64,8 @@ func (e *Engine) Checkpoint(ctx context.Context) error {
 		return fmt.Errorf("checkpoint: %w", ctx.Err())
 	}
 	defer func() { e.checkpoints.busy <- struct{}{} }()
-	if e.log.Bytes() == 0 {
-		return nil
+	if e.logAfter() == 0 {
+		return e.node.Trim() // of what is kept for other servers
 	}
 	e.checkpoints.running.Store(true)
 	defer e.checkpoints.running.Store(false)
@@ -96,6 +99,9 @@ func (e *Engine) checkpointLoop(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
+			if errors.Is(err, kv.ErrStarting) || errors.Is(err, persist.ErrOvertaken) {
+				continue // the state of another server takes the place of this one's
+			}
 			rest = min(max(checkpointPoll, 2*rest), checkpointRest)
 			from = time.Now().Add(rest)
 			e.config.Logger.Error("checkpoint failed; it will be tried again", "err", err, "after", rest)
@@ -106,6 +112,15 @@ func (e *Engine) checkpointLoop(ctx context.Context) {
 	}
 }
 
+// logAfter returns how many bytes of log a start would apply: what no checkpoint has.
+func (e *Engine) logAfter() int64 {
+	if e.disk == nil {
+		return e.log.Bytes()
+	}
+	index, _, _ := e.disk.Last()
+	return e.disk.Log().BytesAfter(index)
+}
+
 // checkpointDue reports whether enough has changed, enough log has piled up, the
 // disk is too full for more of it, or enough time has passed.
 func (e *Engine) checkpointDue() bool {
@@ -114,7 +129,7 @@ func (e *Engine) checkpointDue() bool {
 	if e.disk != nil && s.Dirty && e.disk.Log().Short() {
 		return true
 	}
-	if s.DirtyBytes >= most || e.log.Bytes() >= 2*most || e.memory.logBytes() >= e.memory.limit/logShare {
+	if s.DirtyBytes >= most || e.logAfter() >= 2*most || e.memory.logBytes() >= e.memory.limit/logShare {
 		return true
 	}
 	return s.Dirty && time.Since(e.checkpoints.lastMade()) >= e.config.CheckpointEvery

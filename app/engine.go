@@ -233,7 +233,7 @@ func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 		return ctx.Err() // it was given up, so that there can be no checkpoint any more
 	}
 	opts.Log, opts.Stable, opts.Checkpoints = db.Log(), db.Stable(), db
-	opts.Room = db.Log().Room
+	opts.Room, opts.Short = db.Log().Room, db.Log().Short
 	unsynced, err := disk.Unsynced.In(disk.OS, c.Data)
 	if err != nil {
 		return err
@@ -396,8 +396,11 @@ func (e *Engine) lastCheckpoint(ctx context.Context) error {
 		return nil
 	}
 	err := e.Checkpoint(ctx)
+	if errors.Is(err, kv.ErrStarting) || errors.Is(err, persist.ErrOvertaken) {
+		return nil // another server's is the last
+	}
 	if err != nil && ctx.Err() != nil {
-		e.config.Logger.Warn("no time for a last checkpoint; the next start applies the log", "bytes", e.log.Bytes())
+		e.config.Logger.Warn("no time for a last checkpoint; the next start applies the log", "bytes", e.logAfter())
 		return nil
 	}
 	return err

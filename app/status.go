@@ -84,6 +84,7 @@ func (e *Engine) Status() Status {
 	d := e.disk.Stats()
 	s.Data, s.Store = e.config.Data, e.disk.Store().String()
 	s.Log = logStatus(d.Log)
+	s.Log.Bytes = e.logAfter()
 	if err := e.disk.Log().Room(); err != nil {
 		s.Log.NoRoom = err.Error()
 	}
