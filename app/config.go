@@ -148,6 +148,7 @@ func (c Config) settings() []setting {
 		{"object-after", int64(c.ObjectAfter)}, {"disk-max", int64(c.DiskMax)},
 		{"backup-keep", int64(c.BackupKeep)}, {"segment-size", int64(c.SegmentSize)},
 		{"heartbeat", int64(c.Heartbeat)},
+		{"peer-snapshot-rate", int64(c.Peers.PeerSnapshotRate)}, {"log-keep", int64(c.Peers.LogKeep)},
 	}
 }
 

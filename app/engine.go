@@ -168,6 +168,7 @@ func (e *Engine) state() *kv.State { return e.current.Load() }
 
 // openNode opens the node, alone or with others.
 func (e *Engine) openNode(ctx context.Context, opts cluster.Options) (n *cluster.Node, err error) {
+	opts.LogKeep = int64(e.config.Peers.LogKeep)
 	if m := e.members; m != nil {
 		opts.Snapshots = snapshots{e}
 		return m.open(ctx, opts, e.disk.Store(), e.state())

@@ -62,6 +62,9 @@ func (c Config) ObjectRead(d time.Duration) Config {
 	return c
 }
 
+// CheckpointDue reports whether one would be made now.
+func (e *Engine) CheckpointDue() bool { return e.checkpointDue() }
+
 // LogBytes is how large the log is.
 func (e *Engine) LogBytes() int64 { return e.log.Bytes() }
 

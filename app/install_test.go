@@ -1,16 +1,23 @@
 package app_test
 
 import (
+	"bytes"
 	"fmt"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"keywatch/app"
+	"keywatch/cluster/peer"
+	"keywatch/test/gate"
 )
 
 // A server that was away while the others wrote much, and let go of their logs, must get their
 // state, serve it, and let those who watched it go on where they were.
 func TestServerThatFellBehindInstalls(t *testing.T) {
-	s := startThree(t, 5*time.Millisecond)
+	s := startThreeThatKeep(t, 5*time.Millisecond, 1)
 	for i := range 20 {
 		ask(t, "PUT", s.url[i%3]+fmt.Sprintf("/v1/kv/k/%d", i), "before")
 	}
@@ -39,4 +46,76 @@ func TestServerThatFellBehindInstalls(t *testing.T) {
 	seen = watchUntil(t, s.url[2], seen, `"value":"300"`)
 	ask(t, "PUT", s.url[2]+"/v1/kv/k/hop", "301")
 	watchUntil(t, s.url[0], seen, `"value":"301"`)
+}
+
+// Trap 14: a log that is kept for a server that is away must not have the others make checkpoints for
+// ever.
+func TestKeptLogNeedsNoCheckpoint(t *testing.T) {
+	token, addrs := peer.NewToken(), make(map[uint64]string)
+	var listeners [3]net.Listener
+	for i := range listeners {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners[i], addrs[uint64(i+1)] = l, l.Addr().String()
+	}
+	var engines [3]*app.Engine
+	var wg sync.WaitGroup
+	for i, l := range listeners {
+		wg.Go(func() {
+			config := app.Config{Data: t.TempDir(), CheckpointBytes: 64 << 10, CheckpointEvery: time.Hour}
+			e, err := app.Open(t.Context(), config.AsPeer(uint64(i+1), l, addrs, token, 5*time.Millisecond))
+			if err != nil {
+				t.Error(err)
+			}
+			engines[i] = e
+		})
+	}
+	wg.Wait()
+	defer func() {
+		for _, e := range engines {
+			if e != nil {
+				if err := e.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	if t.Failed() {
+		return
+	}
+	if err := engines[2].Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		if _, err := engines[0].Put(t.Context(), fmt.Sprint("k", i), bytes.Repeat([]byte("x"), 10<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, e := range engines[:2] {
+		gate.Until(t, func() bool { return !e.CheckpointDue() }, "no checkpoint is due")
+	}
+	leader := engines[0]
+	if engines[1].Status().Cluster.Leader {
+		leader = engines[1]
+	}
+	if err := leader.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	made := leader.Status().Checkpoint.Made
+	if kept := leader.LogBytes(); kept < 300<<10 {
+		t.Fatalf("%d bytes of log are kept, want those that the third needs", kept)
+	}
+	if s := leader.Status(); s.Log.Bytes > 1<<10 {
+		t.Errorf("a start would apply %d bytes, want next to none", s.Log.Bytes)
+	}
+	for range 3 {
+		if leader.CheckpointDue() {
+			t.Error("a checkpoint is due")
+		}
+		if err := leader.Checkpoint(t.Context()); err != nil || leader.Status().Checkpoint.Made > made+1 {
+			t.Errorf("%d checkpoints were made of nothing, %v", leader.Status().Checkpoint.Made-made, err)
+		}
+	}
 }

@@ -177,6 +177,7 @@ func (m *membership) connect() error {
 			return fmt.Errorf("peer-listen: %w", err)
 		}
 	}
+	opts.StreamRate = int64(p.PeerSnapshotRate)
 	opts.Logger = m.config.Logger.With("component", "peer")
 	opts.Info, opts.Accept, opts.Answer = m.info, m.accept, m.answer
 	opts.Receive = func(from peer.ID, _ peer.Class, body []byte) {

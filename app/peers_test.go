@@ -20,6 +20,7 @@ import (
 type three struct {
 	t     testing.TB
 	tick  time.Duration
+	keep  app.Size // of the log; 0 for the default
 	token peer.Token
 	addrs map[uint64]string
 	dirs  [3]string
@@ -30,7 +31,13 @@ type three struct {
 // startThree starts three servers over HTTP with logs on disk.
 func startThree(t testing.TB, tick time.Duration) *three {
 	t.Helper()
-	s := &three{t: t, tick: tick, token: peer.NewToken(), addrs: make(map[uint64]string)}
+	return startThreeThatKeep(t, tick, 0)
+}
+
+// startThreeThatKeep starts three servers that keep so much log for each other.
+func startThreeThatKeep(t testing.TB, tick time.Duration, keep app.Size) *three {
+	t.Helper()
+	s := &three{t: t, tick: tick, keep: keep, token: peer.NewToken(), addrs: make(map[uint64]string)}
 	var listeners [3]net.Listener
 	for i := range listeners {
 		listeners[i] = s.listen("127.0.0.1:0")
@@ -58,7 +65,7 @@ func (s *three) listen(addr string) net.Listener {
 
 // start starts one of them and waits until it serves.
 func (s *three) start(i int, l net.Listener) {
-	config := app.Config{Data: s.dirs[i]}.AsPeer(uint64(i+11), l, s.addrs, s.token, s.tick)
+	config := app.Config{Data: s.dirs[i], Peers: app.PeerConfig{LogKeep: s.keep}}.AsPeer(uint64(i+11), l, s.addrs, s.token, s.tick)
 	ctx, cancel := context.WithCancel(context.Background())
 	started, ended := make(chan net.Addr, 1), make(chan error, 1)
 	go func() {
