@@ -20,7 +20,9 @@ type rereading struct {
 	epoch kv.Epoch
 	// view is nil until the snapshot is open; last is the last key of it that was told,
 	// if began is set.
+	// gen is the ring's before it was opened.
 	view     *view
+	gen      uint32
 	last     place
 	began    bool
 	pull     func() (place, *kv.Entry, bool)
@@ -39,7 +41,9 @@ type told struct {
 // to send the whole state.
 func (w *Watcher) openView(s *Scratch) {
 	r := w.progress.reread
-	view, err := w.hub.views.acquire(r.least(w.hub.ring.mark()))
+	m := w.hub.ring.mark()
+	r.gen = m.gen
+	view, err := w.hub.views.acquire(r.least(m))
 	if errors.Is(err, kv.ErrStarting) {
 		w.finish(s, Goodbye(CodeStarting))
 		return
@@ -196,14 +200,19 @@ func (r *rereading) toldNow() (now []told, further bool) {
 
 // viewRead ends the state or resync.
 func (w *Watcher) viewRead(s *Scratch) {
-	at := w.progress.reread.view.Position()
+	at, gen := w.progress.reread.view.Position(), w.progress.reread.gen
 	w.dropView()
 	w.progress.restarts = 0
 	w.epoch, w.rev = at.Epoch, at.Rev
 	s.out = faultSaid(w, append(s.out, positioned(Synced, at)))
 	m := w.hub.ring.mark()
 	seq, ok := w.hub.ring.after(m, at.Rev)
-	if !ok || m.at.Epoch != at.Epoch {
+	if m.at.Epoch != at.Epoch && m.gen == gen {
+		seq, ok = m.next, true // the state is another, and the hub is about to be told
+	} else if m.at.Epoch != at.Epoch {
+		ok = false
+	}
+	if !ok {
 		w.restart(at, false)
 		return
 	}
