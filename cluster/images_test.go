@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"keywatch/cluster"
@@ -29,6 +30,9 @@ type imageFile struct {
 type images struct {
 	team *team
 	id   int
+
+	// store is over the node, nil for none.
+	store atomic.Pointer[kv.Store]
 
 	mu       sync.Mutex
 	last     imageFile
@@ -203,7 +207,12 @@ func (m *images) load() (*kv.State, error) {
 	return next, l.Done()
 }
 
-func (m *images) Replace(next *kv.State) { m.team.setState(m.id, next) }
+func (m *images) Replace(next *kv.State) {
+	m.team.setState(m.id, next)
+	if s := m.store.Load(); s != nil {
+		s.Replace(next)
+	}
+}
 
 func (m *images) installed() int {
 	m.mu.Lock()

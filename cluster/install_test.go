@@ -78,10 +78,10 @@ func TestInstallAfterAbsence(t *testing.T) {
 		w.put(away, "through", "it")
 		w.has(leader, "through", "it")
 		if a, b := w.state(away).Position(), w.state(leader).Position(); a != b {
-			t.Errorf("positions: %v and %v", a, b)
+			w.t.Errorf("positions: %v and %v", a, b)
 		}
 		if n := w.images[away].installed(); n != 1 {
-			t.Errorf("%d installs, want 1", n)
+			w.t.Errorf("%d installs, want 1", n)
 		}
 		w.restart(away)
 		w.put(leader, "k", "again")
@@ -98,11 +98,11 @@ func TestServerJoinsBySnapshot(t *testing.T) {
 		w.start(4)
 		time.Sleep(time.Minute)
 		if err := w.node[4].Ready(); err == nil || w.node[4].Stats().Leader {
-			t.Errorf("it takes commands before it has joined")
+			w.t.Errorf("it takes commands before it has joined")
 		}
 		w.checkpoint(leader)
 		if err := w.node[leader].ChangeMember(raftpb.ConfChangeAddLearnerNode, 4); err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
 		w.has(4, "k", "v")
 		w.put(leader, "k", "w")
@@ -137,7 +137,7 @@ func TestReportSnapshot(t *testing.T) {
 			back := time.Now()
 			w.has(away, "k", "after")
 			if took := time.Since(back); took > 5*time.Second {
-				t.Errorf("%s: it took %v", step, took)
+				w.t.Errorf("%s: it took %v", step, took)
 			}
 			w.serves(away)
 			w.put(away, "through", "it")
@@ -159,7 +159,7 @@ func TestSnapshotOverALinkThatBreaks(t *testing.T) {
 		}
 		w.has(away, "k", "after")
 		if n := w.images[away].installed(); n != 1 {
-			t.Errorf("%d installs, want 1", n)
+			w.t.Errorf("%d installs, want 1", n)
 		}
 	})
 }
@@ -176,15 +176,15 @@ func TestCheckpointFromBeforeTheJoin(t *testing.T) {
 		before, _, _ := w.images[leader].Last()
 		w.start(4)
 		if err := w.node[leader].ChangeMember(raftpb.ConfChangeAddLearnerNode, 4); err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
 		joined := time.Now()
 		w.has(4, "k49", "v")
 		if after, _, _ := w.images[leader].Last(); after <= before {
-			t.Errorf("the checkpoint is still that of %d", before)
+			w.t.Errorf("the checkpoint is still that of %d", before)
 		}
 		if took := time.Since(joined); took > 5*time.Second || w.images[4].staged != 1 {
-			t.Errorf("it took %v and %d snapshots", took, w.images[4].staged)
+			w.t.Errorf("it took %v and %d snapshots", took, w.images[4].staged)
 		}
 	})
 }
@@ -216,7 +216,7 @@ func TestInstallOverALongerTail(t *testing.T) {
 		w.put(next, "k", "after")
 		w.has(old, "k", "after")
 		if n := w.images[old].installed(); n != 1 {
-			t.Errorf("%d installs, want 1", n)
+			w.t.Errorf("%d installs, want 1", n)
 		}
 		tail.Wait()
 		unknown := 0
@@ -225,11 +225,11 @@ func TestInstallOverALongerTail(t *testing.T) {
 			if errors.Is(err, kv.ErrOutcomeUnknown) {
 				unknown++
 			} else if (err == nil) != (e != nil) {
-				t.Errorf("command %d of the tail: got %v, and the state has %v", i, err, e)
+				w.t.Errorf("command %d of the tail: got %v, and the state has %v", i, err, e)
 			}
 		}
 		if unknown == 0 {
-			t.Error("who waited for what the install has jumped over was not told that it is unknown")
+			w.t.Error("who waited for what the install has jumped over was not told that it is unknown")
 		}
 		w.restart(old)
 		w.put(next, "k", "again")
@@ -248,7 +248,7 @@ func TestInstallOverALongerTail(t *testing.T) {
 		for id := 1; id <= 3; id++ {
 			w.has(id, "k", "as leader")
 			if a, b := w.state(id).Position(), w.state(old).Position(); a != b {
-				t.Errorf("server %d is at %v, and %d at %v", id, a, old, b)
+				w.t.Errorf("server %d is at %v, and %d at %v", id, a, old, b)
 			}
 		}
 	})
@@ -271,18 +271,18 @@ func TestInstallOverASlowLink(t *testing.T) {
 			}
 		}
 		if took := time.Since(began); took < 5*time.Second {
-			t.Fatalf("the link was not slow: %v", took)
+			w.t.Fatalf("the link was not slow: %v", took)
 		}
 		w.checkpoint(leader)
 		w.put(leader, "k", "at last")
 		w.has(away, "k", "at last")
 		if w.images[away].installed() != 1 || w.images[away].staged != 1 {
-			t.Errorf("%d installs of %d snapshots, want 1", w.images[away].installed(), w.images[away].staged)
+			w.t.Errorf("%d installs of %d snapshots, want 1", w.images[away].installed(), w.images[away].staged)
 		}
 		time.Sleep(time.Second)
 		w.checkpoint(leader)
 		if kept := w.opts[leader].Log.BytesAfter(0); kept > 20_000 {
-			t.Errorf("%d bytes of log are still kept", kept)
+			w.t.Errorf("%d bytes of log are still kept", kept)
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // A server that was away for a few entries must get those, and not a whole state, however often the
-// others have made checkpoints meanwhile, and whoever leads.
+// others have made checkpoints meanwhile, and after any change of leader.
 func TestLogIsKeptForWhoIsBehind(t *testing.T) {
 	inTeam(t, nil, func(w *team) {
 		leader := w.leader()
@@ -41,7 +41,7 @@ func TestLogIsKeptForWhoIsBehind(t *testing.T) {
 		w.has(away, "after", "it")
 		for id := 1; id <= 3; id++ {
 			if n := w.images[id].installed(); n > 0 {
-				t.Errorf("server %d has installed %d states", id, n)
+				w.t.Errorf("server %d has installed %d states", id, n)
 			}
 		}
 	})
@@ -61,20 +61,20 @@ func TestLogThatIsKeptIsBounded(t *testing.T) {
 			if i == 100 {
 				w.checkpoint(leader)
 				if kept := log(); kept < 100*64 {
-					t.Errorf("%d bytes are kept, want all 100 entries", kept)
+					w.t.Errorf("%d bytes are kept, want all 100 entries", kept)
 				}
 			}
 		}
 		w.checkpoint(leader)
 		if kept := log(); kept > most || kept < most/2 {
-			t.Errorf("%d bytes are kept, want at most %d, and not much less", kept, most)
+			w.t.Errorf("%d bytes are kept, want at most %d, and not much less", kept, most)
 		}
 		short = true
 		if err := w.node[leader].Trim(); err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
 		if kept := log(); kept > 0 {
-			t.Errorf("%d bytes are kept though the disk is full", kept)
+			w.t.Errorf("%d bytes are kept though the disk is full", kept)
 		}
 	})
 }
