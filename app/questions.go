@@ -65,6 +65,8 @@ func (m *membership) answer(ctx context.Context, from peer.Hello, body []byte) (
 	switch own := m.me().Cluster.String(); {
 	case q.Op == opLook:
 		a = m.look(from)
+	case from.Cluster != "" && m.me().Cluster == 0:
+		err = kv.ErrStarting // one of a cluster had this address before
 	case from.Cluster != "" && from.Cluster != own:
 		err = fmt.Errorf("%w: it belongs to cluster %s, and this is one of cluster %s", cluster.ErrRefused, from.Cluster, own)
 	case q.Op == opJoin && (q.Member == nil || !q.Relayed && q.Member.ID != cluster.ServerID(from.ID)):

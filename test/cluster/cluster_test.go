@@ -25,7 +25,7 @@ type cluster struct {
 	wires *wires
 	token string // the file
 	began time.Time
-	log   output // what was done to it
+	log   *output // what was done to it
 }
 
 // newCluster starts a cluster of so many nodes and waits until all are ready. Further arguments
@@ -54,7 +54,7 @@ func laidOut(t testing.TB, size int, args ...string) *cluster {
 	t.Helper()
 	available(t)
 	net := newNetwork(t, size)
-	c := &cluster{wires: newWires(t, net), began: time.Now(), token: filepath.Join(t.TempDir(), "token")}
+	c := &cluster{log: new(output), wires: newWires(t, net), began: time.Now(), token: filepath.Join(t.TempDir(), "token")}
 	if err := os.WriteFile(c.token, []byte(peer.NewToken().Text()+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -69,8 +69,9 @@ func laidOut(t testing.TB, size int, args ...string) *cluster {
 			"--listen", fmt.Sprintf("%s:%d", net.node(i), httpPort), "--insecure", "--log-level", "info",
 			"--peer-listen", fmt.Sprintf("%s:%d", net.node(i), peerPort), "--peer-advertise", all[i],
 			"--peer-token-file", c.token, "--name", n.name, "--advertise", n.url,
-			"--join", strings.Join(all, ","), "--expect", fmt.Sprint(size), "--heartbeat", "200ms",
+			"--heartbeat", "200ms",
 		}, args...)
+		n.entry = []string{"--join", strings.Join(all, ","), "--expect", fmt.Sprint(size)}
 		c.nodes = append(c.nodes, n)
 	}
 	t.Cleanup(func() { c.end(t) })
@@ -106,7 +107,7 @@ func (c *cluster) end(t testing.TB) {
 
 // did notes what was done to the cluster.
 func (c *cluster) did(format string, args ...any) {
-	fmt.Fprintf(&c.log, "%s %s\n", time.Now().Format("15:04:05.000"), fmt.Sprintf(format, args...))
+	fmt.Fprintf(c.log, "%s %s\n", time.Now().Format("15:04:05.000"), fmt.Sprintf(format, args...))
 }
 
 // start starts the process of a node.

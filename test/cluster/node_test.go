@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +29,7 @@ type node struct {
 	faulty bool     // its processes are of the build in which faults can be planted
 	fault  string   // what is planted in its next process
 	args   []string // of serve, the same for each process
+	entry  []string // and those that say how the cluster begins, or which one to join
 	out    output   // everything its processes printed
 
 	mu struct {
@@ -73,7 +75,7 @@ func (n *node) start() error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"netns", "exec", n.ns, path, "serve", "--data", n.disk.data()}, n.args...)
+	args := append([]string{"netns", "exec", n.ns, path, "serve", "--data", n.disk.data()}, slices.Concat(n.args, n.entry)...)
 	p := &process{cmd: exec.Command("ip", args...), exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "KEYWATCH_FAULT="+n.fault, "KEYWATCH_FAULT_FSYNC="+n.disk.syncs(), "GORACE=halt_on_error=1")
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
