@@ -34,6 +34,9 @@ type commandLine struct {
 	Touch  touchCmd  `cmd:"" help:"Give a key another TTL." group:"Keys"`
 	List   listCmd   `cmd:"" help:"List keys and values under a prefix." aliases:"ls" group:"Keys"`
 	Batch  batchCmd  `cmd:"" help:"Run checks and operations as one." group:"Keys"`
+	Cp     cpCmd     `cmd:"" help:"Copy a key or all keys under a prefix." group:"Keys"`
+	Edit   editCmd   `cmd:"" help:"Change a value in an editor." group:"Keys"`
+	Wait   waitCmd   `cmd:"" help:"Wait until a key exists, has a value, changes or is gone." group:"Keys"`
 	Watch  watchCmd  `cmd:"" help:"Print changes as they happen, or run a command for each." group:"Keys"`
 
 	Lock   lockCmd   `cmd:"" help:"Run a command while holding a lock." group:"Coordination"`
@@ -49,6 +52,8 @@ type commandLine struct {
 	Cluster clusterCmd `cmd:"" help:"Show and change the servers that have the same store." group:"Operations"`
 	Migrate migrateCmd `cmd:"" help:"Move values to object storage." group:"Operations"`
 	Compact compactCmd `cmd:"" help:"Give disk space back while the server runs." group:"Operations"`
+	Export  exportCmd  `cmd:"" help:"Write keys as lines of JSON." group:"Operations"`
+	Import  importCmd  `cmd:"" help:"Write keys that were exported." group:"Operations"`
 	Bench   benchAll   `cmd:"" help:"Measure how fast the server is." group:"Operations"`
 
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell." group:"Other"`
