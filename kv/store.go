@@ -54,6 +54,9 @@ func (s *Store) Limits() Limits { return s.limits }
 // Now returns the present log time in milliseconds, from which a TTL counts.
 func (s *Store) Now() int64 { return s.log.Now() }
 
+// Position returns the newest position that is visible here.
+func (s *Store) Position() Position { return s.State().Position() }
+
 // Barrier waits until local reads show every write acknowledged before the
 // call. It fails as Log.ReadBarrier does.
 func (s *Store) Barrier(ctx context.Context) error { return s.log.ReadBarrier(ctx) }

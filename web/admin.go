@@ -109,13 +109,13 @@ func clientMemoryOf(b *ratelimit.Budget) *clientMemory {
 
 // status returns the body of /v1/status.
 func (s *Server) status() (rendered, error) {
-	state := s.opts.Store.State()
+	state := s.door.Server().State()
 	stats := state.Stats()
 	d := statusDocument{
 		Version: s.opts.Version, Ready: true, Position: state.Position().String(),
 		Durability: string(s.team.now().durability), Keys: stats.Keys, Bytes: stats.Bytes,
 		LogTime: stats.Time, Index: stats.Index,
-		Leases: stats.Leases, Locks: stats.Locks, LockWaiters: stats.LockWaiters, Watchers: s.opts.Hub.Stats().Watchers,
+		Leases: stats.Leases, Locks: stats.Locks, LockWaiters: stats.LockWaiters, Watchers: s.door.Hub().Stats().Watchers,
 		Streams: s.streams.Len(), Connections: s.conns.open.Load(), ClientMemory: clientMemoryOf(s.opts.Budget),
 	}
 	if err := s.opts.Ready(); err != nil {

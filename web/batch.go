@@ -14,11 +14,11 @@ func (r *request) batch() error {
 	if err != nil {
 		return err
 	}
-	if err := api.ParseBatch(r.body(), r.s.opts.Store.Limits().Ops, &c); err != nil {
+	if err := api.ParseBatch(r.body(), r.s.door.Limits().Ops, &c); err != nil {
 		return err
 	}
 	// Before it takes its place: what has changed something must be told.
-	if size, cold := r.s.opts.Store.ReadSize(&c); size <= int64(r.s.opts.Store.Limits().Command) {
+	if size, cold := r.s.door.ReadSize(&c); size <= int64(r.s.door.Limits().Command) {
 		if err := r.readsRoom(int(size), int(cold)); err != nil {
 			return err
 		}
@@ -27,7 +27,7 @@ func (r *request) batch() error {
 	if err != nil {
 		return err
 	}
-	if r.out, err = api.AppendBatch(r.out[:0], &c, &result, r.s.opts.Store.Now, r.room); err != nil {
+	if r.out, err = api.AppendBatch(r.out[:0], &c, &result, r.s.door.Now, r.room); err != nil {
 		return err
 	}
 	r.json(200)

@@ -22,7 +22,7 @@ func (s *Server) markLarge(h *fasthttp.RequestHeader) (none fasthttp.RequestConf
 	switch length := h.ContentLength(); {
 	case length > s.opts.MaxBody:
 		h.SetCanonical(nameTooLarge, []byte(api.CodeBodyTooLarge))
-	case length > s.opts.Store.Limits().Value && h.IsPut() && isKeyPath(h.RequestURI()) && len(h.Peek("Expect")) > 0:
+	case length > s.door.Limits().Value && h.IsPut() && isKeyPath(h.RequestURI()) && len(h.Peek("Expect")) > 0:
 		h.SetCanonical(nameTooLarge, []byte(api.CodeValueTooLarge))
 	default:
 		return none
@@ -35,7 +35,7 @@ func (s *Server) markLarge(h *fasthttp.RequestHeader) (none fasthttp.RequestConf
 // tooLarge returns the failure of a request that markLarge has marked.
 func (s *Server) tooLarge(mark []byte) *api.Failure {
 	if string(mark) == string(api.CodeValueTooLarge) {
-		return api.FailureOf(api.WithLimit(kv.ErrValueTooLarge, s.opts.Store.Limits()))
+		return api.FailureOf(api.WithLimit(kv.ErrValueTooLarge, s.door.Limits()))
 	}
 	return s.malformedFailure(fasthttp.ErrBodyTooLarge)
 }

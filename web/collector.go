@@ -108,14 +108,14 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	state := c.s.opts.Store.State()
-	x := &sample{s: c.s, state: state.Stats(), params: state.Params(), hub: c.s.opts.Hub.Stats()}
+	state := c.s.door.Server().State()
+	x := &sample{s: c.s, state: state.Stats(), params: state.Params(), hub: c.s.door.Hub().Stats()}
 	if c.s.opts.Limiter != nil {
 		x.rate = c.s.opts.Limiter.Stats()
 	}
 	c.m.collect(ch)
 	c.m.collectTimes(ch)
-	ch <- NewHistogram(descDelivery, timesRange, c.s.opts.Hub.DeliveryTimes())
+	ch <- NewHistogram(descDelivery, timesRange, c.s.door.Hub().DeliveryTimes())
 	collectBudget(c.s.opts.Budget, ch)
 	for i, g := range scraped {
 		ch <- prometheus.MustNewConstMetric(c.descs[i], g.kind, g.read(x))

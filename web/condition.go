@@ -55,7 +55,7 @@ func (r *request) ifMatch() (kv.Check, error) {
 	if !ok {
 		return kv.Check{}, api.Refuse(api.CodeBadCondition, `If-Match: expected one ETag as the server sent it, such as "7f3a9c21-2" with its quotes, or *`)
 	}
-	return api.CheckVersion(r.key, tag, r.s.opts.Store.State().Position().Epoch), nil
+	return api.CheckVersion(r.key, tag, r.s.door.Position().Epoch), nil
 }
 
 // fences parses If-Fence: lock=token, comma-separated.

@@ -118,11 +118,10 @@ func (o *getOptions) unchanged(e *kv.Entry, at kv.Position) bool {
 
 // read returns the newest version of the key, nil if it is absent.
 func (r *request) read(local bool) (*kv.Entry, kv.Position, error) {
+	e, at, err := r.view().Get(r.deadline(), r.key, local, r.mayFetch)
 	if local {
-		e, at, err := r.s.opts.Store.ReadIf(r.deadline(), r.key, r.mayFetch)
 		return e, at, api.ColdError(err)
 	}
-	e, at, err := r.s.opts.Store.GetIf(r.deadline(), r.key, r.mayFetch)
 	return e, at, api.ReadError(err)
 }
 
@@ -147,7 +146,7 @@ func (r *request) show(e *kv.Entry, at kv.Position, asJSON bool) (err error) {
 	}
 	var now int64
 	if e.Deadline() != 0 {
-		now = r.s.opts.Store.Now()
+		now = r.s.door.Now()
 		r.number(nameTTL, uint64(e.TTL(now)))
 	}
 	if asJSON {

@@ -159,17 +159,16 @@ func (r *request) showLease(id kv.LeaseID) error {
 	if err := r.charge(ratelimit.Read, 1); err != nil {
 		return err
 	}
-	store := r.s.opts.Store
-	info, ok, err := store.Lease(r.deadline(), id)
+	info, ok, err := r.view().Lease(r.deadline(), id)
 	if err != nil {
 		return api.ReadError(err)
 	}
-	r.position(store.State().Position())
+	r.position(r.s.door.Position())
 	if !ok {
 		return api.LeaseNotFound(r.key)
 	}
 	r.leaseJSON(&info)
-	r.out = kvjson.AppendNumber(append(r.out[:len(r.out)-1], ','), "remaining_ms", uint64(info.Remaining(store.Now())))
+	r.out = kvjson.AppendNumber(append(r.out[:len(r.out)-1], ','), "remaining_ms", uint64(info.Remaining(r.s.door.Now())))
 	r.out = kvjson.AppendNumber(append(r.out, ','), "keys", uint64(info.Keys))
 	r.out = append(r.out, '}')
 	r.json(200)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
@@ -32,18 +33,18 @@ func (r *request) list() error {
 	if err := r.charge(ratelimit.Read, 1); err != nil {
 		return err
 	}
-	snap, err := r.snapshot(opts.Local)
+	snap, pass, err := r.snapshot(&opts)
 	if err != nil {
 		return err
 	}
 	r.position(snap.Position())
 	if form == 1 {
-		r.streamList(&opts, snap)
+		r.streamList(&opts, snap, pass)
 		return nil
 	}
 	defer snap.Close()
-	r.out, err = opts.AppendPage(r.deadline(), r.out[:0], snap, r.s.opts.Store.Now(), r.room)
-	if err := cmp.Or(snap.Err(), api.ColdError(err)); err != nil {
+	r.out, err = opts.AppendPage(r.deadline(), r.out[:0], snap, r.s.door.Now(), r.room)
+	if err := cmp.Or(snap.Err(), api.ColdError(err), pass.Still()); err != nil {
 		return err
 	}
 	r.json(200)
@@ -87,19 +88,19 @@ func (r *request) listOptions(stream bool) (o api.List, err error) {
 	return o, r.params.done()
 }
 
-// snapshot opens a snapshot for the request.
-func (r *request) snapshot(local bool) (*kv.Snapshot, error) {
-	if local {
-		return r.s.opts.Store.LocalSnapshot()
+// snapshot opens a snapshot for the request. What is read of it may be shown while the pass holds.
+func (r *request) snapshot(o *api.List) (*kv.Snapshot, auth.Pass, error) {
+	snap, pass, err := r.view().Snapshot(r.deadline(), o.Prefix, o.Local)
+	if !o.Local {
+		err = api.ReadError(err)
 	}
-	snap, err := r.s.opts.Store.Snapshot(r.deadline())
-	return snap, api.ReadError(err)
+	return snap, pass, err
 }
 
 // streamList answers with every entry of one snapshot, which it closes, as
 // lines of JSON; the position is the last line. A body that ends without it was
 // cut off.
-func (r *request) streamList(o *api.List, snap *kv.Snapshot) {
+func (r *request) streamList(o *api.List, snap *kv.Snapshot, pass auth.Pass) {
 	r.f.Response.Header.SetContentTypeBytes(typeNDJSON)
 	if r.method == methodHead {
 		// Fasthttp ends even a stream that it does not send, by an empty line.
@@ -107,7 +108,7 @@ func (r *request) streamList(o *api.List, snap *kv.Snapshot) {
 		snap.Close()
 		return
 	}
-	l := &listReader{opts: *o, life: r.s.life, own: r.account(), snap: snap, now: r.s.opts.Store.Now()}
+	l := &listReader{opts: *o, life: r.s.life, own: r.account(), snap: snap, pass: pass, now: r.s.door.Now()}
 	l.next, l.stop = iter.Pull2(snap.Scan(o.Prefix, ""))
 	r.f.Response.SetBodyStream(l, -1)
 }
@@ -119,6 +120,7 @@ type listReader struct {
 	// own is what the lines are charged to; nil if they are not.
 	own  *conn
 	snap *kv.Snapshot
+	pass auth.Pass
 	now  int64
 	next func() (string, *kv.Entry, bool)
 	stop func()
@@ -164,7 +166,7 @@ func (l *listReader) fill() error {
 		l.done = true
 		l.buf = append(api.AppendPosition(append(l.buf, '{'), l.snap.Position()), '}', '\n')
 	}
-	return l.snap.Err()
+	return cmp.Or(l.snap.Err(), l.pass.Still())
 }
 
 func (l *listReader) room(n int) error { return l.own.answer(n) }

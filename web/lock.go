@@ -40,7 +40,7 @@ func (r *request) takeLock() error {
 		return err
 	}
 	wait := r.s.lockWaits.begin(r, &q)
-	result, err := lock.Acquire(wait.ctx, r.s.opts.Store, q)
+	result, err := r.view().Acquire(wait.ctx, q)
 	if err := wait.end(&result, err); err != nil {
 		return err
 	}
@@ -144,16 +144,15 @@ func (r *request) showLock() error {
 	if err := r.charge(ratelimit.Read, 1); err != nil {
 		return err
 	}
-	store := r.s.opts.Store
-	if err := store.Barrier(r.deadline()); err != nil {
+	info, err := r.view().Lock(r.deadline(), r.key, queueShown)
+	if err != nil {
 		return api.ReadError(err)
 	}
-	info := store.State().Lock(r.key, queueShown)
 	r.position(info.At)
 	if info.Holder == nil {
 		return api.Refuse(api.CodeLockNotHeld, "lock %s is not held", r.key)
 	}
-	r.out = appendLock(r.out[:0], r.key, &info, store.Now())
+	r.out = appendLock(r.out[:0], r.key, &info, r.s.door.Now())
 	r.json(200)
 	return nil
 }

@@ -44,7 +44,7 @@ type waitLease struct {
 }
 
 func (w *lockWaits) init(s *Server) {
-	w.store, w.life, w.draining = s.opts.Store, s.life, s.draining
+	w.store, w.life, w.draining = s.door.Server(), s.life, s.draining
 	w.mu.all = make(map[kv.LeaseID]*waitLease)
 }
 

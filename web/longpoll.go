@@ -17,9 +17,7 @@ func (r *request) await(o *getOptions, at kv.Position) (*kv.Entry, kv.Position, 
 		return nil, at, err
 	}
 	r.key = strings.Clone(r.key)
-	w, err := r.s.opts.Hub.Watch(watch.Request{
-		Keys: []string{r.key}, From: watch.FromPosition, Since: at.String(), Mode: watch.Keys,
-	})
+	w, err := r.view().Wait(r.key, at)
 	if err != nil {
 		return nil, at, err
 	}
@@ -27,19 +25,21 @@ func (r *request) await(o *getOptions, at kv.Position) (*kv.Entry, kv.Position, 
 	ctx, cancel := context.WithTimeout(r.s.draining, o.wait)
 	defer cancel()
 	for {
-		_, err := w.Next(ctx)
+		err := w.Next(ctx)
 		if r.s.stopping.Load() || errors.Is(err, watch.ErrClosed) {
 			return nil, at, kv.ErrStopping
 		}
 		if err != nil && ctx.Err() == nil {
 			return nil, at, err
 		}
-		// What a watcher is told of can be read here already.
-		state := r.s.opts.Store.State()
-		if e, now := state.Get(r.key); o.unchanged(e, now) && ctx.Err() == nil {
+		e, now, err := w.Now()
+		if err != nil {
+			return nil, at, err
+		}
+		if o.unchanged(e, now) && ctx.Err() == nil {
 			continue
 		}
-		e, now, err := state.ReadIf(r.deadline(), r.key, r.mayFetch)
+		e, now, err = r.view().Get(r.deadline(), r.key, true, r.mayFetch)
 		if err != nil || !o.unchanged(e, now) || ctx.Err() != nil {
 			return e, now, api.ColdError(err)
 		}

@@ -56,10 +56,10 @@ func (r *request) problem(f *api.Failure) {
 		r.header(nameRetryAfter, strconv.AppendInt(nil, max(1, int64((f.Retry+time.Second-1)/time.Second)), 10))
 	}
 	if f.Compared && f.Current != nil {
-		epoch := r.s.opts.Store.State().Position().Epoch
+		epoch := r.s.door.Position().Epoch
 		r.header(nameETag, api.AppendETag(nil, epoch, f.Current.Mod))
 	}
-	r.out = append(api.AppendProblem(r.out[:0], f, r.s.opts.Store.Now), '\n')
+	r.out = append(api.AppendProblem(r.out[:0], f, r.s.door.Now), '\n')
 	r.send()
 }
 

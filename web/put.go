@@ -137,12 +137,12 @@ func (r *request) do(c *kv.Command, cost int) (kv.Result, error) {
 	if err := r.charge(class, cost); err != nil {
 		return kv.Result{}, err
 	}
-	result, err := r.s.opts.Store.Do(r.deadline(), c)
+	result, err := r.view().Do(r.deadline(), c)
 	if err != nil {
 		if class == ratelimit.Read {
 			err = api.ReadError(err)
 		}
-		return result, api.WithLimit(err, r.s.opts.Store.Limits())
+		return result, api.WithLimit(err, r.s.door.Limits())
 	}
 	return result, r.settle(c, &result)
 }
@@ -159,5 +159,5 @@ func (r *request) settle(c *kv.Command, result *kv.Result) error {
 	if result.Replayed {
 		r.header(nameReplayed, valueTrue)
 	}
-	return api.Outcome(c, result, r.s.opts.Store.State().Params, r.route == routeBatch)
+	return api.Outcome(c, result, r.s.door.Params, r.route == routeBatch)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/web/api"
 )
@@ -69,6 +70,8 @@ type request struct {
 	// caller, once asked for, is the address that the request counts for.
 	caller []byte
 	exempt bool
+	// who is the caller that the credential proves; nil where there is no authentication.
+	who *auth.Caller
 	// command and op are what a put asks for. No log keeps any of them.
 	command kv.Command
 	op      [1]kv.Op
@@ -106,7 +109,7 @@ func (s *Server) release(r *request) {
 	r.authority, r.path, r.query = nil, nil, nil
 	r.head.present, r.head.repeated = 0, 0
 	r.params.names, r.params.values = r.params.names[:0], r.params.values[:0]
-	r.caller, r.exempt, r.cut = r.caller[:0], false, false
+	r.caller, r.exempt, r.cut, r.who = r.caller[:0], false, false, nil
 	r.command, r.op = kv.Command{}, [1]kv.Op{}
 	r.out, r.decoded = r.out[:0], r.decoded[:0]
 	s.requests.Put(r)

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"keywatch/auth"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
 	"keywatch/web/ws"
@@ -23,6 +24,7 @@ var ErrServerClosed = errors.New("server closed")
 
 // A Server answers requests. It is safe for concurrent use.
 type Server struct {
+	door    *auth.Door
 	opts    Options
 	born    time.Time // the zero of the times that requests are measured by
 	http    *fasthttp.Server
@@ -85,7 +87,7 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	s := &Server{opts: opts, born: time.Now(), guard: guard, common: commonHeader(), team: team}
+	s := &Server{opts: opts, door: newDoor(&opts), born: time.Now(), guard: guard, common: commonHeader(), team: team}
 	s.guard.team, team.opts = team, &s.opts
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)
@@ -104,7 +106,7 @@ func New(opts Options) (*Server, error) {
 	s.conns.refuse = func(c api.Code) { s.metrics.refuse(c) }
 	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout, Short: opts.Budget.Short})
 	s.streams = newStreamRegistry(streamOptions{
-		hub: opts.Hub, reactor: s.reactor, budget: opts.Budget, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
+		door: s.door, reactor: s.reactor, budget: opts.Budget, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
 		full: func() bool { return s.conns.all() > opts.MaxFiles },
 	})
 	if s.sockets, err = s.newSockets(); err != nil {
@@ -186,7 +188,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.listeners = append(s.mu.listeners, ln)
 	s.watchOver.Do(func() {
 		s.background.Go(func() { s.conns.watchOver(s.life) })
-		s.background.Go(func() { scavenge(s.life, s.reactor, s.opts.Hub) })
+		s.background.Go(func() { scavenge(s.life, s.reactor, s.door.Hub()) })
 	})
 	s.mu.Unlock()
 	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns})

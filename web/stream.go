@@ -14,6 +14,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"keywatch/auth"
 	"keywatch/ratelimit"
 	"keywatch/watch"
 	"keywatch/web/api"
@@ -64,8 +65,8 @@ func (f streamForm) contentType() string {
 // sent. It counts for caller. It fails, with nothing written, with
 // api.ErrTooManyStreams, kv.ErrStopping, a *ratelimit.FullError or an error of
 // watch.Hub.Watch.
-func (s *Server) serveStream(c *fiber.Ctx, req watch.Request, form streamForm, caller string) error {
-	return s.streams.serve(c, req, form, caller)
+func (s *Server) serveStream(c *fiber.Ctx, who *auth.Caller, req watch.Request, form streamForm, caller string) error {
+	return s.streams.serve(c, who, req, form, caller)
 }
 
 // writeBye answers an EventSource, which would give up on an error for good,
@@ -77,12 +78,12 @@ func writeBye(c *fiber.Ctx, code api.Code, retry time.Duration, form watch.Form)
 	return c.Status(fiber.StatusOK).Send(form.Append(nil, &bye))
 }
 
-func (r *streamRegistry) serve(c *fiber.Ctx, req watch.Request, form streamForm, caller string) error {
+func (r *streamRegistry) serve(c *fiber.Ctx, who *auth.Caller, req watch.Request, form streamForm, caller string) error {
 	s := &stream{registry: r, form: form, hold: r.opts.budget.Open(caller)}
 	req.Progress, req.Waker = r.opts.heartbeat, s
 	err := cmp.Or(s.hold.Grow(ratelimit.Connections, streamCost), s.hold.Grow(ratelimit.Watches, req.Cost()))
 	if err == nil {
-		err = r.opts.hub.Open(&s.watcher, req)
+		_, err = r.opts.door.As(who).Open(&s.watcher, req)
 	}
 	if err != nil {
 		s.hold.Close()
@@ -106,7 +107,7 @@ func (r *streamRegistry) setHead(c *fiber.Ctx, form streamForm) {
 	c.Set(fiber.HeaderVary, "Accept, Origin")
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	c.Set("X-Accel-Buffering", "no")
-	c.Set("Keywatch-Position", r.opts.hub.Position().String())
+	c.Set("Keywatch-Position", r.opts.door.Hub().Position().String())
 }
 
 // A stream is one connection that gets the messages of one watcher. It is the

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/watch"
@@ -14,9 +15,9 @@ import (
 )
 
 // streamOptions configure a streamRegistry. The zero value of each field but
-// hub and reactor is its default.
+// door and reactor is its default.
 type streamOptions struct {
-	hub     *watch.Hub
+	door    *auth.Door
 	reactor *reactor.Reactor
 	// budget is what streams are charged to.
 	budget *ratelimit.Budget

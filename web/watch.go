@@ -135,8 +135,8 @@ func (r *request) subscribe(sub *api.Watch) error {
 	if err := r.charge(ratelimit.Watch, 1); err != nil {
 		return err
 	}
-	api.AwaitPosition(r.deadline(), r.s.opts.Store, &sub.Request)
-	return r.s.serveStream(r.c, sub.Request, streamForm{
+	api.AwaitPosition(r.deadline(), r.s.door, &sub.Request)
+	return r.s.serveStream(r.c, r.who, sub.Request, streamForm{
 		ndjson: form == 1, named: !sub.Unnamed, eventSource: r.eventSourceOnly(), browser: r.head.has(fieldFetchMode),
 	}, r.memoryName())
 }

@@ -28,7 +28,7 @@ const (
 func (s *Server) newSockets() (*ws.Server, error) {
 	o := &s.opts
 	return ws.New(ws.Options{
-		Store: o.Store, Hub: o.Hub, Limiter: o.Limiter, Budget: o.Budget, Reactor: s.reactor, Deadlines: s.waits,
+		Door: s.door, Limiter: o.Limiter, Budget: o.Budget, Reactor: s.reactor, Deadlines: s.waits,
 		Max: o.MaxStreams, Others: s.streams.Len, Full: s.streams.opts.full,
 		MaxBody: o.MaxBody, Heartbeat: o.Heartbeat, Durability: func() []byte { return s.team.now().durability },
 		Refused: func(code api.Code) { s.metrics.refuse(code) }, Logger: o.Logger,

@@ -33,6 +33,9 @@ type Request struct {
 	// lock of the first, or fails with kv.LockLost.
 	Idem   kv.Idem
 	Fences []kv.Fence
+	// Auth is kv.Command.Auth of the request. What is done for it later, such as keeping its
+	// place alive and giving it back, needs no permission.
+	Auth kv.Rev
 	// Placed, if not nil, is called once with the lease that the request has:
 	// before a wait begins, or before Acquire returns with the lock.
 	Placed func(kv.LeaseID)
@@ -57,7 +60,7 @@ func Acquire(ctx context.Context, store *kv.Store, q Request) (kv.Result, error)
 	if q.Wait > 0 {
 		c.WaitTTL = kv.WaitTTL
 	}
-	r, err := do(ctx, store, &kv.Command{Idem: q.Idem, Fences: q.Fences, Lock: c})
+	r, err := do(ctx, store, &kv.Command{Idem: q.Idem, Fences: q.Fences, Lock: c, Auth: q.Auth})
 	if err == nil && r.Lease != nil && q.Placed != nil {
 		q.Placed(r.Lease.ID)
 	}

@@ -11,16 +11,22 @@ import (
 // awaitMax is how long a watch waits for the position that it resumes after.
 const awaitMax = 2 * time.Second
 
+// A Waiter knows a position, and can wait until it is the newest.
+type Waiter interface {
+	Position() kv.Position
+	Barrier(ctx context.Context) error
+}
+
 // AwaitPosition waits, for two seconds at most, until this server has what the position of req
 // says: a client that was told of it by another server of the store may be ahead of this one. What
 // is still ahead then is of no history here, and the hub resets it. For a server that is alone it
 // does not wait.
-func AwaitPosition(ctx context.Context, store *kv.Store, req *watch.Request) {
+func AwaitPosition(ctx context.Context, store Waiter, req *watch.Request) {
 	if req.Since == "" {
 		return
 	}
 	at, err := kv.ParsePosition(req.Since)
-	if now := store.State().Position(); err != nil || at.Epoch == now.Epoch && at.Rev <= now.Rev {
+	if now := store.Position(); err != nil || at.Epoch == now.Epoch && at.Rev <= now.Rev {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, awaitMax)

@@ -25,7 +25,7 @@ func (r *runner) run(text []byte) {
 		}
 	}()
 	r.guard(&id, func() error {
-		c, err := parseCommand(text, r.s.server.opts.Store.Limits().Ops)
+		c, err := parseCommand(text, r.s.server.opts.Door.Limits().Ops)
 		id = c.id
 		r.s.server.count(c.op)
 		if err != nil {
@@ -67,7 +67,7 @@ func (r *runner) refuse(id uint64, f *api.Failure) {
 	if id != 0 {
 		r.out = append(kvjson.AppendNumber(r.out, "id", id), ',')
 	}
-	r.out = api.AppendProblem(append(r.out, `"error":`...), f, server.opts.Store.Now)
+	r.out = api.AppendProblem(append(r.out, `"error":`...), f, server.opts.Door.Now)
 	if status := f.Code.Status(); status == 429 || status == 503 {
 		r.out = append(r.out[:len(r.out)-1], ',')
 		retry := max(f.Retry, time.Second)
@@ -149,8 +149,8 @@ func (r *runner) write(c *command, cost int, finish func(*runner, uint64, *kv.Co
 	}
 	if w.err == nil {
 		var err error
-		if w.pending, err = r.s.server.opts.Store.Begin(w.ctx, &c.cmd); err != nil {
-			w.err = api.WithLimit(err, r.s.server.opts.Store.Limits())
+		if w.pending, err = r.s.view().Begin(w.ctx, &c.cmd); err != nil {
+			w.err = api.WithLimit(err, r.s.server.opts.Door.Limits())
 		}
 	}
 	r.writes = append(r.writes, w)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
 	"keywatch/ratelimit"
@@ -95,7 +96,7 @@ func newServer(t testing.TB, b *ratelimit.Budget, logged ...func(*kvtest.Direct)
 	}
 	w.store = kv.NewStore(w.state, log, kv.Limits{})
 	w.server, err = ws.New(ws.Options{
-		Store: w.store, Hub: w.hub, Reactor: w.reactor, Deadlines: api.NewDeadlines(context.Background(), 10*time.Second),
+		Door: auth.NewDoor(w.store, w.hub, nil), Reactor: w.reactor, Deadlines: api.NewDeadlines(context.Background(), 10*time.Second),
 		MaxBody: 2 << 20, Durability: func() []byte { return []byte("memory; copies=1/1") }, Budget: b,
 	})
 	if err != nil {

@@ -180,7 +180,7 @@ func (s *session) beginLockWait(size int) (done func(), err error) {
 // acquire waits for a lock and answers. It returns the lease of the lock that it
 // got.
 func (r *runner) acquire(ctx context.Context, id uint64, q lock.Request) (granted kv.LeaseID, err error) {
-	result, err := lock.Acquire(ctx, r.s.server.opts.Store, q)
+	result, err := r.s.view().Acquire(ctx, q)
 	if err != nil {
 		if ctx.Err() != nil && q.Idem.Key == "" {
 			err = kv.ErrStopping // its place was given up
@@ -188,7 +188,7 @@ func (r *runner) acquire(ctx context.Context, id uint64, q lock.Request) (grante
 		return granted, err
 	}
 	c := kv.Command{Fences: q.Fences, Lock: &kv.LockCommand{Kind: kv.LockAcquire, Name: q.Name}}
-	if err := api.Outcome(&c, &result, r.s.server.opts.Store.State().Params, false); err != nil {
+	if err := api.Outcome(&c, &result, r.s.server.opts.Door.Params, false); err != nil {
 		return granted, err
 	}
 	return result.Lease.ID, r.didLock(id, &c, &result)
@@ -200,7 +200,7 @@ func (r *runner) giveBack(id kv.LeaseID) {
 	server := r.s.server
 	ctx, cancel := context.WithTimeout(server.life, revokeTimeout)
 	defer cancel()
-	_, _ = server.opts.Store.Revoke(ctx, id, kv.Idem{})
+	_, _ = server.opts.Door.Server().Revoke(ctx, id, kv.Idem{})
 }
 
 // waits returns a context that ends when the session does, or the server stops.

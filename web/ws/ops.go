@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"cmp"
 	"strings"
 
 	"keywatch/kv"
@@ -75,7 +76,7 @@ func (r *runner) unwatch(c *command) error {
 }
 
 func (r *runner) ping(c *command) error {
-	r.end(api.AppendPosition(append(r.begin(c.id), ','), r.s.server.opts.Store.State().Position()))
+	r.end(api.AppendPosition(append(r.begin(c.id), ','), r.s.server.opts.Door.Position()))
 	return nil
 }
 
@@ -97,19 +98,17 @@ func (r *runner) get(c *command) error {
 	if err != nil {
 		return err
 	}
-	b = api.AppendEntryFields(b, c.key, e, r.s.server.opts.Store.Now(), true)
+	b = api.AppendEntryFields(b, c.key, e, r.s.server.opts.Door.Now(), true)
 	r.end(appendAt(b, e.Mod, at))
 	return api.Room(r.room).Took(r.out)
 }
 
 // read returns the newest version of a key, nil if it is absent.
 func (r *runner) read(c *command) (*kv.Entry, kv.Position, error) {
-	store := r.s.server.opts.Store
+	e, at, err := r.s.view().Get(r.deadline(), c.key, c.list.Local, r.fetchRoom)
 	if c.list.Local {
-		e, at, err := store.ReadIf(r.deadline(), c.key, r.fetchRoom)
 		return e, at, api.ColdError(err)
 	}
-	e, at, err := store.GetIf(r.deadline(), c.key, r.fetchRoom)
 	return e, at, api.ReadError(err)
 }
 
@@ -130,21 +129,16 @@ func (r *runner) list(c *command) error {
 	if err := r.charge(ratelimit.Read, 1); err != nil {
 		return err
 	}
-	store := r.s.server.opts.Store
-	open := func() (*kv.Snapshot, error) { return store.Snapshot(r.deadline()) }
-	if o.Local {
-		open = store.LocalSnapshot
-	}
-	snap, err := open()
+	snap, pass, err := r.s.view().Snapshot(r.deadline(), o.Prefix, o.Local)
 	if err != nil {
 		return api.ReadError(err)
 	}
 	defer snap.Close()
 	b := r.begin(c.id)
 	at := len(b)
-	b, err = o.AppendPage(r.deadline(), b, snap, store.Now(), r.room)
+	b, err = o.AppendPage(r.deadline(), b, snap, r.s.server.opts.Door.Now(), r.room)
 	if err == nil {
-		err = snap.Err()
+		err = cmp.Or(snap.Err(), pass.Still())
 	}
 	if err != nil {
 		return api.ColdError(err)
@@ -289,9 +283,9 @@ func (r *runner) cas(c *command) error {
 
 func (r *runner) batch(c *command) error {
 	// Before it takes its place: what has changed something must be told.
-	store := r.s.server.opts.Store
+	door := r.s.server.opts.Door
 	reads := 0
-	if size, cold := store.ReadSize(&c.cmd); size <= int64(store.Limits().Command) {
+	if size, cold := door.ReadSize(&c.cmd); size <= int64(door.Limits().Command) {
 		var err error
 		if reads, err = r.readsRoom(int(size), int(cold)); err != nil {
 			return err
@@ -305,7 +299,7 @@ func (r *runner) batch(c *command) error {
 func (r *runner) didBatch(id uint64, c *kv.Command, result *kv.Result) error {
 	b := r.begin(id)
 	at := len(b)
-	b, err := api.AppendBatch(b, c, result, r.s.server.opts.Store.Now, r.room)
+	b, err := api.AppendBatch(b, c, result, r.s.server.opts.Door.Now, r.room)
 	if err != nil {
 		return err
 	}
@@ -340,6 +334,6 @@ func (r *runner) checks(c *command) (checks []kv.Check, err error) {
 	if !ok {
 		return nil, api.Refuse(api.CodeBadCondition, `if_match: expected one ETag as the server sent it, such as "7f3a9c21-2" with its quotes, or *`)
 	}
-	epoch := r.s.server.opts.Store.State().Position().Epoch
+	epoch := r.s.server.opts.Door.Position().Epoch
 	return append(checks, api.CheckVersion(c.key, tag, epoch)), nil
 }

@@ -5,18 +5,17 @@ import (
 	"log/slog"
 	"time"
 
-	"keywatch/kv"
+	"keywatch/auth"
 	"keywatch/ratelimit"
-	"keywatch/watch"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
 )
 
-// Options configure a Server. Store, Hub, Reactor and Deadlines are required; the
+// Options configure a Server. Door, Reactor and Deadlines are required; the
 // zero value of each other field is its default.
 type Options struct {
-	Store *kv.Store
-	Hub   *watch.Hub
+	// Door is the way to the store and the hub.
+	Door *auth.Door
 	// Limiter counts what callers ask for; nil limits nothing.
 	Limiter *ratelimit.Limiter
 	// Budget bounds the memory that callers make the server hold; nil bounds nothing.
@@ -60,7 +59,7 @@ func (o Options) withDefaults() Options {
 		o.Full = func() bool { return false }
 	}
 	if o.MaxBody == 0 {
-		o.MaxBody = o.Store.Limits().Command
+		o.MaxBody = o.Door.Limits().Command
 	}
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 15 * time.Second
@@ -76,8 +75,8 @@ func (o Options) withDefaults() Options {
 
 // validate returns an error that names what is missing.
 func (o Options) validate() error {
-	if o.Store == nil || o.Hub == nil || o.Reactor == nil || o.Deadlines == nil {
-		return errors.New("ws: Store, Hub, Reactor and Deadlines are required")
+	if o.Door == nil || o.Reactor == nil || o.Deadlines == nil {
+		return errors.New("ws: Door, Reactor and Deadlines are required")
 	}
 	if o.Max < 0 || o.MaxBody < 0 || o.Heartbeat < 0 {
 		return errors.New("ws: a limit is negative")

@@ -305,11 +305,11 @@ func (r *runner) settleOne(w *write) error {
 		return kv.ErrOutcomeUnknown
 	}
 	result, err := w.pending.Result()
-	store := r.s.server.opts.Store
+	door := r.s.server.opts.Door
 	if err != nil {
-		return api.WithLimit(err, store.Limits())
+		return api.WithLimit(err, door.Limits())
 	}
-	if err := api.Outcome(w.command, &result, store.State().Params, w.batch); err != nil {
+	if err := api.Outcome(w.command, &result, door.Params, w.batch); err != nil {
 		return err
 	}
 	return w.finish(r, w.id, w.command, &result)

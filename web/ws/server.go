@@ -63,7 +63,7 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	v := &Server{
-		opts: opts.withDefaults(), born: time.Now(), bound: bind.New(opts.Store), idle: make(chan struct{}),
+		opts: opts.withDefaults(), born: time.Now(), bound: bind.New(opts.Door.Server()), idle: make(chan struct{}),
 		framesIn: xsync.NewCounter(), framesOut: xsync.NewCounter(),
 	}
 	v.life, v.kill = context.WithCancel(context.Background())

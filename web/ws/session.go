@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/watch"
@@ -90,7 +91,9 @@ type session struct {
 	// caller is for whom commands count, hold what the session makes the server hold
 	// in memory.
 	caller callerAddr
-	hold   ratelimit.Hold
+	// who is the caller that the credential proves; nil where there is no authentication.
+	who  atomic.Pointer[auth.Caller]
+	hold ratelimit.Hold
 	// charged is what is charged of what was read and is under way.
 	charged int
 
@@ -117,6 +120,9 @@ type session struct {
 }
 
 var _ reactor.Handler = (*session)(nil)
+
+// view returns the store and the hub as the session's caller may use them.
+func (s *session) view() auth.View { return s.server.opts.Door.As(s.who.Load()) }
 
 // attach gives the session its socket.
 func (s *session) attach(sock reactor.Socket) reactor.Handler {

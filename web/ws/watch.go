@@ -231,7 +231,7 @@ func (s *session) progress(b []byte, at time.Duration) []byte {
 		return b
 	}
 	// The position first: what was left with watches up to there has woken them.
-	pos := s.server.opts.Hub.Dispatched()
+	pos := s.server.opts.Door.Hub().Dispatched()
 	if s.woken.Load() != nil || s.busy() {
 		return b // it is looked at again when they are done
 	}
@@ -313,8 +313,8 @@ func (s *session) open(id uint64, req watch.Request) error {
 		return err
 	}
 	req.Waker, req.Progress = w, watch.Never
-	api.AwaitPosition(context.Background(), s.server.opts.Store, &req)
-	if err := s.server.opts.Hub.Open(&w.watcher, req); err != nil {
+	api.AwaitPosition(context.Background(), s.server.opts.Door, &req)
+	if _, err := s.view().Open(&w.watcher, req); err != nil {
 		s.remove(id, w)
 		return err
 	}
