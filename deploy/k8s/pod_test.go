@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,9 +40,17 @@ type node struct {
 type pod struct {
 	node      *node
 	name      string
-	address   string
+	at        atomic.Pointer[string]
 	container *try.Process
 	runs      int
+}
+
+// address is where p is, empty before it has been placed.
+func (p *pod) address() string {
+	if at := p.at.Load(); at != nil {
+		return *at
+	}
+	return ""
 }
 
 // newNode unpacks the image for the StatefulSet of an overlay. Nothing runs yet.
@@ -91,11 +100,35 @@ func binary(t *testing.T) string {
 // Parallel does.
 func (n *node) start() {
 	n.t.Helper()
+	n.place(n.pods...)
 	for _, p := range n.pods {
-		p.address = n.network.addPod(p.name)
+		p.run()
+	}
+}
+
+// place gives pods addresses, which none had before, and tells all pods of them.
+func (n *node) place(pods ...*pod) {
+	n.t.Helper()
+	for _, p := range pods {
+		if p.address() != "" {
+			n.network.remove(p.name)
+		}
+		address := n.network.addPod(p.name)
+		p.at.Store(&address)
 	}
 	n.writeHosts()
-	for _, p := range n.pods {
+}
+
+// scale adds pods up to a number, as kubectl scale does.
+func (n *node) scale(replicas int) {
+	n.t.Helper()
+	var added []*pod
+	for i := len(n.pods); i < replicas; i++ {
+		added = append(added, &pod{node: n, name: fmt.Sprintf("%s-%d", n.app.set.Name, i)})
+	}
+	n.pods = append(n.pods, added...)
+	n.place(added...)
+	for _, p := range added {
 		p.run()
 	}
 }
@@ -105,8 +138,11 @@ func (n *node) writeHosts() {
 	var b strings.Builder
 	b.WriteString("127.0.0.1 localhost\n")
 	for _, p := range n.pods {
+		if p.address() == "" {
+			continue
+		}
 		short := p.name + "." + n.app.set.Spec.ServiceName
-		fmt.Fprintf(&b, "%s %s %[2]s.%s %[2]s.%[3]s.svc %[2]s.%[3]s.svc.cluster.local %s\n", p.address, short, namespace, p.name)
+		fmt.Fprintf(&b, "%s %s %[2]s.%s %[2]s.%[3]s.svc %[2]s.%[3]s.svc.cluster.local %s\n", p.address(), short, namespace, p.name)
 	}
 	// In place: the file is mounted.
 	f, err := os.OpenFile(filepath.Join(n.work, "hosts"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
@@ -194,20 +230,54 @@ func (p *pod) mounts() (list []any) {
 	}
 	bind(filepath.Join(p.node.work, "hosts"), "/etc/hosts", "ro")
 	for _, m := range p.node.app.container().VolumeMounts {
+		if m.ReadOnly {
+			bind(p.node.secret(m.Name), m.MountPath, "ro")
+			continue
+		}
 		dir := filepath.Join(p.node.work, m.Name+"-"+p.name)
-		group := int(*p.node.app.set.Spec.Template.Spec.SecurityContext.FSGroup)
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			p.node.t.Fatal(err)
 		}
-		if err := os.Chown(dir, 0, group); err != nil {
-			p.node.t.Fatal(err)
-		}
-		if err := os.Chmod(dir, 0o770|os.ModeSetgid); err != nil {
-			p.node.t.Fatal(err)
-		}
+		p.node.give(dir, 0o770|os.ModeSetgid)
 		bind(dir, m.MountPath, "rw", "nosuid", "nodev")
 	}
 	return list
+}
+
+// secret returns the folder of a volume that shows a Secret: one with a token, which is the
+// only one that the manifests know.
+func (n *node) secret(volume string) string {
+	dir := filepath.Join(n.work, "secret-"+volume)
+	if _, err := os.Stat(dir); err == nil {
+		return dir
+	}
+	for _, v := range n.app.set.Spec.Template.Spec.Volumes {
+		if v.Name != volume || v.Secret == nil {
+			continue
+		}
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			n.t.Fatal(err)
+		}
+		path := filepath.Join(dir, "token")
+		token := try.Run(n.t, filepath.Join(n.bundle, "rootfs", image.Binary), "cluster", "token")
+		if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
+			n.t.Fatal(err)
+		}
+		n.give(path, os.FileMode(*v.Secret.DefaultMode))
+		return dir
+	}
+	n.t.Fatalf("no volume %s that shows a Secret", volume)
+	return ""
+}
+
+// give has a file belong to root and to the group of the pod.
+func (n *node) give(path string, mode os.FileMode) {
+	if err := os.Chown(path, 0, int(*n.app.set.Spec.Template.Spec.SecurityContext.FSGroup)); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		n.t.Fatal(err)
+	}
 }
 
 // environment returns the variables of the image and those of the container.
@@ -258,7 +328,7 @@ func expand(text string, env []string) string {
 func (p *pod) probe(probe *corev1.Probe) int {
 	for _, port := range p.node.app.container().Ports {
 		if port.Name == probe.HTTPGet.Port.StrVal {
-			status, _ := p.do(http.MethodGet, fmt.Sprintf("http://%s:%d%s", p.address, port.ContainerPort, probe.HTTPGet.Path), "", "")
+			status, _ := p.do(http.MethodGet, fmt.Sprintf("http://%s:%d%s", p.address(), port.ContainerPort, probe.HTTPGet.Path), "", "")
 			return status
 		}
 	}
@@ -269,7 +339,12 @@ func (p *pod) probe(probe *corev1.Probe) int {
 // awaitStarted waits until the startup probe succeeds.
 func (p *pod) awaitStarted() {
 	p.node.t.Helper()
-	try.Until(p.node.t, func() bool { return p.probe(p.node.app.container().StartupProbe) == http.StatusOK }, "%s starts", p.name)
+	try.Until(p.node.t, func() bool {
+		if p.container.Ended() {
+			p.node.t.Fatalf("%s ended before it had started", p.name)
+		}
+		return p.probe(p.node.app.container().StartupProbe) == http.StatusOK
+	}, "%s starts", p.name)
 }
 
 // do sends a request from inside the pod, with another host name if there is one.

@@ -67,6 +67,7 @@ func render(t *testing.T, overlay string) (a app) {
 	return a
 }
 
+// container returns the only container of a pod.
 func (a *app) container() *corev1.Container { return &a.set.Spec.Template.Spec.Containers[0] }
 
 // If a field were misspelt, an API server would drop it or refuse the object.
@@ -184,6 +185,22 @@ func TestTimeToStopSuffices(t *testing.T) {
 	}
 }
 
+// If a variable referred to one that comes after it, a kubelet would leave the reference as
+// it is.
+func TestVariablesAreKnown(t *testing.T) {
+	for _, name := range overlays(t) {
+		a := render(t, name)
+		c := a.container()
+		var env []string
+		for _, e := range c.Env {
+			if left := expand(e.Value, env); reference.MatchString(left) {
+				t.Errorf("%s: %s=%s refers to what is not known there", name, e.Name, left)
+			}
+			env = append(env, e.Name+"=x")
+		}
+	}
+}
+
 // value returns a variable of the environment, empty if it is not set.
 func value(c *corev1.Container, name string) string {
 	for _, e := range c.Env {
@@ -197,13 +214,17 @@ func value(c *corev1.Container, name string) string {
 // If data were kept where dev has none, or lost where single has some, an overlay would not
 // be what its name says.
 func TestVolumes(t *testing.T) {
-	for name, want := range map[string]int{"dev": 0, "single": 1} {
-		a := render(t, name)
-		if n := len(a.set.Spec.VolumeClaimTemplates); n != want || len(a.container().VolumeMounts) != want {
-			t.Errorf("%s: %d claims, %d mounts, want %d", name, n, len(a.container().VolumeMounts), want)
+	for _, want := range []struct {
+		name           string
+		claims, mounts int
+		memoryOnly     string
+	}{{"dev", 0, 0, "true"}, {"single", 1, 1, ""}, {"three", 1, 2, ""}} {
+		a := render(t, want.name)
+		if n := len(a.set.Spec.VolumeClaimTemplates); n != want.claims || len(a.container().VolumeMounts) != want.mounts {
+			t.Errorf("%s: %d claims, %d mounts, want %d and %d", want.name, n, len(a.container().VolumeMounts), want.claims, want.mounts)
 		}
-		if got := value(a.container(), "KEYWATCH_MEMORY_ONLY"); got != map[int]string{0: "true", 1: ""}[want] {
-			t.Errorf("%s: KEYWATCH_MEMORY_ONLY=%q", name, got)
+		if got := value(a.container(), "KEYWATCH_MEMORY_ONLY"); got != want.memoryOnly {
+			t.Errorf("%s: KEYWATCH_MEMORY_ONLY=%q", want.name, got)
 		}
 	}
 }

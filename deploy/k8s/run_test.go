@@ -35,7 +35,7 @@ func TestPodServes(t *testing.T) {
 // checkNames fails t if the server does not answer to a name that a service has, or to
 // another.
 func checkNames(t *testing.T, p *pod) {
-	url := "http://" + p.address + ":7070/v1/kv/a"
+	url := "http://" + p.address() + ":7070/v1/kv/a"
 	for _, host := range []string{
 		"keywatch", "keywatch.prod", "keywatch.prod.svc", "keywatch.prod.svc.cluster.local",
 		"keywatch-0.keywatch-peers.prod.svc", "keywatch-0.keywatch-peers.prod.svc.cluster.local",
@@ -72,7 +72,7 @@ func (p *pod) stopped(t *testing.T) {
 			t.Fatal("never: it is not ready while it stops")
 		}
 	}
-	if status, body := p.do(http.MethodGet, "http://"+p.address+":7070/v1/kv/a", "", ""); status != http.StatusOK {
+	if status, body := p.do(http.MethodGet, "http://"+p.address()+":7070/v1/kv/a", "", ""); status != http.StatusOK {
 		t.Errorf("while it drains: %d %s", status, body)
 	}
 	if code := p.container.Wait(); code != 0 {

@@ -144,14 +144,22 @@ func (p *Process) Line(prefix string) (rest string) {
 				return true
 			}
 		}
-		select {
-		case <-p.done:
+		if p.Ended() {
 			p.t.Fatalf("it ended with %v before it printed %q", p.cmd.ProcessState, prefix)
-		default:
 		}
 		return false
 	}, "the line %q", prefix)
 	return rest
+}
+
+// Ended reports whether the process has ended.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // Signal sends a signal.
@@ -165,14 +173,7 @@ func (p *Process) Signal(s os.Signal) {
 // Wait waits until the process has ended and returns its exit code, -1 after a signal.
 func (p *Process) Wait() int {
 	p.t.Helper()
-	Until(p.t, func() bool {
-		select {
-		case <-p.done:
-			return true
-		default:
-			return false
-		}
-	}, "the end of %s", filepath.Base(p.cmd.Path))
+	Until(p.t, p.Ended, "the end of %s", filepath.Base(p.cmd.Path))
 	return p.cmd.ProcessState.ExitCode()
 }
 
