@@ -52,6 +52,7 @@ type commandLine struct {
 	Cluster clusterCmd `cmd:"" help:"Show and change the servers that have the same store." group:"Operations"`
 	Migrate migrateCmd `cmd:"" help:"Move values to object storage." group:"Operations"`
 	Compact compactCmd `cmd:"" help:"Give disk space back while the server runs." group:"Operations"`
+	Inspect inspectCmd `cmd:"" help:"Look into the files of a stopped server, or a backup." group:"Operations"`
 	Export  exportCmd  `cmd:"" help:"Write keys as lines of JSON." group:"Operations"`
 	Import  importCmd  `cmd:"" help:"Write keys that were exported." group:"Operations"`
 	Bench   benchAll   `cmd:"" help:"Measure how fast the server is." group:"Operations"`
@@ -150,7 +151,7 @@ func (s *session) parseAndRun(args []string) (err error) {
 // needsServer reports whether a command sends requests to a server.
 func needsServer(command string) bool {
 	switch command {
-	case "serve", "restore", "token", "completion", "man", "version", "help":
+	case "serve", "restore", "inspect", "token", "completion", "man", "version", "help":
 		return false
 	}
 	return true
