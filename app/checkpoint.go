@@ -69,7 +69,7 @@ func (e *Engine) Checkpoint(ctx context.Context) error {
 	}
 	e.checkpoints.running.Store(true)
 	defer e.checkpoints.running.Store(false)
-	if err := e.node.Checkpoint(ctx); err != nil {
+	if err := overtaken(e.node.Checkpoint(ctx)); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	e.checkpoints.made()
@@ -99,7 +99,7 @@ func (e *Engine) checkpointLoop(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			if errors.Is(err, kv.ErrStarting) || errors.Is(err, persist.ErrOvertaken) {
+			if errors.Is(err, kv.ErrStarting) {
 				continue // the state of another server takes the place of this one's
 			}
 			rest = min(max(checkpointPoll, 2*rest), checkpointRest)
@@ -110,6 +110,14 @@ func (e *Engine) checkpointLoop(ctx context.Context) {
 		rest = 0
 		e.memory.wakeEvictor() // there is more to evict now
 	}
+}
+
+// overtaken makes an error about an install one that callers know.
+func overtaken(err error) error {
+	if errors.Is(err, persist.ErrOvertaken) {
+		return fmt.Errorf("%w: %w", kv.ErrStarting, err)
+	}
+	return err
 }
 
 // logAfter returns how many bytes of log a start would apply: what no checkpoint has.

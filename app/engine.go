@@ -328,7 +328,7 @@ func (e *Engine) Compact(ctx context.Context) error {
 	if err := e.Checkpoint(ctx); err != nil {
 		return err
 	}
-	return e.disk.Compact(ctx)
+	return overtaken(e.disk.Compact(ctx))
 }
 
 // Close stops taking writes, finishes those in flight, ends every watch, writes
@@ -397,7 +397,7 @@ func (e *Engine) lastCheckpoint(ctx context.Context) error {
 		return nil
 	}
 	err := e.Checkpoint(ctx)
-	if errors.Is(err, kv.ErrStarting) || errors.Is(err, persist.ErrOvertaken) {
+	if errors.Is(err, kv.ErrStarting) {
 		return nil // another server's is the last
 	}
 	if err != nil && ctx.Err() != nil {

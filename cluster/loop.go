@@ -36,6 +36,7 @@ type loop struct {
 	// those on their way to other servers. ordered says that one needs a newer checkpoint.
 	install   *install
 	shipments map[uint64]*shipment
+	failed    map[uint64]int // how many in a row did not arrive
 	ordered   bool
 	// pins keep the log for those who get snapshots, needed is up to where the leader says that no
 	// server needs it.

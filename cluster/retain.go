@@ -80,6 +80,7 @@ func (n *Node) floor(checkpoint core.Point) uint64 {
 		return keep
 	}
 	within := n.opts.Log.EntriesWithin(n.opts.Log.BytesAfter(checkpoint.Index) + n.opts.LogKeep)
+	keep = max(keep, 1) - 1 // after a start only the term of the first entry is of use
 	keep = max(keep, last-min(last, within))
 	return min(keep, checkpoint.Index, n.pinned(checkpoint.Index, n.loop.core.Match()))
 }

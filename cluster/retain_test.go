@@ -24,8 +24,17 @@ func TestLogIsKeptForWhoIsBehind(t *testing.T) {
 			w.checkpoint(leader)
 			w.checkpoint(third)
 		}
+		w.restart(third) // what is kept outlives a start
+		w.restart(leader)
 		w.restart(away)
 		w.has(away, "k", "9")
+		leader, third = w.leader(), 0
+		for id := 1; id <= 3; id++ {
+			if w.serves(id); id != leader && third == 0 {
+				third = id
+			}
+		}
+		away = 6 - leader - third
 		w.isolate(away, true)
 		for i := range 10 {
 			w.put(leader, "k", fmt.Sprint("again ", i))

@@ -65,8 +65,9 @@ type Stream interface {
 const (
 	// shipPiece is how much of a snapshot is read and sent at once, in bytes.
 	shipPiece = 256 << 10
-	// shipRest is how long a server rests after a snapshot did not arrive.
-	shipRest = time.Second
+	// shipRest is how long a server rests after a snapshot did not arrive, times the number of those
+	// that did not in a row, up to shipRestMost.
+	shipRest, shipRestMost = time.Second, 4
 )
 
 // A shipment is a snapshot on its way to another server. It belongs to the loop.
@@ -118,6 +119,7 @@ func (n *Node) ship(m *raftpb.Message) {
 	}
 	ctx, cancel := context.WithCancel(n.life)
 	s := &shipment{term: m.GetTerm(), cancel: cancel}
+	rest := shipRest * time.Duration(min(l.failed[to]+1, shipRestMost))
 	if l.shipments == nil {
 		l.shipments = make(map[uint64]*shipment)
 	}
@@ -131,9 +133,9 @@ func (n *Node) ship(m *raftpb.Message) {
 		if arrived = err == nil; arrived || ctx.Err() != nil {
 			return
 		}
-		n.opts.Logger.Warn("a snapshot did not arrive; it will be sent again", "to", to, "err", err)
+		n.opts.Logger.Warn("a snapshot did not arrive; it will be sent again", "to", to, "after", rest, "err", err)
 		select { // Raft would try again at once
-		case <-time.After(shipRest):
+		case <-time.After(rest):
 		case <-ctx.Done():
 		}
 	})
@@ -146,6 +148,12 @@ func (n *Node) shipped(to uint64, s *shipment, arrived bool) {
 		return // another was begun
 	}
 	delete(l.shipments, to)
+	if l.failed == nil {
+		l.failed = make(map[uint64]int)
+	}
+	if l.failed[to]++; arrived {
+		delete(l.failed, to)
+	}
 	l.core.ReportSnapshot(to, arrived)
 }
 

@@ -149,6 +149,13 @@ func (s *Storage) open(joins bool) (err error) {
 	}
 	e, err := s.fetch(last)
 	s.mu.last = Point{last, e.GetTerm()}
+	if err != nil || first >= s.mu.start.Index {
+		return err
+	}
+	// What is kept of before the checkpoint is for others. Of its first entry only the term is used.
+	s.mu.floor = Point{}
+	e, err = s.fetch(first)
+	s.mu.floor = Point{first, e.GetTerm()}
 	return err
 }
 
