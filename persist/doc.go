@@ -10,7 +10,8 @@
 // record lives while its key names it. A range less than half alive has its
 // survivors written again and is dropped; the record of a deletion is dropped only
 // once every older range was rewritten since. Compact copies the file to give space
-// back. A failed commit other than for want of space is final: the file takes no
+// back. Stage, Verify and Install put the checkpoint of another server in the file's
+// place. A failed commit other than for want of space is final: the file takes no
 // more checkpoints until the next start, and the log keeps everything.
 //
 // # The folder
@@ -23,7 +24,7 @@
 // # Packages
 //
 // The arrows are persist -> wal -> disk. A DB uses the log through Open, Survey, Extent,
-// Read, SyncThrough, Stats and Close. Package disk has what both share. Package object
+// Read, Discard, SyncThrough, Stats and Close. Package disk has what both share. Package object
 // is where values are kept that are not used, and faultfs fails any step of what is
 // written, in tests.
 package persist
