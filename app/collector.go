@@ -56,6 +56,9 @@ func newCollector(e *Engine) *collector {
 	if e.disk != nil {
 		c.addDisk()
 	}
+	if e.members != nil {
+		c.addMembers()
+	}
 	return c
 }
 

@@ -125,6 +125,9 @@ func (m *membership) petition(ctx context.Context, addr string) (done bool, err 
 			n.Expect = m.config.Peers.Expect
 		}
 		n.State, n.Cluster = memberNode, id
+		if a.Roster != nil {
+			n.Peers = peersOf(a.Roster, n.ID)
+		}
 	})
 	if err != nil {
 		return false, err

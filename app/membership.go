@@ -306,6 +306,9 @@ func (m *membership) open(ctx context.Context, o cluster.Options, store disk.Sto
 	if err != nil {
 		return nil, err
 	}
+	if len(r.Members) == 0 {
+		r = m.me().roster()
+	}
 	if len(r.Members) > 0 {
 		m.changed(r)
 	}

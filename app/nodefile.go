@@ -45,6 +45,9 @@ type nodeFile struct {
 	Founder bool
 	// Expect is with how many voters the cluster begins to take writes; 0 once it has.
 	Expect int
+	// Peers are the other servers when this one joined, ID@ADDRESS with spaces between: who they are is in no
+	// checkpoint here until the first came.
+	Peers string
 }
 
 // newNode returns that of a server without history.
@@ -90,6 +93,28 @@ func (n nodeFile) write(dir string) error {
 	return nil
 }
 
+// peersOf returns how a node file names the other servers of a roster.
+func peersOf(r *cluster.Roster, self cluster.ServerID) string {
+	var list []string
+	for _, m := range r.Members {
+		if m.ID != self {
+			list = append(list, m.ID.String()+"@"+m.Peer)
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+// roster returns the servers that the file names, of which it knows no more than the addresses.
+func (n nodeFile) roster() (r cluster.Roster) {
+	for _, text := range strings.Fields(n.Peers) {
+		id, addr, _ := strings.Cut(text, "@")
+		if id, ok := cluster.ParseServerID(id); ok {
+			r.Members = append(r.Members, cluster.Member{ID: id, Peer: addr})
+		}
+	}
+	return r
+}
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func (n nodeFile) encode() []byte {
@@ -103,6 +128,9 @@ func (n nodeFile) encode() []byte {
 	}
 	if n.Expect > 0 {
 		fmt.Fprintf(&b, "expect %d\n", n.Expect)
+	}
+	if n.Peers != "" {
+		fmt.Fprintf(&b, "peers %s\n", n.Peers)
 	}
 	fmt.Fprintf(&b, "sum %08x\n", crc32.Checksum(b.Bytes(), castagnoli))
 	return b.Bytes()
@@ -133,6 +161,8 @@ func parseNode(b []byte) (n nodeFile, err error) {
 			n.Founder = value == "yes"
 		case "expect":
 			n.Expect, _ = strconv.Atoi(value)
+		case "peers":
+			n.Peers = value
 		}
 	}
 	known := n.State == blankNode || n.State == memberNode || n.State == removedNode

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"keywatch/cluster"
 	"keywatch/persist/disk"
 )
 
@@ -27,6 +28,11 @@ func TestNodeFile(t *testing.T) {
 			t.Errorf("got %+v, %v, %v, want %+v", got, ok, err, want)
 		}
 		want.State, want.Cluster, want.Founder, want.Expect = memberNode, 77, true, 3
+		r := cluster.Roster{Members: []cluster.Member{{ID: want.ID, Peer: "n1:1"}, {ID: 9, Peer: "n2:1"}, {ID: 8, Peer: "[::1]:1"}}}
+		want.Peers = peersOf(&r, want.ID)
+		if got := want.roster().Members; len(got) != 2 || got[0] != r.Members[1] || got[1] != r.Members[2] {
+			t.Errorf("the others: got %+v", got)
+		}
 	}
 	path := filepath.Join(dir, nodeName)
 	b, err := os.ReadFile(path)

@@ -3,6 +3,7 @@ package app
 import (
 	"time"
 
+	"keywatch/cluster"
 	"keywatch/persist/wal"
 )
 
@@ -31,6 +32,52 @@ type ClusterStatus struct {
 	Commands uint64 `json:"commands"`
 	Queued   int    `json:"queued"`
 	Refused  uint64 `json:"refused"`
+	// Members is about the other servers; nil for a server that is alone.
+	Members *MembersStatus `json:"members,omitempty"`
+}
+
+// MembersStatus is what a server knows of its cluster, and what it did with the others.
+type MembersStatus struct {
+	Level       int    `json:"level"`
+	Term        uint64 `json:"term"`
+	LeaderKnown bool   `json:"leader_known"`
+	Commit      uint64 `json:"commit"`
+	// LagMS is how far this server is behind the leader; -1 if that is not known.
+	LagMS       int64 `json:"lag_ms"`
+	Voters      int   `json:"voters"`
+	Servers     int   `json:"servers"`
+	Unreachable int   `json:"unreachable"`
+	// Led counts the terms in which it led. The rest are as in cluster.Stats.
+	Led        uint64 `json:"led"`
+	Forwarded  uint64 `json:"forwarded"`
+	Resent     uint64 `json:"resent"`
+	Lost       uint64 `json:"lost"`
+	ReadRounds uint64 `json:"read_rounds"`
+}
+
+// membersStatus returns the figures of a server of a cluster, nil for one that is alone.
+func (e *Engine) membersStatus(n *cluster.Stats) *MembersStatus {
+	if e.members == nil {
+		return nil
+	}
+	s, err := e.node.Standings()
+	if err != nil {
+		return nil // it has ended
+	}
+	m := &MembersStatus{
+		Level: s.Roster.Level, Term: s.Term, LeaderKnown: s.Leader != 0, Commit: s.Commit, LagMS: -1,
+		Voters: s.Voters, Servers: len(s.Members),
+		Led: n.Led, Forwarded: n.Forwarded, Resent: n.Resent, Lost: n.Lost, ReadRounds: n.ReadRounds,
+	}
+	if lag := e.node.Lag(); lag < unknownLag {
+		m.LagMS = lag.Milliseconds()
+	}
+	for _, x := range s.Members {
+		if !x.Reachable {
+			m.Unreachable++
+		}
+	}
+	return m
 }
 
 // LogStatus is about the log on disk. Durations are in microseconds.
@@ -73,6 +120,9 @@ func (e *Engine) Status() Status {
 		Leader: n.Leader, Nodes: 1, Index: k.Index, Entries: n.Entries, Commands: n.Commands,
 		Queued: n.Queued, Refused: n.Refused,
 	}}
+	if s.Cluster.Members = e.membersStatus(&n); s.Cluster.Members != nil {
+		s.Cluster.Nodes = s.Cluster.Members.Servers
+	}
 	s.Memory, s.Tiers = e.memory.status(), tiersStatus(e.state().Tiers())
 	s.Background = e.background.status()
 	if e.objects != nil {

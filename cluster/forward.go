@@ -29,6 +29,11 @@ func (n *Node) forward() (any bool) {
 	for i := 0; i < len(p.list); i++ {
 		o := p.list[i]
 		if o.term != term || !o.taken && leader != n.opts.ID && now.Sub(o.sent) > resendAfter {
+			if o.term == term {
+				n.stats.resent.Add(1)
+			} else if leader != n.opts.ID {
+				n.stats.forwarded.Add(1)
+			}
 			o.term, o.sent = term, now
 			n.handOver(leader, &commandsFrame{term, o.group, prev, o.body})
 			any = true

@@ -105,6 +105,7 @@ func (n *Node) passed(term uint64) {
 	for _, o := range n.pending.list {
 		if o.term != 0 && o.term < term {
 			o.term, o.taken = 0, false
+			n.stats.lost.Add(1)
 		}
 	}
 }

@@ -77,6 +77,7 @@ func (n *Node) beginReads() {
 	r := &n.reads
 	r.round, r.next = append(r.round, r.next...), nil
 	r.id++
+	n.stats.rounds.Add(1)
 	r.since = time.Now()
 	n.loop.core.ReadIndex(r.id)
 }

@@ -50,6 +50,7 @@ func (n *Node) takeLead() {
 	l := &n.loop
 	l.leading = l.core.Term()
 	n.leads.Store(l.leading)
+	n.stats.led.Add(1)
 	n.startClock()
 	n.beginAccepting()
 	if u, ok := n.settings(); ok {

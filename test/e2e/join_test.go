@@ -178,6 +178,12 @@ func TestThreeBeginTogether(t *testing.T) {
 			t.Errorf("k%d at another server: %s", i, got.Body)
 		}
 	}
+	figures := w.client(1).Must(t, load.Call{Method: "GET", Path: "/metrics"}, 200).Body
+	for _, want := range []string{"keywatch_cluster_voters 3", "keywatch_cluster_leader_known 1", "keywatch_cluster_members_unreachable 0"} {
+		if !strings.Contains(figures, "\n"+want+"\n") {
+			t.Errorf("the metrics do not have %q", want)
+		}
+	}
 	dead := w.leads(0)
 	w.servers[dead].kill()
 	other := (dead + 1) % 3
@@ -271,4 +277,53 @@ func TestWrongFolderDoesNotJoin(t *testing.T) {
 	if code, printed := refused(t, w.args(1, "--join", w.peer[0])...); code == 0 || !strings.Contains(printed, "a store of its own") {
 		t.Errorf("a folder with a store joins: code %d, %s", code, printed)
 	}
+}
+
+// If a copy of a data folder ran beside its server, one of them could vote for one leader and the other
+// for another.
+func TestCopiedFolderIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newTeam(t, 3)
+	w.start(0)
+	w.start(1, "--join", w.peer[0])
+	w.until(0, "n2 is a member", func(d clusterDocument) bool { return len(d.Members) == 2 && d.Members[1].State != "unreachable" })
+	w.servers[1].stop(t)
+	if err := os.CopyFS(w.dir[2], os.DirFS(w.dir[1])); err != nil {
+		t.Fatal(err)
+	}
+	w.start(1)
+	w.until(0, "n2 is connected", func(d clusterDocument) bool { return d.Members[1].State != "unreachable" })
+	code, printed := refused(t, w.args(2, "--name", "n2")...)
+	if code == 0 || !strings.Contains(printed, "another process runs as server n2") {
+		t.Errorf("a copy starts: code %d, %s", code, printed)
+	}
+}
+
+// If most servers are gone for good, what the last one has must not be: its checkpoint can be restored as a
+// store of its own.
+func TestSurvivorIsRestored(t *testing.T) {
+	t.Parallel()
+	w := newTeam(t, 3)
+	w.startAll("--join", strings.Join(w.peer, ","), "--expect", "3")
+	for i := range 3 {
+		w.ready(i)
+	}
+	w.client(0).Put(t, "a", "1")
+	w.client(2).Must(t, load.GetCall("a"), 200) // it has applied that
+	w.servers[0].kill()
+	w.servers[1].kill()
+	a := w.client(2).Must(t, load.Call{Method: "GET", Path: "/v1/kv/a?consistency=local"}, 200)
+	if a.Body != "1" {
+		t.Errorf("a local read without a leader: got %q", a.Body)
+	}
+	w.servers[2].stop(t)
+	dir := filepath.Join(t.TempDir(), "new")
+	if out, err := exec.Command(binary, "restore", filepath.Join(w.dir[2], "checkpoint.db"), "--data", dir).CombinedOutput(); err != nil {
+		t.Fatalf("restore: %v: %s", err, out)
+	}
+	w.dir[2] = dir
+	w.start(2)
+	w.ready(2)
+	w.client(2).Must(t, load.GetCall("a"), 200)
+	w.until(2, "it is the only one", func(d clusterDocument) bool { return d.Copies == "1/1" && len(d.Members) == 1 })
 }
