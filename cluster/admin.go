@@ -123,12 +123,23 @@ func (n *Node) Promote(ctx context.Context, name string, now bool) error {
 			}
 		}
 		if s.Voters%2 == 1 && !now {
-			return fmt.Errorf("%w: with %d voters no more can end than with %d; %s becomes a voter with the next server that joins, or at once with --now",
-				ErrQuorumAtRisk, s.Voters+1, s.Voters, x.Name)
+			return &evenError{x.Name, s.Voters + 1}
 		}
 		return n.change(ctx, changeOf(raftpb.ConfChangeAddNode, x.ID))
 	})
 }
+
+// An evenError is why a server does not become a voter yet. It is an ErrQuorumAtRisk.
+type evenError struct {
+	name   string
+	voters int
+}
+
+func (e *evenError) Error() string {
+	return fmt.Sprintf("of %d voters no more can end than of %d: %s becomes a voter with the next server that joins, or at once with --now", e.voters, e.voters-1, e.name)
+}
+
+func (*evenError) Unwrap() error { return ErrQuorumAtRisk }
 
 // Remove takes a server out of the cluster for good. A leader that is to remove itself hands over and
 // returns ErrHandedOver. Else it fails as Promote does.

@@ -95,7 +95,6 @@ func (c *serveCmd) Run(s *session) error {
 // with a usage error.
 func (c *serveCmd) config() (config app.ServeConfig, err error) {
 	config = c.ServeConfig
-	config.Peers.PeerToken = os.Getenv("KEYWATCH_PEER_TOKEN")
 	if err := config.Validate(); err != nil {
 		return config, &usageError{message: "--" + err.Error(), hint: "see keywatch serve --help"}
 	}
