@@ -32,7 +32,9 @@ var allowed = map[string][]string{
 	"keywatch/web/ui":        {},
 	"keywatch/web/api":       {"keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
 	"keywatch/web/ws":        {"keywatch/auth", "keywatch/web/api", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv/kvjson", "keywatch/kv/wake", "keywatch/kv"},
-	"keywatch/web":           {"keywatch/auth", "keywatch/kv/latency", "keywatch/web/ui", "keywatch/web/api", "keywatch/web/ws", "keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
+	"keywatch/web/resp":      {"keywatch/web/resp/wire", "keywatch/web/api", "keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv"},
+	"keywatch/web/resp/wire": {},
+	"keywatch/web":           {"keywatch/web/resp", "keywatch/auth", "keywatch/kv/latency", "keywatch/web/ui", "keywatch/web/api", "keywatch/web/ws", "keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
 	"keywatch/web/reactor":   {"keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/web/wire":      {},
 	"keywatch/app":           {"keywatch/auth", "keywatch/kv/latency", "keywatch/app/hugepages", "keywatch/web", "keywatch/web/api", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/cluster/peer", "keywatch/persist", "keywatch/persist/wal", "keywatch/persist/disk", "keywatch/persist/object", "keywatch/kv/wake", "keywatch/kv/progress"},
@@ -131,8 +133,9 @@ func TestStateMachineIsPure(t *testing.T) {
 // servers are what a package below web may not reach: a protocol that is added
 // later would bring the server with it.
 var servers = map[string][]string{
-	"keywatch/web/api": {"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp", "net/http", "net"},
-	"keywatch/web/ws":  {"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp"},
+	"keywatch/web/api":  {"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp", "net/http", "net"},
+	"keywatch/web/ws":   {"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp"},
+	"keywatch/web/resp": {"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp"},
 }
 
 // If what every protocol needs reached a server of HTTP, it could not be used

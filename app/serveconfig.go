@@ -17,6 +17,7 @@ type ServeConfig struct {
 
 	Listen       string   `help:"Address to listen on." default:"127.0.0.1:7070" placeholder:"HOST:PORT" group:"Network"`
 	OpsListen    string   `help:"Second address, for operators: /metrics, /healthz, /readyz and /debug/pprof, without authentication. It answers from the start of the process to its end." placeholder:"HOST:PORT" group:"Network"`
+	RESP         string   `name:"resp" help:"Second address, for clients of Redis: RESP2 and RESP3 over the same keys." placeholder:"HOST:PORT" group:"Network"`
 	Insecure     bool     `help:"Listen beyond this machine although there is no authentication." group:"Network"`
 	AllowHost    []string `help:"Further host names that requests may name; .DOMAIN is every name below DOMAIN, * is every name." placeholder:"NAME" group:"Network"`
 	AllowOrigin  []string `help:"Further origins whose pages may use the server." placeholder:"URL" group:"Network"`
@@ -41,6 +42,8 @@ type ServeConfig struct {
 	// Updates, if not nil, carries configurations to change to while serving; it is never closed.
 	// Serve changes what it can and logs what it cannot.
 	Updates <-chan ServeConfig `kong:"-"`
+	// RESPStarted, if not nil, is called with the address of RESP, before the store is opened.
+	RESPStarted func(net.Addr) `kong:"-"`
 }
 
 func (c ServeConfig) withDefaults() ServeConfig {
@@ -97,14 +100,23 @@ const leastClientMemory = 12 << 20
 
 // checkListen refuses to serve other machines unless Insecure is set.
 func (c ServeConfig) checkListen() error {
-	host, _, err := net.SplitHostPort(c.Listen)
+	if c.RESP != "" {
+		if err := c.checkAddress("resp", c.RESP); err != nil {
+			return err
+		}
+	}
+	return c.checkAddress("listen", c.Listen)
+}
+
+func (c ServeConfig) checkAddress(flag, addr string) error {
+	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("listen: expected host:port, got %q", c.Listen)
+		return fmt.Errorf("%s: expected host:port, got %q", flag, addr)
 	}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || c.Insecure {
 		return nil
 	}
-	return fmt.Errorf("listen: %s is reachable by other machines and there is no authentication; set --insecure to allow that", c.Listen)
+	return fmt.Errorf("%s: %s is reachable by other machines and there is no authentication; set --insecure to allow that", flag, addr)
 }
 
 func (c ServeConfig) proxies() ([]netip.Prefix, error) {

@@ -46,21 +46,26 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	config.Peers.advertise(ln.Addr())
-	engine, err := Open(ctx, config.Config)
-	if err != nil && err == ctx.Err() {
-		return ln.Close() // it was told to stop before it had started
-	}
+	redis, err := config.openRESP()
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	config.Peers.advertise(ln.Addr())
+	engine, err := Open(ctx, config.Config)
+	if err != nil && err == ctx.Err() {
+		return errors.Join(ln.Close(), redis.close()) // it was told to stop before it had started
+	}
+	if err != nil {
+		return errors.Join(err, ln.Close(), redis.close())
+	}
 	server, err := newServer(config, engine, registry, ln.Addr())
 	if err != nil {
-		return errors.Join(err, ln.Close(), engine.Close())
+		return errors.Join(err, ln.Close(), redis.close(), engine.Close())
 	}
 	ops.attach(server)
-	failed := make(chan error, 1) // the end of Serve, sent once
+	failed := make(chan error, 2) // the end of Serve and of ServeRESP, sent once each
 	go func() { failed <- server.Serve(ln) }()
+	redis.serve(server, failed)
 	if started != nil {
 		started(ln.Addr())
 	}

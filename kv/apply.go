@@ -138,10 +138,9 @@ func (s *State) branchLocked(ops []Op, r *Result, arena *[]OpResult) {
 		return
 	}
 	m := &s.mu.machine
-	first := len(m.events)
-	m.ordinal = 0
+	m.first, m.ordinal = len(m.events), 0
 	r.Ops = s.opsLocked(ops, arena)
-	r.Rev = s.closeRevisionLocked(first)
+	r.Rev = s.closeRevisionLocked(m.first)
 }
 
 // opsLocked runs operations in order, as part of the revision after m.rev.
@@ -161,6 +160,9 @@ func (s *State) opsLocked(ops []Op, arena *[]OpResult) []OpResult {
 			did.Entry, did.Why = s.touchLocked(op)
 		default:
 			did.Entry, did.Why = s.addLocked(op)
+		}
+		if op.Kind != OpGet && did.Entry != nil {
+			s.mu.events[s.mu.first+int(did.Entry.ordinal)].Op = op.Kind
 		}
 		*arena = append(*arena, did)
 	}

@@ -167,6 +167,9 @@ type Command struct {
 	HasElse bool
 	Prefix  *string
 	Idem    Idem
+	// Logged gives the command a place in the log even if it only reads: so its reads see all
+	// that was begun before.
+	Logged bool
 	// Lease or Lock, if not nil, is all that is done: such a command has no
 	// checks, operations or prefix.
 	Lease *LeaseCommand
@@ -401,6 +404,9 @@ func (op *Op) validateTTL() error {
 // ReadOnly reports whether c can change nothing, whatever its checks say, and
 // so needs no place in the log.
 func (c *Command) ReadOnly() bool {
+	if c.Logged {
+		return false
+	}
 	if c.Prefix != nil || c.Lease != nil || c.Lock != nil || c.Refer != nil || c.Private != nil {
 		return false
 	}

@@ -9,6 +9,8 @@ type Event struct {
 	// Time is the log time of the change in milliseconds; Entry.TTL(Time) is
 	// the time to live that the change gave.
 	Time int64
+	// Op is the operation that wrote Entry; 0 where none did, as at the end of a TTL.
+	Op OpKind
 	// Last marks the last event of its revision.
 	Last bool
 }

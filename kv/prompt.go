@@ -30,6 +30,43 @@ func (s *Store) GetNow(key string) (*Entry, Position, error) {
 	return s.State().ReadNow(key)
 }
 
+// DoNow is Do for a command that only reads. It fails with ErrWouldWait where that would wait,
+// and for any other command. With meta set the values of what it finds may be missing: those
+// that are not in memory are left where they are.
+func (s *Store) DoNow(c *Command, meta bool) (Result, error) {
+	if err := c.Validate(s.limits); err != nil {
+		return Result{}, err
+	}
+	if s.prompt == nil || !c.ReadOnly() {
+		return Result{}, ErrWouldWait
+	}
+	if err := s.prompt.ReadBarrierNow(); err != nil {
+		return Result{}, err
+	}
+	snap, err := s.State().Snapshot()
+	if err != nil {
+		return Result{}, err
+	}
+	defer snap.Close()
+	return s.readFrom(snap, c, func(key string) (*Entry, error) { return snap.readNow(key, meta) })
+}
+
+// readNow is read that fails with ErrWouldWait if the value is not in memory, or leaves it
+// where it is if meta is set.
+func (n *Snapshot) readNow(key string, meta bool) (*Entry, error) {
+	sl := n.slot(key)
+	e := n.version(sl)
+	switch {
+	case e == nil || e.cold && meta:
+		return e, nil
+	case e.cold:
+		return nil, ErrWouldWait
+	}
+	sl.access.touch()
+	n.state.reads[TierMemory].Inc()
+	return e, nil
+}
+
 // ReadNow is Read that fails with ErrWouldWait if the value is not in memory.
 func (s *State) ReadNow(key string) (*Entry, Position, error) {
 	sl, e, at := s.find(key)

@@ -212,7 +212,7 @@ func (s *Store) resolveEntry(ctx context.Context, key string, e *Entry) (got *En
 }
 
 // readParts runs parts whose operations are all gets against a snapshot.
-func (s *Store) readParts(ctx context.Context, snap *Snapshot, parts []Part) ([]PartResult, error) {
+func (s *Store) readParts(snap *Snapshot, parts []Part, get func(string) (*Entry, error)) ([]PartResult, error) {
 	out := make([]PartResult, len(parts))
 	size := 0
 	for i := range parts {
@@ -226,19 +226,18 @@ func (s *Store) readParts(ctx context.Context, snap *Snapshot, parts []Part) ([]
 			r.Outcome = ElseRan
 		}
 		var err error
-		if r.Ops, err = s.readGets(ctx, snap, branchOf(p.Ops, p.Else, r.Outcome), &size); err != nil {
+		if r.Ops, err = s.readGets(get, branchOf(p.Ops, p.Else, r.Outcome), &size); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// readGets runs operations that are all gets against a snapshot. size is that of all
-// values read so far.
-func (s *Store) readGets(ctx context.Context, snap *Snapshot, ops []Op, size *int) ([]OpResult, error) {
+// readGets runs operations that are all gets. size is that of all values read so far.
+func (s *Store) readGets(get func(string) (*Entry, error), ops []Op, size *int) ([]OpResult, error) {
 	var out []OpResult
 	for i := range ops {
-		e, err := snap.read(ctx, ops[i].Key)
+		e, err := get(ops[i].Key)
 		if err != nil {
 			return nil, err
 		}
@@ -274,9 +273,9 @@ func (n *Snapshot) read(ctx context.Context, key string) (*Entry, error) {
 }
 
 // resolveCurrent gives what a read found instead of what it expected its value.
-func (r *Result) resolveCurrent(ctx context.Context, c *Command, snap *Snapshot) (err error) {
+func (r *Result) resolveCurrent(c *Command, get func(string) (*Entry, error)) (err error) {
 	if r.Current != nil && r.Current.cold {
-		r.Current, err = snap.Resolve(ctx, failedKey(c, r), r.Current)
+		r.Current, err = get(failedKey(c, r))
 	}
 	return err
 }

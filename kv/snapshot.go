@@ -382,3 +382,17 @@ func (k keptVersion) unlink() {
 	}
 	child.prev.Store(k.entry.prev.Load())
 }
+
+// Len returns how many places the index of the snapshot has: those of keys, and of deletions
+// that are remembered.
+func (n *Snapshot) Len() int { return n.view.order.Len() }
+
+// At returns the key in the i-th place of the index, counted from 0, and its version; nil if it
+// is deleted.
+func (n *Snapshot) At(i int) (string, *Entry) {
+	sl, ok := n.view.order.GetAt(i)
+	if !ok {
+		return "", nil
+	}
+	return sl.key(), n.version(sl)
+}

@@ -135,6 +135,11 @@ func (s *Store) read(ctx context.Context, c *Command) (Result, error) {
 		return Result{}, err
 	}
 	defer snap.Close()
+	return s.readFrom(snap, c, func(key string) (*Entry, error) { return snap.read(ctx, key) })
+}
+
+// readFrom runs a command of gets only against a snapshot, whose values get returns.
+func (s *Store) readFrom(snap *Snapshot, c *Command, get func(key string) (*Entry, error)) (_ Result, err error) {
 	r := Result{At: snap.Position(), Time: snap.Time(), Outcome: Committed}
 	ops := c.Ops
 	if i, held := firstLost(c.Fences, snap.Get); i >= 0 {
@@ -145,15 +150,15 @@ func (s *Store) read(ctx context.Context, c *Command) (Result, error) {
 			r.Outcome, ops = ElseRan, c.Else
 		}
 	}
-	if err := r.resolveCurrent(ctx, c, snap); err != nil {
+	if err := r.resolveCurrent(c, get); err != nil {
 		return r, err
 	}
 	size := 0
-	if r.Ops, err = s.readGets(ctx, snap, ops, &size); err != nil {
+	if r.Ops, err = s.readGets(get, ops, &size); err != nil {
 		return r, err
 	}
 	if r.Outcome == Committed && c.Parts != nil {
-		if r.Parts, err = s.readParts(ctx, snap, c.Parts); err != nil {
+		if r.Parts, err = s.readParts(snap, c.Parts, get); err != nil {
 			return r, err
 		}
 	}

@@ -8,9 +8,12 @@ const touchRounds = 16
 
 // write runs c, and makes it again while what it was made from has changed.
 func (s *Store) write(ctx context.Context, c *Command) (Result, error) {
+	fixed := c.fixed()
 	for range touchRounds {
-		if err := s.readTouched(ctx, c); err != nil {
-			return Result{}, err
+		if !fixed {
+			if err := s.readTouched(ctx, c); err != nil {
+				return Result{}, err
+			}
 		}
 		p, err := s.place(ctx, c)
 		if err != nil {
@@ -20,7 +23,7 @@ func (s *Store) write(ctx context.Context, c *Command) (Result, error) {
 		if err != nil {
 			return r, err
 		}
-		if r.Outcome != Stale || c.fixed() {
+		if r.Outcome != Stale || fixed {
 			s.resolveResult(ctx, c, &r)
 			return r, nil
 		}
@@ -28,8 +31,9 @@ func (s *Store) write(ctx context.Context, c *Command) (Result, error) {
 	return Result{}, ErrContended
 }
 
-// fixed reports whether c has Reads of its caller's: then only the caller can make it again.
-func (c *Command) fixed() bool { return !c.touches() }
+// fixed reports whether only the caller can make c again: it has Reads of its own, or touches
+// nothing.
+func (c *Command) fixed() bool { return len(c.Reads) > 0 || !c.touches() }
 
 // touches reports whether c touches a key.
 func (c *Command) touches() bool {
@@ -46,9 +50,6 @@ func (c *Command) touches() bool {
 // readTouched gives the touches in c the values that are not small, and c the Reads of
 // their versions.
 func (s *Store) readTouched(ctx context.Context, c *Command) error {
-	if !c.touches() {
-		return nil
-	}
 	if err := s.log.ReadBarrier(ctx); err != nil {
 		return err
 	}

@@ -76,6 +76,14 @@ type Message struct {
 	rec *record
 }
 
+// Op returns the operation that made the change; 0 where that is not known.
+func (m *Message) Op() kv.OpKind {
+	if m.rec == nil {
+		return 0
+	}
+	return m.rec.Op
+}
+
 func positioned(k Kind, at kv.Position) Message { return Message{Kind: k, At: at, HasAt: true} }
 
 // Goodbye returns a Bye with code and a Retry of its own.

@@ -17,6 +17,7 @@ func (s *Server) Drain(ctx context.Context, window time.Duration) {
 	var told sync.WaitGroup
 	told.Go(func() { s.streams.Drain(ctx, window) })
 	told.Go(func() { s.sockets.Drain(ctx, window) })
+	told.Go(func() { s.redis.Drain(ctx, window) })
 	told.Wait()
 	select {
 	case <-ctx.Done():

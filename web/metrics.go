@@ -39,6 +39,9 @@ func newMetrics(s *Server) (*metrics, error) {
 	for _, code := range api.Codes() {
 		m.refused[code] = xsync.NewCounter()
 	}
+	if err := s.opts.Registry.Register(s.redis); err != nil {
+		return nil, err
+	}
 	if err := s.opts.Registry.Register(s.sockets); err != nil {
 		return m, err
 	}

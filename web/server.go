@@ -16,6 +16,7 @@ import (
 	"keywatch/auth"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
+	"keywatch/web/resp"
 	"keywatch/web/ws"
 )
 
@@ -34,6 +35,8 @@ type Server struct {
 	// sockets are the WebSockets, upgrader shakes hands with them.
 	sockets  *ws.Server
 	upgrader fiber.Handler
+	// redis serves clients of Redis, if ServeRESP is called.
+	redis *resp.Server
 	// reactor owns the connections of streams.
 	reactor *reactor.Reactor
 	// common is the header that every answer begins with.
@@ -113,8 +116,12 @@ func New(opts Options) (*Server, error) {
 		s.kill()
 		return nil, fmt.Errorf("web: %w", err)
 	}
+	if s.redis, err = s.newRESP(); err != nil {
+		s.kill()
+		return nil, fmt.Errorf("web: %w", err)
+	}
 	s.upgrader = s.newUpgrader()
-	s.conns.streams = func() int { return s.streams.Len() + s.sockets.Len() }
+	s.conns.streams = func() int { return s.streams.Len() + s.sockets.Len() + s.redis.Len() }
 	if s.opts.Registry == nil {
 		s.opts.Registry = prometheus.NewRegistry()
 		registerProcess(s.opts.Registry)
@@ -122,6 +129,7 @@ func New(opts Options) (*Server, error) {
 	if s.metrics, err = newMetrics(s); err != nil {
 		s.kill()
 		_ = s.sockets.Close(s.life)
+		_ = s.redis.Close(s.life)
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	s.metricsPage = newRendering(func() (rendered, error) { return metricsText(s.opts.Registry) })
@@ -215,8 +223,9 @@ func (s *Server) shutdown(ctx context.Context) error {
 	// Waits for a change end at once: they would outlast any grace.
 	s.drain()
 	// Streams and requests end side by side; neither waits for the other.
-	streams := make(chan error, 2)
+	streams := make(chan error, 3)
 	go func() { streams <- s.streams.Close(ctx) }()
+	go func() { streams <- s.redis.Close(ctx) }()
 	go func() { streams <- s.sockets.Close(ctx) }()
 	stopWaking := s.conns.wakeIdle(ctx)
 	err := s.http.ShutdownWithContext(ctx)
@@ -224,7 +233,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	if errors.Is(err, net.ErrClosed) {
 		err = nil // the listeners were closed above
 	}
-	err = errors.Join(err, <-streams, <-streams)
+	err = errors.Join(err, <-streams, <-streams, <-streams)
 	// What is left now is cut off, so that no goroutine outlives the server.
 	s.kill()
 	s.conns.closeAll()

@@ -88,7 +88,9 @@ func (c *serveCmd) Run(s *session) error {
 	}
 	var ops net.Addr
 	config.OpsStarted = func(addr net.Addr) { ops = addr }
-	return app.Serve(s.ctx, config, func(addr net.Addr) { c.announce(out, addr, ops, &config) })
+	var redis net.Addr
+	config.RESPStarted = func(addr net.Addr) { redis = addr }
+	return app.Serve(s.ctx, config, func(addr net.Addr) { c.announce(out, addr, ops, redis, &config) })
 }
 
 // config returns the configuration with the absolute path of the data folder. It fails
@@ -111,8 +113,8 @@ func isFresh(dir string) bool {
 }
 
 // announce says on standard output where the server listens and where its data is. ops is the
-// address for operators, nil for none.
-func (c *serveCmd) announce(out io.Writer, addr, ops net.Addr, config *app.ServeConfig) {
+// address for operators, redis that for clients of Redis, nil for none.
+func (c *serveCmd) announce(out io.Writer, addr, ops, redis net.Addr, config *app.ServeConfig) {
 	url := "http://" + addr.String()
 	if c.LogFormat == "json" {
 		attrs := []any{"url", url, "memory_only", true}
@@ -121,6 +123,9 @@ func (c *serveCmd) announce(out io.Writer, addr, ops net.Addr, config *app.Serve
 		}
 		if ops != nil {
 			attrs = append(attrs, "ops", "http://"+ops.String())
+		}
+		if redis != nil {
+			attrs = append(attrs, "resp", redis.String())
 		}
 		slog.New(slog.NewJSONHandler(out, nil)).Info("serving", attrs...)
 		return
@@ -131,6 +136,9 @@ func (c *serveCmd) announce(out io.Writer, addr, ops net.Addr, config *app.Serve
 	}
 	if ops != nil {
 		where += " ops=http://" + ops.String()
+	}
+	if redis != nil {
+		where += " resp=" + redis.String()
 	}
 	fmt.Fprintf(out, "keywatch: %s %s\n", url, where)
 }

@@ -45,6 +45,7 @@ var steps = []step{
 	{`lease=$(curl -s -d '{"ttl":"10s"}' 127.0.0.1:7070/v1/leases | sed 's/.*"id":"\([^"]*\)".*/\1/')`, prints(written + `\{"id":"[^"]+","ttl_ms":10000\}\n`)},
 	{`answer=$(curl -s -d '{"ttl":"30s","wait":"1m","owner":"me"}' 127.0.0.1:7070/v1/locks/deploy)`, prints(written + `\{"token":\d+,"lease":"[^"]+","ttl_ms":30000\}\n`)},
 	{`keywatch lock deploy -- sh -c 'keywatch put app/version v3'`, prints(put)},
+	{`keywatch serve --memory-only --listen 127.0.0.1:7072 --resp 127.0.0.1:6380 & until redis-cli -p 6380 ping; do sleep 1; done`, redisClients},
 	{`keywatch elect --value=10.0.0.7:80 api -- sleep 60 &`, elect},
 	{`package main`, goProgram},
 	{`db, err := app.Open(ctx, app.Config{Data: "keywatch-data"}) // or MemoryOnly: true`, goSnippet},
@@ -229,4 +230,12 @@ func goSnippet(r *reader, b block) {
 func operating(r *reader, b block) {
 	r.run(r.home, strings.Replace(b.text, "bench put", "bench put --seconds=1 --conns=4", 1),
 		`(?s)version .*ready +yes.*lock waiters.*keywatch_keys \d+.*FILE: .*restored to NEW-FOLDER.*checkpoint file: .*put.*`)
+}
+
+// redisClients runs what clients of Redis do, on free ports.
+func redisClients(r *reader, b block) {
+	gate.Program(r.T, "redis-cli")
+	http, redis := freeAddr(r.T), freeAddr(r.T)
+	text := strings.NewReplacer("127.0.0.1:7072", http, "6380", redis[strings.LastIndex(redis, ":")+1:]).Replace(b.text)
+	r.run(r.home, text+"\nkill %1; wait", `(?s).*PONG\n.*OK\n7\n.*rev.*\n7\n.*`)
 }

@@ -1,0 +1,403 @@
+package resp
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+	"keywatch/web/api"
+	"keywatch/web/resp/wire"
+)
+
+// A command is a row of the table of commands.
+type command struct {
+	name string
+	// arity is how many words it has, the name included; negative is at least so many.
+	arity int
+	// flags are those that COMMAND INFO shows: write, readonly, fast and so on.
+	flags []string
+	// first, last and step are the places of keys, as COMMAND INFO has them; 0 is none.
+	first, last, step int
+	group, summary    string
+	// One of these runs it, alone: run all by its own rules; compile says what it is as a part of a command of the store;
+	// direct answers at once, as text that is nil if it has said all itself; slow answers on a
+	// runner.
+	compile func(c *call) (plan, error)
+	direct  func(s *session, args [][]byte) []byte
+	slow    func(c *call) ([]byte, error)
+	run     func(s *session, cmd *command, args [][]byte)
+	// subs are the words that may come second, if that is another command's name.
+	subs []string
+	// rewrites says that it reads before it writes, unqueued that MULTI refuses it, immediate that it
+	// runs although MULTI collects.
+	rewrites, unqueued, immediate bool
+	// watches says that it counts as a watch.
+	watches bool
+	index   int
+}
+
+// writes reports whether the command may change keys.
+func (c *command) writes() bool { return slices.Contains(c.flags, "write") }
+
+// lookup returns a command by its name in any case, nil if there is none.
+func (v *Server) lookup(name []byte) *command {
+	var lower [32]byte
+	if len(name) > len(lower) {
+		return nil
+	}
+	n := lower[:copy(lower[:], name)]
+	for i, c := range n {
+		if c >= 'A' && c <= 'Z' {
+			n[i] = c + 'a' - 'A'
+		}
+	}
+	return v.byName[string(n)]
+}
+
+// keysOf returns the keys among args.
+func (c *command) keysOf(args [][]byte) (keys [][]byte) {
+	if c.name == "msetex" {
+		return msetexKeys(args)
+	}
+	if c.name == "eval" || c.name == "evalsha" {
+		return scriptKeys(args)
+	}
+	if c.first == 0 {
+		return nil
+	}
+	last := c.last
+	if last < 0 {
+		last += len(args)
+	}
+	for i := c.first; i <= last && i < len(args); i += c.step {
+		keys = append(keys, args[i])
+	}
+	return keys
+}
+
+// dispatch runs the command that was sent.
+func (s *session) dispatch(q *wire.Request) {
+	if browser(q) {
+		s.server.opts.Logger.Warn("connection closed: it speaks HTTP, and this port is for clients of Redis", "peer", s.peer)
+		s.closing, s.skip, s.replies = true, 0, replies{}
+		return
+	}
+	cmd := s.server.lookup(q.Args[0])
+	defer s.passSkip()
+	defer s.endCaching(cmd, q.Args)
+	if err := s.admit(cmd, q); err != nil {
+		s.fail(err)
+		return
+	}
+	s.server.calls[cmd.index].Inc()
+	s.note(cmd, q.Args)
+	if s.multi != nil && !cmd.immediate {
+		s.queue(cmd, q.Args)
+		return
+	}
+	s.trackReads(cmd, q.Args)
+	s.runCommand(cmd, q.Args)
+}
+
+// admit returns why a command is refused, nil if it is not.
+func (s *session) admit(cmd *command, q *wire.Request) error {
+	args := q.Args
+	switch {
+	case cmd == nil:
+		return unknownCommand(args)
+	case cmd.arity > 0 && len(args) != cmd.arity || len(args) < -cmd.arity:
+		return wrongArity(cmd.name)
+	case q.TooLarge:
+		return refusal(s.server.tooLarge())
+	case s.proto == wire.RESP2 && s.subscriptions() > 0 && !allowedSubscribed(cmd.name):
+		return refusef("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.name)
+	}
+	return s.charge(cmd)
+}
+
+// charge counts a command against its caller's rate.
+func (s *session) charge(cmd *command) error {
+	limiter := s.server.opts.Limiter
+	class := ratelimit.Read
+	switch {
+	case limiter == nil || s.exempt || cmd.group == "connection":
+		return nil
+	case cmd.watches:
+		class = ratelimit.Watch
+	case cmd.writes():
+		class = ratelimit.Write
+	}
+	if d := limiter.Allow(s.caller, class, 1); d.Limit != 0 && !d.OK {
+		return api.RateLimited(d, class)
+	}
+	return nil
+}
+
+// fail answers with err, and spoils the transaction that is being collected.
+func (s *session) fail(err error) {
+	if s.multi != nil {
+		s.multi.spoiled = true
+	}
+	s.server.failed.Inc()
+	s.say(wire.AppendError(nil, s.server.explain(err)))
+}
+
+// note remembers what the connection does, for CLIENT LIST.
+func (s *session) note(cmd *command, args [][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.command = cmd.name
+	if len(cmd.subs) > 0 && len(args) > 1 {
+		s.mu.command += "|" + string(bytes.ToLower(args[1]))
+	}
+	s.mu.lastActive = time.Now()
+}
+
+// passSkip ends CLIENT REPLY SKIP after the command that it was for.
+func (s *session) passSkip() {
+	if s.skip > 0 {
+		s.skip--
+	}
+}
+
+// browser reports whether what was sent is no command of a client of Redis but of one that speaks
+// HTTP: a page on the web could have it send commands as the body of a request.
+func browser(q *wire.Request) bool {
+	name := q.Args[0]
+	if bytes.EqualFold(name, []byte("POST")) || bytes.EqualFold(name, []byte("Host:")) {
+		return true
+	}
+	if !q.Inline {
+		return false
+	}
+	if len(name) > 1 && name[0] == 0x16 && name[1] == 0x03 { // the beginning of TLS
+		return true
+	}
+	last := q.Args[len(q.Args)-1]
+	if bytes.HasPrefix(last, []byte("HTTP/")) {
+		return true
+	}
+	switch string(name) {
+	case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE":
+		return len(q.Args) > 1 && bytes.HasPrefix(q.Args[1], []byte("/"))
+	}
+	return false
+}
+
+// runCommand runs a command that is not queued.
+func (s *session) runCommand(cmd *command, args [][]byte) {
+	switch {
+	case cmd.run != nil:
+		cmd.run(s, cmd, args)
+	case cmd.slow != nil:
+		s.runSlow(cmd, args)
+	case cmd.direct != nil:
+		if text := cmd.direct(s, args); text != nil {
+			s.say(text)
+		}
+	default:
+		s.runPlan(cmd, args)
+	}
+}
+
+// runSlow runs a command on a runner.
+func (s *session) runSlow(cmd *command, args [][]byte) {
+	c := s.call(cmd, cloneAll(args))
+	s.job(func() reply {
+		text, err := cmd.slow(c)
+		if err != nil {
+			text = wire.AppendError(nil, c.v.explain(err))
+		}
+		return reply{text: text}
+	})
+}
+
+// job has run called on a runner, once all that the connection has begun is applied. Nothing
+// more is parsed until its reply is there.
+func (s *session) job(run func() reply) {
+	s.blocked = true
+	last := s.last
+	ctx := s.server.deadline()
+	s.server.run(func() {
+		if last != nil {
+			select {
+			case <-last.Done():
+			case <-ctx.Done():
+			}
+		}
+		r := s.guarded(run)
+		s.mu.Lock()
+		s.mu.result, s.mu.done = r, true
+		s.mu.Unlock()
+		s.Wake()
+	})
+}
+
+// guarded calls run, and answers for it if it panics.
+func (s *session) guarded(run func() reply) (r reply) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.server.opts.Logger.Error("command panicked", "panic", p)
+			r = reply{text: wire.AppendError(nil, "ERR internal error")}
+		}
+	}()
+	return run()
+}
+
+func cloneAll(args [][]byte) [][]byte {
+	size := 0
+	for _, a := range args {
+		size += len(a)
+	}
+	all := make([]byte, 0, size)
+	out := make([][]byte, len(args))
+	for i, a := range args {
+		at := len(all)
+		all = append(all, a...)
+		out[i] = all[at:len(all):len(all)]
+	}
+	return out
+}
+
+// runPlan runs a command that is a part of a command of the store.
+func (s *session) runPlan(cmd *command, args [][]byte) {
+	c := s.call(cmd, args)
+	if c.now = true; cmd.rewrites && s.ahead > 0 {
+		s.runAgain(cmd, args)
+		return
+	}
+	p, err := cmd.compile(c)
+	switch {
+	case c.waits:
+		s.runAgain(cmd, args)
+	case err != nil:
+		s.fail(err)
+	case p.constant():
+		s.say(p.text)
+	case !p.writes() && s.ahead == 0:
+		s.read(cmd, args, c, &p)
+	default:
+		s.begin(cmd, args, c, &p)
+	}
+}
+
+// read answers a command that only reads, if it need not wait.
+func (s *session) read(cmd *command, args [][]byte, c *call, p *plan) {
+	if p.value {
+		e, _, err := c.v.opts.Store.GetNow(p.ops[0].Key)
+		switch {
+		case err == kv.ErrWouldWait:
+			s.runAgain(cmd, args)
+		case err != nil:
+			s.fail(err)
+		case e == nil:
+			s.say(c.proto.Nil(nil))
+		default:
+			s.push(reply{entry: e})
+		}
+		return
+	}
+	k := p.command(c)
+	result, err := c.v.opts.Store.DoNow(k, p.meta)
+	if err == kv.ErrWouldWait {
+		s.runAgain(cmd, args)
+		return
+	}
+	s.push(reply{rest: &rest{render: c.renderer(p), command: k, result: result, err: err}})
+}
+
+// begin gives a command its place in the log.
+func (s *session) begin(cmd *command, args [][]byte, c *call, p *plan) {
+	k := p.command(c)
+	k.Logged = true
+	begun, err := c.v.opts.Store.BeginNow(k)
+	switch err {
+	case nil:
+	case kv.ErrWouldWait, kv.ErrQueueFull:
+		s.runAgain(cmd, args)
+		return
+	default:
+		s.fail(err)
+		return
+	}
+	forget(k)
+	s.follow(begun, &rest{command: k, render: c.renderer(p)})
+}
+
+// follow queues the reply of what was begun.
+func (s *session) follow(begun kv.Begun, r *rest) {
+	r.begun, r.pending = true, begun
+	s.ahead++
+	s.last = begun
+	if s.off || s.skip > 0 {
+		r.quiet = true
+	}
+	s.replies.list = append(s.replies.list, reply{rest: r})
+	begun.Notify(s)
+}
+
+// forget lets go of values, which the log has.
+func forget(k *kv.Command) {
+	for _, ops := range [2][]kv.Op{k.Ops, k.Else} {
+		for i := range ops {
+			ops[i].Value = nil
+		}
+	}
+	for i := range k.Parts {
+		for _, ops := range [2][]kv.Op{k.Parts[i].Ops, k.Parts[i].Else} {
+			for j := range ops {
+				ops[j].Value = nil
+			}
+		}
+	}
+}
+
+const (
+	// rounds is how often a command that reads before it writes is made again because what it
+	// read has changed.
+	rounds = 16
+	// queueWait is how long a command waits for a place in the queue of the log.
+	queueWait = time.Second
+)
+
+// runAgain runs a command of a plan on a runner, which may wait.
+func (s *session) runAgain(cmd *command, args [][]byte) {
+	args = cloneAll(args)
+	c := s.call(cmd, args)
+	s.job(func() reply {
+		for range rounds {
+			c.reads, c.now, c.waits = nil, false, false
+			p, err := cmd.compile(c)
+			if err != nil {
+				return reply{text: wire.AppendError(nil, c.v.explain(err))}
+			}
+			if p.constant() {
+				return reply{text: p.text}
+			}
+			k := p.command(c)
+			result, err := c.v.do(k)
+			if err == nil && result.Outcome == kv.Stale {
+				continue
+			}
+			return reply{rest: &rest{command: k, render: c.renderer(&p), result: result, err: err}}
+		}
+		return reply{text: wire.AppendError(nil, string(errContended))}
+	})
+}
+
+// do runs a command of the store. For a place in a full queue it waits a while.
+func (v *Server) do(k *kv.Command) (kv.Result, error) {
+	until := time.Now().Add(queueWait)
+	for {
+		result, err := v.opts.Store.Do(v.deadline(), k)
+		if err != kv.ErrQueueFull || time.Now().After(until) {
+			if err != nil && k.ReadOnly() {
+				err = api.ReadError(err)
+			}
+			return result, err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}

@@ -1,0 +1,93 @@
+package resp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"keywatch/kv"
+	"keywatch/web/api"
+)
+
+// A refusal is an error as a client is answered: its first word is a code.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func refusef(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
+
+// The refusals that more than one command has.
+const (
+	errSyntax     refusal = "ERR syntax error"
+	errNotInteger refusal = "ERR value is not an integer or out of range"
+	errNotFloat   refusal = "ERR value is not a valid float"
+	errNoKey      refusal = "ERR no such key"
+	errTooMany    refusal = "ERR too many keys"
+	errReserved   refusal = "NOPERM keys under locks/ are written by lock commands only"
+	errContended  refusal = "TRYAGAIN contended: the key is written too often"
+	errStopping   refusal = "TRYAGAIN stopping"
+)
+
+// firstWords are what clients are told in the place of a code of the store. Those with TRYAGAIN and
+// LOADING were not applied, and clients repeat them; UNKNOWN perhaps was, and is repeated by
+// none.
+var firstWords = map[api.Code]string{
+	api.CodeQueueFull: "TRYAGAIN", api.CodeNoLeader: "TRYAGAIN", api.CodeRateLimited: "TRYAGAIN",
+	api.CodeTierUnavailable: "TRYAGAIN", api.CodeStopping: "TRYAGAIN", api.CodeContended: "TRYAGAIN",
+	api.CodeStarting: "LOADING", api.CodeMemoryFull: "OOM", api.CodeDiskFull: "MISCONF",
+	api.CodeClientMemoryFull: "OOM", api.CodeCallerMemoryFull: "OOM", api.CodeOutcomeUnknown: "UNKNOWN",
+}
+
+// explain returns what a client is told of err.
+func (v *Server) explain(err error) string {
+	var known refusal
+	if errors.As(err, &known) {
+		return string(known)
+	}
+	f := api.FailureOf(err)
+	v.opts.Refused(f.Code)
+	switch f.Code {
+	case api.CodeReservedKey:
+		return string(errReserved)
+	case api.CodeValueTooLarge:
+		return v.tooLarge()
+	case api.CodeBatchTooLarge:
+		return "ERR batch_too_large: " + f.Detail
+	case api.CodeBadKey:
+		var bad *kv.KeyError
+		if errors.As(err, &bad) {
+			return "ERR bad key: " + bad.Reason
+		}
+	case api.CodeInternal:
+		v.opts.Logger.Error("command failed", "err", err)
+	}
+	if word, ok := firstWords[f.Code]; ok {
+		return word + " " + string(f.Code)
+	}
+	return "ERR " + string(f.Code) + ": " + f.Detail
+}
+
+func (v *Server) tooLarge() string {
+	return fmt.Sprintf("ERR string exceeds maximum allowed size (%d bytes)", v.opts.Store.Limits().Value)
+}
+
+// unknownCommand returns the refusal of a command that does not exist.
+func unknownCommand(args [][]byte) error {
+	var b strings.Builder
+	for _, a := range args[1:] {
+		if b.Len() >= 128 {
+			break
+		}
+		fmt.Fprintf(&b, "'%.*s' ", 128-b.Len(), a)
+	}
+	return refusef("ERR unknown command '%.128s', with args beginning with: %s", args[0], b.String())
+}
+
+// unknownSub returns the refusal of a subcommand that does not exist.
+func unknownSub(name string, sub []byte) error {
+	return refusef("ERR unknown subcommand '%.128s'. Try %s HELP.", sub, strings.ToUpper(name))
+}
+
+func wrongArity(name string) error {
+	return refusef("ERR wrong number of arguments for '%s' command", strings.ToLower(name))
+}

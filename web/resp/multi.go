@@ -1,0 +1,294 @@
+package resp
+
+import (
+	"keywatch/kv"
+	"keywatch/web/resp/wire"
+)
+
+// maxQueuedBytes bounds the arguments of the commands that one transaction has queued.
+const maxQueuedBytes = 8 << 20
+
+// A transaction is what MULTI collects.
+type transaction struct {
+	queued  []queued
+	bytes   int
+	spoiled bool
+}
+
+type queued struct {
+	cmd  *command
+	args [][]byte
+}
+
+func directMulti(s *session, _ [][]byte) []byte {
+	if s.multi != nil {
+		s.fail(refusal("ERR MULTI calls can not be nested"))
+		return nil
+	}
+	s.multi = new(transaction)
+	return textOK
+}
+
+func directDiscard(s *session, _ [][]byte) []byte {
+	if s.multi == nil {
+		return wire.AppendError(nil, "ERR DISCARD without MULTI")
+	}
+	s.multi, s.watched = nil, nil
+	s.noteQueued()
+	return textOK
+}
+
+// queue adds a command to the transaction.
+func (s *session) queue(cmd *command, args [][]byte) {
+	t := s.multi
+	if err := s.queueable(cmd, args); err != nil {
+		s.fail(err)
+		return
+	}
+	for _, a := range args {
+		t.bytes += len(a)
+	}
+	if len(t.queued) >= s.server.opts.Store.Limits().Ops || t.bytes > maxQueuedBytes {
+		t.queued = nil
+		s.fail(refusef("ERR too many commands in one transaction: up to %d, of %d bytes together", s.server.opts.Store.Limits().Ops, maxQueuedBytes))
+		return
+	}
+	if !t.spoiled {
+		t.queued = append(t.queued, queued{cmd, cloneAll(args)})
+		s.noteQueued()
+	}
+	s.say(textQueued)
+}
+
+// queueable returns why a command cannot be part of a transaction.
+func (s *session) queueable(cmd *command, args [][]byte) error {
+	if cmd.unqueued || cmd.compile == nil && cmd.direct == nil {
+		return refusef("ERR %s is not supported in a transaction", cmd.name)
+	}
+	for _, key := range cmd.keysOf(args) {
+		if err := kv.CheckKey(string(key)); err != nil {
+			return err
+		}
+		if cmd.writes() && len(key) > len(kv.ReservedPrefix) && string(key[:len(kv.ReservedPrefix)]) == kv.ReservedPrefix {
+			return errReserved
+		}
+	}
+	return nil
+}
+
+func (s *session) noteQueued() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.queued = -1
+	if s.multi != nil {
+		s.mu.queued = len(s.multi.queued)
+	}
+}
+
+func directUnwatch(s *session, _ [][]byte) []byte {
+	s.watched = nil
+	return textOK
+}
+
+// runWatch notes the revisions of keys, before the next command is looked at.
+func runWatch(s *session, cmd *command, args [][]byte) {
+	if s.multi != nil {
+		s.fail(refusal("ERR WATCH inside MULTI is not allowed"))
+		return
+	}
+	c := s.call(cmd, args)
+	ops, err := c.gets()
+	if err == nil && len(s.watched)+len(ops) > c.v.opts.Store.Limits().Ops {
+		err = errTooMany
+	}
+	if err != nil {
+		s.say(wire.AppendError(nil, c.v.explain(err)))
+		return
+	}
+	k := &kv.Command{Ops: ops}
+	if s.ahead == 0 {
+		result, err := c.v.opts.Store.DoNow(k, true)
+		if err == nil {
+			s.watch(ops, &result)
+			s.say(textOK)
+			return
+		}
+	}
+	s.job(func() reply {
+		result, err := c.v.do(k)
+		if err != nil {
+			return reply{text: wire.AppendError(nil, c.v.explain(err))}
+		}
+		return reply{text: textOK, then: func() { s.watch(ops, &result) }}
+	})
+}
+
+func (s *session) watch(ops []kv.Op, r *kv.Result) {
+	for i := range r.Ops {
+		read := kv.Read{Key: ops[i].Key}
+		if e := r.Ops[i].Entry; e != nil {
+			read.Rev = e.Mod
+		}
+		s.watched = append(s.watched, read)
+	}
+}
+
+// An exec is a transaction that is being run.
+type exec struct {
+	c       *call
+	queued  []queued
+	watched []kv.Read
+	// parts are what commands of the store have become, plans how they are rendered, and at
+	// the places of their replies.
+	command kv.Command
+	plans   []plan
+	calls   []*call
+	part    []int // of each command, -1 if it is text
+	direct  []bool
+}
+
+func runExec(s *session, cmd *command, args [][]byte) {
+	t := s.multi
+	if t == nil {
+		s.say(wire.AppendError(nil, "ERR EXEC without MULTI"))
+		return
+	}
+	watched := s.watched
+	s.multi, s.watched = nil, nil
+	s.noteQueued()
+	if t.spoiled {
+		s.say(wire.AppendError(nil, "EXECABORT Transaction discarded because of previous errors."))
+		return
+	}
+	x := &exec{c: s.call(cmd, args), queued: t.queued, watched: watched}
+	x.c.now = true
+	for i := range x.queued {
+		s.trackReads(x.queued[i].cmd, x.queued[i].args)
+		x.direct = append(x.direct, x.queued[i].cmd.direct != nil)
+		if s.ahead > 0 && x.queued[i].cmd.rewrites {
+			x.c.waits = true
+		}
+	}
+	texts := make([][]byte, len(x.queued))
+	for i, q := range x.queued {
+		if q.cmd.direct != nil && q.cmd.compile == nil {
+			texts[i] = q.cmd.direct(s, q.args)
+		}
+	}
+	if !x.c.waits {
+		x.compile(texts)
+	}
+	if x.c.waits {
+		x.again(texts)
+		return
+	}
+	if x.command.ReadOnly() && s.ahead == 0 {
+		result, err := x.c.v.opts.Store.DoNow(&x.command, false)
+		if err == kv.ErrWouldWait {
+			x.again(texts)
+			return
+		}
+		s.push(reply{rest: &rest{render: x.renderer(texts), command: &x.command, result: result, err: err}})
+		return
+	}
+	k := x.command
+	k.Logged = true
+	begun, err := x.c.v.opts.Store.BeginNow(&k)
+	switch err {
+	case nil:
+		forget(&k)
+		s.follow(begun, &rest{command: &k, render: x.renderer(texts)})
+	case kv.ErrWouldWait, kv.ErrQueueFull:
+		x.again(texts)
+	default:
+		s.fail(err)
+	}
+}
+
+// again runs the transaction on a runner, which may wait.
+func (x *exec) again(texts [][]byte) {
+	x.c.s.job(func() reply {
+		for range rounds {
+			x.c.now, x.c.waits = false, false
+			x.compile(texts)
+			k := x.command
+			result, err := x.c.v.do(&k)
+			if err == nil && result.Outcome == kv.Stale {
+				continue
+			}
+			return reply{rest: &rest{command: &k, render: x.renderer(texts), result: result, err: err}}
+		}
+		return reply{text: wire.AppendError(nil, string(errContended))}
+	})
+}
+
+// compile makes one command of all that were queued.
+func (x *exec) compile(texts [][]byte) {
+	x.command, x.plans, x.calls, x.part = kv.Command{Parts: []kv.Part{}}, nil, nil, nil
+	for _, r := range x.watched {
+		x.command.Checks = append(x.command.Checks, kv.Check{Kind: kv.CheckRev, Key: r.Key, N: uint64(r.Rev)})
+	}
+	w := new(view)
+	for i, q := range x.queued {
+		at := -1
+		var p plan
+		c := *x.c
+		c.cmd, c.args, c.view, c.reads = q.cmd, q.args, w, x.command.Reads
+		if q.cmd.compile != nil {
+			var err error
+			if p, err = q.cmd.compile(&c); c.waits {
+				x.c.waits = true
+				return
+			}
+			if texts[i] = nil; err != nil {
+				texts[i] = wire.AppendError(nil, c.v.explain(err))
+			} else if p.constant() {
+				texts[i] = p.text
+			}
+			x.command.Reads = c.reads
+			x.command.Fences = append(x.command.Fences, p.fences...)
+			x.command.Checks = append(x.command.Checks, p.whole...)
+			if p.idem != "" {
+				x.command.Idem = c.idemOf(p.idem, x.queued)
+			}
+			if texts[i] == nil {
+				at = len(x.command.Parts)
+				x.command.Parts = append(x.command.Parts, p.part())
+				w.parts = x.command.Parts
+			}
+		}
+		x.plans, x.calls, x.part = append(x.plans, p), append(x.calls, &c), append(x.part, at)
+	}
+}
+
+// renderer returns what renders the result of the transaction.
+func (x *exec) renderer(texts [][]byte) func([]byte, *kv.Result, error) []byte {
+	plans, calls, part := x.plans, x.calls, x.part
+	return func(b []byte, r *kv.Result, err error) []byte {
+		v := x.c.v
+		switch {
+		case err != nil:
+			v.failed.Inc()
+			return wire.AppendError(b, v.explain(err))
+		case r.Outcome == kv.CheckFailed:
+			return x.c.proto.NilArray(b)
+		case r.Outcome == kv.FenceLost:
+			return wire.AppendError(b, "FENCELOST "+x.command.Fences[r.Failed].Lock)
+		case r.Outcome == kv.Stale:
+			return wire.AppendError(b, string(errContended))
+		case r.Outcome == kv.IdemMismatch:
+			return wire.AppendError(b, "ERR idempotency_mismatch: the key was used for a different transaction")
+		case r.Outcome == kv.IdemFull || r.Outcome == kv.IdemCallerFull:
+			return wire.AppendError(b, "OOM memory_full")
+		}
+		b = wire.AppendArray(b, len(plans))
+		for i := range plans {
+			if part[i] < 0 {
+				b = append(b, texts[i]...)
+				continue
+			}
+			b = calls[i].renderPart(b, &r.Parts[part[i]], 0, plans[i].render)
+		}
+		return b
+	}
+}

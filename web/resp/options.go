@@ -1,0 +1,85 @@
+package resp
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+	"keywatch/watch"
+	"keywatch/web/api"
+	"keywatch/web/reactor"
+)
+
+// Options configure a Server. Store, Hub, Reactor and Deadlines are required; the zero value of
+// each other field is its default.
+type Options struct {
+	Store *kv.Store
+	Hub   *watch.Hub
+	// Limiter counts what callers ask for; nil limits nothing. Callers on this machine are
+	// limited only if RateLoopback is set.
+	Limiter      *ratelimit.Limiter
+	RateLoopback bool
+	// Budget bounds the memory that callers make the server hold; nil bounds nothing.
+	Budget *ratelimit.Budget
+	// Reactor owns the connections. It is closed after the server.
+	Reactor *reactor.Reactor
+	// Deadlines say how long a command waits for the log.
+	Deadlines *api.Deadlines
+
+	// Max bounds the connections, together with what Others returns; 10,000, and none.
+	Max    int
+	Others func() int
+	// Full reports whether there is no room for another connection of any kind; nil is never.
+	Full func() bool
+	// Fsync says that an acknowledged write is on disk.
+	Fsync bool
+	// Version is that of keywatch.
+	Version string
+	// Ready returns nil if requests can be served; nil is always.
+	Ready func() error
+	// Refused, if not nil, is told the code of each command that is answered with an error of
+	// the store. It must not wait.
+	Refused func(api.Code)
+	// Logger is where failures are reported; nothing is by default.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.Max == 0 {
+		o.Max = 10_000
+	}
+	if o.Others == nil {
+		o.Others = func() int { return 0 }
+	}
+	if o.Full == nil {
+		o.Full = func() bool { return false }
+	}
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
+	if o.Refused == nil {
+		o.Refused = func(api.Code) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	if o.Store == nil || o.Hub == nil || o.Reactor == nil || o.Deadlines == nil {
+		return errors.New("resp: Store, Hub, Reactor and Deadlines are required")
+	}
+	if o.Max < 0 {
+		return errors.New("resp: a limit is negative")
+	}
+	return nil
+}
+
+// callerOf returns for whom the commands of a connection count, and whether it is not limited.
+func (o *Options) callerOf(peer netip.AddrPort) (name string, exempt bool) {
+	ip := peer.Addr().Unmap()
+	return ip.String(), ip.IsLoopback() && !o.RateLoopback
+}

@@ -1,0 +1,478 @@
+package resp
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"keywatch/kv"
+	"keywatch/watch"
+	"keywatch/web/resp/wire"
+)
+
+// allowedSubscribed reports whether a command is served while a connection of RESP2 has
+// subscriptions.
+func allowedSubscribed(name string) bool {
+	switch name {
+	case "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ping", "quit", "reset":
+		return true
+	}
+	return false
+}
+
+// A mask says which keyspace notifications are sent.
+type mask uint32
+
+// The letters of notify-keyspace-events, in the order that they are shown in.
+const maskLetters = "g$lshzxetdnmKE"
+
+const (
+	maskGeneric mask = 1 << iota
+	maskString
+	maskList
+	maskSet
+	maskHash
+	maskSorted
+	maskExpired
+	maskEvicted
+	maskStream
+	maskModule
+	maskNew
+	maskMiss
+	maskKeyspace
+	maskKeyevent
+
+	maskAll = maskNew - 1
+)
+
+func parseMask(s string) (m mask, ok bool) {
+	for _, c := range s {
+		if c == 'A' {
+			m |= maskAll
+			continue
+		}
+		i := strings.IndexRune(maskLetters, c)
+		if i < 0 {
+			return 0, false
+		}
+		m |= 1 << i
+	}
+	return m, true
+}
+
+// String returns the letters of m, A for all that it stands for.
+func (m mask) String() string {
+	var b strings.Builder
+	if m&maskAll == maskAll {
+		b.WriteByte('A')
+	}
+	for i, c := range maskLetters {
+		bit := mask(1) << i
+		if m&bit != 0 && (m&maskAll != maskAll || bit&maskAll == 0) {
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
+const keyspacePrefix, keyeventPrefix = "__keyspace@0__:", "__keyevent@0__:"
+
+// subscribed are the subscriptions of all connections, and the pump that feeds them.
+type subscribed struct {
+	mask atomic.Uint32
+	mu   sync.Mutex
+	// channels and patterns say who is subscribed to what.
+	channels, patterns map[string]map[*session]*pushes
+	sessions           map[*session]int
+	pump               pump
+}
+
+// clients returns how many connections have subscriptions.
+func (u *subscribed) clients() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.sessions)
+}
+
+func (u *subscribed) add(s *session, p *pushes, name string, pattern bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := &u.channels
+	if pattern {
+		all = &u.patterns
+	}
+	if *all == nil {
+		*all = make(map[string]map[*session]*pushes)
+	}
+	if (*all)[name] == nil {
+		(*all)[name] = make(map[*session]*pushes)
+	}
+	(*all)[name][s] = p
+	if u.sessions == nil {
+		u.sessions = make(map[*session]int)
+	}
+	u.sessions[s]++
+}
+
+func (u *subscribed) remove(s *session, name string, pattern bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := u.channels
+	if pattern {
+		all = u.patterns
+	}
+	if _, ok := all[name][s]; !ok {
+		return
+	}
+	delete(all[name], s)
+	if len(all[name]) == 0 {
+		delete(all, name)
+	}
+	if u.sessions[s]--; u.sessions[s] == 0 {
+		delete(u.sessions, s)
+	}
+}
+
+// leave ends all subscriptions of s.
+func (u *subscribed) leave(s *session) {
+	for _, pattern := range []bool{false, true} {
+		for _, name := range s.what.names(pattern) {
+			u.remove(s, name, pattern)
+			s.server.pumpLeave(name)
+		}
+	}
+}
+
+// names returns the channels, or patterns, in order.
+func (p *pushes) names(pattern bool) (names []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.channels
+	if pattern {
+		all = p.patterns
+	}
+	for name := range all {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func directSubscribe(s *session, args [][]byte) []byte {
+	kind := strings.ToLower(string(args[0]))
+	pattern := kind[0] == 'p'
+	var b []byte
+	for _, arg := range args[1:] {
+		if err := s.subscribe(string(arg), pattern); err != nil {
+			b = wire.AppendError(b, s.server.explain(err))
+			continue
+		}
+		b = s.proto.Push(b, 3)
+		b = wire.AppendBulk(wire.AppendBulk(b, kind), arg)
+		b = wire.AppendInt(b, int64(s.subscriptions()))
+	}
+	s.noteFlags()
+	return b
+}
+
+func (s *session) subscribe(name string, pattern bool) error {
+	p := s.own()
+	p.mu.Lock()
+	all := p.channels
+	if pattern {
+		all = p.patterns
+	}
+	_, had := all[name]
+	full := len(p.channels)+len(p.patterns) >= maxSubscriptions
+	p.mu.Unlock()
+	switch {
+	case had:
+		return nil
+	case full:
+		return refusef("ERR too many subscriptions: %d is the most", maxSubscriptions)
+	}
+	if err := s.chargeSubscription(name); err != nil {
+		return err
+	}
+	if err := s.server.pumpJoin(name); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	all[name] = struct{}{}
+	p.mu.Unlock()
+	s.server.subscribed.add(s, p, name, pattern)
+	return nil
+}
+
+func directUnsubscribe(s *session, args [][]byte) []byte {
+	kind := strings.ToLower(string(args[0]))
+	pattern := kind[0] == 'p'
+	var names []string
+	for _, arg := range args[1:] {
+		names = append(names, string(arg))
+	}
+	if len(names) == 0 && s.what != nil {
+		names = s.what.names(pattern)
+	}
+	var b []byte
+	if len(names) == 0 {
+		b = s.proto.Nil(wire.AppendBulk(s.proto.Push(nil, 3), kind))
+		return wire.AppendInt(b, int64(s.subscriptions()))
+	}
+	for _, name := range names {
+		s.unsubscribe(name, pattern)
+		b = wire.AppendBulk(wire.AppendBulk(s.proto.Push(b, 3), kind), name)
+		b = wire.AppendInt(b, int64(s.subscriptions()))
+	}
+	s.noteFlags()
+	return b
+}
+
+func (s *session) unsubscribe(name string, pattern bool) {
+	p := s.what
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	all := p.channels
+	if pattern {
+		all = p.patterns
+	}
+	_, had := all[name]
+	delete(all, name)
+	p.mu.Unlock()
+	if had {
+		s.server.subscribed.remove(s, name, pattern)
+		s.server.pumpLeave(name)
+	}
+}
+
+func directPubSub(s *session, args [][]byte) []byte {
+	u := &s.server.subscribed
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch sub := upper(args[1]); {
+	case sub == "CHANNELS" && len(args) <= 3:
+		match := glob("*")
+		if len(args) == 3 {
+			match = glob(args[2])
+		}
+		var names []string
+		for name := range u.channels {
+			if match.match(name) {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		return appendStrings(nil, names)
+	case sub == "NUMSUB":
+		b := wire.AppendArray(nil, 2*(len(args)-2))
+		for _, name := range args[2:] {
+			b = wire.AppendInt(wire.AppendBulk(b, name), int64(len(u.channels[string(name)])))
+		}
+		return b
+	case sub == "NUMPAT" && len(args) == 2:
+		return wire.AppendInt(nil, int64(len(u.patterns)))
+	case sub == "HELP":
+		return help("PUBSUB", "CHANNELS [<pattern>]", "    Return the currently active channels matching a <pattern>.", "NUMPAT", "    Return number of subscriptions to patterns.", "NUMSUB [<channel> ...]", "    Return the number of subscribers for the specified channels.")
+	}
+	return errorText(unknownSub("pubsub", args[1]))
+}
+
+// noteFlags says in CLIENT LIST what the connection is for.
+func (s *session) noteFlags() {
+	flags := ""
+	if s.subscriptions() > 0 {
+		flags += "P"
+	}
+	if s.what != nil {
+		flags += s.what.trackingFlags()
+	}
+	s.mu.Lock()
+	s.mu.flags = flags
+	s.mu.Unlock()
+}
+
+// A pump is the watch of everything that feeds keyspace notifications and tracking. It runs
+// while anybody needs it.
+type pump struct {
+	mu    sync.Mutex
+	users int
+	stop  context.CancelFunc
+}
+
+// needsPump reports whether a channel or pattern may be one of keyspace notifications.
+func needsPump(name string) bool {
+	g := glob(name).literal()
+	return strings.HasPrefix(g, "__key") || strings.HasPrefix("__key", g)
+}
+
+func (v *Server) pumpJoin(name string) error {
+	if !needsPump(name) {
+		return nil
+	}
+	return v.pumpStart()
+}
+
+func (v *Server) pumpLeave(name string) {
+	if needsPump(name) {
+		v.pumpStop()
+	}
+}
+
+// pumpStart has the pump run. When it returns all that happens later is told.
+func (v *Server) pumpStart() error {
+	p := &v.subscribed.pump
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.users++; p.users > 1 {
+		return nil
+	}
+	w, err := v.opts.Hub.Watch(watch.Request{Prefixes: []string{""}, From: watch.FromLive, Mode: watch.Keys})
+	if err != nil {
+		p.users--
+		return err
+	}
+	ctx, stop := context.WithCancel(v.life)
+	p.stop = stop
+	v.running.Go(func() {
+		defer w.Close()
+		v.runPump(ctx, w)
+	})
+	return nil
+}
+
+func (v *Server) pumpStop() {
+	p := &v.subscribed.pump
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.users--; p.users == 0 {
+		p.stop()
+	}
+}
+
+// runPump tells what happens until ctx ends.
+func (v *Server) runPump(ctx context.Context, w *watch.Watcher) {
+	live := false
+	for {
+		messages, err := w.Next(ctx)
+		if err != nil {
+			return
+		}
+		for i := range messages {
+			m := &messages[i]
+			switch m.Kind {
+			case watch.Put, watch.Delete:
+				if live {
+					v.notify(m)
+				}
+				v.tracking.changed(m)
+			case watch.Reset, watch.Resync:
+				live = false
+				v.lost()
+			case watch.Synced:
+				live = true
+			case watch.Bye:
+				v.lost()
+			}
+			if m.HasAt {
+				v.tracking.flush(m.At.Rev)
+			}
+		}
+	}
+}
+
+// lost ends those who cannot be told what they have missed.
+func (v *Server) lost() {
+	u := &v.subscribed
+	u.mu.Lock()
+	for _, all := range []map[string]map[*session]*pushes{u.channels, u.patterns} {
+		for name, who := range all {
+			for s := range who {
+				if needsPump(name) {
+					s.abort(errBehind)
+				}
+			}
+		}
+	}
+	u.mu.Unlock()
+	v.tracking.lost()
+}
+
+// notify sends the keyspace notifications of one change.
+func (v *Server) notify(m *watch.Message) {
+	set := mask(v.subscribed.mask.Load())
+	if set&(maskKeyspace|maskKeyevent) == 0 {
+		return
+	}
+	name, class := eventOf(m)
+	if m.Kind == watch.Put && m.Entry.Version == 1 && set&maskNew != 0 {
+		v.send(set, "new", m.Key)
+	}
+	if set&class != 0 {
+		v.send(set, name, m.Key)
+	}
+}
+
+// eventOf returns the name of what happened, and its class.
+func eventOf(m *watch.Message) (name string, class mask) {
+	if m.Kind == watch.Delete {
+		if m.Entry.Cause() == "deleted" {
+			return "del", maskGeneric
+		}
+		return "expired", maskExpired
+	}
+	switch m.Op() {
+	case kv.OpAdd:
+		return "incrby", maskString
+	case kv.OpAddFloat:
+		return "incrbyfloat", maskString
+	case kv.OpTouch:
+		if m.Entry.Deadline() == 0 {
+			return "persist", maskGeneric
+		}
+		return "expire", maskGeneric
+	}
+	return "set", maskString
+}
+
+// send sends an event to those who are subscribed to it.
+func (v *Server) send(set mask, event, key string) {
+	if set&maskKeyspace != 0 {
+		v.publish(keyspacePrefix+key, event)
+	}
+	if set&maskKeyevent != 0 {
+		v.publish(keyeventPrefix+event, key)
+	}
+}
+
+// publish sends a message to the subscribers of a channel.
+func (v *Server) publish(channel, payload string) {
+	u := &v.subscribed
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for s, p := range u.channels[channel] {
+		b := s.protoNow().Push(nil, 3)
+		b = wire.AppendBulk(wire.AppendBulk(wire.AppendBulk(b, "message"), channel), payload)
+		s.pushText(p, pushed{text: b})
+	}
+	for pattern, who := range u.patterns {
+		if !glob(pattern).match(channel) {
+			continue
+		}
+		for s, p := range who {
+			b := s.protoNow().Push(nil, 4)
+			b = wire.AppendBulk(wire.AppendBulk(wire.AppendBulk(wire.AppendBulk(b, "pmessage"), pattern), channel), payload)
+			s.pushText(p, pushed{text: b})
+		}
+	}
+}
+
+// protoNow returns the version of the protocol, for others than the session itself.
+func (s *session) protoNow() wire.Proto {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(s.mu.proto, wire.RESP2)
+}

@@ -1,0 +1,146 @@
+package resp
+
+import (
+	"slices"
+	"sync"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+	"keywatch/web/reactor"
+)
+
+const (
+	// maxPushed is how many bytes of messages may wait for a connection; with more it is closed:
+	// it has no position to resume from.
+	maxPushed = 8 << 20
+	// subscriptionCost is about what a subscription takes in memory beside its name, in bytes.
+	subscriptionCost = 256
+	// maxSubscriptions is how many channels and patterns one connection may have.
+	maxSubscriptions = 10_000
+	// pushedCost is about what a message takes in memory beside its text, in bytes.
+	pushedCost = 64
+)
+
+// errBehind is why a subscriber is closed that does not keep up.
+const errBehind refusal = "the subscriber has fallen behind"
+
+// pushes are what a connection is told beside its replies: its subscriptions, what tracking it
+// has asked for, and the messages that wait. It is safe for concurrent use. nil has nothing.
+type pushes struct {
+	mu                 sync.Mutex
+	channels, patterns map[string]struct{}
+	streams            []*stream
+	tracked            tracked
+	list               []pushed
+	bytes              int
+}
+
+// A pushed is one message. One with hold set waits for the replies of what the connection has
+// under way. If rev is set it is dropped where the connection itself has written that revision.
+// then, if not nil, is done in place of sending text.
+type pushed struct {
+	text []byte
+	hold bool
+	rev  kv.Rev
+	then func()
+}
+
+// counts returns how many channels and patterns are subscribed to.
+func (p *pushes) counts() (channels, patterns int) {
+	if p == nil {
+		return 0, 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.channels) + len(p.streams), len(p.patterns)
+}
+
+// subscriptions returns how many there are in all.
+func (s *session) subscriptions() int {
+	channels, patterns := s.what.counts()
+	return channels + patterns
+}
+
+// own returns the pushes of the session, which may be new.
+func (s *session) own() *pushes {
+	if s.what == nil {
+		s.mu.Lock()
+		s.what = &pushes{channels: make(map[string]struct{}), patterns: make(map[string]struct{})}
+		s.mu.Unlock()
+	}
+	return s.what
+}
+
+// enqueue adds a message, and reports false if there are too many.
+func (p *pushes) enqueue(m pushed) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = append(p.list, m)
+	p.bytes += len(m.text) + pushedCost
+	return p.bytes <= maxPushed
+}
+
+// pushText has a message sent. It may be called by anybody.
+func (s *session) pushText(p *pushes, m pushed) {
+	if !p.enqueue(m) {
+		s.server.opts.Logger.Warn("connection closed", "err", errBehind, "peer", s.peer)
+		s.abort(errBehind)
+		return
+	}
+	s.Wake()
+}
+
+// tell appends the messages that wait, whole ones, about a piece of them.
+func (s *session) tell(b []byte) []byte {
+	p := s.what
+	if p == nil {
+		return b
+	}
+	busy := s.ahead > 0 || s.blocked
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for ; n < len(p.list) && len(b) < reactor.Piece && !(busy && p.list[n].hold); n++ {
+		m := &p.list[n]
+		p.bytes -= len(m.text) + pushedCost
+		switch {
+		case m.rev != 0 && slices.Contains(p.tracked.own, m.rev):
+		case m.then != nil:
+			then := m.then
+			p.mu.Unlock()
+			then()
+			p.mu.Lock()
+		default:
+			b = append(b, m.text...)
+		}
+	}
+	if p.list = slices.Delete(p.list, 0, n); len(p.list) == 0 {
+		p.list = nil
+	} else if !(busy && p.list[0].hold) {
+		s.sock.Wake()
+	}
+	return b
+}
+
+// chargeSubscription charges a subscription. It fails with a *ratelimit.FullError.
+func (s *session) chargeSubscription(name string) error {
+	return s.hold.Grow(ratelimit.Watches, int64(subscriptionCost+len(name)))
+}
+
+// endPushes ends all subscriptions and tracking.
+func (s *session) endPushes() {
+	p := s.what
+	if p == nil {
+		return
+	}
+	s.server.subscribed.leave(s)
+	s.server.tracking.stop(s)
+	s.mu.Lock()
+	s.what = nil
+	s.mu.flags = ""
+	s.mu.Unlock()
+	s.hold.Shrink(ratelimit.Watches, s.hold.Held(ratelimit.Watches))
+}
+
+// A stream is a subscription to a watch.
+type stream struct{ name string }

@@ -1,0 +1,156 @@
+package resp
+
+import (
+	"errors"
+
+	"keywatch/kv"
+	"keywatch/web/reactor"
+	"keywatch/web/resp/wire"
+)
+
+// A reply is kept as what it is made of, and rendered when there is room for it.
+type reply struct {
+	// text is the reply itself.
+	text []byte
+	// entry, if not nil, is a version whose value is the reply.
+	entry *kv.Entry
+	// rest is what is not one of these.
+	rest *rest
+	// then, if not nil, is called when the reply of a job arrives.
+	then func()
+}
+
+// A rest is a reply that is not known yet, or that is made of more.
+type rest struct {
+	// pending is the command, until its result is known.
+	pending kv.Begun
+	begun   bool
+	// command is what was begun, of which render makes the reply.
+	command *kv.Command
+	render  func(b []byte, r *kv.Result, err error) []byte
+	// resolving is set while a goroutine reads values that are not in memory, known once
+	// result and err are set.
+	resolving, known bool
+	result           kv.Result
+	err              error
+	// quiet says that nothing is to be sent.
+	quiet bool
+}
+
+// replies is a queue.
+type replies struct {
+	list []reply
+	head int
+}
+
+func (q *replies) len() int { return len(q.list) - q.head }
+
+func (q *replies) pop() {
+	q.list[q.head] = reply{}
+	if q.head++; q.head == len(q.list) {
+		if cap(q.list) > 64 {
+			q.list = nil
+		}
+		q.list, q.head = q.list[:0], 0
+	} else if q.head > 1024 && q.head*2 > len(q.list) {
+		n := copy(q.list, q.list[q.head:])
+		clear(q.list[n:])
+		q.list, q.head = q.list[:n], 0
+	}
+}
+
+// size returns about what r shows, in bytes.
+func (r *reply) size() int {
+	if r.entry != nil {
+		return r.entry.Size()
+	}
+	return len(r.text)
+}
+
+// say queues a reply that is known.
+func (s *session) say(text []byte) { s.push(reply{text: text}) }
+
+// push queues a reply, unless the client has asked for none.
+func (s *session) push(r reply) {
+	if s.off || s.skip > 0 {
+		if r.rest == nil {
+			return
+		}
+		r.rest.quiet = true // what it writes is waited for all the same
+	}
+	s.replies.list = append(s.replies.list, r)
+	s.shown += r.size()
+	if s.replies.len() > maxReplies || s.shown > maxShown {
+		s.server.opts.Logger.Warn("connection closed", "err", errFlooded, "replies", s.replies.len(), "bytes", s.shown, "peer", s.peer)
+		s.abort(errFlooded)
+	}
+}
+
+// render appends the replies that are known, in order, about a piece of them. It reports
+// whether more are.
+func (s *session) render(b []byte) (_ []byte, more bool) {
+	for s.replies.len() > 0 {
+		if len(b) >= reactor.Piece {
+			return b, true
+		}
+		r := &s.replies.list[s.replies.head]
+		switch {
+		case r.rest != nil:
+			var ok bool
+			if b, ok = s.renderRest(b, r.rest); !ok {
+				return b, false
+			}
+		case r.entry != nil:
+			b = wire.AppendBulk(b, r.entry.Value())
+		default:
+			b = append(b, r.text...)
+		}
+		s.shown -= r.size()
+		s.replies.pop()
+	}
+	return b, false
+}
+
+// renderRest appends a reply, if it is known.
+func (s *session) renderRest(b []byte, r *rest) ([]byte, bool) {
+	if r.begun && !s.settle(r) {
+		return b, false
+	}
+	if !r.quiet {
+		b = r.render(b, &r.result, r.err)
+	}
+	return b, true
+}
+
+// settle takes the result of what was begun, if it is there.
+func (s *session) settle(r *rest) bool {
+	if r.resolving {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if r.known {
+			s.ahead--
+			s.wrote(r.result.Rev)
+		}
+		return r.known
+	}
+	select {
+	case <-r.pending.Done():
+	default:
+		return false
+	}
+	r.result, r.err = r.pending.ResultNow()
+	if !errors.Is(r.err, kv.ErrWouldWait) {
+		s.ahead--
+		s.wrote(r.result.Rev)
+		return true
+	}
+	r.resolving = true
+	s.server.run(func() {
+		result, err := r.pending.Result()
+		s.mu.Lock()
+		r.result, r.err, r.known = result, err, true
+		s.mu.Unlock()
+		s.Wake()
+	})
+	return false
+}

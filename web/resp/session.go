@@ -1,0 +1,328 @@
+package resp
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/ratelimit"
+	"keywatch/web/reactor"
+	"keywatch/web/resp/wire"
+)
+
+const (
+	// maxAhead is how many writes of one connection may be ahead of the log.
+	maxAhead = 1024
+	// maxReplies is how many replies of one connection may wait for it, and maxShown how many
+	// bytes they may show; beyond either it is closed.
+	maxReplies, maxShown = 1 << 20, 256 << 20
+	// freeBytes is what a connection may take for what it reads that is not charged.
+	freeBytes = 2 << 10
+	// chargeStep is what is charged at once.
+	chargeStep = 16 << 10
+)
+
+// errFlooded is why a connection is closed whose client reads nothing of what it asked for.
+var errFlooded = errors.New("the client does not read its replies")
+
+// A session is one connection. The fields up to mu belong to the calls of the reactor, of which
+// there is one at a time. An idle session owns no goroutine and no buffer.
+type session struct {
+	server *Server
+	sock   reactor.Socket
+	in     wire.Reader
+	// unread is what was received and has to wait.
+	unread  []byte
+	replies replies
+	proto   wire.Proto
+	// blocked is set while a job runs, closing once the connection is to end, paused while
+	// nothing is read.
+	blocked, closing, over, paused bool
+	// ahead counts the writes that are not answered, last is the newest of them.
+	ahead int
+	last  kv.Pending
+	multi *transaction
+	// watched are the revisions of keys that WATCH has noted.
+	watched []kv.Read
+	// skip counts replies that are not sent, off says that none are.
+	skip int
+	off  bool
+	// charged is what is charged of what is kept, shown of what replies show.
+	charged, shown int
+	// what is nil while the connection has neither subscriptions nor tracking.
+	what *pushes
+
+	id          uint64
+	peer, local netip.AddrPort
+	began       time.Time
+	caller      string
+	exempt      bool
+	hold        ratelimit.Hold
+	taken       atomic.Bool
+	attached    atomic.Bool
+	// gone is set when the connection has ended; onGone, guarded by mu, is called then.
+	gone       atomic.Bool
+	stopping   atomic.Bool
+	prev, next *session // in the server's list
+
+	mu struct {
+		sync.Mutex
+		// result is what a job has come to, done whether it has.
+		result reply
+		done   bool
+		// The rest is what others may ask.
+		name, libName, libVersion string
+		command                   string
+		proto                     wire.Proto
+		queued                    int
+		lastActive                time.Time
+		flags                     string
+		onGone                    func()
+		cut                       error
+	}
+}
+
+// attach gives the session its socket.
+func (s *session) attach(sock reactor.Socket) reactor.Handler {
+	s.sock = sock
+	s.attached.Store(true)
+	if s.stopping.Load() {
+		sock.Wake()
+	}
+	return s
+}
+
+// stop has the session answer what it has read, and end.
+func (s *session) stop() {
+	s.stopping.Store(true)
+	if s.attached.Load() {
+		s.sock.Wake()
+	}
+}
+
+// cut ends the connection at once.
+func (s *session) cut() {
+	if s.attached.Load() {
+		s.sock.Abort(kv.ErrStopping)
+	}
+}
+
+// Wake implements kv.Waker.
+func (s *session) Wake() {
+	if s.attached.Load() {
+		s.sock.Wake()
+	}
+}
+
+// Heavy implements reactor.Handler.
+func (s *session) Heavy() bool { return false }
+
+// Receive implements reactor.Handler.
+func (s *session) Receive(p []byte) {
+	if s.over || s.closing {
+		return
+	}
+	if len(s.unread) > 0 {
+		s.unread = append(s.unread, p...)
+		s.readOn()
+	} else if n := s.parse(p); n < len(p) {
+		s.unread = slices.Clone(p[n:])
+	}
+	s.settleRead()
+	s.sock.Wake()
+}
+
+// readOn parses what had to wait.
+func (s *session) readOn() {
+	if len(s.unread) == 0 || !s.listens() {
+		return
+	}
+	unread := s.unread
+	s.unread = nil
+	if n := s.parse(unread); n < len(unread) {
+		s.unread = unread[n:]
+	}
+}
+
+// settleRead stops or resumes reading, and charges what is kept.
+func (s *session) settleRead() {
+	wait := len(s.unread) > 0 && !s.closing
+	if wait != s.paused {
+		s.paused = wait
+		s.sock.Pause(wait)
+	}
+	n := cap(s.unread) + s.in.Pending()
+	if n = (n + chargeStep - 1) / chargeStep * chargeStep; n <= freeBytes {
+		n = 0
+	}
+	if n == s.charged {
+		return
+	}
+	if err := s.hold.Set(ratelimit.Requests, int64(n)); err != nil {
+		s.refuseAll(err)
+		return
+	}
+	s.charged = n
+}
+
+// refuseAll answers with err and ends the connection.
+func (s *session) refuseAll(err error) {
+	s.say(wire.AppendError(nil, s.server.explain(err)))
+	s.closing = true
+	s.unread = nil
+	s.in.Drop()
+}
+
+// listens reports whether the next command may be looked at.
+func (s *session) listens() bool {
+	return !s.blocked && !s.closing && !s.over && s.ahead < maxAhead
+}
+
+// parse runs the commands in p as long as it may, and returns how many bytes it has used.
+func (s *session) parse(p []byte) (n int) {
+	for n < len(p) && s.listens() {
+		q, used, ok, err := s.in.Next(p[n:])
+		n += used
+		if err != nil {
+			s.say(wire.AppendError(nil, "ERR "+err.Error()))
+			s.closing = true
+			return len(p)
+		}
+		if !ok {
+			break
+		}
+		if len(q.Args) > 0 {
+			s.handle(&q)
+		}
+	}
+	if s.closing {
+		return len(p)
+	}
+	return n
+}
+
+// handle runs one command. If it panics the command fails, not the server.
+func (s *session) handle(q *wire.Request) {
+	before := s.replies.len()
+	defer func() {
+		if p := recover(); p != nil {
+			s.server.opts.Logger.Error("command panicked", "command", string(q.Args[0]), "panic", p, "stack", string(debug.Stack()))
+			if s.replies.len() == before {
+				s.say(wire.AppendError(nil, "ERR internal error"))
+			}
+		}
+	}()
+	s.dispatch(q)
+}
+
+// Fill implements reactor.Handler.
+func (s *session) Fill(b []byte, _ time.Time) (_ []byte, again time.Time) {
+	s.takeResult()
+	b, more := s.render(b)
+	s.readOn()
+	s.settleRead()
+	if !more {
+		b, more = s.render(b)
+	}
+	if s.stopping.Load() && len(s.unread) == 0 && !s.blocked {
+		s.closing = true
+	}
+	b = s.tell(b)
+	if err := s.failure(); err != nil {
+		s.sock.Abort(err)
+		return b, time.Time{}
+	}
+	if s.closing && s.replies.len() == 0 && !s.blocked {
+		s.over = true
+		s.sock.Finish()
+		return b, time.Time{}
+	}
+	if more || s.listens() && len(s.unread) > 0 {
+		s.sock.Wake()
+	}
+	return b, time.Time{}
+}
+
+// failure returns why the connection is to be cut, nil if it is not.
+func (s *session) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.cut
+}
+
+// abort has the connection cut because of err. It may be called by anybody.
+func (s *session) abort(err error) {
+	s.mu.Lock()
+	s.mu.cut = err
+	s.mu.Unlock()
+	s.Wake()
+}
+
+// whenGone has do called if the connection ends before the function is called that it returns.
+func (s *session) whenGone(do func()) (done func()) {
+	s.mu.Lock()
+	s.mu.onGone = do
+	s.mu.Unlock()
+	if s.gone.Load() {
+		do()
+	}
+	return func() {
+		s.mu.Lock()
+		s.mu.onGone = nil
+		s.mu.Unlock()
+	}
+}
+
+// takeResult takes what a job has come to.
+func (s *session) takeResult() {
+	if !s.blocked {
+		return
+	}
+	s.mu.Lock()
+	r, done := s.mu.result, s.mu.done
+	s.mu.result, s.mu.done = reply{}, false
+	s.mu.Unlock()
+	if done {
+		s.blocked = false
+		if r.rest != nil {
+			s.wrote(r.rest.result.Rev)
+		}
+		if r.then != nil {
+			r.then()
+			r.then = nil
+		}
+		s.push(r)
+	}
+}
+
+// Unsent implements reactor.Handler.
+func (s *session) Unsent(n int) error {
+	return s.hold.Set(ratelimit.Answers, int64(n/chargeStep*chargeStep))
+}
+
+// Closed implements reactor.Handler.
+func (s *session) Closed(err error) {
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.server.opts.Logger.Debug("connection ended", "err", err)
+	}
+	s.over = true
+	s.unread, s.watched, s.multi, s.replies = nil, nil, nil, replies{}
+	s.in.Drop()
+	s.endPushes()
+	s.gone.Store(true)
+	s.mu.Lock()
+	onGone := s.mu.onGone
+	s.mu.Unlock()
+	if onGone != nil {
+		onGone()
+	}
+	if s.taken.CompareAndSwap(false, true) {
+		s.server.leave(s)
+	}
+}

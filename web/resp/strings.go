@@ -1,0 +1,404 @@
+package resp
+
+import (
+	"slices"
+
+	"keywatch/kv"
+	"keywatch/web/resp/wire"
+)
+
+func compileGet(c *call) (plan, error) {
+	key, err := c.key(1)
+	return plan{ops: []kv.Op{get(key)}, value: true, render: renderValue}, err
+}
+
+func compileMGet(c *call) (p plan, err error) {
+	p.ops, err = c.gets()
+	p.render = func(b []byte, c *call, r *kv.PartResult) []byte {
+		b = wire.AppendArray(b, len(r.Ops))
+		for i := range r.Ops {
+			b = c.appendValue(b, &r.Ops[i])
+		}
+		return b
+	}
+	return p, err
+}
+
+// gets returns a get of every key among the arguments.
+func (c *call) gets() (ops []kv.Op, err error) {
+	if len(c.args)-1 > c.v.opts.Store.Limits().Ops {
+		return nil, errTooMany
+	}
+	for i := 1; i < len(c.args); i++ {
+		key, err := c.key(i)
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, get(key))
+	}
+	return ops, nil
+}
+
+func compileStrlen(c *call) (plan, error) {
+	key, err := c.key(1)
+	return plan{ops: []kv.Op{get(key)}, meta: true, render: func(b []byte, _ *call, r *kv.PartResult) []byte {
+		if e := r.Ops[0].Entry; e != nil {
+			return wire.AppendInt(b, int64(e.Size()))
+		}
+		return append(b, textZero...)
+	}}, err
+}
+
+func compileGetRange(c *call) (p plan, err error) {
+	key, err := c.key(1)
+	if err != nil {
+		return p, err
+	}
+	from, err := c.integer(2)
+	if err != nil {
+		return p, err
+	}
+	to, err := c.integer(3)
+	p.ops = []kv.Op{get(key)}
+	p.render = func(b []byte, c *call, r *kv.PartResult) []byte {
+		if r.Ops[0].Entry == nil {
+			return wire.AppendBulk(b, "")
+		}
+		if r.Ops[0].NoValue {
+			return c.appendValue(b, &r.Ops[0])
+		}
+		return wire.AppendBulk(b, part(r.Ops[0].Entry.Value(), from, to))
+	}
+	return p, err
+}
+
+// part returns the bytes of s from one to another, both included; negative counts from the end.
+func part(s string, from, to int64) string {
+	n := int64(len(s))
+	if from < 0 && to < 0 && from > to {
+		return ""
+	}
+	if from < 0 {
+		from = max(0, n+from)
+	}
+	if to < 0 {
+		to = max(0, n+to)
+	}
+	if to = min(to, n-1); from > to || n == 0 {
+		return ""
+	}
+	return s[from : to+1]
+}
+
+// A setting is what the options of SET say.
+type setting struct {
+	end      ending
+	nx, xx   bool
+	get      bool
+	ifeq, ne []byte
+	equal    bool
+	unequal  bool
+}
+
+// options reads the options of SET from the i-th argument on.
+func (c *call) options(i int, compares bool) (o setting, err error) {
+	for ; i < len(c.args); i++ {
+		word := upper(c.args[i])
+		conditions := o.nx || o.xx || o.equal || o.unequal
+		more := i+1 < len(c.args)
+		switch {
+		case word == "NX" && !conditions:
+			o.nx = true
+		case word == "XX" && !conditions:
+			o.xx = true
+		case word == "IFEQ" && !conditions && more && compares:
+			i++
+			o.ifeq, o.equal = c.args[i], true
+		case word == "IFNE" && !conditions && more && compares:
+			i++
+			o.ne, o.unequal = c.args[i], true
+		case word == "GET" && compares:
+			o.get = true
+		case word == "KEEPTTL" && !o.end.given && !o.end.keep:
+			o.end.keep = true
+		case isUnit(word):
+			if o.end.given || o.end.keep || !more {
+				return o, errSyntax
+			}
+			i++
+			if o.end, err = c.expiry(word, c.args[i]); err != nil {
+				return o, err
+			}
+		default:
+			return o, errSyntax
+		}
+	}
+	return o, nil
+}
+
+// check returns the condition of o on key.
+func (o *setting) checks(key string) []kv.Check {
+	switch {
+	case o.nx:
+		return []kv.Check{exists(key, 0)}
+	case o.xx:
+		return []kv.Check{exists(key, 1)}
+	case o.equal:
+		return []kv.Check{{Kind: kv.CheckValue, Key: key, Value: slices.Clone(o.ifeq)}}
+	case o.unequal:
+		return []kv.Check{{Kind: kv.CheckValueNot, Key: key, Value: slices.Clone(o.ne)}}
+	}
+	return nil
+}
+
+func compileSet(c *call) (plan, error) {
+	key, err := c.key(1)
+	if err != nil {
+		return plan{}, err
+	}
+	if len(c.args[2]) > c.v.opts.Store.Limits().Value {
+		return plan{}, refusal(c.v.tooLarge())
+	}
+	o, err := c.options(3, true)
+	return c.setPlan(key, c.args[2], o), err
+}
+
+// setPlan returns what SET does.
+func (c *call) setPlan(key string, value []byte, o setting) plan {
+	op := put(key, value)
+	o.end.set(&op)
+	if o.end.past {
+		op = del(key)
+	}
+	p := plan{checks: o.checks(key), ops: []kv.Op{op}, render: renderOK}
+	if o.get {
+		p.ops = []kv.Op{get(key), op}
+		if p.hasElse = len(p.checks) > 0; p.hasElse {
+			p.otherwise = []kv.Op{get(key)}
+		}
+		p.render = renderValue
+	} else if len(p.checks) > 0 {
+		p.render = func(b []byte, c *call, r *kv.PartResult) []byte {
+			if r.Outcome == kv.Committed {
+				return append(b, textOK...)
+			}
+			return c.proto.Nil(b)
+		}
+	}
+	return p
+}
+
+func compileSetNX(c *call) (plan, error) {
+	key, err := c.key(1)
+	return plan{checks: []kv.Check{exists(key, 0)}, ops: []kv.Op{put(key, c.args[2])}, render: renderDone}, err
+}
+
+func compileSetEX(c *call) (p plan, err error) {
+	key, err := c.key(1)
+	if err != nil {
+		return p, err
+	}
+	unit := "EX"
+	if c.cmd.name == "psetex" {
+		unit = "PX"
+	}
+	end, err := c.expiry(unit, c.args[2])
+	return c.setPlan(key, c.args[3], setting{end: end}), err
+}
+
+func compileGetSet(c *call) (plan, error) {
+	key, err := c.key(1)
+	return c.setPlan(key, c.args[2], setting{get: true}), err
+}
+
+func compileGetDel(c *call) (plan, error) {
+	key, err := c.key(1)
+	return plan{ops: []kv.Op{get(key), del(key)}, render: renderValue}, err
+}
+
+func compileGetEX(c *call) (p plan, err error) {
+	key, err := c.key(1)
+	if err != nil {
+		return p, err
+	}
+	var end ending
+	for i := 2; i < len(c.args); i++ {
+		word := upper(c.args[i])
+		switch {
+		case word == "PERSIST" && !end.given && !end.persist:
+			end.persist = true
+		case isUnit(word) && !end.given && !end.persist && i+1 < len(c.args):
+			i++
+			if end, err = c.expiry(word, c.args[i]); err != nil {
+				return p, err
+			}
+		default:
+			return p, errSyntax
+		}
+	}
+	p = plan{ops: []kv.Op{get(key)}, render: renderValue}
+	switch {
+	case end.past:
+		p.ops = append(p.ops, del(key))
+	case end.persist:
+		op, err := c.touch(key, ending{given: true}, kv.TouchSome)
+		p.ops = append(p.ops, op)
+		return p, err
+	case end.given:
+		op, err := c.touch(key, end, 0)
+		p.ops = append(p.ops, op)
+		return p, err
+	}
+	return p, nil
+}
+
+// touch returns the operation that gives key another ending. One with a value that is not small
+// takes it along.
+func (c *call) touch(key string, end ending, when kv.TouchWhen) (kv.Op, error) {
+	op := kv.Op{Kind: kv.OpTouch, Key: key, When: when}
+	end.set(&op)
+	if c.view != nil && c.view.wrote(key) {
+		return op, nil
+	}
+	e, err := c.look(key)
+	if err != nil || e == nil || e.Size() < kv.SmallValue {
+		return op, err
+	}
+	v, err := c.stored(key)
+	op.Value = []byte(v.value)
+	return op, err
+}
+
+// pairs returns a put of each pair of arguments from the i-th on; the last of a key counts.
+func (c *call) pairs(i, n int) (ops []kv.Op, err error) {
+	if n > c.v.opts.Store.Limits().Ops {
+		return nil, errTooMany
+	}
+	at := make(map[string]int, n)
+	for range n {
+		key, err := c.key(i)
+		if err != nil {
+			return nil, err
+		}
+		if had, ok := at[key]; ok {
+			ops[had].Value = c.args[i+1]
+		} else {
+			at[key] = len(ops)
+			ops = append(ops, put(key, c.args[i+1]))
+		}
+		i += 2
+	}
+	return ops, nil
+}
+
+func compileMSet(c *call) (p plan, err error) {
+	if len(c.args)%2 == 0 {
+		return p, wrongArity(c.cmd.name)
+	}
+	p.ops, err = c.pairs(1, len(c.args)/2)
+	if p.render = renderOK; c.cmd.name == "msetnx" {
+		for _, op := range p.ops {
+			p.checks = append(p.checks, exists(op.Key, 0))
+		}
+		p.render = renderDone
+	}
+	return p, err
+}
+
+func msetexKeys(args [][]byte) (keys [][]byte) {
+	if len(args) < 2 {
+		return nil
+	}
+	n, _ := kv.ParseInteger(string(args[1]))
+	for i := 0; i < int(min(max(n, 0), wire.MaxArgs)) && 2+2*i+1 < len(args); i++ {
+		keys = append(keys, args[2+2*i])
+	}
+	return keys
+}
+
+func compileMSetEX(c *call) (p plan, err error) {
+	n, err := c.integer(1)
+	if err != nil || n < 1 || n > wire.MaxArgs {
+		return p, refusal("ERR invalid numkeys value")
+	}
+	if int(2+2*n) > len(c.args) {
+		return p, wrongArity(c.cmd.name)
+	}
+	if p.ops, err = c.pairs(2, int(n)); err != nil {
+		return p, err
+	}
+	o, err := c.options(int(2+2*n), false)
+	if err != nil {
+		return p, err
+	}
+	for i := range p.ops {
+		key := p.ops[i].Key
+		p.checks = append(p.checks, o.checks(key)...)
+		if o.end.set(&p.ops[i]); o.end.past {
+			p.ops[i] = del(key)
+		}
+	}
+	p.render = renderDone
+	return p, nil
+}
+
+// maxValue returns a refusal if n bytes are too many for a value.
+func (c *call) maxValue(n int64) error {
+	if n > int64(c.v.opts.Store.Limits().Value) {
+		return refusal(c.v.tooLarge())
+	}
+	return nil
+}
+
+// rewrite returns the plan that sets key to value and leaves its ending, and answers with its
+// length.
+func rewrite(key, value string) plan {
+	op := put(key, []byte(value))
+	op.TTL, op.KeepLease = kv.KeepTTL, true
+	return plan{ops: []kv.Op{op}, render: func(b []byte, _ *call, _ *kv.PartResult) []byte {
+		return wire.AppendInt(b, int64(len(value)))
+	}}
+}
+
+func compileAppend(c *call) (p plan, err error) {
+	key, err := c.key(1)
+	if err != nil {
+		return p, err
+	}
+	old, err := c.get(key)
+	if err != nil {
+		return p, err
+	}
+	if err := c.maxValue(int64(len(old.value) + len(c.args[2]))); err != nil {
+		return p, err
+	}
+	return rewrite(key, old.value+string(c.args[2])), nil
+}
+
+func compileSetRange(c *call) (p plan, err error) {
+	key, err := c.key(1)
+	if err != nil {
+		return p, err
+	}
+	offset, err := c.integer(2)
+	if err != nil {
+		return p, err
+	}
+	if offset < 0 {
+		return p, refusal("ERR offset is out of range")
+	}
+	old, err := c.get(key)
+	if err != nil {
+		return p, err
+	}
+	if len(c.args[3]) == 0 {
+		return text(wire.AppendInt(nil, int64(len(old.value)))), nil
+	}
+	if offset > wire.MaxArg || c.maxValue(offset+int64(len(c.args[3]))) != nil {
+		return p, refusal(c.v.tooLarge())
+	}
+	value := make([]byte, max(len(old.value), int(offset)+len(c.args[3])))
+	copy(value, old.value)
+	copy(value[offset:], c.args[3])
+	return rewrite(key, string(value)), nil
+}
