@@ -131,6 +131,9 @@ func (p *Process) end() {
 	}
 }
 
+// Pid returns the number of the process.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // Output returns what the process has printed.
 func (p *Process) Output() string { return p.out.String() }
 

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"keywatch/deploy/try"
+)
+
+// If the installed service did not start under a real systemd, within all that its unit
+// forbids, or did not come up again after a crash, or stop in order, no one should install it.
+func TestInstalledServiceRuns(t *testing.T) {
+	m := boot(t, file(t, ".deb"))
+	m.do("systemctl", "enable", "--now", "keywatch") // returns when the server has said that it is ready
+	if status := m.property("StatusText"); m.property("ActiveState") != "active" || status == "" {
+		t.Errorf("state %s, status %q", m.property("ActiveState"), status)
+	}
+	m.do("keywatch", "put", "a", "1")
+
+	m.do("systemctl", "kill", "--signal=KILL", "keywatch")
+	try.Until(t, func() bool { return m.property("NRestarts") == "1" && m.property("ActiveState") == "active" }, "a restart")
+	if got := strings.TrimSpace(m.do("keywatch", "get", "a")); got != "1" {
+		t.Errorf("after a kill: %q", got)
+	}
+	if owner := strings.TrimSpace(m.do("stat", "-c", "%U %a", "/var/lib/keywatch")); owner != "keywatch 700" {
+		t.Errorf("the data folder: %s", owner)
+	}
+	m.do("systemctl", "stop", "keywatch")
+	for name, want := range map[string]string{"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"} {
+		if got := m.property(name); got != want {
+			t.Errorf("after a stop: %s=%s, want %s", name, got, want)
+		}
+	}
+	if t.Failed() {
+		t.Log(m.do("journalctl", "--no-pager", "-u", "keywatch"))
+	}
+}
+
+// A machine is a system that was booted from the programs of this one, in a container.
+type machine struct {
+	t   *testing.T
+	pid string // of its systemd
+}
+
+// boot installs a package into a system and boots that.
+func boot(t *testing.T, pkg string) *machine {
+	t.Helper()
+	nspawn := try.Program(t, "systemd-nspawn")
+	if os.Getuid() != 0 {
+		try.Missing(t, "a system is booted by root")
+	}
+	root := emptyRoot(t)
+	shareUsr(t, root)
+	try.Run(t, "dpkg", "--root="+root, "--force-script-chrootless", "--force-depends", "--log="+filepath.Join(root, "log"), "--install", pkg)
+	p := try.Start(t, exec.Command(nspawn, "--quiet", "--directory="+root, "--register=no", "--keep-unit", "--private-network", "--console=pipe", "--link-journal=no", "--boot"))
+	m := &machine{t: t}
+	children := fmt.Sprintf("/proc/%d/task/%[1]d/children", p.Pid())
+	try.Until(t, func() bool {
+		if p.Ended() {
+			t.Fatal("the system ended")
+		}
+		text, _ := os.ReadFile(children)
+		m.pid, _, _ = strings.Cut(string(text), " ")
+		return m.pid != "" && m.property("LoadState") == "loaded"
+	}, "the system is up")
+	return m
+}
+
+// shareUsr gives a system the programs of this one; what it writes there stays its own.
+func shareUsr(t *testing.T, root string) {
+	t.Helper()
+	for _, dir := range []string{"usr", "upper", "work", "dev", "proc", "sys", "root"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"} {
+		if err := os.Symlink("usr/"+dir, filepath.Join(root, dir)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	usr := filepath.Join(root, "usr")
+	layers := fmt.Sprintf("lowerdir=/usr,upperdir=%s,workdir=%s", filepath.Join(root, "upper"), filepath.Join(root, "work"))
+	if err := unix.Mount("overlay", usr, "overlay", 0, layers); err != nil {
+		try.Missing(t, "an overlay cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(usr, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// command returns a command that runs in m.
+func (m *machine) command(args ...string) *exec.Cmd {
+	return exec.CommandContext(m.t.Context(), "nsenter", append([]string{"--target", m.pid, "--all", "--"}, args...)...)
+}
+
+// do runs a command in m and returns what it printed.
+func (m *machine) do(args ...string) string {
+	m.t.Helper()
+	c := m.command(args...)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		log, _ := m.command("journalctl", "--no-pager", "-u", "keywatch").CombinedOutput()
+		m.t.Fatalf("%v: %v\n%s\n%s", args, err, out, log)
+	}
+	return string(out)
+}
+
+// property returns what systemd says of the service, empty if it does not answer.
+func (m *machine) property(name string) string {
+	out, _ := m.command("systemctl", "show", "keywatch", "--property="+name, "--value").Output()
+	return strings.TrimSpace(string(out))
+}
