@@ -87,6 +87,8 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 func (c ServeConfig) stop(server *web.Server, engine *Engine) error {
 	if c.Drain > 0 {
 		c.Logger.Info("draining", "drain", c.Drain)
+		// Leadership first: who is sent away finds a leader elsewhere.
+		engine.handOver()
 		server.Drain(context.Background(), c.Drain)
 	}
 	c.Logger.Info("stopping", "grace", c.Grace)
