@@ -25,6 +25,8 @@ import (
 type membership struct {
 	config *Config
 	mesh   *peer.Mesh
+	// opened is closed once mesh is set: others may ask before.
+	opened chan struct{}
 	node   atomic.Pointer[cluster.Node] // nil until it is open
 	// removed is set once the server was removed from the cluster; told is closed then.
 	removed atomic.Bool
@@ -48,7 +50,7 @@ func openMembership(ctx context.Context, c *Config) (*membership, error) {
 	if c.Peers.PeerListen == "" {
 		return nil, refuseAlone(c.Data, c.MemoryOnly)
 	}
-	m := &membership{config: c, told: make(chan struct{})}
+	m := &membership{config: c, told: make(chan struct{}), opened: make(chan struct{})}
 	if err := m.identify(); err != nil {
 		return nil, err
 	}
@@ -196,7 +198,9 @@ func (m *membership) connect() error {
 			n.Unreachable(uint64(id))
 		}
 	}
-	m.mesh, err = peer.Open(opts)
+	if m.mesh, err = peer.Open(opts); err == nil {
+		close(m.opened)
+	}
 	return err
 }
 

@@ -56,6 +56,11 @@ type answer struct {
 
 // answer answers another server.
 func (m *membership) answer(ctx context.Context, from peer.Hello, body []byte) ([]byte, error) {
+	select {
+	case <-m.opened:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	var q question
 	if err := json.Unmarshal(body, &q); err != nil {
 		return nil, fmt.Errorf("malformed question: %w", err)

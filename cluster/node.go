@@ -177,6 +177,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	n.changing <- struct{}{}
 	n.queue.init(n.opts)
 	n.pending.origin = newOrigin()
+	n.reads.id = newOrigin()
 	n.ticker.init()
 	n.setStatus(kv.ErrStarting)
 	if !n.alone() {

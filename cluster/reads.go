@@ -16,7 +16,9 @@ const readRepeat = 500 * time.Millisecond
 // reads are the reads that wait to be linearizable. One round is under way, and those that come
 // meanwhile share the next: what a round asks for was acknowledged before it began.
 type reads struct {
-	id    uint64 // of the round, which rises
+	// id is that of the round, which rises. It begins at random: Raft tells the rounds of all
+	// servers apart by it, and those of the processes that they were before.
+	id    uint64
 	since time.Time
 	round []chan<- error // who is in it
 	next  []chan<- error

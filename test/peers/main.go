@@ -6,6 +6,9 @@
 // With -locks it takes and releases a lock without contention, one client,
 // beside etcd's own recipe for one.
 //
+// With -cluster it compares three servers that are one store with three etcd: writes, reads at a
+// follower, the gap that writers see when the leader is killed or stopped, and what only a cluster has.
+//
 // With -fanout it compares watchers instead: memory, processor time and latency
 // of SSE and WebSocket beside nginx with nchan, Centrifugo, and a bare send loop in C
 // as the floor of what any server pays.
@@ -57,6 +60,8 @@ func main() {
 	flag.IntVar(&c.keys, "keys", 100_000, "different keys")
 	fanout := flag.Bool("fanout", false, "compare fan-out with nginx and nchan, with Centrifugo, and with a bare send loop in C, instead")
 	locks := flag.Bool("locks", false, "compare locks with etcd's instead")
+	cluster := flag.Bool("cluster", false, "compare three servers with three of etcd instead")
+	ends := flag.Int("ends", 20, "with -cluster: how often the leader is killed, and stopped")
 	only := flag.String("only", "", "with -fanout: only loads whose title holds this")
 	flag.Parse()
 	if *bare != "" {
@@ -65,6 +70,10 @@ func main() {
 	}
 	if *fanout {
 		exit(compareFanout(c, *only))
+		return
+	}
+	if *cluster {
+		exit(compareTeam(c, *ends))
 		return
 	}
 	starts := []start{startKeywatch, startBare, startRedis, startEtcd, startConsul}
@@ -137,7 +146,7 @@ func report(contenders []contender, results map[string][]float64) {
 	for _, pair := range [][2]string{
 		{nameGet, nameBare}, {namePut, nameRedisSet}, {namePut, nameEtcdPut}, {nameGet, nameEtcdGet},
 		{namePut, nameConsulPut}, {nameGet, nameConsulGet},
-		{nameLock, nameEtcdLock},
+		{nameLock, nameEtcdLock}, {nameTeamPut, nameEtcdTeamPut}, {nameTeamGet, nameEtcdTeamGet},
 	} {
 		if a, b := median(pair[0]), median(pair[1]); a > 0 && b > 0 {
 			fmt.Fprintf(w, "%s / %s\t%.2f\n", pair[0], pair[1], a/b)

@@ -25,6 +25,26 @@ request = function()
   end
   return wrk.format("POST", "/v1/batch", nil, '{"ops":[' .. table.concat(ops, ",") .. ']}')
 end`,
+	"batch512": `
+request = function()
+  local ops = {}
+  local from = math.random(KEYS)
+  for i = 1, 512 do
+    ops[i] = '{"op":"put","key":"bench/' .. ((from + i * 7) % KEYS + 1) .. '","value":"' .. VALUE .. '"}'
+  end
+  return wrk.format("POST", "/v1/batch", nil, '{"ops":[' .. table.concat(ops, ",") .. ']}')
+end`,
+	// Each of the two threads begins in another half of the keys.
+	"fill": `
+local at = 0
+request = function()
+  local ops = {}
+  for i = 1, 512 do
+    ops[i] = '{"op":"put","key":"bench/' .. ((at + i + id * KEYS / 2) % KEYS + 1) .. '","value":"' .. VALUE .. '"}'
+  end
+  at = at + 512
+  return wrk.format("POST", "/v1/batch", nil, '{"ops":[' .. table.concat(ops, ",") .. ']}')
+end`,
 }
 
 const scriptHead = `

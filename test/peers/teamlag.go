@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// compareTeam compares three keywatch with three etcd, and measures what only a cluster has.
+func compareTeam(c config, times int) error {
+	if err := measure(c, []start{startTeam, startEtcdTeam}); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "keywatch-team-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	t, err := launchTeam(c, dir)
+	if err != nil {
+		return err
+	}
+	defer t.stop()
+	if err := t.idle(); err != nil {
+		return err
+	}
+	for _, probe := range []func(config, string) error{t.reads, t.events, t.newcomer} {
+		if err := probe(c, dir); err != nil {
+			return err
+		}
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		gaps, err := t.gaps(times, sig)
+		show(fmt.Sprintf("keywatch of 3, writers' gap, leader %v", sig), gaps)
+		if err != nil {
+			return err
+		}
+	}
+	gaps, err := etcdGaps(dir, times)
+	show("etcd of 3, writers' gap, leader killed", gaps)
+	return err
+}
+
+// idle prints the processor time of servers that nobody asks.
+func (t *team) idle() error {
+	const during = 10 * time.Second
+	before, err := t.used()
+	if err != nil {
+		return err
+	}
+	time.Sleep(during)
+	after, err := t.used()
+	fmt.Printf("%-60s %.2f %% of a core a server\n", "idle", 100*(after-before).Seconds()/during.Seconds()/float64(len(t.members)))
+	return err
+}
+
+// used returns the processor time of all members.
+func (t *team) used() (sum time.Duration, err error) {
+	const tick = 10 * time.Millisecond // of the kernel's figures
+	for _, m := range t.members {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.cmd.Process.Pid))
+		if err != nil {
+			return 0, err
+		}
+		_, rest, _ := strings.Cut(string(b), ") ")
+		fields := strings.Fields(rest)
+		for _, f := range fields[11:13] { // user and system
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				return 0, err
+			}
+			sum += time.Duration(n) * tick
+		}
+	}
+	return sum, nil
+}
+
+// reads prints what one reader waits at a follower, with and without what makes it linearizable.
+func (t *team) reads(config, string) error {
+	url := t.follower().url + "/v1/kv/read"
+	write, end, err := httpWrite(t.leader())
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := write(context.Background()); err != nil {
+		return err
+	}
+	for _, how := range []string{"local", "linearizable"} {
+		var all []time.Duration
+		for range 2000 {
+			began := time.Now()
+			resp, err := quick.Get(url + "?consistency=" + how)
+			if err != nil {
+				return err
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			all = append(all, time.Since(began))
+		}
+		show("one reader at a follower, "+how, all)
+	}
+	return nil
+}
+
+// events prints how much later than at the leader a watcher at a follower is told of a change.
+func (t *team) events(config, string) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var told [2]chan time.Time
+	for i, m := range []*member{t.leader(), t.follower()} {
+		var err error
+		if told[i], err = watch(ctx, m.url+"/v1/watch?key=gap/"+t.leader().name+"&state=0&mode=keys"); err != nil {
+			return err
+		}
+	}
+	write, end, err := httpWrite(t.leader())
+	if err != nil {
+		return err
+	}
+	defer end()
+	var all []time.Duration
+	for range 500 {
+		if err := write(ctx); err != nil {
+			return err
+		}
+		first := <-told[0]
+		all = append(all, max(0, (<-told[1]).Sub(first)))
+		time.Sleep(5 * time.Millisecond)
+	}
+	show("an event at a follower, after the leader's", all)
+	return nil
+}
+
+// watch returns when each change was told, once the stream is live.
+func watch(ctx context.Context, url string) (chan time.Time, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	lines, told := bufio.NewScanner(resp.Body), make(chan time.Time, 64)
+	for lines.Scan() && lines.Text() != "event: synced" {
+	}
+	go func() {
+		defer resp.Body.Close()
+		for lines.Scan() {
+			if lines.Text() == "event: put" {
+				told <- time.Now()
+			}
+		}
+	}()
+	return told, lines.Err()
+}
+
+// newcomer prints how long a new server takes until it serves a million keys.
+func (t *team) newcomer(c config, dir string) error {
+	const keys = 1_000_000
+	full := c
+	full.keys = keys
+	for filled := 0; filled < keys; {
+		full.seconds = c.seconds
+		rate, err := wrk(full, t.leader().url, dir, "fill", full.seconds)
+		if err != nil {
+			return err
+		}
+		filled += int(rate * float64(full.seconds) * batchOps)
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return err
+	}
+	m, err := newMember(c, dir, filepath.Join(dir, "token"), len(t.members), addr)
+	if err != nil {
+		return err
+	}
+	m.args = append(m.args, "--observer", "--join", joinOf(t.members))
+	began := time.Now()
+	if err := m.start(); err != nil {
+		return err
+	}
+	defer end(m.cmd)
+	for status(m.url+"/readyz") != 200 {
+		if time.Since(began) > 5*time.Minute {
+			return fmt.Errorf("a new server with %d keys is not ready", keys)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	fmt.Printf("%-60s %v\n", "a new server until it serves 1,000,000 keys", time.Since(began).Round(10*time.Millisecond))
+	return nil
+}
+
+// joinOf returns the addresses for others.
+func joinOf(members []*member) string {
+	var list []string
+	for _, m := range members {
+		for i, a := range m.args {
+			if a == "--peer-advertise" {
+				list = append(list, m.args[i+1])
+			}
+		}
+	}
+	return strings.Join(list, ",")
+}
