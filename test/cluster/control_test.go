@@ -64,7 +64,7 @@ func TestTTLJudge(t *testing.T) {
 		"as late as it may be":     {ttl + without + lateMax, "expired", false},
 		"early":                    {ttl - time.Millisecond, "expired", true},
 		"late":                     {ttl + without + lateMax + time.Millisecond, "expired", true},
-		"deleted by nobody at all": {ttl + time.Millisecond, "deleted", true},
+		"deleted without a client": {ttl + time.Millisecond, "deleted", true},
 	} {
 		m := &mortals{}
 		m.add("k", &mortal{ttl: ttl, sent: began, acked: began, ended: began.Add(c.lived), cause: c.cause})

@@ -107,18 +107,42 @@ func changes() []nemesis {
 		{name: "transfer", strike: transfer, lasts: time.Nanosecond},
 		{name: "replace a node", strike: replace, lasts: time.Nanosecond, forgets: true},
 		{name: "remove a node", strike: remove, lasts: time.Nanosecond, forgets: true},
+		{name: "rolling upgrade", strike: upgrade, lasts: time.Nanosecond, forgets: true},
+		{name: "install over narrow links", strike: install, lasts: time.Nanosecond, forgets: true},
 	}
 }
 
 // transfer has others lead, three times.
 func transfer(t testing.TB, c *cluster, rng *rand.Rand) func() {
 	for range 3 {
-		others := c.others(c.awaitLeader(t))
-		to := c.nodes[others[rng.IntN(len(others))]]
-		c.did("%s is to lead", to.name)
-		c.change(t, "transfer", to.name)
+		transferOnce(t, c, rng)
 	}
 	return func() {}
+}
+
+// upgrade has one node after the other run another build of the command, the leader last.
+func upgrade(t testing.TB, c *cluster, rng *rand.Rand) func() {
+	for _, n := range c.nodes {
+		n.faulty = !n.faulty
+	}
+	return rolling(t, c, rng)
+}
+
+// install loses a node's disk, and has it get all of a larger state over links that pass 2 MiB a
+// second, while clients work.
+func install(t testing.TB, c *cluster, rng *rand.Rand) func() {
+	n, old := anyNode(c, t, rng)[0], c.voters(t)
+	c.did("%s is lost", n.name)
+	n.kill()
+	n.wipe(t)
+	accepted := c.pour(t, 8<<20)
+	c.did("%d MiB were written, and links are narrow", accepted>>20)
+	c.wires.groups(throttled(2 << 20))
+	c.joins(n)
+	c.start(t, n)
+	c.awaitVoters(t, old, n)
+	c.did("%s has all", n.name)
+	return c.healLinks
 }
 
 // replace loses a node with its disk, and has a new one take its place.

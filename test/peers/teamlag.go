@@ -49,7 +49,7 @@ func compareTeam(c config, times int) error {
 	return err
 }
 
-// idle prints the processor time of servers that nobody asks.
+// idle prints the processor time of servers without clients.
 func (t *team) idle() error {
 	const during = 10 * time.Second
 	before, err := t.used()
