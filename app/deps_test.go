@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"keywatch/kv/bind":       {"keywatch/kv", "keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/app/hugepages": {},
 	"keywatch/web/ui":        {},
-	"keywatch/web/api":       {"keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
+	"keywatch/web/api":       {"keywatch/auth", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
 	"keywatch/web/ws":        {"keywatch/auth", "keywatch/web/api", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv/kvjson", "keywatch/kv/wake", "keywatch/kv"},
 	"keywatch/web/resp":      {"keywatch/web/resp/wire", "keywatch/web/api", "keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv"},
 	"keywatch/web/resp/wire": {},

@@ -96,6 +96,14 @@ func (p Pass) Still() error {
 	return ErrMoved
 }
 
+// deny returns err, or that a credential is missing if it says that a caller without one may not.
+func (v View) deny(err error) error {
+	if _, denied := errors.AsType[*DeniedError](err); denied && v.who.kind == Anonymous {
+		return &FailedError{Missing}
+	}
+	return err
+}
+
 // pass returns a pass if may says that the standing is enough.
 func (v View) pass(may func(*Standing) error) (Pass, error) {
 	if v.open() {
@@ -103,7 +111,7 @@ func (v View) pass(may func(*Standing) error) (Pass, error) {
 	}
 	s, err := v.look()
 	if err == nil {
-		err = may(s)
+		err = v.deny(may(s))
 	}
 	return Pass{v.who, s}, err
 }
@@ -116,7 +124,7 @@ func (v View) MayKey(verb Verb, key string) (Pass, error) {
 	}
 	s, err := v.look()
 	if err == nil && !s.Key(verb, key) {
-		err = denied(verb, key, -1)
+		err = v.deny(denied(verb, key, -1))
 	}
 	return Pass{v.who, s}, err
 }
@@ -266,7 +274,7 @@ func (v View) admit(ctx context.Context, c *kv.Command) (*Standing, error) {
 	auth := v.door.table.AuthRev() // before the look: a change between makes the command do nothing
 	s, err := v.look()
 	if err == nil {
-		err = s.Command(c, owners{ctx, v})
+		err = v.deny(s.Command(c, owners{ctx, v}))
 	}
 	c.Auth = auth
 	return s, err

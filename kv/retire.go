@@ -9,13 +9,24 @@ func (s *State) Follow(p Publisher) {
 	p.Reset(Position{Epoch(s.epoch.Load()), s.mu.rev})
 }
 
+// FollowPrivate has w learn of every change of private records from now on, and of all there are
+// as a PrivateReset. It belongs to the goroutine that applies, replaces StateOptions.Private, and
+// comes before anything of the state is shown.
+func (s *State) FollowPrivate(w PrivateWatcher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opts.Private = w
+	s.mu.private.told = s.mu.private.auth
+	w.PrivateReset(s.mu.private.all, s.mu.private.auth, Epoch(s.epoch.Load()))
+}
+
 // Retire ends a state that the state of another server is about to replace. Snapshots of it are
 // lost, and reads of values that are not in memory fail with ErrSnapshotLost. What is in memory can
 // still be read, and applied to, but no publisher is told. It is safe for concurrent use.
 func (s *State) Retire() {
 	s.retired.Store(true)
 	s.mu.Lock()
-	s.opts.Publisher = discard{}
+	s.opts.Publisher, s.opts.Private = discard{}, noPrivateWatcher{}
 	for i, v := range s.mu.snaps.open {
 		if !v.pinned {
 			s.endViewLocked(i)

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"keywatch/auth"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
 )
@@ -65,14 +66,17 @@ func (r *request) loopback() bool {
 // charge counts the request against its caller's rate.
 func (r *request) charge(class ratelimit.Class, cost int) error {
 	limiter := r.s.opts.Limiter
-	if limiter == nil || r.loopback() {
+	if limiter == nil || r.who == nil && r.loopback() {
 		return nil
 	}
 	r.findCaller()
-	if r.exempt {
+	name := borrow(r.caller)
+	if r.who != nil && r.who.Kind() != auth.Anonymous {
+		name = r.who.ID().String()
+	} else if r.who == nil && r.exempt {
 		return nil
 	}
-	d := limiter.Allow(borrow(r.caller), class, cost)
+	d := limiter.Allow(name, class, cost)
 	if d.Limit == 0 {
 		return nil
 	}

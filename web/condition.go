@@ -88,7 +88,11 @@ func (r *request) idem() (kv.Idem, error) {
 	if err := api.CheckIdemKey("Idempotency-Key", key); err != nil {
 		return kv.Idem{}, err
 	}
-	return kv.Idem{Caller: string(r.callerName()), Key: key, Fingerprint: r.fingerprint()}, nil
+	id := kv.Idem{Caller: r.accountName(), Key: key, Fingerprint: r.fingerprint()}
+	if r.who != nil && r.who.User() != "" {
+		id.Scope = id.Caller
+	}
+	return id, nil
 }
 
 func (r *request) fingerprint() (sum [16]byte) {

@@ -21,6 +21,7 @@ const (
 	fieldFetchMode
 	fieldPreflightMethod
 	fieldPreflightPrivate
+	fieldAuthorization
 	fields
 )
 
@@ -95,6 +96,8 @@ func fieldOf(key []byte) (field, bool) {
 		return fieldPreflightMethod, true
 	case "Access-Control-Request-Private-Network":
 		return fieldPreflightPrivate, true
+	case "Authorization":
+		return fieldAuthorization, true
 	}
 	return 0, false
 }

@@ -87,7 +87,7 @@ func (r *request) grantLease() error {
 	if err != nil {
 		return err
 	}
-	c.Lease = &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: kv.NewLeaseID(), TTL: ttl, Caller: string(r.callerName())}
+	c.Lease = &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: kv.NewLeaseID(), TTL: ttl, Caller: r.accountName()}
 	result, err := r.do(&c, 1)
 	if err != nil {
 		return err

@@ -191,6 +191,7 @@ var notLimits = []api.Code{
 	api.CodeIdempotencyMismatch, api.CodeInternal, api.CodeDataDamaged, api.CodeDiskFull, api.CodeNoLeader,
 	api.CodeMemberNotFound, api.CodeMemberExists, api.CodeChangePending, api.CodeNotCaughtUp, api.CodeQuorumAtRisk, api.CodeLagging,
 	api.CodeStarting, api.CodeStopping, api.CodeTierUnavailable, api.CodeOutcomeUnknown,
+	api.CodeUnauthenticated, api.CodeDenied, api.CodePermissionsChanged,
 }
 
 // If this failed, a client that meets a limit would not know which setting it is, or that there is none,

@@ -61,7 +61,7 @@ func (r *request) lockRequest() (q lock.Request, err error) {
 	if err != nil {
 		return q, err
 	}
-	q = lock.Request{Name: r.key, Caller: string(r.callerName()), Idem: c.Idem, Fences: c.Fences}
+	q = lock.Request{Name: r.key, Caller: r.accountName(), Idem: c.Idem, Fences: c.Fences}
 	return q, api.ParseLock(r.body(), &q)
 }
 

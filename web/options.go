@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/watch"
@@ -50,6 +51,8 @@ type Admin struct {
 type Options struct {
 	Store *kv.Store
 	Hub   *watch.Hub
+	// Auth knows the callers; nil is for no authentication: every caller may do everything.
+	Auth *auth.Table
 	// Limiter counts what callers ask for; nil limits nothing. Callers on
 	// loopback addresses are exempt unless RateLoopback is set.
 	Limiter      *ratelimit.Limiter

@@ -55,6 +55,9 @@ func (r *request) problem(f *api.Failure) {
 	if status == 503 || status == 429 {
 		r.header(nameRetryAfter, strconv.AppendInt(nil, max(1, int64((f.Retry+time.Second-1)/time.Second)), 10))
 	}
+	if challenge := challenges[f.Code]; challenge != nil {
+		r.header(nameChallenge, challenge)
+	}
 	if f.Compared && f.Current != nil {
 		epoch := r.s.door.Position().Epoch
 		r.header(nameETag, api.AppendETag(nil, epoch, f.Current.Mod))
@@ -62,6 +65,15 @@ func (r *request) problem(f *api.Failure) {
 	r.out = append(api.AppendProblem(r.out[:0], f, r.s.door.Now), '\n')
 	r.send()
 }
+
+// challenges are the WWW-Authenticate headers of codes (RFC 6750). They never offer Basic, for
+// which a browser would open a box of its own.
+var challenges = map[api.Code][]byte{
+	api.CodeUnauthenticated: []byte(`Bearer realm="keywatch", error="invalid_token"`),
+	api.CodeDenied:          []byte(`Bearer realm="keywatch", error="insufficient_scope"`),
+}
+
+var nameChallenge = []byte("WWW-Authenticate")
 
 // fixedAnswer returns a whole response with a problem, which closes the
 // connection.

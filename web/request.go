@@ -184,6 +184,9 @@ func (r *request) answer() error {
 	if err := r.serving(); err != nil {
 		return err
 	}
+	if err := r.authenticate(); err != nil {
+		return err
+	}
 	switch r.route {
 	case routeKey, routeCAS, routeAdd, routeTouch:
 		err = r.readKey(rest)

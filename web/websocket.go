@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"keywatch/auth"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
 	"keywatch/web/ws"
@@ -53,6 +54,9 @@ func (r *request) socket() error {
 	if err := r.handshake(); err != nil {
 		return err
 	}
+	if err := r.mayConnect(); err != nil {
+		return err
+	}
 	sub, err := r.socketWatch()
 	if err != nil {
 		return err
@@ -74,11 +78,19 @@ func (r *request) socket() error {
 	return r.upgrade(h)
 }
 
+// mayConnect refuses the socket of a caller without a credential that may do nothing.
+func (r *request) mayConnect() error {
+	if r.who != nil && r.who.Kind() == auth.Anonymous && r.who.Look().Empty() {
+		return &auth.FailedError{Reason: auth.Missing}
+	}
+	return nil
+}
+
 // socketCaller returns for whom the commands of a socket count.
 func (r *request) socketCaller() ws.Caller {
 	r.findCaller()
 	addr, _ := netip.ParseAddr(borrow(r.caller))
-	return ws.Caller{Addr: addr, Exempt: r.exempt}
+	return ws.Caller{Addr: addr, Who: r.who, Exempt: r.exempt && r.who == nil}
 }
 
 // handshake checks what contrib does not, or would answer in its own way.

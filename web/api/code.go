@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/watch"
@@ -28,6 +29,9 @@ const (
 	CodeBadPosition          Code = "bad_position"
 	CodeDuplicateKey         Code = "duplicate_key"
 	CodePrefixRequired       Code = "prefix_required"
+	CodeUnauthenticated      Code = "unauthenticated"
+	CodeDenied               Code = "denied"
+	CodePermissionsChanged   Code = "permissions_changed"
 	CodeOriginNotAllowed     Code = "origin_not_allowed"
 	CodeReservedKey          Code = "reserved_key"
 	CodeKeyNotFound          Code = "key_not_found"
@@ -99,6 +103,8 @@ var codes = []codeRow{
 	{CodeBadPosition, 400, 3500, []error{kv.ErrBadPosition}},
 	{CodeDuplicateKey, 400, 3500, []error{kv.ErrDuplicateKey}},
 	{CodePrefixRequired, 400, 3500, nil},
+	{CodeUnauthenticated, 401, 3501, nil},
+	{CodeDenied, 403, 3503, nil},
 	{CodeOriginNotAllowed, 403, 3503, nil},
 	{CodeReservedKey, 403, 3503, []error{kv.ErrReservedKey}},
 	{CodeKeyNotFound, 404, 3504, nil},
@@ -138,6 +144,7 @@ var codes = []codeRow{
 	{CodeQueueFull, 503, 3103, []error{kv.ErrQueueFull}},
 	{CodeDiskFull, 503, 3103, []error{kv.ErrDiskFull}},
 	{CodeContended, 503, 3103, []error{kv.ErrContended}},
+	{CodePermissionsChanged, 503, 3103, []error{auth.ErrMoved}},
 	{CodeNoLeader, 503, 3103, []error{kv.ErrNoLeader}},
 	{CodeLagging, 503, 3103, nil},
 	{CodeStarting, 503, 3103, []error{kv.ErrStarting}},
@@ -180,7 +187,7 @@ func (c Code) Title() string { return titles[c.Status()] }
 
 // titles has the names of all statuses in the table of codes.
 var titles = map[int]string{
-	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable",
+	400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable",
 	408: "Request Timeout", 409: "Conflict", 412: "Precondition Failed", 413: "Request Entity Too Large",
 	415: "Unsupported Media Type", 421: "Misdirected Request", 422: "Unprocessable Entity",
 	429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",

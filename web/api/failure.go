@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/kv/kvjson"
 	"keywatch/ratelimit"
@@ -27,6 +28,8 @@ type Failure struct {
 	Key      string
 	Current  *kv.Entry
 	NoValue  bool
+	// Need is the grant that is missing, Reason why a credential was not accepted.
+	Need, Reason string
 	// Lock is the one that a fence named; Current is then its holder.
 	Lock string
 	// Retry is how long the client should wait before it tries again, if not zero.
@@ -55,6 +58,13 @@ func FailureOf(err error) *Failure {
 	}
 	if full, ok := errors.AsType[*ratelimit.FullError](err); ok {
 		return memoryFull(full)
+	}
+	if denied, ok := errors.AsType[*auth.DeniedError](err); ok {
+		f := &Failure{Code: CodeDenied, Detail: denied.Error(), Need: denied.Need, Index: denied.Index, HasIndex: denied.Index >= 0}
+		return f
+	}
+	if failed, ok := errors.AsType[*auth.FailedError](err); ok {
+		return &Failure{Code: CodeUnauthenticated, Detail: failed.Error(), Reason: failed.Reason}
 	}
 	f := &Failure{Code: CodeOf(err), Cause: err}
 	if f.Code == CodeInternal {
@@ -117,6 +127,12 @@ func AppendProblem(b []byte, f *Failure, now func() int64) []byte {
 	if f.HasIndex {
 		b = append(b, `,"index":`...)
 		b = strconv.AppendInt(b, int64(f.Index), 10)
+	}
+	if f.Need != "" {
+		b = kvjson.AppendString(append(b, `,"need":`...), f.Need)
+	}
+	if f.Reason != "" {
+		b = kvjson.AppendString(append(b, `,"reason":`...), f.Reason)
 	}
 	if f.Lock != "" {
 		b = append(b, `,"lock":`...)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/kv"
 )
 
@@ -39,6 +40,8 @@ func Outcome(c *kv.Command, result *kv.Result, params func() kv.Params, inBatch 
 		return Refuse(CodeIdempotencyMismatch, "the Idempotency-Key was used for a different request")
 	case kv.IdemCallerFull:
 		return &Failure{Code: CodeRateLimited, Detail: "too many requests with an Idempotency-Key are remembered for this caller: they expire after --idem-age, and --idem-per-caller and --idem-bytes bound them", Limit: params().IdemPerCaller, Retry: idemRetry}
+	case kv.AuthMoved:
+		return auth.ErrMoved
 	case kv.IdemFull:
 		return &Failure{Code: CodeMemoryFull, Detail: "too many requests with an Idempotency-Key are remembered: they expire after --idem-age, and --idem-max and --idem-bytes bound them", Limit: params().IdemMax, Retry: idemRetry}
 	case kv.OpFailed:

@@ -165,6 +165,6 @@ func (r *runner) identify(c *command) error {
 	if err := api.CheckIdemKey("idempotency_key", c.idemKey); err != nil {
 		return err
 	}
-	c.cmd.Idem = kv.Idem{Caller: string(r.s.caller.appendTo(nil)), Key: c.idemKey, Fingerprint: c.fingerprint()}
+	c.cmd.Idem = kv.Idem{Scope: r.s.view().User(), Caller: r.callerName(), Key: c.idemKey, Fingerprint: c.fingerprint()}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/watch"
 )
 
@@ -22,6 +23,8 @@ const claimTimeout = 30 * time.Second
 type Caller struct {
 	// Addr is its address.
 	Addr netip.Addr
+	// Who is the caller that the credential proves; nil where there is no authentication.
+	Who *auth.Caller
 	// Exempt says that neither its rate is limited nor the memory it takes for itself.
 	Exempt bool
 }
@@ -35,6 +38,7 @@ type Handshake struct{ session *session }
 // *ratelimit.FullError.
 func (v *Server) Begin(c Caller, lines bool) (Handshake, error) {
 	s := &session{server: v, lines: lines, exempt: c.Exempt}
+	s.who.Store(c.Who)
 	if c.Addr.IsValid() {
 		s.caller = c.Addr.As16()
 	}

@@ -50,8 +50,14 @@ func (c *command) readLock(s *api.Scanner, field api.FieldSet) {
 	}
 }
 
-// callerName returns for whom commands count.
-func (r *runner) callerName() string { return string(r.s.caller.appendTo(nil)) }
+// callerName returns for whom leases and idempotency keys count: the user or, for callers without
+// a credential, the address.
+func (r *runner) callerName() string {
+	if user := r.s.view().User(); user != "" {
+		return user
+	}
+	return string(r.s.caller.appendTo(nil))
+}
 
 func (r *runner) grant(c *command) error {
 	if c.ttl == kv.KeepTTL {

@@ -1,0 +1,259 @@
+package web_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"keywatch/auth"
+	"keywatch/kv"
+	"keywatch/web"
+)
+
+// A secured is a server with authentication, and who made it.
+type secured struct {
+	*world
+	table    *auth.Table
+	registry *auth.Registry
+	admin    auth.View
+	secret   string
+}
+
+func newSecured(t testing.TB, change ...func(*web.Options)) *secured {
+	t.Helper()
+	wrapper, err := auth.WrapperOf(auth.NewSealKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &secured{table: auth.NewTable(auth.TableOptions{Wrapper: wrapper}), secret: auth.NewSecret(auth.Key)}
+	t.Cleanup(s.table.Close)
+	var store *kv.Store
+	s.world = newWorldWith(t, kv.Params{}, kv.Limits{}, append(change, func(o *web.Options) {
+		o.Auth, store = s.table, o.Store
+		o.Admin.Checkpoint = func(context.Context) error { return nil }
+		o.Admin.Backup = func(context.Context, io.Writer) (int64, error) { return 0, nil }
+		o.Admin.BackupSize = func() int64 { return 0 }
+	})...)
+	s.state.FollowPrivate(s.table)
+	s.registry = auth.NewRegistry(s.table, store, nil)
+	if made, err := s.registry.Bootstrap(t.Context(), s.secret, time.Hour); err != nil || !made {
+		t.Fatalf("bootstrap: %v, %v", made, err)
+	}
+	who, err := s.table.Authenticate([]byte(s.secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.admin = auth.NewDoor(store, s.hub, s.table).As(who)
+	return s
+}
+
+// user makes a user with grants of its own, and returns the secret of a key for it.
+func (s *secured) user(name string, texts ...string) string {
+	s.t.Helper()
+	var grants []auth.Grant
+	for _, text := range texts {
+		g, err := auth.ParseGrant(text)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		grants = append(grants, g)
+	}
+	ctx := context.Background()
+	if _, _, err := s.registry.PutRole(ctx, s.admin.By(), name, grants, auth.Condition{}); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, ok := s.registry.User(name); !ok {
+		if _, err := s.registry.AddUser(ctx, s.admin.By(), name, auth.UserSpec{Roles: &[]string{name}}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	secret, _, err := s.registry.AddKey(ctx, s.admin.By(), auth.KeySpec{User: name})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return secret
+}
+
+// as returns the header of who has a secret.
+func as(secret string) []string { return []string{"Authorization", "Bearer " + secret} }
+
+// matrix has what each method of each route needs. A route that is missing here fails the test:
+// say what it requires, in needs, and add it.
+var matrix = []struct {
+	method, path, body string
+	need               []string // that is enough; nil if nothing is required
+}{
+	{"GET", "/v1/kv/a/1", "", []string{"read:a/1"}},
+	{"HEAD", "/v1/kv/a/1", "", []string{"read:a/1"}},
+	{"PUT", "/v1/kv/a/1", "v", []string{"write:a/1"}},
+	{"DELETE", "/v1/kv/a/1", "", []string{"write:a/1"}},
+	{"GET", "/v1/kv?prefix=a/", "", []string{"read:a/"}},
+	{"HEAD", "/v1/kv?prefix=a/", "", []string{"read:a/"}},
+	{"DELETE", "/v1/kv?prefix=a/", "", []string{"write:a/"}},
+	{"POST", "/v1/cas/a/1", `{"expected":null,"new":"x"}`, []string{"write:a/1"}},
+	{"POST", "/v1/add/a/n?by=1", "", []string{"read,write:a/n"}},
+	{"POST", "/v1/touch/a/1?ttl=1h", "", []string{"write:a/1"}},
+	{"POST", "/v1/batch", `{"ops":[{"op":"put","key":"a/1","value":"x"}],"else":[{"op":"get","key":"b"}],"checks":[{"key":"c","rev":0}]}`,
+		[]string{"write:a/1", "read:b", "read:c"}},
+	{"GET", "/v1/watch?key=a/1&prefix=b/", "", []string{"read,watch:a/1", "read,watch:b/"}},
+	{"POST", "/v1/watch", `{"keys":["a/1"]}`, []string{"read,watch:a/1"}},
+	{"GET", "/v1/ws?key=a/1", "", []string{"read,watch:a/1"}},
+	{"POST", "/v1/leases", `{"ttl":"10s"}`, []string{"lease"}},
+	{"GET", "/v1/leases/l-0123456789abcdef0123456789abcdef", "", []string{"lease"}},
+	{"HEAD", "/v1/leases/l-0123456789abcdef0123456789abcdef", "", []string{"lease"}},
+	{"DELETE", "/v1/leases/l-0123456789abcdef0123456789abcdef", "", []string{"lease"}},
+	{"POST", "/v1/leases/l-0123456789abcdef0123456789abcdef/keepalive", "", []string{"lease"}},
+	{"POST", "/v1/locks/l", `{"ttl":"10s"}`, []string{"lock:l"}},
+	{"GET", "/v1/locks/l", "", []string{"read:locks/l", "read:locks/l/queue/"}},
+	{"HEAD", "/v1/locks/l", "", []string{"read:locks/l", "read:locks/l/queue/"}},
+	{"DELETE", "/v1/locks/l?token=7", "", []string{"lock:l"}},
+	{"DELETE", "/v1/locks/l?force=1", "", []string{"operate"}},
+	{"POST", "/v1/locks/l/keepalive", `{"token":7}`, []string{"lock:l"}},
+	{"GET", "/healthz", "", nil}, {"HEAD", "/healthz", "", nil},
+	{"GET", "/readyz", "", nil}, {"HEAD", "/readyz", "", nil},
+	{"GET", "/v1/openapi.yaml", "", nil}, {"HEAD", "/v1/openapi.yaml", "", nil},
+	{"GET", "/", "", nil}, {"HEAD", "/", "", nil},
+	{"GET", "/v1/status", "", []string{"metrics"}}, {"HEAD", "/v1/status", "", []string{"metrics"}},
+	{"GET", "/metrics", "", []string{"metrics"}}, {"HEAD", "/metrics", "", []string{"metrics"}},
+	{"POST", "/v1/admin/checkpoint", "", []string{"operate"}},
+	{"GET", "/v1/admin/backup", "", []string{"backup"}},
+}
+
+// elsewhere are the methods of routes that a server offers only with parts that this one has not.
+// That they are denied without an entry in needs is TestRouteWithoutNeedIsDenied's.
+var elsewhere = []string{"compact POST", "migrate POST", "cluster GET", "cluster HEAD", "promote POST", "remove POST", "transfer POST",
+	"server GET", "server HEAD", "server PUT", "server POST", "server DELETE"}
+
+// Every method of every route must refuse who has no credential, a bad one, or one that allows
+// everything else, and change nothing then; and let in who has just what it needs.
+func TestEveryRouteAsksWhoMay(t *testing.T) {
+	s := newSecured(t)
+	seen := slices.Clone(elsewhere)
+	all := []string{"read,write,watch:zz/", "lock:zz"}
+	for i, c := range matrix {
+		path, _, _ := strings.Cut(c.path, "?")
+		seen = append(seen, web.RouteOf(path)+" "+c.method)
+		refused := func(what string, status int, headers ...string) {
+			t.Helper()
+			before := s.state.Position()
+			r := s.do(c.method, c.path, c.body, append(handshakeOf(c.path), headers...)...)
+			if r.status != status || r.header.Get("WWW-Authenticate") == "" {
+				t.Errorf("%s %s, %s: got %d %.200s, want %d and a challenge", c.method, c.path, what, r.status, r.body, status)
+			}
+			if after := s.state.Position(); after != before {
+				t.Errorf("%s %s, %s: the store went from %v to %v", c.method, c.path, what, before, after)
+			}
+		}
+		if c.need == nil {
+			for _, headers := range [][]string{nil, as(auth.NewSecret(auth.Key))} {
+				if r := s.do(c.method, c.path, c.body, headers...); r.status == 401 || r.status == 403 {
+					t.Errorf("%s %s: got %d, want it to be open", c.method, c.path, r.status)
+				}
+			}
+			continue
+		}
+		refused("no credential", 401)
+		refused("malformed", 401, as("x")...)
+		refused("unknown", 401, as(auth.NewSecret(auth.Key))...)
+		refused("another scheme", 401, "Authorization", "Digest x")
+		refused("no grants", 403, as(s.user(fmt.Sprint("n", i)))...)
+		refused("others", 403, as(s.user(fmt.Sprint("o", i), append(all, others(c.need)...)...))...)
+		for j := range c.need { // each of them is required
+			refused("all but "+c.need[j], 403, as(s.user(fmt.Sprint("b", i, "-", j), slices.Delete(slices.Clone(c.need), j, j+1)...))...)
+		}
+		secret := s.user(fmt.Sprint("e", i), c.need...)
+		basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(":"+secret))
+		for _, headers := range [][]string{as(secret), {"Authorization", basic}, as(s.secret)} {
+			if status := s.statusOf(c.method, c.path, c.body, append(handshakeOf(c.path), headers...)...); status == 401 || status == 403 {
+				t.Errorf("%s %s with %q: got %d, want it to be let in", c.method, c.path, c.need, status)
+			}
+		}
+	}
+	for route, methods := range web.Routes() {
+		for _, m := range methods {
+			if !slices.Contains(seen, route+" "+m) {
+				t.Errorf("the matrix has no case for %s of route %s", m, route)
+			}
+		}
+	}
+}
+
+// handshakeOf returns the headers that a WebSocket's handshake needs.
+func handshakeOf(path string) []string {
+	if !strings.HasPrefix(path, "/v1/ws") {
+		return nil
+	}
+	return []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="}
+}
+
+// others returns the verbs without a target that are not needed.
+func others(need []string) (out []string) {
+	for _, v := range []string{"lease", "metrics", "operate", "backup", "cluster"} {
+		if !slices.Contains(need, v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// statusOf returns the status of an answer that may be a stream without an end.
+func (s *secured) statusOf(method, path, body string, headers ...string) int {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", method, path, s.addr, len(body))
+	for i := 0; i < len(headers); i += 2 {
+		fmt.Fprintf(conn, "%s: %s\r\n", headers[i], headers[i+1])
+	}
+	fmt.Fprintf(conn, "\r\n%s", body)
+	var proto string
+	var status int
+	if _, err := fmt.Fscan(conn, &proto, &status); err != nil {
+		s.t.Errorf("%s %s: %v", method, path, err)
+	}
+	return status
+}
+
+// A header that is repeated must be refused: it cannot be known which of them counts.
+func TestOneCredentialOnly(t *testing.T) {
+	s := newSecured(t)
+	r := s.do("GET", "/v1/kv/a", "", append(as(s.secret), as(s.secret)...)...)
+	if r.status != 400 {
+		t.Errorf("got %d %s, want 400", r.status, r.body)
+	}
+}
+
+// Callers without a credential have the role anonymous, and nothing else.
+func TestAnonymousRole(t *testing.T) {
+	s := newSecured(t)
+	s.want(401, "GET", "/v1/kv/a/1", "")
+	s.user("anonymous", "read:a/")
+	s.want(404, "GET", "/v1/kv/a/1", "")
+	s.want(401, "GET", "/v1/kv/b", "")
+	s.want(401, "GET", "/v1/kv/a/1", "", as(auth.NewSecret(auth.Key))...)
+}
+
+// Two users behind one address must not share what an Idempotency-Key remembers, or leases.
+func TestUsersBehindOneAddress(t *testing.T) {
+	s := newSecured(t)
+	ann, bob := s.user("ann", "write:a/", "lease"), s.user("bob", "write:a/", "lease")
+	for i, who := range []string{ann, bob} {
+		r := s.want([]int{201, 200}[i], "PUT", "/v1/kv/a/1", "v", append(as(who), "Idempotency-Key", "k")...)
+		if r.header.Get("Idempotency-Replayed") != "" {
+			t.Error("one user was given the other's answer")
+		}
+	}
+	lease, _ := s.want(201, "POST", "/v1/leases", `{"ttl":"1h"}`, as(ann)...).field("id").(string)
+	s.want(404, "DELETE", "/v1/leases/"+lease, "", as(bob)...)
+	s.want(409, "PUT", "/v1/kv/a/2?lease="+lease, "v", as(bob)...)
+	s.want(200, "DELETE", "/v1/leases/"+lease, "", as(ann)...)
+}

@@ -1,0 +1,115 @@
+package web
+
+import (
+	"bytes"
+	"encoding/base64"
+
+	"keywatch/auth"
+	"keywatch/web/api"
+)
+
+// A need says what a route requires of its caller before its handler runs. The zero need is that
+// no one may use it.
+type need struct {
+	kind needKind
+	verb auth.Verb
+}
+
+type needKind uint8
+
+const (
+	// needNobody lets no caller in.
+	needNobody needKind = iota
+	// needNothing lets everyone in; no credential is looked at.
+	needNothing
+	// needView has the handler ask, through the view of the door.
+	needView
+	// needVerb lets those in who may do verb, which has no target.
+	needVerb
+)
+
+func verb(v auth.Verb) need { return need{needVerb, v} }
+
+// needs has what each route requires.
+var needs = [routes]need{
+	routeKey: {kind: needView}, routeKeys: {kind: needView}, routeCAS: {kind: needView}, routeAdd: {kind: needView},
+	routeTouch: {kind: needView}, routeBatch: {kind: needView}, routeWatch: {kind: needView}, routeSocket: {kind: needView},
+	routeLeases: {kind: needView}, routeLease: {kind: needView}, routeLeaseKeep: {kind: needView},
+	routeLock: {kind: needView}, routeLockKeep: {kind: needView},
+	routeHealth: {kind: needNothing}, routeReady: {kind: needNothing}, routeOpenAPI: {kind: needNothing}, routePage: {kind: needNothing},
+	routeServer: {kind: needNothing},
+	routeStatus: verb(auth.Metrics), routeMetrics: verb(auth.Metrics),
+	routeCheckpoint: verb(auth.Operate), routeCompact: verb(auth.Operate), routeMigrate: verb(auth.Operate),
+	routeBackup:  verb(auth.Backup),
+	routeCluster: verb(auth.Cluster), routePromote: verb(auth.Cluster), routeRemove: verb(auth.Cluster), routeTransfer: verb(auth.Cluster),
+}
+
+// authenticate finds out who the caller is, and whether it may use the route at all. A bad
+// credential is refused, even where none is required: it is never taken for none.
+func (r *request) authenticate() (err error) {
+	table := r.s.door.Table()
+	n := needs[r.route]
+	if table == nil || n.kind == needNothing {
+		return nil
+	}
+	if r.who, err = r.identity(table); err != nil {
+		return err
+	}
+	switch n.kind {
+	case needView:
+		return nil
+	case needVerb:
+		_, err := r.view().May(n.verb)
+		return err
+	}
+	return &auth.DeniedError{Need: "nothing that can be granted", Index: -1}
+}
+
+// identity returns the caller that the request's credential proves.
+func (r *request) identity(table *auth.Table) (*auth.Caller, error) {
+	if !r.head.has(fieldAuthorization) {
+		return table.Anonymous(), nil
+	}
+	if r.head.twice(fieldAuthorization) {
+		return nil, api.Refuse(api.CodeBadRequest, "header Authorization is repeated")
+	}
+	secret, ok := credential(r.head.get(fieldAuthorization))
+	if !ok {
+		return nil, &auth.FailedError{Reason: auth.Malformed}
+	}
+	return table.Authenticate(secret)
+}
+
+// credentialMax bounds the value of Authorization that is looked at, in bytes.
+const credentialMax = 4 << 10
+
+// credential returns the secret in the value of Authorization: Bearer, or Basic whose password it
+// is.
+func credential(value []byte) (secret []byte, ok bool) {
+	scheme, rest, ok := bytes.Cut(value, []byte{' '})
+	if !ok || len(value) > credentialMax {
+		return nil, false
+	}
+	rest = bytes.Trim(rest, " ")
+	switch {
+	case bytes.EqualFold(scheme, []byte("Bearer")):
+		return rest, len(rest) > 0
+	case bytes.EqualFold(scheme, []byte("Basic")):
+		pair, err := base64.StdEncoding.AppendDecode(nil, rest)
+		if err != nil {
+			return nil, false
+		}
+		_, password, ok := bytes.Cut(pair, []byte{':'})
+		return password, ok && len(password) > 0
+	}
+	return nil, false
+}
+
+// accountName returns for whom leases and idempotency keys count: the user or, for callers without a
+// credential, the address.
+func (r *request) accountName() string {
+	if r.who != nil && r.who.User() != "" {
+		return r.who.User()
+	}
+	return string(r.callerName())
+}
