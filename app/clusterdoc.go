@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"keywatch/cluster"
@@ -69,6 +71,7 @@ func (m *membership) document(s *cluster.Standings) *ClusterDocument {
 		}
 		d.Members = append(d.Members, memberDocument(&x, s))
 	}
+	slices.SortStableFunc(d.Members, func(a, b MemberDocument) int { return strings.Compare(a.Name, b.Name) })
 	return d
 }
 
