@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net"
 
 	"keywatch/web/api"
@@ -10,8 +11,9 @@ import (
 // newRESP returns what serves clients of Redis. Their connections count with those of requests.
 func (s *Server) newRESP() (*resp.Server, error) {
 	o := &s.opts
+	store, hub := undoored(o)
 	return resp.New(resp.Options{
-		Store: o.Store, Hub: o.Hub, Limiter: o.Limiter, RateLoopback: o.RateLoopback, Budget: o.Budget,
+		Store: store, Hub: hub, Limiter: o.Limiter, RateLoopback: o.RateLoopback, Budget: o.Budget,
 		Reactor: s.reactor, Deadlines: s.waits,
 		Max: o.MaxConnections, Others: func() int { return int(s.conns.open.Load()) },
 		Full:  func() bool { return s.conns.all() > o.MaxFiles },
@@ -21,5 +23,11 @@ func (s *Server) newRESP() (*resp.Server, error) {
 }
 
 // ServeRESP answers clients of Redis on the connections of ln until Shutdown, and then returns
-// nil; otherwise it returns what ended it. It closes ln.
-func (s *Server) ServeRESP(ln net.Listener) error { return s.redis.Serve(ln) }
+// nil; otherwise it returns what ended it. It closes ln. It fails where callers have to prove who they
+// are.
+func (s *Server) ServeRESP(ln net.Listener) error {
+	if s.opts.Auth != nil {
+		return errors.Join(errors.New("clients of Redis cannot prove who they are yet"), ln.Close())
+	}
+	return s.redis.Serve(ln)
+}
