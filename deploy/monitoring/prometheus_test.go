@@ -29,7 +29,8 @@ func TestPrometheus(t *testing.T) {
 	binary := try.Build(t, runtime.GOARCH)
 	dir := t.TempDir()
 
-	busy := serve(t, binary, "--data", filepath.Join(dir, "busy"), "--object-store", "dir://"+filepath.Join(dir, "objects"), "--checkpoint-every=1s")
+	busy := serve(t, binary, "--data", filepath.Join(dir, "busy"), "--object-store", "dir://"+filepath.Join(dir, "objects"), "--checkpoint-every=1s",
+		"--name=n1", "--peer-insecure", "--peer-listen="+freeAddress(t))
 	full := serve(t, binary, "--data", smallDisk(t))
 	prom := startPrometheus(t, program, busy, full)
 	try.Start(t, exec.Command(binary, "--server", busy, "watch", "bench/"))
@@ -142,18 +143,21 @@ func startPrometheus(t *testing.T, program string, servers ...string) prometheus
 	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := freeAddress(t)
 	try.Start(t, exec.Command(program, "--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address))
 	p := prometheus{"http://" + address}
 	try.Until(t, func() bool { status, _ := try.Get(t, p.url+"/-/ready"); return status == 200 }, "Prometheus is ready")
 	return p
+}
+
+// freeAddress returns a loopback address whose port is free.
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // get reads an answer of the API.

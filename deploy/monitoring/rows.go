@@ -66,6 +66,12 @@ var rows = []row{
 		{"Memory of the process", "Below 1.5 times --memory-max and 64 MiB, and what is mapped of files.", bytes, []line{
 			gauge("process_resident_memory_bytes", server), gauge("keywatch_memory_max_bytes", server+" --memory-max")}},
 	}},
+	{"Cluster", []panel{
+		{"Behind the leader: about 100 ms", "It grows where no leader is heard. A server that is alone has no line.", seconds,
+			[]line{gauge("keywatch_cluster_lag_seconds", server)}},
+		{"Leader: one server has 1", "", count,
+			[]line{gauge("keywatch_cluster_leader", server), gauge("keywatch_cluster_voters", server+" voters"), gauge("keywatch_cluster_members_unreachable", server+" unreachable")}},
+	}},
 	{"Watches, locks and leases", []panel{
 		{"Watches open", "", count, []line{gauge("keywatch_watchers", server), gauge("keywatch_watchers_behind", server+" behind")}},
 		{"Events a second", "", perSecond, []line{rate("keywatch_watch_published_total", "", server+" published"), rate("keywatch_watch_delivered_total", "", server+" delivered")}},
