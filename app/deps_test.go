@@ -53,6 +53,7 @@ var allowed = map[string][]string{
 	"keywatch/test/golden":        {},
 	"keywatch/test/readme":        {},
 	"keywatch/test/words":         {},
+	"keywatch/test/tcl":           {},
 
 	"keywatch/app/keywatch/fanout": {},
 	"keywatch/test/proxies":        {},

@@ -191,12 +191,12 @@ func (s *session) listClients(args [][]byte) []byte {
 
 // A killing is which connections CLIENT KILL ends.
 type killing struct {
-	id                   uint64
-	addr, laddr, user    string
-	kind                 string
-	skipMe, old          bool
-	age                  time.Duration
-	hasID, hasKind, form bool
+	id             uint64
+	addr, laddr    string
+	kind           string
+	skipMe, old    bool
+	age            time.Duration
+	hasID, hasKind bool
 }
 
 func (s *session) kill(args [][]byte) []byte {

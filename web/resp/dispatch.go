@@ -194,7 +194,12 @@ func (s *session) runCommand(cmd *command, args [][]byte) {
 	case cmd.slow != nil:
 		s.runSlow(cmd, args)
 	case cmd.direct != nil:
-		if text := cmd.direct(s, args); text != nil {
+		text := cmd.direct(s, args)
+		switch {
+		case text == nil:
+		case cmd.group == "pubsub": // these are messages, which CLIENT REPLY OFF does not silence
+			s.enter(reply{text: text})
+		default:
 			s.say(text)
 		}
 	default:
@@ -292,6 +297,8 @@ func (s *session) read(cmd *command, args [][]byte, c *call, p *plan) {
 			s.runAgain(cmd, args)
 		case err != nil:
 			s.fail(err)
+		case c.overdue(e):
+			s.begin(cmd, args, c, p)
 		case e == nil:
 			s.say(c.proto.Nil(nil))
 		default:
@@ -305,7 +312,19 @@ func (s *session) read(cmd *command, args [][]byte, c *call, p *plan) {
 		s.runAgain(cmd, args)
 		return
 	}
+	for i := range result.Ops {
+		if c.overdue(result.Ops[i].Entry) {
+			s.begin(cmd, args, c, p)
+			return
+		}
+	}
 	s.push(reply{rest: &rest{render: c.renderer(p), command: k, result: result, err: err}})
+}
+
+// overdue reports whether a version has ended by the clock of the log, and no entry has said so
+// yet. A read that has its place in the log sees that it has.
+func (c *call) overdue(e *kv.Entry) bool {
+	return e != nil && e.Deadline() != 0 && e.Deadline() < c.logTime
 }
 
 // begin gives a command its place in the log.

@@ -24,9 +24,6 @@ func (g glob) literal() string {
 	return b.String()
 }
 
-// plain reports whether g matches its literal and nothing else.
-func (g glob) plain() bool { return !strings.ContainsAny(string(g), `*?[\`) }
-
 // match reports whether the whole of s matches. Of the stars only the last is ever tried
 // again: what those before have matched can stay as short as it is.
 func (g glob) match(s string) bool {

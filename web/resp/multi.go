@@ -144,6 +144,8 @@ type exec struct {
 	plans   []plan
 	calls   []*call
 	part    []int // of each command, -1 if it is text
+	// flushed, if not nil, is called when every key was deleted.
+	flushed func()
 	direct  []bool
 }
 
@@ -161,6 +163,11 @@ func runExec(s *session, cmd *command, args [][]byte) {
 		return
 	}
 	x := &exec{c: s.call(cmd, args), queued: t.queued, watched: watched}
+	for _, q := range x.queued {
+		if q.cmd.slow != nil && q.cmd.compile != nil { // it deletes every key
+			x.flushed = s.server.tracking.flushing()
+		}
+	}
 	x.c.now = true
 	for i := range x.queued {
 		s.trackReads(x.queued[i].cmd, x.queued[i].args)
@@ -266,6 +273,9 @@ func (x *exec) renderer(texts [][]byte) func([]byte, *kv.Result, error) []byte {
 	plans, calls, part := x.plans, x.calls, x.part
 	return func(b []byte, r *kv.Result, err error) []byte {
 		v := x.c.v
+		if x.flushed != nil {
+			defer x.flushed()
+		}
 		switch {
 		case err != nil:
 			v.failed.Inc()

@@ -29,7 +29,6 @@ const errBehind refusal = "the subscriber has fallen behind"
 type pushes struct {
 	mu                 sync.Mutex
 	channels, patterns map[string]struct{}
-	streams            []*stream
 	tracked            tracked
 	list               []pushed
 	bytes              int
@@ -52,7 +51,7 @@ func (p *pushes) counts() (channels, patterns int) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.channels) + len(p.streams), len(p.patterns)
+	return len(p.channels), len(p.patterns)
 }
 
 // subscriptions returns how many there are in all.
@@ -141,6 +140,3 @@ func (s *session) endPushes() {
 	s.mu.Unlock()
 	s.hold.Shrink(ratelimit.Watches, s.hold.Held(ratelimit.Watches))
 }
-
-// A stream is a subscription to a watch.
-type stream struct{ name string }

@@ -78,6 +78,11 @@ func (s *session) push(r reply) {
 		}
 		r.rest.quiet = true // what it writes is waited for all the same
 	}
+	s.enter(r)
+}
+
+// enter queues a reply whatever the client has asked for.
+func (s *session) enter(r reply) {
 	s.replies.list = append(s.replies.list, r)
 	s.shown += r.size()
 	if s.replies.len() > maxReplies || s.shown > maxShown {

@@ -212,6 +212,7 @@ func runFlush(c *call) ([]byte, error) {
 	if err := flushOptions(c.args); err != nil {
 		return nil, err
 	}
+	defer c.v.tracking.flushing()()
 	all := ""
 	r, err := c.v.do(&kv.Command{Prefix: &all})
 	for err == nil && r.Outcome == kv.TooMany {
@@ -224,7 +225,6 @@ func runFlush(c *call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.v.tracking.flushed(c.s)
 	return textOK, nil
 }
 

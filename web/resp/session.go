@@ -66,7 +66,7 @@ type session struct {
 	hold        ratelimit.Hold
 	taken       atomic.Bool
 	attached    atomic.Bool
-	// gone is set when the connection has ended; onGone, guarded by mu, is called then.
+	// gone is set when the connection ends; onGone, guarded by mu, is called then.
 	gone       atomic.Bool
 	stopping   atomic.Bool
 	prev, next *session // in the server's list
@@ -240,6 +240,8 @@ func (s *session) Fill(b []byte, _ time.Time) (_ []byte, again time.Time) {
 	}
 	if s.closing && s.replies.len() == 0 && !s.blocked {
 		s.over = true
+		s.gone.Store(true) // who is told in another's place is told no more
+		s.endPushes()
 		s.sock.Finish()
 		return b, time.Time{}
 	}

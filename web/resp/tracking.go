@@ -166,13 +166,19 @@ func (t *tracking) lost() {
 	}
 }
 
-// flushed tells all to forget everything after FLUSHALL.
-func (t *tracking) flushed(_ *session) {
+// flushing forgets who has read what, because every key is about to be deleted: all are told to
+// forget everything in place of each key. The function that it returns tells them; it is called
+// once the deletion is done, or has failed.
+func (t *tracking) flushing() (done func()) {
 	t.mu.Lock()
-	empty := len(t.on) == 0
-	t.mu.Unlock()
-	if !empty {
-		t.lost()
+	defer t.mu.Unlock()
+	t.keys, t.items = make(map[string]map[*session]kv.Rev), 0
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for s, p := range t.on {
+			t.invalidate(s, p, nil, 0)
+		}
 	}
 }
 
@@ -273,7 +279,7 @@ func (v *Server) find(id uint64) *session {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for s := v.mu.first; s != nil; s = s.next {
-		if s.id == id {
+		if s.id == id && !s.gone.Load() {
 			return s
 		}
 	}
