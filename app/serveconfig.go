@@ -32,9 +32,10 @@ type ServeConfig struct {
 	MaxConnections int `help:"Most connections that ask and answer; streams do not count." default:"10000" group:"Limits"`
 	MaxFiles       int `help:"Most connections of both kinds together; 0 is what the system lets the process open, less 512." group:"Limits"`
 
-	HugePages string        `help:"Whether memory that is in use is moved to huge pages, which makes stores of many keys quicker: auto, where the kernel can do it, or off." default:"auto" enum:"auto,off" group:"Memory"`
-	Drain     time.Duration `help:"Time between the signal to stop and the stop: streams are told to reconnect, evenly over that time, /readyz fails, and requests are served. For a server behind a load balancer." default:"0s" group:"Operation"`
-	Grace     time.Duration `help:"Time to finish what is in flight when stopping." default:"10s" group:"Operation"`
+	EventLoops string        `help:"Whether a few event loops serve the connections of plain requests: auto, where the system can do it, or off, a goroutine for each." default:"auto" enum:"auto,off" group:"Network"`
+	HugePages  string        `help:"Whether memory that is in use is moved to huge pages, which makes stores of many keys quicker: auto, where the kernel can do it, or off." default:"auto" enum:"auto,off" group:"Memory"`
+	Drain      time.Duration `help:"Time between the signal to stop and the stop: streams are told to reconnect, evenly over that time, /readyz fails, and requests are served. For a server behind a load balancer." default:"0s" group:"Operation"`
+	Grace      time.Duration `help:"Time to finish what is in flight when stopping." default:"10s" group:"Operation"`
 
 	// OpsStarted, if not nil, is called with the address of OpsListen, before the store is
 	// opened.
@@ -52,6 +53,7 @@ func (c ServeConfig) withDefaults() ServeConfig {
 	orDefault(&c.ClientMemory, c.MemoryMax/4+16<<20)
 	orDefault(&c.ClientMemoryPerCaller, c.ClientMemory/2)
 	orDefault(&c.RateLimit, "off")
+	orDefault(&c.EventLoops, "auto")
 	orDefault(&c.HugePages, "auto")
 	orDefault(&c.Grace, 10*time.Second)
 	return c
@@ -73,6 +75,9 @@ func (c ServeConfig) Validate() error {
 	}
 	if _, err := ratelimit.ParseRates(c.RateLimit); err != nil {
 		return fmt.Errorf("rate-limit: %w", err)
+	}
+	if c.EventLoops != "auto" && c.EventLoops != "off" {
+		return fmt.Errorf("event-loops: expected auto or off, got %q", c.EventLoops)
 	}
 	if c.HugePages != "auto" && c.HugePages != "off" {
 		return fmt.Errorf("huge-pages: expected auto or off, got %q", c.HugePages)

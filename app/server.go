@@ -164,6 +164,7 @@ func newServer(config ServeConfig, engine *Engine, registry *prometheus.Registry
 		Budget:    ratelimit.NewBudget(int64(config.ClientMemory), int64(config.ClientMemoryPerCaller)),
 		Listen:    []string{addr.String(), config.Listen},
 		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,
+		Goroutines:     config.EventLoops == "off",
 		MaxBackups:     config.MaxBackups,
 		MaxConnections: config.MaxConnections, MaxStreams: config.MaxWatches, MaxFiles: config.maxFiles(), Heartbeat: config.Heartbeat,
 		Durability: engine.Durability(), Ready: engine.Ready, Serving: engine.Serving, Leader: engine.leads, Lag: engine.node.Lag,

@@ -133,6 +133,9 @@ type Begun struct {
 	c     *Command
 }
 
+// Command returns the command.
+func (p Begun) Command() *Command { return p.c }
+
 // Result implements Pending. It may wait until the context of Begin ends: for values that are
 // not in memory, and to begin the command again that touches a key which has changed meanwhile.
 func (p Begun) Result() (Result, error) {

@@ -1,6 +1,9 @@
 package web
 
-import "keywatch/web/api"
+import (
+	"keywatch/kv"
+	"keywatch/web/api"
+)
 
 // batch answers POST of a batch.
 func (r *request) batch() error {
@@ -23,11 +26,12 @@ func (r *request) batch() error {
 			return err
 		}
 	}
-	result, err := r.do(&c, max(1, len(c.Ops)+len(c.Else)))
-	if err != nil {
-		return err
-	}
-	if r.out, err = api.AppendBatch(r.out[:0], &c, &result, r.s.door.Now, r.room); err != nil {
+	return r.doThen(&c, max(1, len(c.Ops)+len(c.Else)), (*request).ran)
+}
+
+// ran answers for a batch.
+func (r *request) ran(c *kv.Command, result *kv.Result) (err error) {
+	if r.out, err = api.AppendBatch(r.out[:0], c, result, r.s.door.Now, r.room); err != nil {
 		return err
 	}
 	r.json(200)

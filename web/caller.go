@@ -76,7 +76,7 @@ func (r *request) charge(class ratelimit.Class, cost int) error {
 	} else if r.who == nil && r.exempt {
 		return nil
 	}
-	d := limiter.Allow(name, class, cost)
+	d := r.allow(name, class, cost)
 	if d.Limit == 0 {
 		return nil
 	}
@@ -86,6 +86,21 @@ func (r *request) charge(class ratelimit.Class, cost int) error {
 		return nil
 	}
 	return api.RateLimited(d, class)
+}
+
+// allow asks the limiter, unless an event loop has for this request: it was handed over then.
+func (r *request) allow(name string, class ratelimit.Class, cost int) ratelimit.Decision {
+	own := r.connection()
+	if own != nil && own.paid != nil {
+		d := *own.paid
+		own.paid = nil
+		return d
+	}
+	d := r.s.opts.Limiter.Allow(name, class, cost)
+	if r.prompt {
+		r.fast.paid = d
+	}
+	return d
 }
 
 var (

@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"io"
 	"net"
 	"runtime"
 	"sync/atomic"
@@ -42,6 +43,17 @@ type conn struct {
 	// early is what watchGone has read; written is told of the next write.
 	early   []byte
 	written atomic.Pointer[func(error)]
+	// served says that a request was let in, paid, if not nil, what the limiter has said of
+	// the next one. They belong to the goroutine that serves the connection.
+	served bool
+	paid   *ratelimit.Decision
+	// given is what an event loop has read and not used; homing asks the goroutine that serves
+	// the connection to give it back to a loop.
+	given  []byte
+	homing atomic.Bool
+	// handed says that an event loop has handed the connection over. The lock of connections
+	// guards it.
+	handed bool
 	// fast is whether a request of the fast path is being answered.
 	fast atomic.Int32
 	// emptied says that a read since the last request took all that the peer had sent, so
@@ -60,6 +72,7 @@ type conn struct {
 	// connection; holds, their sum, and began, the clock when the body began, are for
 	// the sweep.
 	moving                 ratelimit.Hold
+	promised               bool // what it comes to must be told, whether there is room or not
 	charges                bool
 	bodyBytes, answerBytes int
 	holds, began           atomic.Int64
@@ -154,7 +167,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		return 0, errBareLF // fasthttp waits for CR LF
 	}
 	for {
-		n, err := c.Conn.Read(b)
+		n, err := c.next(b)
 		c.emptied = c.emptied || n < len(b)
 		if phase(c.at.Load()) == phaseBody {
 			c.enter(phaseBody)
@@ -173,6 +186,40 @@ func (c *conn) Read(b []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// next reads what an event loop has read, then from the connection.
+func (c *conn) next(b []byte) (int, error) {
+	if len(c.given) > 0 {
+		n := copy(b, c.given)
+		if c.given = c.given[n:]; len(c.given) == 0 {
+			c.given = nil
+		}
+		return n, nil
+	}
+	for {
+		n, err := c.Conn.Read(b)
+		if !c.homing.Load() {
+			return n, err
+		}
+		c.conns.stay(c)
+		if n > 0 {
+			return n, nil
+		}
+		var timeout net.Error
+		if !errors.As(err, &timeout) || !timeout.Timeout() {
+			return n, err
+		}
+		if phase(c.at.Load()) == phaseIdle && c.conns.home(c) {
+			return 0, io.EOF
+		}
+	}
+}
+
+// looped reports whether an event loop serves the connection.
+func (c *conn) looped() bool {
+	_, ok := c.Conn.(*session)
+	return ok
 }
 
 // yield lets other goroutines run if the peer keeps this one busy: requests that were sent

@@ -37,6 +37,10 @@ type connections struct {
 	// spares counts the connections that there was no memory for.
 	spares  atomic.Int64
 	refused atomic.Int64
+	// homeAfter is how long a connection that was handed over is idle until an event loop
+	// serves it again, which adopt sees to.
+	homeAfter time.Duration
+	adopt     func(*conn, net.Conn)
 	// refuse counts a connection that is refused unread, by its code.
 	refuse func(api.Code)
 	// answering counts the connections whose request is being answered; striped,
@@ -59,6 +63,7 @@ func (c *connections) init(o *Options) {
 	c.limits = [phases]time.Duration{
 		phaseIdle: o.IdleTimeout, phaseReading: o.ReadTimeout, phaseBody: o.ReadTimeout, phaseWriting: o.WriteTimeout,
 	}
+	c.homeAfter = min(time.Second, o.IdleTimeout/4)
 	c.budget, c.wait = o.Budget, o.BudgetWait
 	c.mu.all = make(map[*conn]struct{})
 	c.answering = xsync.NewCounter()
@@ -117,6 +122,16 @@ func (c *connections) add(own *conn) {
 	}
 	c.mu.all[own] = struct{}{}
 	c.open.Store(int64(len(c.mu.all)))
+}
+
+// replace has own stand for nc, which a goroutine serves from now on.
+func (c *connections) replace(own *conn, nc net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	own.Conn, own.handed = nc, true
+	if c.mu.closed {
+		_ = nc.Close()
+	}
 }
 
 func (c *connections) remove(own *conn) {
@@ -187,6 +202,10 @@ func (c *connections) sweep() {
 			own.since.Store(int64(now))
 			continue
 		}
+		if p == phaseIdle && own.handed && now-time.Duration(own.since.Load()) >= c.homeAfter && !own.homing.Swap(true) {
+			_ = own.SetReadDeadline(past)
+			continue
+		}
 		limit := c.stillMax(own, p, short)
 		late := limit != 0 && now-time.Duration(own.since.Load()) > limit
 		if !late && !(short && p == phaseBody && own.slow(now)) {
@@ -224,6 +243,25 @@ func (c *connections) wakeIdle(ctx context.Context) (stop func()) {
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+// stay takes back what the sweep has asked: that own is given to an event loop.
+func (c *connections) stay(own *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	own.homing.Store(false)
+	_ = own.SetReadDeadline(time.Time{})
+}
+
+// wakeSessions has those on event loops look whether the server stops.
+func (c *connections) wakeSessions() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for own := range c.mu.all {
+		if n, ok := own.Conn.(*session); ok {
+			n.sock.Wake()
+		}
+	}
 }
 
 func (c *connections) wakeAll() {

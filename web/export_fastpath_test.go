@@ -39,19 +39,20 @@ type FastRequest struct {
 	Kept                       map[string][]byte
 }
 
-// ReadFast reads a request as the fast path does.
-func ReadFast(b []byte) (FastRequest, bool) {
+// ReadFast reads the request that b begins with as the fast path does, and returns its size.
+func ReadFast(b []byte) (r FastRequest, n int, ok bool) {
 	var h fastHead
-	if !h.read(b) {
-		return FastRequest{}, false
+	n, v := h.read(b)
+	if v != fastWhole {
+		return FastRequest{}, 0, false
 	}
-	r := FastRequest{h.method, h.target, h.values[fastHost], h.body, make(map[string][]byte)}
+	r = FastRequest{h.method, h.target, h.values[fastHost], h.body, make(map[string][]byte)}
 	for i := fastKept; i < fastFields; i++ {
 		if h.has(i) {
 			r.Kept[fastNames[i]] = h.values[i]
 		}
 	}
-	return r, true
+	return r, n, true
 }
 
 // FieldNames are the headers that the server reads, one for each field.
@@ -79,3 +80,19 @@ func FieldOf(name string) int {
 
 // Streams returns how many streams are open.
 func (s *Server) Streams() int { return s.streams.Len() }
+
+// FastGivenUp reports whether more of what begins with b cannot be for the fast path, or is
+// another request.
+func FastGivenUp(b []byte) bool {
+	var h fastHead
+	_, v := h.read(b)
+	return v != fastPartial
+}
+
+// Looped returns how many connections event loops serve.
+func (s *Server) Looped() int {
+	if s.front == nil {
+		return 0
+	}
+	return s.front.Len()
+}

@@ -88,28 +88,47 @@ type fastHead struct {
 	present              uint32
 }
 
-// read reports whether b is one whole request for the fast path, and reads it. What
-// is doubtful is not: the server under this one judges it. So nothing is read here
-// that it would read in another way or refuse.
-func (h *fastHead) read(b []byte) bool {
+// A verdict is what is known of a request by the bytes that have come.
+type verdict int8
+
+const (
+	fastWhole   verdict = iota // it is for the fast path, and whole
+	fastPartial                // so far it may be for the fast path
+	fastOther                  // another reader judges it
+)
+
+// read reads the request that b begins with, and returns how many bytes it has if it is
+// whole. What is doubtful is for another reader: the server under this one judges it. So
+// nothing is read here that it would read in another way or refuse.
+func (h *fastHead) read(b []byte) (n int, v verdict) {
 	h.present = 0
-	line, rest, ok := cutLine(b)
-	if !ok || !h.readLine(line) {
-		return false
+	line, rest, v := cutLine(b)
+	if v != fastWhole {
+		return 0, v
+	}
+	if !h.readLine(line) {
+		return 0, fastOther
 	}
 	for {
-		if line, rest, ok = cutLine(rest); !ok {
-			return false
+		if line, rest, v = cutLine(rest); v != fastWhole {
+			return 0, v
 		}
 		if len(line) == 0 {
 			break
 		}
 		if !h.readField(line) {
-			return false
+			return 0, fastOther
 		}
 	}
-	h.body = rest
-	return h.has(fastHost) && h.consistent()
+	size, ok := h.length()
+	switch {
+	case !ok || !h.has(fastHost) || !h.consistent():
+		return 0, fastOther
+	case size > len(rest):
+		return 0, fastPartial
+	}
+	h.body = rest[:size]
+	return len(b) - len(rest) + size, fastWhole
 }
 
 var (
@@ -118,16 +137,22 @@ var (
 	keepAlive = "keep-alive"
 )
 
-// cutLine returns the line that b begins with and what follows it.
-func cutLine(b []byte) (line, rest []byte, ok bool) {
+// cutLine returns the line that b begins with and what follows it, if its end has come.
+func cutLine(b []byte) (line, rest []byte, v verdict) {
 	i := bytes.IndexByte(b, '\n')
-	if i < 1 || b[i-1] != '\r' {
-		return nil, nil, false
+	switch {
+	case i < 0:
+		return nil, nil, fastPartial
+	case i < 1 || b[i-1] != '\r':
+		return nil, nil, fastOther
 	}
-	return b[:i-1], b[i+1:], true
+	return b[:i-1], b[i+1:], fastWhole
 }
 
 func (h *fastHead) has(i int) bool { return h.present&(1<<i) != 0 }
+
+// batch reports whether the request is a batch.
+func (h *fastHead) batch() bool { return string(h.method) == "POST" }
 
 // readLine reads the first line: a method, a path of the API, the version.
 func (h *fastHead) readLine(line []byte) (ok bool) {
@@ -236,8 +261,7 @@ func isFast(value []byte) bool {
 	return true
 }
 
-// consistent reports whether the headers say nothing unusual, and the body is
-// what they say.
+// consistent reports whether the headers say nothing unusual.
 func (h *fastHead) consistent() bool {
 	if h.has(fastAccept) && string(h.values[fastAccept]) != "*/*" {
 		return false
@@ -248,7 +272,7 @@ func (h *fastHead) consistent() bool {
 	if h.has(fastType) && bytes.HasPrefix(h.values[fastType], []byte("multipart/")) {
 		return false
 	}
-	return fastHostName(h.values[fastHost]) && h.lengthHolds()
+	return fastHostName(h.values[fastHost])
 }
 
 // fastHostName reports whether host is a name or an IPv4 address, perhaps with
@@ -268,21 +292,19 @@ func fastHostName(host []byte) bool {
 	return len(name) > 0
 }
 
-// lengthHolds reports whether the body is as long as the head says: neither less
-// of it has arrived, nor the beginning of another request. Without a length there
-// is none, which only methods without a body may leave out.
-func (h *fastHead) lengthHolds() bool {
+// length returns how long the body is. Without a length there is none, which only methods
+// without a body may leave out.
+func (h *fastHead) length() (n int, ok bool) {
 	sends := h.method[0] == 'P'
 	if !h.has(fastLength) {
-		return !sends && len(h.body) == 0
+		return 0, !sends
 	}
 	digits := h.values[fastLength]
-	n := 0
 	for _, c := range digits {
 		if c < '0' || c > '9' {
-			return false
+			return 0, false
 		}
 		n = n*10 + int(c-'0')
 	}
-	return sends && len(digits) < 8 && n == len(h.body)
+	return n, sends && len(digits) < 8
 }

@@ -4,6 +4,8 @@ import (
 	"net"
 
 	"github.com/valyala/fasthttp"
+
+	"keywatch/ratelimit"
 )
 
 // A fastPath answers the most common requests: those that arrive whole in one read,
@@ -18,9 +20,17 @@ type fastPath struct {
 	// request came from: to set that again is expensive.
 	ctx  fasthttp.RequestCtx
 	conn lent
-	// lines are the headers of the answer that fasthttp does not write,
-	// out is all of it. Both are kept from request to request.
-	lines, out []byte
+	// first is what fasthttp writes of the answer's head, lines are the other headers, out is
+	// all of it. They are kept from request to request.
+	first, lines, out []byte
+	// The rest is of a request on an event loop. request is not nil while its write is under
+	// way, and slow while its result is waited for elsewhere; body is a copy of its body, paid
+	// what the limiter has said, next the request behind it.
+	request *request
+	slow    *slowResult
+	body    []byte
+	paid    ratelimit.Decision
+	next    *fastPath
 }
 
 // A lent is a connection that is another one at each request.
@@ -47,7 +57,8 @@ func (s *Server) answerFast(own *conn, request []byte) (done bool, err error) {
 	// used is in the processor's cache.
 	p := s.fastPaths.Get().(*fastPath)
 	defer s.fastPaths.Put(p)
-	if !p.head.read(request) || len(p.head.body) > s.opts.MaxBody || !own.fast.CompareAndSwap(fastNone, fastBusy) {
+	n, v := p.head.read(request)
+	if v != fastWhole || n < len(request) || len(p.head.body) > s.opts.MaxBody || !own.fast.CompareAndSwap(fastNone, fastBusy) {
 		return false, nil
 	}
 	s.metrics.fast.Inc()
@@ -98,22 +109,29 @@ func (p *fastPath) header(name, value []byte) {
 // copyMax is the largest body that is copied behind its head, for one write.
 const copyMax = 32 << 10
 
-// send writes the answer.
-func (p *fastPath) send(own *conn) error {
+// render appends the answer to b, but for a body that is too large to be copied.
+func (p *fastPath) render(b []byte) (rendered, body []byte) {
 	resp := &p.ctx.Response
-	body := resp.Body()
+	body = resp.Body()
 	if status := resp.StatusCode(); status == 204 || status == 304 {
 		body = nil
 	} else {
 		resp.Header.SetContentLength(len(body))
 	}
-	head := resp.Header.AppendBytes(p.out[:0])
-	p.out = append(head[:len(head)-len(crlf)], p.lines...)
-	p.out = append(p.out, crlf...)
+	p.first = resp.Header.AppendBytes(p.first[:0])
+	b = append(b, p.first[:len(p.first)-len(crlf)]...)
+	b = append(b, p.lines...)
+	b = append(b, crlf...)
 	if len(body) <= copyMax {
-		p.out = append(p.out, body...)
-		body = nil
+		return append(b, body...), nil
 	}
+	return b, body
+}
+
+// send writes the answer.
+func (p *fastPath) send(own *conn) error {
+	var body []byte
+	p.out, body = p.render(p.out[:0])
 	_, err := own.Write(p.out)
 	if err == nil && len(body) > 0 {
 		_, err = own.Write(body)
@@ -130,5 +148,8 @@ func (p *fastPath) clear() {
 	p.ctx.Request.ResetBody()
 	p.ctx.Response.ReleaseBody(keepOut)
 	p.ctx.Response.Reset()
-	p.head, p.conn.conn = fastHead{}, nil
+	p.head, p.conn.conn, p.request, p.slow, p.paid = fastHead{}, nil, nil, nil, ratelimit.Decision{}
+	if p.body = p.body[:0]; cap(p.body) > keepOut {
+		p.body = nil
+	}
 }

@@ -121,8 +121,8 @@ var fastSession = []string{
 // A request must be answered alike whichever way it is read: a client must not
 // see whether its request was the first on a connection.
 func TestFastAnswersAreTheSame(t *testing.T) {
-	long, short := newWorld(t), newWorld(t)
-	warm := short.wire(t)
+	long, short, looped := newWorld(t, goroutines), newWorld(t, goroutines), newWorld(t)
+	warm, onLoop := short.wire(t), looped.wire(t)
 	warm.warm()
 	before := short.server.FastAnswered()
 	for i, request := range fastSession {
@@ -130,8 +130,16 @@ func TestFastAnswersAreTheSame(t *testing.T) {
 		first := long.wire(t)
 		first.send(request)
 		warm.send(request)
-		if want, got := first.answer(method), warm.answer(method); got != want {
+		onLoop.send(request)
+		want := first.answer(method)
+		if got := warm.answer(method); got != want {
 			t.Errorf("%q:\ngot  %s\nwant %s", request, got, want)
+		}
+		if got := onLoop.answer(method); got != want {
+			t.Errorf("%q on an event loop:\ngot  %s\nwant %s", request, got, want)
+		}
+		if got := looped.server.FastAnswered(); got != int64(i+1) {
+			t.Fatalf("%q: event loops answered %d of %d requests", request, got, i+1)
 		}
 		if got := short.server.FastAnswered() - before; got != int64(i+1) {
 			t.Fatalf("%q: %d of %d requests took the fast path", request, got, i+1)
@@ -142,10 +150,12 @@ func TestFastAnswersAreTheSame(t *testing.T) {
 	}
 }
 
+func goroutines(o *web.Options) { o.Goroutines = true }
+
 // What is not for the fast path must reach the server under it whole, and leave a connection
 // that still works: a piece of a request, two at once, what is malformed.
 func TestFastPathLeavesTheRest(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, goroutines)
 	w.want(201, "PUT", "/v1/kv/a", "v")
 	get := "GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	for _, c := range []struct{ name, first, second, want string }{
@@ -197,7 +207,7 @@ func TestFastPathDropsNoHeader(t *testing.T) {
 			t.Fatalf("field %d is %q in the list of this test, but not in the server", i, name)
 		}
 		for _, written := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
-			got, ok := web.ReadFast([]byte("GET /v1/kv/a HTTP/1.1\r\nHost: a\r\n" + written + ": */*\r\n\r\n"))
+			got, _, ok := web.ReadFast([]byte("GET /v1/kv/a HTTP/1.1\r\nHost: a\r\n" + written + ": */*\r\n\r\n"))
 			if ok && !dropped[name] && string(got.Kept[name]) != "*/*" {
 				t.Errorf("%s: is lost on the fast path", written)
 			}
@@ -207,7 +217,7 @@ func TestFastPathDropsNoHeader(t *testing.T) {
 		"Transfer-Encoding: chunked", "transfer-encoding: identity", "TRAILER: X", "te: trailers", "Expect: 100-continue",
 		"Upgrade: websocket", "Connection: close", "Content-Encoding: gzip", "X-Long-" + strings.Repeat("a", 64) + ": b",
 	} {
-		if _, ok := web.ReadFast([]byte("GET /v1/kv/a HTTP/1.1\r\nHost: a\r\n" + line + "\r\n\r\n")); ok {
+		if _, _, ok := web.ReadFast([]byte("GET /v1/kv/a HTTP/1.1\r\nHost: a\r\n" + line + "\r\n\r\n")); ok {
 			t.Errorf("%s: got the fast path", line)
 		}
 	}
@@ -216,12 +226,18 @@ func TestFastPathDropsNoHeader(t *testing.T) {
 // A value that is too large to be copied must go out whole behind its head, and a
 // connection must be usable afterwards.
 func TestFastPathLargeValue(t *testing.T) {
-	w := newWorld(t)
+	t.Run("goroutines", func(t *testing.T) { largeValues(t, newWorld(t, goroutines)) })
+	t.Run("loops", func(t *testing.T) { largeValues(t, newWorld(t)) })
+}
+
+func largeValues(t *testing.T, w *world) {
 	for _, size := range []int{0, 1, 32 << 10, 32<<10 + 1, 300_000} {
 		value := strings.Repeat("0123456789", size/10+1)[:size]
 		w.do("PUT", "/v1/kv/a", value)
 		conn := w.wire(t)
-		conn.warm()
+		if w.server.Looped() == 0 {
+			conn.warm()
+		}
 		before := w.server.FastAnswered()
 		for range 2 {
 			conn.send("GET /v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -242,6 +258,7 @@ func TestShutdownFinishesFastRequests(t *testing.T) {
 	log, hub := newStore(t, kv.Params{})
 	server, err := web.New(web.Options{
 		Store: storeOf(log), Hub: hub, Durability: web.DurabilityMemory, Listen: []string{"127.0.0.1:0"},
+		Goroutines: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -287,17 +304,24 @@ func FuzzFastHead(f *testing.F) {
 	for _, request := range fastSession {
 		f.Add([]byte(request))
 	}
+	f.Add([]byte(fastSession[3] + fastSession[0]))
+	f.Add([]byte(fastSession[0] + "\r\n" + fastSession[1]))
 	f.Add([]byte("GET /v1/kv/a HTTP/1.1\r\nHost: a:b\r\nContent-Length: 0\r\n\r\n"))
 	f.Add([]byte("POST /v1/batch HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, ok := web.ReadFast(bytes.Clone(b))
+		got, n, ok := web.ReadFast(bytes.Clone(b))
 		if !ok {
 			return
 		}
+		for i := range n { // wherever it is split, it is not whole before its end, and not given up
+			if web.FastGivenUp(b[:i]) {
+				t.Fatalf("%q is for the fast path, but not if it is read up to %d", b[:n], i)
+			}
+		}
 		var want fasthttp.Request
 		r := bufio.NewReaderSize(bytes.NewReader(b), 1<<20)
-		if err := want.Read(r); err != nil || r.Buffered() != 0 {
-			t.Fatalf("%q is for the fast path, but fasthttp says %v and leaves %d bytes", b, err, r.Buffered())
+		if err := want.Read(r); err != nil || r.Buffered() != len(b)-n {
+			t.Fatalf("%q is for the fast path up to %d of %d, but fasthttp says %v and leaves %d bytes", b, n, len(b), err, r.Buffered())
 		}
 		for _, part := range [][2][]byte{
 			{got.Method, want.Header.Method()}, {got.Target, want.Header.RequestURI()},

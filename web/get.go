@@ -118,6 +118,9 @@ func (o *getOptions) unchanged(e *kv.Entry, at kv.Position) bool {
 
 // read returns the newest version of the key, nil if it is absent.
 func (r *request) read(local bool) (*kv.Entry, kv.Position, error) {
+	if r.prompt && !local {
+		return r.view().GetNow(r.key)
+	}
 	e, at, err := r.view().Get(r.deadline(), r.key, local, r.mayFetch)
 	if local {
 		return e, at, api.ColdError(err)

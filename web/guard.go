@@ -184,11 +184,22 @@ func (r *request) options() error {
 	return nil
 }
 
+// first reports whether the request is the first of its connection.
+func (r *request) first() bool {
+	own := r.connection()
+	if own == nil {
+		return r.f.ConnRequestNum() == 1
+	}
+	first := !own.served
+	own.served = true
+	return first
+}
+
 // serving refuses requests while the server is not ready for them. How it
 // feels can be asked at any time.
 func (r *request) serving() error {
 	var over *api.Failure
-	if r.f.ConnRequestNum() == 1 {
+	if r.first() {
 		over = r.s.conns.over()
 	}
 	if over != nil {

@@ -31,6 +31,10 @@ type directLog struct {
 	// barrier, if set, takes the place of an immediate answer.
 	barrier func(ctx context.Context) error
 	start   time.Time
+	// last is closed when the newest write that fail was asked about is applied.
+	last chan struct{}
+	// life ends with the test.
+	life context.Context
 }
 
 func (l *directLog) Now() int64 { return time.Since(l.start).Milliseconds() }
@@ -51,6 +55,64 @@ func (l *directLog) Propose(ctx context.Context, c *kv.Command) (kv.Result, erro
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.apply(kv.EncodeEntry(l.Now(), c))
+}
+
+func (l *directLog) ReadBarrierNow() error {
+	if l.barrier != nil {
+		return kv.ErrWouldWait
+	}
+	return nil
+}
+
+// Begin implements kv.Beginner.
+func (l *directLog) Begin(c *kv.Command) (kv.Pending, error) {
+	p := &directWrite{done: make(chan struct{})}
+	entry := kv.EncodeEntry(l.Now(), c)
+	run := func() {
+		defer close(p.done)
+		if l.fail != nil {
+			if p.err = l.fail(l.life, c); p.err != nil {
+				return
+			}
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		p.result, p.err = l.apply(entry)
+	}
+	if l.fail == nil {
+		run()
+		return p, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.last
+	l.last = p.done
+	go func() {
+		if before != nil {
+			<-before
+		}
+		run()
+	}()
+	return p, nil
+}
+
+// A directWrite is a command that a directLog was given.
+type directWrite struct {
+	done   chan struct{}
+	result kv.Result
+	err    error
+}
+
+func (p *directWrite) Done() <-chan struct{}      { return p.done }
+func (p *directWrite) Result() (kv.Result, error) { return p.result, p.err }
+
+func (p *directWrite) Notify(w kv.Waker) {
+	select {
+	case <-p.done:
+		w.Wake()
+	default:
+		go func() { <-p.done; w.Wake() }()
+	}
 }
 
 // apply applies an entry; the caller holds mu, or is alone.
@@ -80,7 +142,7 @@ func newStore(t testing.TB, params kv.Params) (*directLog, *watch.Hub) {
 	t.Cleanup(hub.Close)
 	state := kv.NewState(kv.StateOptions{Publisher: hub})
 	hub.Bind(state)
-	log := &directLog{state: state, start: time.Now()}
+	log := &directLog{state: state, start: time.Now(), life: t.Context()}
 	var b kv.EntryBuilder
 	b.Reset(nil)
 	b.AddSetup(kv.Setup{Epoch: epoch, Params: params})

@@ -28,6 +28,8 @@ const spareConns = 64
 type capped struct {
 	net.Listener
 	conns *connections
+	// loops has an event loop serve a connection, if one can.
+	loops func(*conn) bool
 	// parting counts the refused connections that are not closed yet.
 	parting atomic.Int64
 }
@@ -45,6 +47,9 @@ func (l *capped) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		own, f := l.conns.admit(nc)
+		if own != nil && l.loops(own) {
+			continue
+		}
 		if own != nil {
 			return own, nil
 		}

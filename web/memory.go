@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
 )
@@ -120,7 +121,13 @@ func (c *conn) charge(k ratelimit.Kind, have *int, n int) error {
 	if n > *have && c.short != nil {
 		return c.short
 	}
-	if n > *have {
+	if n > *have && c.looped() {
+		if err := c.moving.Grow(k, int64(n-*have)); err != nil && !c.promised {
+			return kv.ErrWouldWait
+		} else if err != nil {
+			c.moving.Force(k, int64(n-*have))
+		}
+	} else if n > *have {
 		ctx, cancel := context.WithTimeout(context.Background(), c.conns.wait)
 		defer cancel()
 		if err := c.moving.Wait(ctx, k, int64(n-*have)); err != nil {

@@ -96,6 +96,10 @@ type Options struct {
 	// Heartbeat is how often an idle stream is sent its position; 15 s.
 	Heartbeat time.Duration
 
+	// Goroutines has every connection served by a goroutine of its own. Otherwise those of plain
+	// TCP are served by event loops until a request needs a goroutine, where the system can.
+	Goroutines bool
+
 	// Durability is what an acknowledged write has reached: one of the
 	// Durability constants, by default DurabilityFsync.
 	Durability string

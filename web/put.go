@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"strings"
 
 	"keywatch/kv"
@@ -99,11 +100,10 @@ func (r *request) delete() error {
 }
 
 // runWrite runs a command of one operation and answers for it.
-func (r *request) runWrite(c *kv.Command) error {
-	result, err := r.do(c, 1)
-	if err != nil {
-		return err
-	}
+func (r *request) runWrite(c *kv.Command) error { return r.doThen(c, 1, (*request).wrote) }
+
+// wrote answers for a command of one operation that ran.
+func (r *request) wrote(c *kv.Command, result *kv.Result) error {
 	e := result.Ops[0].Entry
 	switch {
 	case c.Ops[0].Kind == kv.OpPut:
@@ -145,6 +145,46 @@ func (r *request) do(c *kv.Command, cost int) (kv.Result, error) {
 		return result, api.WithLimit(err, r.s.door.Limits())
 	}
 	return result, r.settle(c, &result)
+}
+
+// errBegun is what a prompt request returns whose write is under way.
+var errBegun = errors.New("the write is under way")
+
+// doThen is do with then for the result. A prompt request does not wait for it: see resume.
+func (r *request) doThen(c *kv.Command, cost int, then func(*request, *kv.Command, *kv.Result) error) error {
+	if !r.prompt {
+		result, err := r.do(c, cost)
+		if err != nil {
+			return err
+		}
+		return then(r, c, &result)
+	}
+	if c.ReadOnly() {
+		return kv.ErrWouldWait
+	}
+	if err := r.charge(ratelimit.Write, cost); err != nil {
+		return err
+	}
+	begun, err := r.view().BeginNow(c)
+	if err == kv.ErrWouldWait {
+		return err
+	}
+	if err != nil {
+		return api.WithLimit(err, r.s.door.Limits())
+	}
+	r.begun, r.then = begun, then
+	return errBegun
+}
+
+// resume answers for a write that was under way, with what it came to.
+func (r *request) resume(result kv.Result, err error) error {
+	if err != nil {
+		return api.WithLimit(err, r.s.door.Limits())
+	}
+	if err := r.settle(r.begun.Command(), &result); err != nil {
+		return err
+	}
+	return r.then(r, r.begun.Command(), &result)
 }
 
 // settle sets the headers of a result, and turns the outcomes that are answered

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -83,6 +84,13 @@ type request struct {
 	class          int
 	// mayFetch is asked before a value is fetched that is not in memory.
 	mayFetch func(size int) error
+	// prompt says that the request must not wait: it fails with kv.ErrWouldWait instead, and a
+	// write with errBegun once it is under way. begun and then are for its result.
+	prompt bool
+	begun  kv.Begun
+	then   func(*request, *kv.Command, *kv.Result) error
+	// came is when it came, since the server was made.
+	came time.Duration
 	// cut says that the body was not read to its end, so that the connection ends.
 	cut bool
 	num [32]byte
@@ -93,7 +101,7 @@ const keepOut = 64 << 10
 
 func (s *Server) acquire(f *fasthttp.RequestCtx, c *fiber.Ctx) *request {
 	r := s.requests.Get().(*request)
-	r.f, r.c = f, c
+	r.f, r.c, r.came = f, c, time.Since(s.born)
 	return r
 }
 
@@ -111,6 +119,7 @@ func (s *Server) release(r *request) {
 	r.params.names, r.params.values = r.params.names[:0], r.params.values[:0]
 	r.caller, r.exempt, r.cut, r.who = r.caller[:0], false, false, nil
 	r.command, r.op = kv.Command{}, [1]kv.Op{}
+	r.prompt, r.begun, r.then = false, kv.Begun{}, nil
 	r.out, r.decoded = r.out[:0], r.decoded[:0]
 	s.requests.Put(r)
 }
@@ -120,29 +129,52 @@ func (s *Server) release(r *request) {
 func (s *Server) serve(f *fasthttp.RequestCtx, c *fiber.Ctx, p *fastPath) {
 	r := s.acquire(f, c)
 	r.fast = p
-	began := time.Since(s.born)
-	defer func() {
-		if p := recover(); p != nil {
-			r.panicked(p)
-		}
-		r.bodiless()
-		s.metrics.count(r.route, r.method, f.Response.StatusCode())
-		s.metrics.time(r.route, r.method, time.Since(s.born)-began)
-		s.release(r)
-	}()
 	if p != nil {
 		p.conn.enter(phaseWorking)
 	} else if own, ok := f.Conn().(*conn); ok {
 		own.enter(phaseWorking)
 	}
 	r.common()
-	if err := r.answer(); err != nil {
-		r.fail(err)
-	}
+	_ = r.attempt((*request).answer)
 	if r.cut {
 		f.SetConnectionClose()
 		linger(f)
 	}
+	r.end()
+}
+
+// attempt runs f, and answers for its failure. Of a prompt request it returns errBegun or
+// kv.ErrWouldWait, which are no failures.
+func (r *request) attempt(f func(*request) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.panicked(p)
+			err = nil
+		}
+	}()
+	if err = f(r); err == nil || r.prompt && (err == errBegun || errors.Is(err, kv.ErrWouldWait)) {
+		return err
+	}
+	r.fail(err)
+	return nil
+}
+
+// finish answers for a write that was under way, with what it came to.
+func (r *request) finish(result kv.Result, err error) {
+	r.prompt = false
+	_ = r.attempt(func(r *request) error { return r.resume(result, err) })
+	r.end()
+}
+
+// givenUp returns when the result of its write is not waited for any longer.
+func (r *request) givenUp() time.Time { return r.s.born.Add(r.came + r.s.opts.RequestTimeout) }
+
+// end counts the answer, and lets go of r.
+func (r *request) end() {
+	r.bodiless()
+	r.s.metrics.count(r.route, r.method, r.f.Response.StatusCode())
+	r.s.metrics.time(r.route, r.method, time.Since(r.s.born)-r.came)
+	r.s.release(r)
 }
 
 // panicked answers for a handler that broke, so that the server lives on.

@@ -5,13 +5,10 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
-
-	"keywatch/watch"
-	"keywatch/web/reactor"
 )
 
 const (
-	// scavengeStreams is how many new streams, or watches, leave enough garbage behind
+	// scavengeStreams is how many new connections, or watches, leave enough garbage behind
 	// to collect it at once: to open them took far more memory than they keep.
 	scavengeStreams = 1000
 	// scavengeHeap is the largest heap that is collected for it, in bytes. In a
@@ -21,9 +18,9 @@ const (
 	scavengeQuiet = time.Second
 )
 
-// scavenge returns what surges of new streams and watches have left to the system,
-// once they are over, until ctx ends.
-func scavenge(ctx context.Context, r *reactor.Reactor, h *watch.Hub) {
+// scavenge returns what surges of new connections and watches have left to the system, once
+// they are over, until ctx ends. opened counts how many there ever were.
+func scavenge(ctx context.Context, opened func() uint64) {
 	tick := time.NewTicker(scavengeQuiet)
 	defer tick.Stop()
 	var seen, done uint64
@@ -33,12 +30,12 @@ func scavenge(ctx context.Context, r *reactor.Reactor, h *watch.Hub) {
 			return
 		case <-tick.C:
 		}
-		opened := r.Adopted() + h.Opened()
-		if quiet := opened == seen; quiet && opened-done >= scavengeStreams {
-			done = opened
+		now := opened()
+		if quiet := now == seen; quiet && now-done >= scavengeStreams {
+			done = now
 			collect()
 		}
-		seen = opened
+		seen = now
 	}
 }
 

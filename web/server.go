@@ -37,8 +37,11 @@ type Server struct {
 	upgrader fiber.Handler
 	// redis serves clients of Redis, if ServeRESP is called.
 	redis *resp.Server
-	// reactor owns the connections of streams.
-	reactor *reactor.Reactor
+	// reactor owns the connections of streams, front those of requests: a request does not wait
+	// behind what streams are told. front is nil where goroutines serve all of them.
+	reactor, front *reactor.Reactor
+	// handed counts the connections that event loops have handed over.
+	handed atomic.Int64
 	// common is the header that every answer begins with.
 	common  *fasthttp.ResponseHeader
 	team    *team
@@ -108,6 +111,10 @@ func New(opts Options) (*Server, error) {
 	s.conns.answer = s.answerFast
 	s.conns.refuse = func(c api.Code) { s.metrics.refuse(c) }
 	s.reactor = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout, Short: opts.Budget.Short})
+	if !opts.Goroutines {
+		s.front = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout, Short: opts.Budget.Short, SendBuffer: -1})
+		s.conns.adopt = s.adopt
+	}
 	s.streams = newStreamRegistry(streamOptions{
 		door: s.door, reactor: s.reactor, budget: opts.Budget, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
 		full: func() bool { return s.conns.all() > opts.MaxFiles },
@@ -196,15 +203,24 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.listeners = append(s.mu.listeners, ln)
 	s.watchOver.Do(func() {
 		s.background.Go(func() { s.conns.watchOver(s.life) })
-		s.background.Go(func() { scavenge(s.life, s.reactor, s.door.Hub()) })
+		s.background.Go(func() { scavenge(s.life, s.opened) })
 	})
 	s.mu.Unlock()
-	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns})
+	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns, loops: s.loops})
 	_ = ln.Close()
 	if s.stopping.Load() {
 		return ErrServerClosed
 	}
 	return err
+}
+
+// opened counts the connections on event loops and the watches that there ever were.
+func (s *Server) opened() uint64 {
+	n := s.reactor.Adopted() + s.door.Hub().Opened()
+	if s.front != nil {
+		n += s.front.Adopted()
+	}
+	return n
 }
 
 // Shutdown stops the server. New requests are refused with 503, streams are
@@ -228,20 +244,52 @@ func (s *Server) shutdown(ctx context.Context) error {
 	go func() { streams <- s.redis.Close(ctx) }()
 	go func() { streams <- s.sockets.Close(ctx) }()
 	stopWaking := s.conns.wakeIdle(ctx)
+	sessions := s.endSessions(ctx)
 	err := s.http.ShutdownWithContext(ctx)
-	stopWaking()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil // the listeners were closed above
 	}
+	err = errors.Join(sessions, err, s.parted(ctx, s.handed.Load))
+	stopWaking()
 	err = errors.Join(err, <-streams, <-streams, <-streams)
 	// What is left now is cut off, so that no goroutine outlives the server.
 	s.kill()
 	s.conns.closeAll()
 	s.reactor.Close()
+	if s.front != nil {
+		s.front.Close()
+	}
 	s.background.Wait()
 	s.lockWaits.close()
 	s.waits.Close()
 	return err
+}
+
+// endSessions ends the connections on event loops: idle ones at once, others once what was asked
+// is answered.
+func (s *Server) endSessions(ctx context.Context) error {
+	if s.front == nil {
+		return nil
+	}
+	s.conns.wakeSessions()
+	return s.parted(ctx, func() int64 { return int64(s.front.Len()) })
+}
+
+// partEvery is how often it is looked whether connections have ended at shutdown.
+const partEvery = 5 * time.Millisecond
+
+// parted waits until there are none left, or ctx ends.
+func (s *Server) parted(ctx context.Context, left func() int64) error {
+	tick := time.NewTicker(partEvery)
+	defer tick.Stop()
+	for left() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func (s *Server) closeListeners() {

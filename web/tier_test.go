@@ -43,7 +43,7 @@ func newColdWorld(t *testing.T) (w *world, d *coldDisk, evict func()) {
 	t.Cleanup(hub.Close)
 	state := kv.NewState(kv.StateOptions{Publisher: hub, Cold: d})
 	hub.Bind(state)
-	log := &directLog{state: state, start: time.Now()}
+	log := &directLog{state: state, start: time.Now(), life: t.Context()}
 	var b kv.EntryBuilder
 	b.AddSetup(kv.Setup{Epoch: epoch})
 	for _, key := range []string{"a", "b", "c"} {

@@ -51,6 +51,15 @@ type Handler interface {
 	Closed(err error)
 }
 
+// An Answerer is a Handler that may still have something to say to a peer that sends nothing
+// more, such as answers to what it has asked.
+type Answerer interface {
+	Handler
+	// Ended is told that the peer has closed its sending side. If it returns true the
+	// connection stays open until Finish or Abort; otherwise it is closed at once.
+	Ended() bool
+}
+
 // A Socket is an adopted connection, as its Handler sees it. Wake is safe for
 // concurrent use and may be called at any time, even after the end; the others
 // are for the Handler's methods, and are safe for concurrent use too.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,13 +76,6 @@ func (s *sock) write(b []byte) (n int) {
 	return n
 }
 
-// sendNow is send(2) without telling Go's scheduler, since it never waits.
-func sendNow(fd int, b []byte) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
-		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-	return int(n), errno
-}
-
 // part ends the connection, or hands it over, if that was asked for. Nothing is left to be
 // written.
 func (s *sock) part(now time.Time) bool {
@@ -100,6 +92,10 @@ func (s *sock) part(now time.Time) bool {
 
 // finish tells the peer that nothing more will come and waits for it to close.
 func (s *sock) finish(now time.Time) {
+	if s.state.Load()&ended != 0 { // it has: nothing that is unread takes the last bytes back
+		s.close(nil)
+		return
+	}
 	s.lingers = true
 	if err := unix.Shutdown(int(s.fd), unix.SHUT_WR); err != nil {
 		s.close(nil)

@@ -25,6 +25,7 @@ const (
 	finished                    // to be closed once all is written
 	handed                      // to be handed over once all is written
 	paused                      // not to be read from
+	ended                       // there is nothing more to be read
 )
 
 // A sock is a connection without a goroutine. Its state is for everyone; the
@@ -162,7 +163,7 @@ func (s *sock) rest() bool {
 			todo = 0
 		case s.busy:
 			todo = bits & filled
-		case bits&readable != 0 && bits&(paused|handed) == 0, bits&leaving != 0 && bits&paused != 0,
+		case bits&readable != 0 && bits&(paused|handed|ended) == 0, bits&leaving != 0 && bits&(paused|ended) != 0,
 			bits&(finished|handed) != 0 && !s.lingers && s.unsent == nil:
 			todo |= queued
 		}
@@ -222,9 +223,10 @@ func (s *sock) failure() error {
 // serve reads and writes what can be.
 func (s *sock) serve(bits uint32, now time.Time) {
 	switch {
-	case bits&paused != 0 && bits&leaving != 0:
+	case bits&(paused|ended) != 0 && bits&leaving != 0:
+		s.state.And(^leaving)
 		s.left()
-	case bits&readable != 0 && bits&(paused|handed) == 0:
+	case bits&readable != 0 && bits&(paused|handed|ended) == 0:
 		s.state.And(^readable)
 		s.read()
 	}
@@ -259,16 +261,20 @@ func (s *sock) read() {
 	if l.in == nil {
 		l.in = make([]byte, readSize)
 	}
-	n, err := unix.Read(int(s.fd), l.in)
+	n, err := recvNow(int(s.fd), l.in)
 	switch {
 	case err == unix.EAGAIN:
 	case err == unix.EINTR:
 		s.post(readable)
-	case err != nil:
+	case err != 0:
 		s.close(fmt.Errorf("read: %w", err))
 	case n == 0:
 		if s.lingers {
 			s.close(nil)
+			return
+		}
+		if a, ok := s.handler.(Answerer); ok && a.Ended() {
+			s.state.Or(ended)
 			return
 		}
 		s.close(io.EOF)
@@ -284,14 +290,16 @@ func (s *sock) read() {
 }
 
 // left closes a connection whose peer has left while nothing is read from it. What it
-// has sent before is of no use: the answers cannot be sent.
+// has sent before is of no use, unless the peer reads the answers.
 func (s *sock) left() {
 	code, err := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && code != 0 {
 		s.close(fmt.Errorf("read: %w", unix.Errno(code)))
 		return
 	}
-	s.close(io.EOF)
+	if _, ok := s.handler.(Answerer); !ok {
+		s.close(io.EOF)
+	}
 }
 
 // fill asks the Handler for more, and sends it.

@@ -1,0 +1,105 @@
+package web
+
+import (
+	"sync/atomic"
+	"time"
+
+	"keywatch/kv"
+	"keywatch/web/reactor"
+)
+
+// The requests of a session whose answers were not sent are linked in order: a session that is
+// idle has none, and needs no room for them.
+
+func (n *session) push(p *fastPath) {
+	if n.ahead++; n.last == nil {
+		n.first = p
+	} else {
+		n.last.next = p
+	}
+	n.last = p
+}
+
+func (n *session) pop() {
+	p := n.first
+	if n.ahead--; n.ahead == 0 {
+		n.last = nil
+	}
+	n.first, p.next = p.next, nil
+	p.clear()
+	n.s.fastPaths.Put(p)
+}
+
+// send appends the answers that are ready, in order, about reactor.Piece bytes of them.
+func (n *session) send(b []byte, now time.Time) []byte {
+	for len(b) < reactor.Piece {
+		if len(n.rest) > 0 {
+			m := min(len(n.rest), reactor.Piece-len(b))
+			b, n.rest = append(b, n.rest[:m]...), n.rest[m:]
+			continue
+		}
+		if n.rest = nil; n.first == nil || !n.ready(n.first, now) {
+			break
+		}
+		b, n.rest = n.first.render(b)
+		n.pop()
+	}
+	return b
+}
+
+// ready reports whether the request in p is answered, and answers a write that is done, or
+// has taken too long.
+func (n *session) ready(p *fastPath, now time.Time) bool {
+	r := p.request
+	if r == nil {
+		return true
+	}
+	var result kv.Result
+	var err error
+	select {
+	case <-r.begun.Done():
+		if result, err = n.result(p); err == kv.ErrWouldWait {
+			return false
+		}
+	default:
+		if now.Before(r.givenUp()) {
+			return false
+		}
+		err = kv.ErrOutcomeUnknown
+	}
+	p.request, p.slow = nil, nil
+	n.pending--
+	n.own.promised = true
+	r.finish(result, err)
+	n.own.promised = false
+	return true
+}
+
+// A slowResult is the result of a write that shows values which are not in memory.
+type slowResult struct {
+	done   atomic.Bool
+	result kv.Result
+	err    error
+}
+
+// result returns the result of the write in p. It fails with kv.ErrWouldWait while a goroutine
+// waits for values that it shows.
+func (n *session) result(p *fastPath) (kv.Result, error) {
+	if p.slow == nil {
+		result, err := p.request.begun.ResultNow()
+		if err != kv.ErrWouldWait {
+			return result, err
+		}
+		slow, begun := new(slowResult), p.request.begun
+		p.slow = slow
+		n.s.background.Go(func() {
+			slow.result, slow.err = begun.Result()
+			slow.done.Store(true)
+			n.sock.Wake()
+		})
+	}
+	if !p.slow.done.Load() {
+		return kv.Result{}, kv.ErrWouldWait
+	}
+	return p.slow.result, p.slow.err
+}
