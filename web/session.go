@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 	"keywatch/web/reactor"
 )
 
@@ -297,7 +298,7 @@ func (n *session) Ended() bool {
 // Unsent implements reactor.Handler.
 func (n *session) Unsent(size int) error {
 	n.unsent = int32(size)
-	return n.own.hold.Set(ratelimit.Answers, int64(size))
+	return n.own.hold.Set(ratelimit.Answers, int64(max(0, size-api.FreeBytes)))
 }
 
 // Closed implements reactor.Handler.
