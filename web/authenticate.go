@@ -18,8 +18,8 @@ type need struct {
 type needKind uint8
 
 const (
-	// needNobody lets no caller in.
-	needNobody needKind = iota
+	// The zero value lets no caller in.
+	_ needKind = iota
 	// needNothing lets everyone in; no credential is looked at.
 	needNothing
 	// needView has the handler ask, through the view of the door.
