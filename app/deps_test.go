@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"keywatch/web/ws":        {"keywatch/auth", "keywatch/web/api", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv/kvjson", "keywatch/kv/wake", "keywatch/kv"},
 	"keywatch/web/resp":      {"keywatch/web/resp/wire", "keywatch/web/api", "keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv"},
 	"keywatch/web/resp/wire": {},
-	"keywatch/web":           {"keywatch/web/resp", "keywatch/auth", "keywatch/kv/latency", "keywatch/web/ui", "keywatch/web/api", "keywatch/web/ws", "keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
+	"keywatch/web":           {"keywatch/web/resp", "keywatch/auth", "keywatch/kv/wake", "keywatch/kv/latency", "keywatch/web/ui", "keywatch/web/api", "keywatch/web/ws", "keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
 	"keywatch/web/reactor":   {"keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/web/wire":      {},
 	"keywatch/app":           {"keywatch/auth", "keywatch/kv/latency", "keywatch/app/hugepages", "keywatch/web", "keywatch/web/api", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/cluster/peer", "keywatch/persist", "keywatch/persist/wal", "keywatch/persist/disk", "keywatch/persist/object", "keywatch/kv/wake", "keywatch/kv/progress"},

@@ -75,9 +75,7 @@ func (t *Table) expire() {
 		t.armLocked(next)
 	}
 	e.mu.Unlock()
-	if t.opts.OnChange != nil {
-		t.opts.OnChange()
-	}
+	t.wake()
 }
 
 // Close ends the table's timer. It may be called twice.

@@ -39,9 +39,10 @@ func newWrapper(t testing.TB) auth.Wrapper {
 
 func (r *rig) newTable(w auth.Wrapper) *auth.Table {
 	table := auth.NewTable(auth.TableOptions{
-		Wrapper: w, Logger: slog.New(slog.DiscardHandler), OnChange: func() { r.changes.Add(1) },
+		Wrapper: w, Logger: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return time.Now().Add(time.Duration(r.clock.Load()) * time.Millisecond) },
 	})
+	table.OnChange(func() { r.changes.Add(1) })
 	r.t.Cleanup(table.Close)
 	return table
 }

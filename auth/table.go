@@ -70,9 +70,6 @@ type TableOptions struct {
 	Logger *slog.Logger
 	// Now returns the wall time; time.Now by default.
 	Now func() time.Time
-	// OnChange, if not nil, is called after callers' standings may have changed, from the goroutine
-	// that applies: it must only wake another one.
-	OnChange func()
 }
 
 // A Table is what this server knows of users, roles and credentials: the private records, opened.
@@ -90,6 +87,8 @@ type Table struct {
 	highest atomic.Int64
 	nonces  nonces
 	ends    ends
+	// wakers are told of every change.
+	wakers atomic.Pointer[[]func()]
 
 	mu struct {
 		sync.RWMutex
@@ -238,8 +237,29 @@ func (t *Table) change(auth kv.Rev, do func()) {
 	t.auth.Store(uint64(auth))
 	t.gen.Add(1)
 	t.mu.Unlock()
-	if t.opts.OnChange != nil {
-		t.opts.OnChange()
+	t.wake()
+}
+
+// OnChange has f called after callers' standings may have changed, from the goroutine that applies:
+// it must only wake another one.
+func (t *Table) OnChange(f func()) {
+	for {
+		old := t.wakers.Load()
+		all := []func(){f}
+		if old != nil {
+			all = append(all, *old...)
+		}
+		if t.wakers.CompareAndSwap(old, &all) {
+			return
+		}
+	}
+}
+
+func (t *Table) wake() {
+	if all := t.wakers.Load(); all != nil {
+		for _, f := range *all {
+			f()
+		}
 	}
 }
 

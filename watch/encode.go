@@ -72,6 +72,9 @@ func (m *Message) appendOpen(b []byte) []byte {
 	if m.Skipped > 0 {
 		b = kvjson.AppendNumber(append(b, ','), "skipped", uint64(m.Skipped))
 	}
+	if m.Kind == Denied && m.Code != "" {
+		b = kvjson.AppendString(append(b, `,"code":`...), m.Code)
+	}
 	if m.Kind == Bye {
 		b = append(b, `,"code":`...)
 		b = kvjson.AppendString(b, m.Code)

@@ -180,6 +180,13 @@ func (w *Watcher) filter() filter {
 	return f
 }
 
+// Names returns the keys and prefixes that are watched; what another of them covers is left out.
+// They must not be changed.
+func (w *Watcher) Names() (keys, prefixes []string) {
+	f := w.filter()
+	return f.keys(), f.prefixes()
+}
+
 // wake tells of w that there is something to look at.
 func (w *Watcher) wake() { w.mail.waker.Wake(w) }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"keywatch/auth"
+	"keywatch/kv/wake"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
 	"keywatch/web/resp"
@@ -37,6 +38,8 @@ type Server struct {
 	upgrader fiber.Handler
 	// redis serves clients of Redis, if ServeRESP is called.
 	redis *resp.Server
+	// callers says that callers' permissions may have changed.
+	callers wake.Chan
 	// reactor owns the connections of streams, front those of requests: a request does not wait
 	// behind what streams are told. front is nil where goroutines serve all of them.
 	reactor, front *reactor.Reactor
@@ -142,6 +145,11 @@ func New(opts Options) (*Server, error) {
 	s.metricsPage = newRendering(func() (rendered, error) { return metricsText(s.opts.Registry) })
 	s.statusPage = newRendering(s.status)
 	s.http = s.newHTTP()
+	if opts.Auth != nil {
+		s.callers = wake.New()
+		opts.Auth.OnChange(s.callers.Wake)
+		s.background.Go(func() { s.followCallers(s.life) })
+	}
 	return s, nil
 }
 

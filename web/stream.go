@@ -79,19 +79,23 @@ func writeBye(c *fiber.Ctx, code api.Code, retry time.Duration, form watch.Form)
 }
 
 func (r *streamRegistry) serve(c *fiber.Ctx, who *auth.Caller, req watch.Request, form streamForm, caller string) error {
-	s := &stream{registry: r, form: form, hold: r.opts.budget.Open(caller)}
+	s := &stream{owner: r.owner(who), form: form, hold: r.opts.budget.Open(caller)}
 	req.Progress, req.Waker = r.opts.heartbeat, s
 	err := cmp.Or(s.hold.Grow(ratelimit.Connections, streamCost), s.hold.Grow(ratelimit.Watches, req.Cost()))
 	if err == nil {
-		_, err = r.opts.door.As(who).Open(&s.watcher, req)
+		var pass auth.Pass
+		pass, err = r.opts.door.As(who).Open(&s.watcher, req)
+		s.seen.Store(pass.Since())
 	}
 	if err != nil {
 		s.hold.Close()
+		r.disown(s.owner)
 		return err
 	}
 	if err := r.enter(s); err != nil {
 		s.watcher.Close()
 		s.hold.Close()
+		r.disown(s.owner)
 		return err
 	}
 	r.setHead(c, form)
@@ -113,14 +117,16 @@ func (r *streamRegistry) setHead(c *fiber.Ctx, form streamForm) {
 // A stream is one connection that gets the messages of one watcher. It is the
 // connection's reactor.Handler.
 type stream struct {
-	registry *streamRegistry
-	watcher  watch.Watcher
-	form     streamForm
+	owner   *streamOwner
+	watcher watch.Watcher
+	form    streamForm
 	// chunked says that the body is sent in chunks, as HTTP/1.1 can.
 	chunked bool
 	// attached is set once the connection is handed over and socket is set.
 	ended, attached atomic.Bool
-	socket          reactor.Socket
+	// seen is the standing of the caller that the watch was allowed under last.
+	seen   atomic.Uint32
+	socket reactor.Socket
 	// hold is what the stream makes the server hold.
 	hold ratelimit.Hold
 	// head is what is sent first; nil once it is sent.
@@ -146,8 +152,8 @@ func (s *stream) takeOver(ctx *fasthttp.RequestCtx) {
 		}
 		head := s.appendHead(ctx)
 		s.head = &head
-		if err := s.registry.opts.reactor.Adopt(conn, nil, s.attach); err != nil {
-			s.registry.opts.logger.Warn("stream not served", "err", err)
+		if err := s.owner.registry.opts.reactor.Adopt(conn, nil, s.attach); err != nil {
+			s.owner.registry.opts.logger.Warn("stream not served", "err", err)
 			s.end()
 		}
 	})
@@ -183,7 +189,8 @@ func (s *stream) end() {
 	if s.ended.CompareAndSwap(false, true) {
 		s.watcher.Close()
 		s.hold.Close()
-		s.registry.leave(s)
+		s.owner.registry.leave(s)
+		s.owner.registry.disown(s.owner)
 	}
 }
 
@@ -215,7 +222,7 @@ func (s *stream) Unsent(n int) error { return s.hold.Set(ratelimit.Answers, int6
 // Closed implements reactor.Handler.
 func (s *stream) Closed(err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
-		s.registry.opts.logger.Debug("stream ended", "err", err)
+		s.owner.registry.opts.logger.Debug("stream ended", "err", err)
 	}
 	s.end()
 }
@@ -256,6 +263,14 @@ func (s *stream) fill(b *[]byte, start int, scratch *watch.Scratch, now time.Tim
 		if err != nil {
 			return now, true
 		}
+		// After the poll: what was polled may be sent if the caller's right holds now.
+		why, seen := s.owner.who.StreamEnd(s.seen.Load(), s.watcher.Names)
+		if why != "" {
+			denied := watch.Message{Kind: watch.Denied, Code: why}
+			*b = form.Append(*b, &denied)
+			return now, true
+		}
+		s.seen.Store(seen)
 		if len(messages) == 0 {
 			return again, false
 		}

@@ -38,6 +38,7 @@ type streamRegistry struct {
 	mu   struct {
 		sync.Mutex
 		open    map[*stream]struct{}
+		owners  map[*auth.Caller]*streamOwner
 		closing bool
 	}
 	// idle is closed when no stream is open and none will be let in.
@@ -55,7 +56,7 @@ func newStreamRegistry(opts streamOptions) *streamRegistry {
 		opts.logger = slog.New(slog.DiscardHandler)
 	}
 	r := &streamRegistry{opts: opts, idle: make(chan struct{})}
-	r.mu.open = make(map[*stream]struct{})
+	r.mu.open, r.mu.owners = make(map[*stream]struct{}), make(map[*auth.Caller]*streamOwner)
 	return r
 }
 

@@ -55,6 +55,10 @@ func (v *Server) Begin(c Caller, lines bool) (Handshake, error) {
 		s.hold.Close()
 		return Handshake{}, err
 	}
+	if c.Who != nil {
+		s.seen.Store(c.Who.Look().Since)
+		c.Who.Follow()
+	}
 	return Handshake{s}, nil
 }
 

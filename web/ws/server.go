@@ -132,6 +132,7 @@ func (v *Server) end(s *session) {
 
 func (v *Server) leave(s *session) {
 	s.hold.Close()
+	s.who.Load().Unfollow()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if s.prev == nil {

@@ -92,7 +92,9 @@ type session struct {
 	// in memory.
 	caller callerAddr
 	// who is the caller that the credential proves; nil where there is no authentication.
-	who  atomic.Pointer[auth.Caller]
+	who atomic.Pointer[auth.Caller]
+	// seen is the standing of the caller that all watches were allowed under last.
+	seen atomic.Uint32
 	hold ratelimit.Hold
 	// charged is what is charged of what was read and is under way.
 	charged int

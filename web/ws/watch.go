@@ -26,7 +26,7 @@ type subscription struct {
 	queued atomic.Bool
 	// fresh, synced and resting (in held) belong to the reactor's calls. A fresh
 	// watch is told that it is open before anything else.
-	ready, fresh, synced, resting bool
+	ready, fresh, synced, resting, denied bool
 	// cost is what the watch is charged as, in bytes.
 	cost int32
 	next *subscription
@@ -117,6 +117,7 @@ func (s *session) requeue(w *subscription) {
 // at once. What takes long is left for a call that may do so.
 func (s *session) events(b []byte, now time.Time, heavy bool) (_ []byte, more bool) {
 	at := s.server.clock(now)
+	b = s.recheck(b)
 	s.collect(at)
 	if s.queue.head == nil {
 		return b, false
@@ -141,6 +142,9 @@ func (s *session) poll(b []byte, w *subscription, scratch *watch.Scratch, now ti
 		b = appendOK(b, w.id)
 	}
 	messages, again, err := w.watcher.Poll(scratch, now)
+	if b = s.recheck(b); w.denied {
+		return b
+	}
 	if err != nil {
 		s.forget(w)
 		return b
