@@ -145,8 +145,8 @@ func (s *session) line(mine *session) string {
 	if command == "" {
 		command = "NULL"
 	}
-	sub, psub := s.what.counts()
-	redirect := s.what.redirect()
+	sub, psub := s.what.Load().counts()
+	redirect := s.what.Load().redirect()
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d ssub=0 multi=%d watch=%d "+
 		"qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s "+
 		"tot-net-in=0 tot-net-out=0 tot-cmds=0",
@@ -283,7 +283,7 @@ func (k *killing) parse(args [][]byte) string {
 // picks reports whether a connection is to be ended; mine is the one that asks.
 func (k *killing) picks(other, mine *session) bool {
 	pubsub := false
-	if sub, psub := other.what.counts(); sub+psub > 0 {
+	if sub, psub := other.what.Load().counts(); sub+psub > 0 {
 		pubsub = true
 	}
 	switch {

@@ -81,7 +81,7 @@ func (c *command) keysOf(args [][]byte) (keys [][]byte) {
 func (s *session) dispatch(q *wire.Request) {
 	if browser(q) {
 		s.server.opts.Logger.Warn("connection closed: it speaks HTTP, and this port is for clients of Redis", "peer", s.peer)
-		s.closing, s.skip, s.replies = true, 0, replies{}
+		s.closing, s.skip, s.replies, s.shown, s.held = true, 0, replies{}, 0, 0
 		return
 	}
 	cmd := s.server.lookup(q.Args[0])
@@ -347,13 +347,10 @@ func (s *session) begin(cmd *command, args [][]byte, c *call, p *plan) {
 
 // follow queues the reply of what was begun.
 func (s *session) follow(begun kv.Begun, r *rest) {
-	r.begun, r.pending = true, begun
+	r.begun, r.pending, r.until = true, begun, s.server.deadline()
 	s.ahead++
 	s.last = begun
-	if s.off || s.skip > 0 {
-		r.quiet = true
-	}
-	s.replies.list = append(s.replies.list, reply{rest: r})
+	s.push(reply{rest: r})
 	begun.Notify(s)
 }
 

@@ -138,7 +138,7 @@ func (u *subscribed) remove(s *session, name string, pattern bool) {
 // leave ends all subscriptions of s.
 func (u *subscribed) leave(s *session) {
 	for _, pattern := range []bool{false, true} {
-		for _, name := range s.what.names(pattern) {
+		for _, name := range s.what.Load().names(pattern) {
 			u.remove(s, name, pattern)
 			s.server.pumpLeave(name)
 		}
@@ -213,8 +213,8 @@ func directUnsubscribe(s *session, args [][]byte) []byte {
 	for _, arg := range args[1:] {
 		names = append(names, string(arg))
 	}
-	if len(names) == 0 && s.what != nil {
-		names = s.what.names(pattern)
+	if len(names) == 0 && s.what.Load() != nil {
+		names = s.what.Load().names(pattern)
 	}
 	var b []byte
 	if len(names) == 0 {
@@ -231,7 +231,7 @@ func directUnsubscribe(s *session, args [][]byte) []byte {
 }
 
 func (s *session) unsubscribe(name string, pattern bool) {
-	p := s.what
+	p := s.what.Load()
 	if p == nil {
 		return
 	}
@@ -287,8 +287,8 @@ func (s *session) noteFlags() {
 	if s.subscriptions() > 0 {
 		flags += "P"
 	}
-	if s.what != nil {
-		flags += s.what.trackingFlags()
+	if s.what.Load() != nil {
+		flags += s.what.Load().trackingFlags()
 	}
 	s.mu.Lock()
 	s.mu.flags = flags

@@ -56,18 +56,17 @@ func (p *pushes) counts() (channels, patterns int) {
 
 // subscriptions returns how many there are in all.
 func (s *session) subscriptions() int {
-	channels, patterns := s.what.counts()
+	channels, patterns := s.what.Load().counts()
 	return channels + patterns
 }
 
-// own returns the pushes of the session, which may be new.
+// own returns the pushes of the session, which may be new. It may be called by anybody.
 func (s *session) own() *pushes {
-	if s.what == nil {
-		s.mu.Lock()
-		s.what = &pushes{channels: make(map[string]struct{}), patterns: make(map[string]struct{})}
-		s.mu.Unlock()
+	if p := s.what.Load(); p != nil {
+		return p
 	}
-	return s.what
+	s.what.CompareAndSwap(nil, &pushes{channels: make(map[string]struct{}), patterns: make(map[string]struct{})})
+	return s.what.Load()
 }
 
 // enqueue adds a message, and reports false if there are too many.
@@ -91,7 +90,7 @@ func (s *session) pushText(p *pushes, m pushed) {
 
 // tell appends the messages that wait, whole ones, about a piece of them.
 func (s *session) tell(b []byte) []byte {
-	p := s.what
+	p := s.what.Load()
 	if p == nil {
 		return b
 	}
@@ -128,14 +127,14 @@ func (s *session) chargeSubscription(name string) error {
 
 // endPushes ends all subscriptions and tracking.
 func (s *session) endPushes() {
-	p := s.what
+	p := s.what.Load()
 	if p == nil {
 		return
 	}
 	s.server.subscribed.leave(s)
 	s.server.tracking.stop(s)
+	s.what.Store(nil)
 	s.mu.Lock()
-	s.what = nil
 	s.mu.flags = ""
 	s.mu.Unlock()
 	s.hold.Shrink(ratelimit.Watches, s.hold.Held(ratelimit.Watches))

@@ -1,7 +1,9 @@
 package resp
 
 import (
+	"context"
 	"errors"
+	"time"
 
 	"keywatch/kv"
 	"keywatch/web/reactor"
@@ -25,6 +27,8 @@ type rest struct {
 	// pending is the command, until its result is known.
 	pending kv.Begun
 	begun   bool
+	// until is when the client is told that the outcome is not known.
+	until context.Context
 	// command is what was begun, of which render makes the reply.
 	command *kv.Command
 	render  func(b []byte, r *kv.Result, err error) []byte
@@ -36,6 +40,9 @@ type rest struct {
 	// quiet says that nothing is to be sent.
 	quiet bool
 }
+
+// replyCost is about what a reply takes in memory beside its text, in bytes.
+const replyCost = 64
 
 // replies is a queue.
 type replies struct {
@@ -85,6 +92,10 @@ func (s *session) push(r reply) {
 func (s *session) enter(r reply) {
 	s.replies.list = append(s.replies.list, r)
 	s.shown += r.size()
+	s.held += replyCost + len(r.text)
+	if err := s.chargeAnswers(); err != nil {
+		s.abort(err)
+	}
 	if s.replies.len() > maxReplies || s.shown > maxShown {
 		s.server.opts.Logger.Warn("connection closed", "err", errFlooded, "replies", s.replies.len(), "bytes", s.shown, "peer", s.peer)
 		s.abort(errFlooded)
@@ -111,8 +122,10 @@ func (s *session) render(b []byte) (_ []byte, more bool) {
 			b = append(b, r.text...)
 		}
 		s.shown -= r.size()
+		s.held -= replyCost + len(r.text)
 		s.replies.pop()
 	}
+	_ = s.chargeAnswers() // it is less than it was
 	return b, false
 }
 
@@ -125,6 +138,19 @@ func (s *session) renderRest(b []byte, r *rest) ([]byte, bool) {
 		b = r.render(b, &r.result, r.err)
 	}
 	return b, true
+}
+
+// again returns when the reply that is next is looked at although nothing was heard of it.
+func (s *session) again() time.Time {
+	if s.replies.len() == 0 {
+		return time.Time{}
+	}
+	r := s.replies.list[s.replies.head].rest
+	if r == nil || !r.begun || r.resolving {
+		return time.Time{}
+	}
+	at, _ := r.until.Deadline()
+	return at.Add(time.Millisecond)
 }
 
 // settle takes the result of what was begun, if it is there.
@@ -141,7 +167,12 @@ func (s *session) settle(r *rest) bool {
 	select {
 	case <-r.pending.Done():
 	default:
-		return false
+		if r.until.Err() == nil {
+			return false
+		}
+		r.err = kv.ErrOutcomeUnknown
+		s.ahead--
+		return true
 	}
 	r.result, r.err = r.pending.ResultNow()
 	if !errors.Is(r.err, kv.ErrWouldWait) {

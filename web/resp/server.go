@@ -301,7 +301,6 @@ func (v *Server) close(ctx context.Context) (err error) {
 		}
 	}
 	v.kill()
-	v.tracking.close()
 	v.bound.Close(ctx)
 	<-v.idle
 	v.running.Wait()

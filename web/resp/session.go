@@ -53,10 +53,13 @@ type session struct {
 	// skip counts replies that are not sent, off says that none are.
 	skip int
 	off  bool
-	// charged is what is charged of what is kept, shown of what replies show.
-	charged, shown int
+	// charged is what is charged of what is kept, shown what replies show and held what of that
+	// is held for the session alone, in bytes; unsent is what the reactor keeps, answers what is
+	// charged of both.
+	charged, shown               int
+	held, unsent, answersCharged int
 	// what is nil while the connection has neither subscriptions nor tracking.
-	what *pushes
+	what atomic.Pointer[pushes]
 
 	id          uint64
 	peer, local netip.AddrPort
@@ -248,7 +251,7 @@ func (s *session) Fill(b []byte, _ time.Time) (_ []byte, again time.Time) {
 	if more || s.listens() && len(s.unread) > 0 {
 		s.sock.Wake()
 	}
-	return b, time.Time{}
+	return b, s.again()
 }
 
 // failure returns why the connection is to be cut, nil if it is not.
@@ -305,7 +308,22 @@ func (s *session) takeResult() {
 
 // Unsent implements reactor.Handler.
 func (s *session) Unsent(n int) error {
-	return s.hold.Set(ratelimit.Answers, int64(n/chargeStep*chargeStep))
+	s.unsent = n
+	return s.chargeAnswers()
+}
+
+// chargeAnswers charges the replies that the client has not read. It fails with a
+// *ratelimit.FullError.
+func (s *session) chargeAnswers() error {
+	n := (s.unsent + s.held) / chargeStep * chargeStep
+	if n == s.answersCharged {
+		return nil
+	}
+	err := s.hold.Set(ratelimit.Answers, int64(n))
+	if err == nil {
+		s.answersCharged = n
+	}
+	return err
 }
 
 // Closed implements reactor.Handler.

@@ -34,7 +34,9 @@ const maxOwn = 1024
 type tracking struct {
 	server *Server
 	mu     sync.Mutex
+	// keys says who has read what, and up to which revision; mine what each has read.
 	keys   map[string]map[*session]kv.Rev
+	mine   map[*session]map[string]struct{}
 	items  int
 	most   int
 	bcast  map[*session]*pushes
@@ -44,12 +46,15 @@ type tracking struct {
 
 func (t *tracking) init(v *Server) {
 	t.server, t.most = v, defaultTable
-	t.keys = make(map[string]map[*session]kv.Rev)
+	t.emptyLocked()
 	t.bcast, t.on = make(map[*session]*pushes), make(map[*session]*pushes)
 	v.subscribed.mask.Store(uint32(maskAll | maskKeyspace | maskKeyevent))
 }
 
-func (t *tracking) close() {}
+// emptyLocked forgets who has read what.
+func (t *tracking) emptyLocked() {
+	t.keys, t.mine, t.items = make(map[string]map[*session]kv.Rev), make(map[*session]map[string]struct{}), 0
+}
 
 func (t *tracking) clients() int {
 	t.mu.Lock()
@@ -77,6 +82,10 @@ func (t *tracking) enter(s *session, keys [][]byte, rev kv.Rev) {
 		}
 		if _, had := t.keys[name][s]; !had {
 			t.items++
+			if t.mine[s] == nil {
+				t.mine[s] = make(map[string]struct{})
+			}
+			t.mine[s][name] = struct{}{}
 		}
 		t.keys[name][s] = rev
 	}
@@ -126,6 +135,7 @@ func (t *tracking) tellLocked(key string, rev kv.Rev) {
 			continue
 		}
 		delete(who, s)
+		delete(t.mine[s], key)
 		t.items--
 		if p := t.on[s]; p != nil {
 			t.invalidate(s, p, []string{key}, rev)
@@ -160,7 +170,7 @@ func (t *tracking) flush(rev kv.Rev) {
 func (t *tracking) lost() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.keys, t.items = make(map[string]map[*session]kv.Rev), 0
+	t.emptyLocked()
 	for s, p := range t.on {
 		t.invalidate(s, p, nil, 0)
 	}
@@ -172,7 +182,7 @@ func (t *tracking) lost() {
 func (t *tracking) flushing() (done func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.keys, t.items = make(map[string]map[*session]kv.Rev), 0
+	t.emptyLocked()
 	return func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -211,11 +221,11 @@ func (t *tracking) redirect(s *session, p *pushes, redirect uint64, keys []strin
 		t.redirectBroken(s, p, redirect)
 		return
 	}
-	proto, what := target.protoNow(), target.pushesNow()
+	proto, what := target.protoNow(), target.what.Load()
 	switch {
 	case proto == wire.RESP3:
 		if what == nil {
-			what = target.ownNow()
+			what = target.own()
 		}
 		target.pushText(what, pushed{text: appendInvalid(proto.Push(nil, 2), proto, keys, false)})
 	case what != nil && what.has(invalidateChannel):
@@ -257,23 +267,6 @@ func (p *pushes) has(channel string) bool {
 	return ok
 }
 
-// pushesNow returns the pushes of a session, for others.
-func (s *session) pushesNow() *pushes {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.what
-}
-
-// ownNow is own for others.
-func (s *session) ownNow() *pushes {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.what == nil {
-		s.what = &pushes{channels: make(map[string]struct{}), patterns: make(map[string]struct{})}
-	}
-	return s.what
-}
-
 // find returns the connection with an id, nil if there is none.
 func (v *Server) find(id uint64) *session {
 	v.mu.Lock()
@@ -296,14 +289,14 @@ func (t *tracking) stop(s *session) {
 	}
 	delete(t.on, s)
 	delete(t.bcast, s)
-	for key, who := range t.keys {
-		if _, had := who[s]; had {
-			delete(who, s)
-			if t.items--; len(who) == 0 {
-				delete(t.keys, key)
-			}
+	for key := range t.mine[s] {
+		who := t.keys[key]
+		delete(who, s)
+		if t.items--; len(who) == 0 {
+			delete(t.keys, key)
 		}
 	}
+	delete(t.mine, s)
 	p.mu.Lock()
 	t.prefix -= len(p.tracked.prefixes)
 	p.tracked = tracked{}
@@ -344,7 +337,7 @@ func (p *pushes) trackingFlags() (flags string) {
 
 // trackReads notes which keys a command is about to read, if the connection tracks them.
 func (s *session) trackReads(cmd *command, args [][]byte) {
-	p := s.what
+	p := s.what.Load()
 	if p == nil || cmd.writes() || cmd.first == 0 || !slices.Contains(cmd.flags, "readonly") {
 		return
 	}
@@ -359,7 +352,7 @@ func (s *session) trackReads(cmd *command, args [][]byte) {
 
 // endCaching forgets what CLIENT CACHING has said, after the command that it was for.
 func (s *session) endCaching(cmd *command, args [][]byte) {
-	p := s.what
+	p := s.what.Load()
 	if p == nil || cmd == nil || s.multi != nil || cmd.name == "client" && len(args) > 1 && upper(args[1]) == "CACHING" {
 		return
 	}
@@ -370,7 +363,7 @@ func (s *session) endCaching(cmd *command, args [][]byte) {
 
 // wrote notes a revision of the connection's own.
 func (s *session) wrote(rev kv.Rev) {
-	p := s.what
+	p := s.what.Load()
 	if p == nil || rev == 0 {
 		return
 	}
@@ -386,7 +379,7 @@ func (s *session) wrote(rev kv.Rev) {
 func (s *session) clientTracking(sub string, args [][]byte) []byte {
 	switch sub {
 	case "GETREDIR":
-		return wire.AppendInt(nil, s.what.redirect())
+		return wire.AppendInt(nil, s.what.Load().redirect())
 	case "TRACKINGINFO":
 		return s.trackingInfo()
 	case "CACHING":
@@ -519,10 +512,10 @@ func (s *session) track(k tracked) error {
 }
 
 func (s *session) caching(word string) []byte {
-	if s.what == nil {
+	if s.what.Load() == nil {
 		return wire.AppendError(nil, "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
 	}
-	p := s.what
+	p := s.what.Load()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := &p.tracked
@@ -542,10 +535,10 @@ func (s *session) caching(word string) []byte {
 
 func (s *session) trackingInfo() []byte {
 	var k tracked
-	if s.what != nil {
-		s.what.mu.Lock()
-		k = s.what.tracked
-		s.what.mu.Unlock()
+	if s.what.Load() != nil {
+		s.what.Load().mu.Lock()
+		k = s.what.Load().tracked
+		s.what.Load().mu.Unlock()
 	}
 	flags := []string{"off"}
 	if k.on {
@@ -567,6 +560,6 @@ func (s *session) trackingInfo() []byte {
 	for _, f := range flags {
 		b = wire.AppendBulk(b, f)
 	}
-	b = wire.AppendInt(wire.AppendBulk(b, "redirect"), s.what.redirect())
+	b = wire.AppendInt(wire.AppendBulk(b, "redirect"), s.what.Load().redirect())
 	return appendStrings(wire.AppendBulk(b, "prefixes"), k.prefixes)
 }
