@@ -139,6 +139,9 @@ func (u *subscribed) remove(s *session, name string, pattern bool) {
 func (u *subscribed) leave(s *session) {
 	for _, pattern := range []bool{false, true} {
 		for _, name := range s.what.Load().names(pattern) {
+			if !pattern && isWatch(name) {
+				continue
+			}
 			u.remove(s, name, pattern)
 			s.server.pumpLeave(name)
 		}
@@ -177,6 +180,18 @@ func directSubscribe(s *session, args [][]byte) []byte {
 	return b
 }
 
+// runSubscribe subscribes, and waits before for positions that other servers have told.
+func runSubscribe(s *session, _ *command, args [][]byte) {
+	var since watch.Request
+	for _, arg := range args[1:] {
+		if w, err := parseWatch(string(arg)); isWatch(string(arg)) && err == nil && w.HasSince {
+			since = w.Request
+		}
+	}
+	args = cloneAll(args)
+	s.afterAwait(&since, func() { s.enter(reply{text: directSubscribe(s, args)}) })
+}
+
 func (s *session) subscribe(name string, pattern bool) error {
 	p := s.own()
 	p.mu.Lock()
@@ -190,6 +205,17 @@ func (s *session) subscribe(name string, pattern bool) error {
 	switch {
 	case had:
 		return nil
+	case !pattern && isWatch(name):
+		w, err := parseWatch(name)
+		if err == nil {
+			err = s.open(name, "", w.Request)
+		}
+		if err == nil {
+			p.mu.Lock()
+			all[name] = struct{}{}
+			p.mu.Unlock()
+		}
+		return err
 	case full:
 		return refusef("ERR too many subscriptions: %d is the most", maxSubscriptions)
 	}
@@ -243,7 +269,9 @@ func (s *session) unsubscribe(name string, pattern bool) {
 	_, had := all[name]
 	delete(all, name)
 	p.mu.Unlock()
-	if had {
+	if had && !pattern && isWatch(name) {
+		s.closeStream(name, "")
+	} else if had {
 		s.server.subscribed.remove(s, name, pattern)
 		s.server.pumpLeave(name)
 	}

@@ -127,6 +127,11 @@ func (s *session) chargeSubscription(name string) error {
 
 // endPushes ends all subscriptions and tracking.
 func (s *session) endPushes() {
+	for _, st := range s.streams {
+		st.watcher.Close()
+	}
+	s.streams = nil
+	s.hold.Shrink(ratelimit.Watches, s.hold.Held(ratelimit.Watches))
 	p := s.what.Load()
 	if p == nil {
 		return
@@ -137,5 +142,4 @@ func (s *session) endPushes() {
 	s.mu.Lock()
 	s.mu.flags = ""
 	s.mu.Unlock()
-	s.hold.Shrink(ratelimit.Watches, s.hold.Held(ratelimit.Watches))
 }

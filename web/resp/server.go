@@ -13,6 +13,7 @@ import (
 
 	"keywatch/kv/bind"
 	"keywatch/ratelimit"
+	"keywatch/watch"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
 	"keywatch/web/resp/wire"
@@ -48,6 +49,7 @@ type Server struct {
 	byName            map[string]*command
 	loaded            loaded
 	cursors           cursors
+	scratches         sync.Pool // of *watch.Scratch
 	settings          settings
 	subscribed        subscribed
 	tracking          tracking
@@ -84,6 +86,7 @@ func New(opts Options) (*Server, error) {
 		v.calls = append(v.calls, xsync.NewCounter())
 	}
 	v.settings.init()
+	v.scratches.New = func() any { return new(watch.Scratch) }
 	v.tracking.init(v)
 	v.mu.listeners = make(map[net.Listener]struct{})
 	return v, nil

@@ -60,6 +60,9 @@ type session struct {
 	held, unsent, answersCharged int
 	// what is nil while the connection has neither subscriptions nor tracking.
 	what atomic.Pointer[pushes]
+	// streams are the watches, heavy says that the next Fill may do what takes long.
+	streams []*stream
+	heavy   bool
 
 	id          uint64
 	peer, local netip.AddrPort
@@ -124,7 +127,7 @@ func (s *session) Wake() {
 }
 
 // Heavy implements reactor.Handler.
-func (s *session) Heavy() bool { return false }
+func (s *session) Heavy() bool { return s.heavy }
 
 // Receive implements reactor.Handler.
 func (s *session) Receive(p []byte) {
@@ -225,7 +228,9 @@ func (s *session) handle(q *wire.Request) {
 }
 
 // Fill implements reactor.Handler.
-func (s *session) Fill(b []byte, _ time.Time) (_ []byte, again time.Time) {
+func (s *session) Fill(b []byte, now time.Time) (_ []byte, again time.Time) {
+	heavy := s.heavy
+	s.heavy = false
 	s.takeResult()
 	b, more := s.render(b)
 	s.readOn()
@@ -237,6 +242,7 @@ func (s *session) Fill(b []byte, _ time.Time) (_ []byte, again time.Time) {
 		s.closing = true
 	}
 	b = s.tell(b)
+	b, again = s.streamEvents(b, now, heavy)
 	if err := s.failure(); err != nil {
 		s.sock.Abort(err)
 		return b, time.Time{}
@@ -251,7 +257,7 @@ func (s *session) Fill(b []byte, _ time.Time) (_ []byte, again time.Time) {
 	if more || s.listens() && len(s.unread) > 0 {
 		s.sock.Wake()
 	}
-	return b, s.again()
+	return b, sooner(again, s.again())
 }
 
 // failure returns why the connection is to be cut, nil if it is not.

@@ -96,7 +96,7 @@ func newCommands() []command {
 		{name: "script", arity: -2, flags: []string{"noscript", "loading", "stale"}, group: "scripting", direct: directScript, subs: []string{"load", "exists", "flush", "help"}},
 		{name: "lolwut", arity: -1, flags: fastRead, group: "server", direct: directLolwut},
 
-		{name: "subscribe", arity: -2, flags: subscribe, group: "pubsub", direct: directSubscribe, watches: true},
+		{name: "subscribe", arity: -2, flags: subscribe, group: "pubsub", run: runSubscribe, direct: directSubscribe, watches: true},
 		{name: "psubscribe", arity: -2, flags: subscribe, group: "pubsub", direct: directSubscribe, watches: true},
 		{name: "unsubscribe", arity: -1, flags: subscribe, group: "pubsub", direct: directUnsubscribe},
 		{name: "punsubscribe", arity: -1, flags: subscribe, group: "pubsub", direct: directUnsubscribe},
@@ -109,6 +109,8 @@ func newCommands() []command {
 		{name: "kw.fence", arity: 3, flags: fastRead, group: "keywatch", compile: compileFence},
 		{name: "kw.idem", arity: 2, flags: fastRead, group: "keywatch", compile: compileIdem},
 		{name: "kw.holder", arity: 2, flags: fastRead, group: "keywatch", compile: compileHolder},
+		{name: "kw.watch", arity: -4, flags: subscribe, group: "keywatch", run: runWatchCommand, watches: true, unqueued: true},
+		{name: "kw.unwatch", arity: 2, flags: subscribe, group: "keywatch", direct: directUnwatchCommand},
 		{name: "kw.lock", arity: -3, flags: []string{"write"}, group: "keywatch", slow: runLock},
 		{name: "kw.unlock", arity: 3, flags: []string{"write"}, group: "keywatch", slow: runUnlock},
 		{name: "kw.renew", arity: 3, flags: []string{"write"}, group: "keywatch", slow: runUnlock},
