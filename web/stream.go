@@ -122,8 +122,8 @@ type stream struct {
 	form    streamForm
 	// chunked says that the body is sent in chunks, as HTTP/1.1 can.
 	chunked bool
-	// attached is set once the connection is handed over and socket is set.
-	ended, attached atomic.Bool
+	// state has streamEnded and streamAttached.
+	state atomic.Uint32
 	// seen is the standing of the caller that the watch was allowed under last.
 	seen   atomic.Uint32
 	socket reactor.Socket
@@ -132,6 +132,14 @@ type stream struct {
 	// head is what is sent first; nil once it is sent.
 	head *[]byte
 }
+
+// States of a stream: it has ended; its connection was handed over and socket is set.
+const (
+	streamEnded = 1 << iota
+	streamAttached
+)
+
+func (s *stream) attached() bool { return s.state.Load()&streamAttached != 0 }
 
 var (
 	_ watch.Waker     = (*stream)(nil)
@@ -162,7 +170,7 @@ func (s *stream) takeOver(ctx *fasthttp.RequestCtx) {
 // attach begins the stream on its socket.
 func (s *stream) attach(socket reactor.Socket) reactor.Handler {
 	s.socket = socket
-	s.attached.Store(true)
+	s.state.Or(streamAttached)
 	return s
 }
 
@@ -186,7 +194,7 @@ func (s *stream) appendHead(ctx *fasthttp.RequestCtx) []byte {
 
 // end closes the watch and gives the place back. It may be called twice.
 func (s *stream) end() {
-	if s.ended.CompareAndSwap(false, true) {
+	if s.state.Or(streamEnded)&streamEnded == 0 {
 		s.watcher.Close()
 		s.hold.Close()
 		s.owner.registry.leave(s)
@@ -196,7 +204,7 @@ func (s *stream) end() {
 
 // cut ends the stream at once, whether its connection was handed over or not.
 func (s *stream) cut() {
-	if s.attached.Load() {
+	if s.attached() {
 		s.socket.Abort(os.ErrDeadlineExceeded)
 	} else {
 		s.end()
@@ -205,7 +213,7 @@ func (s *stream) cut() {
 
 // Wake implements watch.Waker.
 func (s *stream) Wake(*watch.Watcher) {
-	if s.attached.Load() {
+	if s.attached() {
 		s.socket.Wake()
 	}
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"unsafe"
 
 	"keywatch/auth"
 )
@@ -15,6 +16,9 @@ type streamOwner struct {
 	// streams counts those that have it, under the registry's lock.
 	streams int
 }
+
+// A stream takes 240 bytes, with a caller or without; a change of that fails to compile.
+var _ [240]byte = [unsafe.Sizeof(stream{})]byte{}
 
 // owner returns the owner that streams of who share, to be given back with disown.
 func (r *streamRegistry) owner(who *auth.Caller) *streamOwner {
