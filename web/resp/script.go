@@ -2,7 +2,9 @@ package resp
 
 import (
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"sync"
 
@@ -17,33 +19,39 @@ const (
 	maxScript = 16 << 10
 )
 
-// A script is one that a lock library sends, and what it does. It is recognised by its words:
-// comments, blanks, semicolons, quotes and the names of locals do not count.
+// A script is one that a lock library sends, and what it does.
 type script struct {
-	keys, args int // how many it takes; args is at least so many
-	source     string
+	// keys and args are how many it takes, at least; many says that it may take more keys.
+	keys, args int
+	many       bool
 	compile    func(c *call, keys []string, args [][]byte) (plan, error)
 }
 
-// scripts are the known ones.
-var scripts = []script{
-	// Delete if equal: Redis' own documentation, redis-py, redsync, redislock, node-redlock.
-	{1, 1, `if redis.call("get",KEYS[1]) == ARGV[1] then return redis.call("del",KEYS[1]) else return 0 end`, releaseScript(0)},
-	{1, 1, `local token = redis.call('get', KEYS[1]) if not token or token ~= ARGV[1] then return 0 end redis.call('del', KEYS[1]) return 1`, releaseScript(0)},
-	{1, 1, `local val = redis.call("GET", KEYS[1]) if val == ARGV[1] then return redis.call("DEL", KEYS[1]) elseif val == false then return -1 else return 0 end`, releaseScript(-1)},
-	{1, 1, `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("del", KEYS[1]) end return 0`, releaseScript(0)},
-	{1, 1, `if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) else return false end`, releaseScript(0)},
-	// Another TTL if equal.
-	{1, 2, `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("pexpire", KEYS[1], ARGV[2]) else return 0 end`, extendScript(false)},
-	{1, 2, `if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("PEXPIRE", KEYS[1], ARGV[2]) end return 0`, extendScript(false)},
-	{1, 2, `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("expire", KEYS[1], ARGV[2]) else return 0 end`, extendScript(true)},
-	{1, 2, `local token = redis.call('get', KEYS[1]) if not token or token ~= ARGV[1] then return 0 end redis.call('pexpire', KEYS[1], ARGV[2]) return 1`, extendScript(false)},
-	// redis-py: extend, which adds to what is left unless it is told to replace it.
-	{1, 3, `local token = redis.call('get', KEYS[1]) if not token or token ~= ARGV[1] then return 0 end local expiration = redis.call('pttl', KEYS[1]) if not expiration then expiration = 0 end if expiration < 0 then return 0 end local newttl = ARGV[2] if ARGV[3] == "0" then newttl = ARGV[2] + expiration end redis.call('pexpire', KEYS[1], newttl) return 1`, extendMoreScript},
-	// redsync: set again or extend.
-	{1, 2, `if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("PEXPIRE", KEYS[1], ARGV[2]) elseif redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2], "NX") then return 1 else return 0 end`, acquireScript},
-	// redislock: what is left.
-	{1, 1, `if redis.call("get", KEYS[1]) == ARGV[1] then return redis.call("pttl", KEYS[1]) else return -3 end`, leftScript},
+// scripts are the known ones, by the beginning of the SHA-256 of their words: comments, blanks,
+// semicolons, kinds of quotes, case and the names of locals do not count.
+var scripts = map[string]script{
+	// Delete if equal: Redis' documentation, redislock, redis-py, redsync, and two spellings more.
+	"2064af0f4afb9af72ea8f4a103e646b7": {1, 1, false, releaseScript(0)},
+	"c33a6d605b9ef1dd1d43b7191b6b94cc": {1, 1, false, releaseScript(0)},
+	"4456e3b2973dd35f6da3049eaa3aff68": {1, 1, false, releaseScript(-1)},
+	"eae3fb40e304514d5eeeff9c16ddccc7": {1, 1, false, releaseScript(0)},
+	"990122383f93b8b652d6cbe2923e4608": {1, 1, false, releaseOrNil},
+	// Another TTL if equal: redislock and redsync, a spelling more, in seconds, redis-py.
+	"d78ea1d152e4afb633cc6547b1c15eeb": {1, 2, false, extendScript(false)},
+	"13acc637734e407a130ad7fe23d1f3b8": {1, 2, false, extendScript(false)},
+	"a679063b7dd6ff9a438f4cc2470c9861": {1, 2, false, extendScript(true)},
+	"2a8b544b0132d8553d3df18380d66fbb": {1, 2, false, extendScript(false)},
+	// redis-py: more time, added to what is left or in its place.
+	"25c69ba9df06de79eb91de7dc0d1ca84": {1, 3, false, extendMoreScript},
+	// redsync: set again, or extend.
+	"f04f5dbaf5fbdc444a4dceec092abafd": {1, 2, false, acquireScript},
+	// redislock: what is left, and get or take up again.
+	"886afb09aa0bbce7d3c8b7d91d34722a": {1, 1, false, leftScript},
+	"5153bf10a46abaf5b49b59e3444f4898": {1, 3, false, obtainScript},
+	// node-redlock: take, give back and extend, each of several keys.
+	"2c0ce8609c0f626d04f0fdf3802f37d3": {1, 2, true, lockAllScript},
+	"cdd56e13706d97d24f2ad891041ad227": {1, 1, true, unlockAllScript},
+	"766098dd48974a2f72f706176443ff87": {1, 2, true, extendAllScript},
 }
 
 // normal returns a script as its words, with locals numbered.
@@ -119,23 +127,17 @@ func isWord(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// known finds scripts by their words, and by the SHA-1 of each text that was seen.
-var known struct {
-	once    sync.Once
-	byWords map[string]*script
-}
-
+// knownScript returns what a script does, nil if it is not known.
 func knownScript(source string) *script {
-	known.once.Do(func() {
-		known.byWords = make(map[string]*script)
-		for i := range scripts {
-			known.byWords[normal(scripts[i].source)] = &scripts[i]
-		}
-	})
 	if len(source) > maxScript {
 		return nil
 	}
-	return known.byWords[normal(source)]
+	sum := sha256.Sum256([]byte(normal(source)))
+	k, ok := scripts[hex.EncodeToString(sum[:16])]
+	if !ok {
+		return nil
+	}
+	return &k
 }
 
 // loaded remembers the texts of known scripts by their SHA-1. They are bounded: there are as
@@ -213,7 +215,7 @@ func compileEval(c *call) (p plan, err error) {
 		keys = append(keys, key)
 	}
 	args := c.args[3+n:]
-	if len(keys) != k.keys || len(args) < k.args {
+	if len(keys) < k.keys || len(keys) > k.keys && !k.many || len(args) < k.args {
 		return p, refusal("ERR the script takes other keys and arguments")
 	}
 	return k.compile(c, keys, args)
@@ -336,4 +338,108 @@ func leftScript(_ *call, keys []string, args [][]byte) (plan, error) {
 			return wire.AppendInt(b, remaining("pttl", r.Ops[0].Entry, c.logTime, c.distance))
 		},
 	}, nil
+}
+
+// releaseOrNil is releaseScript that answers false, which is nil, where it does nothing.
+func releaseOrNil(_ *call, keys []string, args [][]byte) (plan, error) {
+	return plan{checks: []kv.Check{equalTo(keys[0], args[0])}, ops: []kv.Op{del(keys[0])}, render: func(b []byte, c *call, r *kv.PartResult) []byte {
+		if r.Outcome != kv.Committed {
+			return c.proto.Nil(b)
+		}
+		return append(b, textOne...)
+	}}, nil
+}
+
+// leaseOp returns the put that gives key a value for ms milliseconds, as text has it.
+func (c *call) leaseOp(key string, value, text []byte) (kv.Op, error) {
+	ms, ok := kv.ParseInteger(string(text))
+	if !ok || ms < 1 {
+		return kv.Op{}, refusal("ERR invalid expire time in 'set' command")
+	}
+	op := put(key, value)
+	end := c.ending(ms, false)
+	end.set(&op)
+	return op, nil
+}
+
+// obtainScript gives a key a value if it has none, or one that begins with the same bytes.
+func obtainScript(c *call, keys []string, args [][]byte) (plan, error) {
+	n, ok := kv.ParseInteger(string(args[1]))
+	if !ok || n < 1 || int(n) > len(args[0]) {
+		return plan{}, errNotInteger
+	}
+	op, err := c.leaseOp(keys[0], args[0], args[2])
+	if err != nil {
+		return plan{}, err
+	}
+	old, err := c.get(keys[0])
+	if err != nil {
+		return plan{}, err
+	}
+	if old.there && !strings.HasPrefix(old.value, string(args[0][:n])) {
+		return text(c.proto.Nil(nil)), nil
+	}
+	return plan{ops: []kv.Op{op}, render: renderOK}, nil
+}
+
+// leases returns the puts that give all keys a value, and answers with their number.
+func (c *call) leases(keys []string, value, ms []byte) (p plan, err error) {
+	seen := make(map[string]bool)
+	for _, key := range keys {
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		op, err := c.leaseOp(key, value, ms)
+		if err != nil {
+			return p, err
+		}
+		p.ops = append(p.ops, op)
+	}
+	p.render = func(b []byte, _ *call, r *kv.PartResult) []byte {
+		if r.Outcome != kv.Committed {
+			return append(b, textZero...)
+		}
+		return wire.AppendInt(b, int64(len(keys)))
+	}
+	return p, nil
+}
+
+// lockAllScript gives all keys a value if none exists.
+func lockAllScript(c *call, keys []string, args [][]byte) (plan, error) {
+	p, err := c.leases(keys, args[0], args[1])
+	for _, key := range keys {
+		p.checks = append(p.checks, exists(key, 0))
+	}
+	return p, err
+}
+
+// extendAllScript gives all keys another TTL if all have a value.
+func extendAllScript(c *call, keys []string, args [][]byte) (plan, error) {
+	p, err := c.leases(keys, args[0], args[1])
+	for _, key := range keys {
+		p.checks = append(p.checks, equalTo(key, args[0]))
+	}
+	return p, err
+}
+
+// unlockAllScript deletes those keys that have a value, and answers with their number.
+func unlockAllScript(c *call, keys []string, args [][]byte) (p plan, err error) {
+	n := int64(0)
+	slices.Sort(keys)
+	for _, key := range slices.Compact(keys) {
+		v, err := c.get(key)
+		if err != nil {
+			return p, err
+		}
+		if v.there && v.value == string(args[0]) {
+			n++
+			p.ops = append(p.ops, del(key))
+		}
+	}
+	if n == 0 {
+		return text(textZero), nil
+	}
+	p.render = func(b []byte, _ *call, _ *kv.PartResult) []byte { return wire.AppendInt(b, n) }
+	return p, nil
 }
