@@ -32,6 +32,25 @@ func (h *Hold) Grow(k Kind, n int64) error {
 	return h.growLocked(b, k, n)
 }
 
+// Try is Grow that reports whether there was room, and counts no refusal: the caller will ask
+// again.
+func (h *Hold) Try(k Kind, n int64) bool {
+	b := h.budget()
+	if b == nil || n <= 0 {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if h.closed {
+		return true
+	}
+	if b.fullLocked(h.account, k, n) != nil || int64(h.n[k])+n > maxHold {
+		return false
+	}
+	b.takeLocked(h, k, n)
+	return true
+}
+
 func (h *Hold) growLocked(b *Budget, k Kind, n int64) error {
 	if h.closed {
 		return nil

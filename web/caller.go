@@ -15,13 +15,23 @@ func (r *request) findCaller() {
 	if len(r.caller) > 0 {
 		return
 	}
-	ip, _ := netip.AddrFromSlice(r.f.RemoteIP())
-	ip = ip.Unmap()
+	ip := r.peer()
 	if r.head.has(fieldForwardedFor) && r.s.trusts(ip) {
 		ip = r.s.forwarded(borrow(r.head.get(fieldForwardedFor)), ip)
 	}
 	r.caller = ip.AppendTo(r.caller[:0])
 	r.exempt = ip.IsLoopback() && !r.s.opts.RateLoopback
+}
+
+// peer returns the address of the other end of the connection.
+func (r *request) peer() netip.Addr {
+	if own := r.connection(); own != nil {
+		if n, ok := own.Conn.(*session); ok {
+			return n.remote.Addr().Unmap()
+		}
+	}
+	ip, _ := netip.AddrFromSlice(r.f.RemoteIP())
+	return ip.Unmap()
 }
 
 // callerName returns the caller's address as text.
@@ -60,7 +70,7 @@ func (s *Server) forwarded(list string, peer netip.Addr) netip.Addr {
 // loopback reports what most requests are found exempt by, before it is known
 // who calls.
 func (r *request) loopback() bool {
-	return !r.s.opts.RateLoopback && !r.head.has(fieldForwardedFor) && r.f.RemoteIP().IsLoopback()
+	return !r.s.opts.RateLoopback && !r.head.has(fieldForwardedFor) && r.peer().IsLoopback()
 }
 
 // charge counts the request against its caller's rate.
@@ -91,9 +101,9 @@ func (r *request) charge(class ratelimit.Class, cost int) error {
 // allow asks the limiter, unless an event loop has for this request: it was handed over then.
 func (r *request) allow(name string, class ratelimit.Class, cost int) ratelimit.Decision {
 	own := r.connection()
-	if own != nil && own.paid != nil {
-		d := *own.paid
-		own.paid = nil
+	if own != nil && own.seldom().paid != nil {
+		d := *own.rare.paid
+		own.rare.paid = nil
 		return d
 	}
 	d := r.s.opts.Limiter.Allow(name, class, cost)

@@ -37,19 +37,13 @@ type conn struct {
 	// which does no harm if it sees one of them late: the clock moves on first.
 	at    atomic.Int32
 	since atomic.Int64
-	// broken, if set, is called when the connection is closed before it was
-	// handed over. It belongs to the goroutine that serves the connection.
-	broken func()
-	// early is what watchGone has read; written is told of the next write.
-	early   []byte
+	// written is told of the next write.
 	written atomic.Pointer[func(error)]
-	// served says that a request was let in, paid, if not nil, what the limiter has said of
-	// the next one. They belong to the goroutine that serves the connection.
+	// rare is what few connections need; nil while this one does not. served says that a
+	// request was let in. They belong to the goroutine that serves the connection.
+	rare   *connRare
 	served bool
-	paid   *ratelimit.Decision
-	// given is what an event loop has read and not used; homing asks the goroutine that serves
-	// the connection to give it back to a loop.
-	given  []byte
+	// homing asks the goroutine that serves the connection to give it back to an event loop.
 	homing atomic.Bool
 	// handed says that an event loop has handed the connection over. The lock of connections
 	// guards it.
@@ -76,6 +70,44 @@ type conn struct {
 	charges                bool
 	bodyBytes, answerBytes int
 	holds, began           atomic.Int64
+}
+
+// A connRare is what few connections need, and for a short time.
+type connRare struct {
+	// broken, if set, is called when the connection is closed before it was handed over.
+	broken func()
+	// early is what watchGone has read, given what an event loop has read and not used.
+	early, given []byte
+	// paid, if not nil, is what the limiter has said of the next request.
+	paid *ratelimit.Decision
+}
+
+// noRare is for reading only.
+var noRare connRare
+
+// seldom returns what is rare, for reading only.
+func (c *conn) seldom() *connRare {
+	if c.rare == nil {
+		return &noRare
+	}
+	return c.rare
+}
+
+// needRare returns what is rare.
+func (c *conn) needRare() *connRare {
+	if c.rare == nil {
+		c.rare = new(connRare)
+	}
+	return c.rare
+}
+
+// takeFrom moves bytes from what was read before to b.
+func takeFrom(have *[]byte, b []byte) (n int) {
+	n = copy(b, *have)
+	if *have = (*have)[n:]; len(*have) == 0 {
+		*have = nil
+	}
+	return n
 }
 
 // beginBody notes that a body is read from now on.
@@ -139,7 +171,10 @@ func (c *conn) watchGone(gone func()) (stop func() bool) {
 	go func() {
 		var b [1]byte
 		n, err := c.Conn.Read(b[:])
-		c.early = append(c.early, b[:n]...)
+		if n > 0 {
+			rare := c.needRare()
+			rare.early = append(rare.early, b[:n]...)
+		}
 		var timeout net.Error
 		over := n == 0 && err != nil && !(errors.As(err, &timeout) && timeout.Timeout())
 		if over {
@@ -158,10 +193,8 @@ func (c *conn) watchGone(gone func()) (stop func() bool) {
 // Read implements net.Conn: first what watchGone has read, and never a
 // request of the fast path, which is answered here.
 func (c *conn) Read(b []byte) (int, error) {
-	if len(c.early) > 0 {
-		n := copy(b, c.early)
-		c.early = c.early[n:]
-		return n, nil
+	if len(c.seldom().early) > 0 {
+		return takeFrom(&c.rare.early, b), nil
 	}
 	if c.scan.bare {
 		return 0, errBareLF // fasthttp waits for CR LF
@@ -190,12 +223,8 @@ func (c *conn) Read(b []byte) (int, error) {
 
 // next reads what an event loop has read, then from the connection.
 func (c *conn) next(b []byte) (int, error) {
-	if len(c.given) > 0 {
-		n := copy(b, c.given)
-		if c.given = c.given[n:]; len(c.given) == 0 {
-			c.given = nil
-		}
-		return n, nil
+	if len(c.seldom().given) > 0 {
+		return takeFrom(&c.rare.given, b), nil
 	}
 	for {
 		n, err := c.Conn.Read(b)

@@ -107,8 +107,8 @@ func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
 		own.scan = headScan{over: true} // what is buffered of the next head was not seen
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
 		c.remove(own)
-		if state == fasthttp.StateClosed && own.broken != nil {
-			own.broken()
+		if state == fasthttp.StateClosed && own.seldom().broken != nil {
+			own.rare.broken()
 		}
 	}
 }

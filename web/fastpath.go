@@ -31,6 +31,9 @@ type fastPath struct {
 	body    []byte
 	paid    ratelimit.Decision
 	next    *fastPath
+	// rest is what is left of the answer once it is begun.
+	rest  []byte
+	begun bool
 }
 
 // A lent is a connection that is another one at each request.
@@ -149,6 +152,7 @@ func (p *fastPath) clear() {
 	p.ctx.Response.ReleaseBody(keepOut)
 	p.ctx.Response.Reset()
 	p.head, p.conn.conn, p.request, p.slow, p.paid = fastHead{}, nil, nil, nil, ratelimit.Decision{}
+	p.rest, p.begun = nil, false
 	if p.body = p.body[:0]; cap(p.body) > keepOut {
 		p.body = nil
 	}

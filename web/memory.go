@@ -122,9 +122,9 @@ func (c *conn) charge(k ratelimit.Kind, have *int, n int) error {
 		return c.short
 	}
 	if n > *have && c.looped() {
-		if err := c.moving.Grow(k, int64(n-*have)); err != nil && !c.promised {
+		if ok := c.moving.Try(k, int64(n-*have)); !ok && !c.promised {
 			return kv.ErrWouldWait
-		} else if err != nil {
+		} else if !ok {
 			c.moving.Force(k, int64(n-*have))
 		}
 	} else if n > *have {

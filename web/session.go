@@ -3,6 +3,7 @@ package web
 import (
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -31,9 +32,9 @@ type session struct {
 	s      *Server
 	own    *conn
 	sock   reactor.Socket
-	remote net.Addr
-	// in is what was read and not used, rest what is left of an answer.
-	in, rest []byte
+	remote netip.AddrPort
+	// in is what was read and not used.
+	in []byte
 	// first to last are the requests whose answers were not sent, ahead how many they are, and
 	// pending those of them whose writes are under way.
 	first, last *fastPath
@@ -67,7 +68,7 @@ func (s *Server) loops(own *conn) bool {
 
 // adopt hands nc to an event loop, as what own stands for. If that fails nc is closed.
 func (s *Server) adopt(own *conn, nc net.Conn) {
-	n := &session{s: s, own: own, remote: nc.RemoteAddr()}
+	n := &session{s: s, own: own, remote: nc.RemoteAddr().(*net.TCPAddr).AddrPort()}
 	own.Conn = n
 	err := s.front.Adopt(nc, nil, func(sock reactor.Socket) reactor.Handler {
 		n.sock = sock
@@ -140,7 +141,7 @@ func (n *session) waits() bool {
 
 // listens reports whether a request may be begun. What is charged is charged for one request.
 func (n *session) listens() bool {
-	return !n.leaving && !n.over && n.unsent == 0 && len(n.rest) == 0 && n.ahead < sessionAhead && !n.own.charges
+	return !n.leaving && !n.over && n.unsent == 0 && n.ahead < sessionAhead && !n.own.charges
 }
 
 // pause stops or resumes reading.
@@ -219,7 +220,7 @@ func (n *session) answer(p *fastPath) bool {
 func (n *session) pass(p *fastPath) {
 	if p.paid.Limit > 0 {
 		paid := p.paid
-		n.own.paid = &paid
+		n.own.needRare().paid = &paid
 	}
 	n.own.settle()
 }
@@ -232,8 +233,6 @@ func (n *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 		b = n.send(b, now)
 	}
 	switch {
-	case len(n.rest) > 0:
-		return b, now
 	case n.first == nil:
 		return b, n.settle(now, len(b) > 0)
 	case n.first.request == nil:
@@ -276,7 +275,7 @@ func (n *session) settle(now time.Time, sends bool) (again time.Time) {
 // handOver has a goroutine serve the connection from now on.
 func (n *session) handOver(nc net.Conn) {
 	own := n.own
-	own.given, n.in = n.in, nil
+	own.needRare().given, n.in = n.in, nil
 	n.s.conns.replace(own, nc)
 	n.s.handed.Add(1)
 	n.s.background.Go(func() {
@@ -305,7 +304,7 @@ func (n *session) Unsent(size int) error {
 func (n *session) Closed(error) {
 	n.over = true
 	n.s.conns.remove(n.own)
-	n.in, n.rest, n.first, n.last = nil, nil, nil, nil
+	n.in, n.first, n.last = nil, nil, nil
 }
 
 // Wake-ups of the sweep, and of what ends the server.
@@ -325,8 +324,8 @@ func (n *session) Close() error {
 	return nil
 }
 
-func (n *session) RemoteAddr() net.Addr             { return n.remote }
-func (n *session) LocalAddr() net.Addr              { return n.remote }
+func (n *session) RemoteAddr() net.Addr             { return net.TCPAddrFromAddrPort(n.remote) }
+func (n *session) LocalAddr() net.Addr              { return n.RemoteAddr() }
 func (n *session) Read([]byte) (int, error)         { return 0, io.ErrNoProgress }
 func (n *session) Write([]byte) (int, error)        { return 0, io.ErrShortWrite }
 func (n *session) SetDeadline(t time.Time) error    { return n.SetReadDeadline(t) }

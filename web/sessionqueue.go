@@ -32,17 +32,16 @@ func (n *session) pop() {
 
 // send appends the answers that are ready, in order, about reactor.Piece bytes of them.
 func (n *session) send(b []byte, now time.Time) []byte {
-	for len(b) < reactor.Piece {
-		if len(n.rest) > 0 {
-			m := min(len(n.rest), reactor.Piece-len(b))
-			b, n.rest = append(b, n.rest[:m]...), n.rest[m:]
-			continue
+	for n.first != nil && len(b) < reactor.Piece && n.ready(n.first, now) {
+		p := n.first
+		if !p.begun {
+			b, p.rest = p.render(b)
+			p.begun = true
 		}
-		if n.rest = nil; n.first == nil || !n.ready(n.first, now) {
-			break
+		m := min(len(p.rest), max(0, reactor.Piece-len(b)))
+		if b, p.rest = append(b, p.rest[:m]...), p.rest[m:]; len(p.rest) == 0 {
+			n.pop()
 		}
-		b, n.rest = n.first.render(b)
-		n.pop()
 	}
 	return b
 }

@@ -153,7 +153,7 @@ func (r *request) socketWatch() (*api.Watch, error) {
 func (r *request) upgrade(h ws.Handshake) error {
 	r.c.Locals(handshakeLocal, h)
 	if own, ok := r.f.Conn().(*conn); ok {
-		own.broken = h.Abandon
+		own.needRare().broken = h.Abandon
 	}
 	if err := r.s.upgrader(r.c); err != nil || r.f.Response.StatusCode() != fiber.StatusSwitchingProtocols {
 		h.Abandon()
