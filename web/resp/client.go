@@ -70,26 +70,26 @@ func (s *session) clientName(args [][]byte) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(args) == 2 {
-		if s.mu.name == "" {
+		if s.aboutLocked().name == "" {
 			return s.proto.Nil(nil)
 		}
-		return wire.AppendBulk(nil, s.mu.name)
+		return wire.AppendBulk(nil, s.mu.about.name)
 	}
 	if !plainName(args[2]) {
 		return wire.AppendError(nil, "ERR Client names cannot contain spaces, newlines or special characters.")
 	}
-	s.mu.name = string(args[2])
+	s.aboutLocked().name = string(args[2])
 	return textOK
 }
 
 func (s *session) clientInfo(args [][]byte) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	field := &s.mu.libName
+	field := &s.aboutLocked().libName
 	switch name := strings.ToLower(string(args[2])); name {
 	case "lib-name":
 	case "lib-ver":
-		field = &s.mu.libVersion
+		field = &s.mu.about.libVersion
 	default:
 		return wire.AppendError(nil, fmt.Sprintf("ERR Unrecognized option '%s'", args[2]))
 	}
@@ -121,10 +121,12 @@ func (s *session) clientReply(how string) []byte {
 func (s *session) line(mine *session) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	flags := "N"
-	if s.mu.flags != "" {
-		flags = s.mu.flags
+	now := s.server.since()
+	a := about{flags: "N"}
+	if s.mu.about != nil {
+		if a = *s.mu.about; a.flags == "" {
+			a.flags = "N"
+		}
 	}
 	queued, watch := s.mu.queued, 0
 	if queued == 0 && s.mu.command == "" {
@@ -136,9 +138,9 @@ func (s *session) line(mine *session) string {
 	if s == mine && s.multi == nil || s != mine && queued == 0 {
 		queued = -1
 	}
-	idle := time.Duration(0)
-	if !s.mu.lastActive.IsZero() && s != mine {
-		idle = now.Sub(s.mu.lastActive)
+	idle := int64(0)
+	if s != mine {
+		idle = now - max(s.mu.lastActive, s.began)
 	}
 	proto := max(s.mu.proto, wire.RESP2)
 	command := s.mu.command
@@ -150,8 +152,8 @@ func (s *session) line(mine *session) string {
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d ssub=0 multi=%d watch=%d "+
 		"qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s "+
 		"tot-net-in=0 tot-net-out=0 tot-cmds=0",
-		s.id, s.peer, s.local, s.id+8, s.mu.name, int(now.Sub(s.began).Seconds()), int(idle.Seconds()), flags, sub, psub, queued, watch,
-		sessionCost, command, redirect, proto, s.mu.libName, s.mu.libVersion)
+		s.id, s.peer, s.local, s.id+8, a.name, (now-s.began)/1e9, idle/1e9, a.flags, sub, psub, queued, watch,
+		sessionCost, command, redirect, proto, a.libName, a.libVersion)
 }
 
 func (s *session) listClients(args [][]byte) []byte {
@@ -293,7 +295,7 @@ func (k *killing) picks(other, mine *session) bool {
 		k.laddr != "" && other.local.String() != k.laddr,
 		k.hasKind && (k.kind == "pubsub") != pubsub,
 		k.hasKind && k.kind != "pubsub" && k.kind != "normal",
-		k.age > 0 && time.Since(other.began) < k.age:
+		k.age > 0 && time.Duration(other.server.since()-other.began) < k.age:
 		return false
 	}
 	return true

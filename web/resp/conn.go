@@ -44,7 +44,7 @@ func directReset(s *session, _ [][]byte) []byte {
 	s.endPushes()
 	s.setProto(wire.RESP2)
 	s.mu.Lock()
-	s.mu.name = ""
+	s.aboutLocked().name = ""
 	s.mu.Unlock()
 	return wire.AppendSimple(nil, "RESET")
 }
@@ -124,7 +124,7 @@ func directHello(s *session, args [][]byte) []byte {
 	s.setProto(proto)
 	if named {
 		s.mu.Lock()
-		s.mu.name = name
+		s.aboutLocked().name = name
 		s.mu.Unlock()
 	}
 	b := proto.Map(nil, 7)

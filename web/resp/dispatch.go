@@ -152,7 +152,7 @@ func (s *session) note(cmd *command, args [][]byte) {
 	if len(cmd.subs) > 0 && len(args) > 1 {
 		s.mu.command += "|" + string(bytes.ToLower(args[1]))
 	}
-	s.mu.lastActive = time.Now()
+	s.mu.lastActive = s.server.since()
 }
 
 // passSkip ends CLIENT REPLY SKIP after the command that it was for.
@@ -234,7 +234,7 @@ func (s *session) job(run func() reply) {
 		}
 		r := s.guarded(run)
 		s.mu.Lock()
-		s.mu.result, s.mu.done = r, true
+		s.mu.result = &r
 		s.mu.Unlock()
 		s.Wake()
 	})

@@ -81,7 +81,7 @@ func (s *session) noteQueued() {
 	defer s.mu.Unlock()
 	s.mu.queued = -1
 	if s.multi != nil {
-		s.mu.queued = len(s.multi.queued)
+		s.mu.queued = int32(len(s.multi.queued))
 	}
 }
 

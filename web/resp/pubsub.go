@@ -319,7 +319,7 @@ func (s *session) noteFlags() {
 		flags += s.what.Load().trackingFlags()
 	}
 	s.mu.Lock()
-	s.mu.flags = flags
+	s.aboutLocked().flags = flags
 	s.mu.Unlock()
 }
 

@@ -32,6 +32,7 @@ type pushes struct {
 	tracked            tracked
 	list               []pushed
 	bytes              int
+	behind             bool // it was closed because of that
 }
 
 // A pushed is one message. One with hold set waits for the replies of what the connection has
@@ -69,18 +70,24 @@ func (s *session) own() *pushes {
 	return s.what.Load()
 }
 
-// enqueue adds a message, and reports false if there are too many.
-func (p *pushes) enqueue(m pushed) bool {
+// enqueue adds a message, unless there are too many; first says that it is the first that there
+// was no room for.
+func (p *pushes) enqueue(m pushed) (first bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.bytes > maxPushed {
+		first = !p.behind
+		p.behind = true
+		return first
+	}
 	p.list = append(p.list, m)
 	p.bytes += len(m.text) + pushedCost
-	return p.bytes <= maxPushed
+	return false
 }
 
 // pushText has a message sent. It may be called by anybody.
 func (s *session) pushText(p *pushes, m pushed) {
-	if !p.enqueue(m) {
+	if p.enqueue(m) {
 		s.server.opts.Logger.Warn("connection closed", "err", errBehind, "peer", s.peer)
 		s.abort(errBehind)
 		return
@@ -140,6 +147,6 @@ func (s *session) endPushes() {
 	s.server.tracking.stop(s)
 	s.what.Store(nil)
 	s.mu.Lock()
-	s.mu.flags = ""
+	s.aboutLocked().flags = ""
 	s.mu.Unlock()
 }

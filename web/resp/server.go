@@ -131,7 +131,7 @@ func (v *Server) adopt(conn net.Conn) {
 	s.in.Most = v.opts.Store.Limits().Command
 	peer, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
 	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
-	s.peer, s.local, s.began = peer, local, time.Now()
+	s.peer, s.local, s.began = peer, local, v.since()
 	caller := ""
 	s.caller, s.exempt = v.opts.callerOf(peer)
 	if !s.exempt {
@@ -217,6 +217,10 @@ func (v *Server) sessions() (all []*session) {
 	}
 	return all
 }
+
+// since returns the nanoseconds since the server began, by a clock that no change of the time of
+// day moves.
+func (v *Server) since() int64 { return int64(time.Since(v.born)) }
 
 // Len returns how many connections are open.
 func (v *Server) Len() int {

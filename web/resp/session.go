@@ -66,7 +66,7 @@ type session struct {
 
 	id          uint64
 	peer, local netip.AddrPort
-	began       time.Time
+	began       int64 // nanoseconds since the server began
 	caller      string
 	exempt      bool
 	hold        ratelimit.Hold
@@ -79,19 +79,27 @@ type session struct {
 
 	mu struct {
 		sync.Mutex
-		// result is what a job has come to, done whether it has.
-		result reply
-		done   bool
-		// The rest is what others may ask.
-		name, libName, libVersion string
-		command                   string
-		proto                     wire.Proto
-		queued                    int
-		lastActive                time.Time
-		flags                     string
-		onGone                    func()
-		cut                       error
+		// result is what a job has come to; nil while none has ended.
+		result *reply
+		// The rest is what others may ask, or do.
+		about      *about
+		command    string
+		lastActive int64 // nanoseconds since the server began
+		queued     int32
+		proto      wire.Proto
+		onGone     func()
 	}
+}
+
+// An about is what few connections say of themselves.
+type about struct{ name, libName, libVersion, flags string }
+
+// aboutLocked returns what the connection says of itself, which may be new; mu is held.
+func (s *session) aboutLocked() *about {
+	if s.mu.about == nil {
+		s.mu.about = new(about)
+	}
+	return s.mu.about
 }
 
 // attach gives the session its socket.
@@ -243,10 +251,6 @@ func (s *session) Fill(b []byte, now time.Time) (_ []byte, again time.Time) {
 	}
 	b = s.tell(b)
 	b, again = s.streamEvents(b, now, heavy)
-	if err := s.failure(); err != nil {
-		s.sock.Abort(err)
-		return b, time.Time{}
-	}
 	if s.closing && s.replies.len() == 0 && !s.blocked {
 		s.over = true
 		s.gone.Store(true) // who is told in another's place is told no more
@@ -260,19 +264,12 @@ func (s *session) Fill(b []byte, now time.Time) (_ []byte, again time.Time) {
 	return b, sooner(again, s.again())
 }
 
-// failure returns why the connection is to be cut, nil if it is not.
-func (s *session) failure() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.mu.cut
-}
-
-// abort has the connection cut because of err. It may be called by anybody.
+// abort has the connection cut because of err, although it may read nothing. It may be called by
+// anybody.
 func (s *session) abort(err error) {
-	s.mu.Lock()
-	s.mu.cut = err
-	s.mu.Unlock()
-	s.Wake()
+	if s.attached.Load() {
+		s.sock.Abort(err)
+	}
 }
 
 // whenGone has do called if the connection ends before the function is called that it returns.
@@ -296,10 +293,11 @@ func (s *session) takeResult() {
 		return
 	}
 	s.mu.Lock()
-	r, done := s.mu.result, s.mu.done
-	s.mu.result, s.mu.done = reply{}, false
+	done := s.mu.result
+	s.mu.result = nil
 	s.mu.Unlock()
-	if done {
+	if done != nil {
+		r := *done
 		s.blocked = false
 		if r.rest != nil {
 			s.wrote(r.rest.result.Rev)

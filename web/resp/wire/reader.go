@@ -25,10 +25,15 @@ type Reader struct {
 	Most int
 
 	args [][]byte
-	// The rest is of a command that has begun. line is the beginning of a line, want how many
-	// arguments are missing, multi whether want is known, bulk how many bytes the argument at
-	// hand is, or -1, and got how many of them have come, of which skip says that none are
-	// kept; tail counts the bytes of the line end that follow it.
+	// part is what is kept of a request that is not whole; nil if none has begun.
+	part *part
+}
+
+// A part is what is kept of a request that has begun. line is the beginning of a line, want how
+// many arguments are missing, multi whether that is known, bulk how many bytes the argument at hand
+// is, or -1, and got how many of them have come, of which skip says that none are kept; tail
+// counts the bytes of the line end that follow it. large says that an argument was not kept.
+type part struct {
 	line        []byte
 	buf         []byte
 	ends        []int
@@ -37,7 +42,6 @@ type Reader struct {
 	tail        int
 	multi       bool
 	skip, large bool
-	inline      bool
 }
 
 // A Request is one command as it was sent. Args belong to the Reader, and are good until the
@@ -55,75 +59,69 @@ type Request struct {
 // whole request: then it has used all of p. A request without arguments is to be passed over.
 // It fails with an Error.
 func (r *Reader) Next(p []byte) (q Request, n int, ok bool, err error) {
-	if !r.begun() {
-		if n, ok, err = r.whole(p); ok || err != nil {
-			return Request{Args: r.args, Inline: r.inline}, n, ok, err
+	if r.part == nil {
+		if len(p) == 0 {
+			return q, 0, false, nil
 		}
+		if q.Inline, n, ok, err = r.whole(p); ok || err != nil {
+			q.Args = r.args
+			return q, n, ok, err
+		}
+		r.part = new(part)
 	}
-	return r.continued(p)
+	q, n, ok, err = r.continued(p)
+	if ok || err != nil {
+		r.part = nil
+	}
+	return q, n, ok, err
 }
 
 // Pending returns how many bytes the Reader keeps of a request that is not whole.
 func (r *Reader) Pending() int {
-	return cap(r.line) + cap(r.buf) + 8*cap(r.ends)
+	if r.part == nil {
+		return 0
+	}
+	return cap(r.part.line) + cap(r.part.buf) + 8*cap(r.part.ends)
 }
-
-// Begun reports whether a request has begun that is not whole.
-func (r *Reader) Begun() bool { return r.begun() }
-
-func (r *Reader) begun() bool { return r.multi || len(r.line) > 0 }
 
 // Drop lets go of what is kept.
 func (r *Reader) Drop() { *r = Reader{Most: r.Most} }
 
 // whole reads a request that is whole and small in p, in place. It reports false, and
 // changes nothing, where it is not.
-func (r *Reader) whole(p []byte) (n int, ok bool, err error) {
-	if len(p) == 0 || p[0] != '*' {
-		return r.wholeLine(p)
-	}
+func (r *Reader) whole(p []byte) (inline bool, n int, ok bool, err error) {
 	line, n, ok := cut(p)
 	if !ok {
-		return 0, false, nil
+		return false, 0, false, nil
+	}
+	if p[0] != '*' {
+		if r.args, err = split(r.args[:0], line); err != nil {
+			return true, 0, false, err
+		}
+		return true, n, true, nil
 	}
 	count, err := multibulk(line)
 	if err != nil {
-		return 0, false, err
+		return false, 0, false, err
 	}
-	r.args, r.inline = r.args[:0], false
+	r.args = r.args[:0]
 	for range count {
-		if n == len(p) {
-			return 0, false, nil
-		}
 		line, used, ok := cut(p[n:])
 		if !ok {
-			return 0, false, nil
+			return false, 0, false, nil
 		}
 		size, err := bulk(line)
 		if err != nil {
-			return 0, false, err
+			return false, 0, false, err
 		}
 		n += used
 		if r.Most > 0 && size > r.Most || len(p)-n < size+2 {
-			return 0, false, nil
+			return false, 0, false, nil
 		}
 		r.args = append(r.args, p[n:n+size:n+size])
 		n += size + 2
 	}
-	return n, true, nil
-}
-
-// wholeLine reads an inline command that is whole in p.
-func (r *Reader) wholeLine(p []byte) (n int, ok bool, err error) {
-	line, n, ok := cut(p)
-	if !ok {
-		return 0, false, nil
-	}
-	r.inline = true
-	if r.args, err = split(r.args[:0], line); err != nil {
-		return 0, false, err
-	}
-	return n, true, nil
+	return false, n, true, nil
 }
 
 // cut returns the first line of p without its end, and how long it is with it.
@@ -143,35 +141,32 @@ func cut(p []byte) (line []byte, n int, ok bool) {
 
 // continued reads on in a request that did not arrive whole, or is large.
 func (r *Reader) continued(p []byte) (q Request, n int, ok bool, err error) {
+	k := r.part
 	for n < len(p) {
-		if r.bulk >= 0 && r.multi && r.inArgument() {
-			n += r.argument(p[n:])
-			if r.want == 0 {
+		if k.inArgument() {
+			if n += k.argument(p[n:]); k.want == 0 {
 				return r.finish(), n, true, nil
 			}
 			continue
 		}
-		used, whole := r.collect(p[n:])
+		used, whole := k.collect(p[n:])
 		n += used
 		if !whole {
-			if len(r.line) >= MaxLine {
-				return q, n, false, r.lineError()
+			if len(k.line) >= MaxLine {
+				return q, n, false, k.lineError()
 			}
 			continue
 		}
-		line := trim(r.line)
-		if !r.multi && (len(line) == 0 || line[0] != '*') {
-			r.inline = true
-			r.args, err = split(r.args[:0], append([]byte(nil), line...))
-			q = Request{Args: r.args, Inline: true}
-			r.line = r.line[:0]
-			return q, n, err == nil, err
+		line := trim(k.line)
+		if !k.multi && (len(line) == 0 || line[0] != '*') {
+			r.args, err = split(r.args[:0], line)
+			return Request{Args: r.args, Inline: true}, n, err == nil, err
 		}
-		if err := r.length(line); err != nil {
+		if err := k.length(line, r.Most); err != nil {
 			return q, n, false, err
 		}
-		r.line = r.line[:0]
-		if r.multi && r.want == 0 {
+		k.line = k.line[:0]
+		if k.want == 0 {
 			return r.finish(), n, true, nil
 		}
 	}
@@ -179,14 +174,14 @@ func (r *Reader) continued(p []byte) (q Request, n int, ok bool, err error) {
 }
 
 // inArgument reports whether bytes of an argument, or its end, come next.
-func (r *Reader) inArgument() bool { return r.tail > 0 || r.got < r.bulk }
+func (k *part) inArgument() bool { return k.multi && k.bulk >= 0 && (k.tail > 0 || k.got < k.bulk) }
 
 // collect appends to the line at hand up to its end.
-func (r *Reader) collect(p []byte) (n int, whole bool) {
-	for n < len(p) && len(r.line) < MaxLine {
+func (k *part) collect(p []byte) (n int, whole bool) {
+	for n < len(p) && len(k.line) < MaxLine {
 		c := p[n]
 		n++
-		r.line = append(r.line, c)
+		k.line = append(k.line, c)
 		if c == '\n' {
 			return n, true
 		}
@@ -202,59 +197,58 @@ func trim(line []byte) []byte {
 	return line
 }
 
-func (r *Reader) lineError() error {
+func (k *part) lineError() error {
 	switch {
-	case r.multi:
+	case k.multi:
 		return Error("Protocol error: too big bulk count string")
-	case r.line[0] == '*':
+	case k.line[0] == '*':
 		return Error("Protocol error: too big mbulk count string")
 	}
 	return Error("Protocol error: too big inline request")
 }
 
 // length reads a line of a command of many arguments: how many there are, or how long the
-// next one is.
-func (r *Reader) length(line []byte) (err error) {
-	if !r.multi {
-		r.want, err = multibulk(line)
-		r.multi, r.bulk, r.inline = err == nil, -1, false
+// next one is. most is Reader.Most.
+func (k *part) length(line []byte, most int) (err error) {
+	if !k.multi {
+		k.want, err = multibulk(line)
+		k.multi, k.bulk = err == nil, -1
 		return err
 	}
-	if r.bulk, err = bulk(line); err != nil {
+	if k.bulk, err = bulk(line); err != nil {
 		return err
 	}
-	r.got, r.tail = 0, 2
-	r.skip = r.Most > 0 && len(r.buf)+r.bulk > r.Most
-	r.large = r.large || r.skip
+	k.got, k.tail = 0, 2
+	k.skip = most > 0 && len(k.buf)+k.bulk > most
+	k.large = k.large || k.skip
 	return nil
 }
 
 // argument takes bytes of the argument at hand, and returns how many it has taken.
-func (r *Reader) argument(p []byte) (n int) {
-	if n = min(len(p), r.bulk-r.got); !r.skip {
-		r.buf = append(r.buf, p[:n]...)
+func (k *part) argument(p []byte) (n int) {
+	if n = min(len(p), k.bulk-k.got); !k.skip {
+		k.buf = append(k.buf, p[:n]...)
 	}
-	r.got += n
-	end := min(len(p)-n, r.tail)
-	if r.tail -= end; r.tail == 0 && r.got == r.bulk {
-		r.ends = append(r.ends, len(r.buf))
-		r.want--
-		r.bulk = -1
+	k.got += n
+	end := min(len(p)-n, k.tail)
+	if k.tail -= end; k.tail == 0 && k.got == k.bulk {
+		k.ends = append(k.ends, len(k.buf))
+		k.want--
+		k.bulk = -1
 	}
 	return n + end
 }
 
 // finish returns the request that was kept.
 func (r *Reader) finish() Request {
+	k := r.part
 	r.args = r.args[:0]
 	at := 0
-	for _, end := range r.ends {
-		r.args = append(r.args, r.buf[at:end:end])
+	for _, end := range k.ends {
+		r.args = append(r.args, k.buf[at:end:end])
 		at = end
 	}
-	q := Request{Args: r.args, TooLarge: r.large}
-	*r = Reader{Most: r.Most, args: r.args}
-	return q
+	return Request{Args: r.args, TooLarge: k.large}
 }
 
 // multibulk reads how many arguments a command has: *N.
