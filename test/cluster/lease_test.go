@@ -92,7 +92,7 @@ func (k *tenant) lost(now time.Time) {
 	}
 }
 
-// TestProofFailovers: through fifty ends of a leader, by a crash, a pause, a stop and a transfer, two
+// TestProofFailovers: through -failovers ends of a leader, by a crash, a pause, a stop and a transfer, two
 // holders of a lock never both write, and no lease that is renewed in time ends.
 func TestProofFailovers(t *testing.T) {
 	gate.Long(t)
@@ -122,7 +122,7 @@ func TestProofFailovers(t *testing.T) {
 	}
 	ends := []func(testing.TB, *cluster, *rand.Rand) func(){kill((*cluster).theLeader), pause((*cluster).theLeader), stop, leaderAlone(lost), transferOnce}
 	rng := rand.New(rand.NewPCG(seed, 3))
-	for i := range 50 {
+	for i := range *failovers {
 		heal := ends[i%len(ends)](t, c, rng)
 		lasts(t, 2*time.Second)
 		heal()

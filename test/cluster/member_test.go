@@ -189,9 +189,11 @@ func TestProofMembersChange(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
 	seed := gate.Seed(t)
-	for i, n := range append(changes(), changes()...) {
-		if newHistory(c, n, seed+uint64(i)).run(t); t.Failed() {
-			return
+	for i := range *rounds {
+		for k, n := range changes() {
+			if newHistory(c, n, seed+uint64(i*100+k)).run(t); t.Failed() {
+				return
+			}
 		}
 	}
 }
