@@ -84,18 +84,20 @@ func (n *network) client(pod string) *http.Client {
 // inside calls do in a thread that is in another network namespace. A thread that cannot
 // return from there ends.
 func inside(path string, do func() error) error {
-	runtime.LockOSThread()
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		return err
-	}
-	defer home.Close()
 	there, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer there.Close()
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer home.Close()
 	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
 		return err
 	}
 	err = do()
