@@ -27,7 +27,7 @@ proc config_get_set {param value {options {}}} { return {} }
 `
 
 // If this failed, clients of Redis that rest on what these tests check would break. It is no proof
-// that every run must have: no package has the suite, so that somebody has to fetch it.
+// that every run must have: no package has the suite and a checkout has to be fetched.
 func TestValkeyUnits(t *testing.T) {
 	checkout := os.Getenv(checkoutEnv)
 	if checkout == "" {
