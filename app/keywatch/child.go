@@ -38,8 +38,8 @@ type child struct {
 	// ended is closed when the command has ended; err says how.
 	ended chan struct{}
 	err   error
-	// told is set once the command was asked to end.
-	told bool
+	// told is set once the command was asked to end, passed if it was by a signal that keywatch got.
+	told, passed bool
 }
 
 // runChild starts cmd, whose output and environment are those of keywatch with env
@@ -65,6 +65,12 @@ func (s *session) runChild(held context.Context, cmd *exec.Cmd, env []string, gr
 		return &childExit{exitNotExecutable}
 	}
 	c.wait(held, signals, grace)
+	if c.passed { // the signal ends the context too, in a goroutine that may come later; SIGHUP may not
+		select {
+		case <-s.ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
 	return c.exit()
 }
 
@@ -100,7 +106,7 @@ func (c *child) wait(held context.Context, signals <-chan os.Signal, grace time.
 			return
 		case sig := <-signals:
 			if sig, ok := sig.(syscall.Signal); ok {
-				c.told = true
+				c.told, c.passed = true, true
 				signalGroup(c.cmd, sig)
 			}
 		}
