@@ -17,8 +17,6 @@ import (
 	"keywatch/cluster/peer"
 	"keywatch/kv"
 	"keywatch/persist/disk"
-	"keywatch/web"
-	"keywatch/web/api"
 )
 
 // A membership is a server's part in a cluster: who it is, and its connections to the others.
@@ -347,60 +345,6 @@ func (m *membership) await(ctx context.Context, n *cluster.Node) {
 	}
 }
 
-// twinTime is how long the others may take to notice that an earlier process of this server has ended.
-const twinTime = 5 * time.Second
-
-// alone refuses to start beside another process with the id of this server, of which its members may
-// know: its folder was copied.
-func (m *membership) alone(ctx context.Context) error {
-	deadline := time.Now().Add(twinTime)
-	for {
-		twin, err := m.inquire(ctx)
-		if err != nil || twin == "" {
-			return err
-		}
-		me := m.me()
-		if time.Now().After(deadline) {
-			return fmt.Errorf("another process runs as server %s (%v) and is connected from %s: %s is a copy of its data folder, or it was not stopped; two of them could both vote. Stop that one, or start this one with an empty data folder and --join",
-				me.Name, me.ID, twin, m.config.Data)
-		}
-		select {
-		case <-time.After(joinEvery):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// inquire asks all members about this server: whether it was removed, and whether another process has its id.
-func (m *membership) inquire(ctx context.Context) (twin string, err error) {
-	me, r := m.me(), m.roster()
-	answers := make(chan answer, len(r.Members))
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	asked := 0
-	for _, x := range r.Members {
-		if x.ID == me.ID {
-			continue
-		}
-		asked++
-		go func() {
-			a, _ := m.ask(ctx, x.Peer, question{Op: opLook}) // who does not answer says nothing
-			answers <- a
-		}()
-	}
-	for range asked {
-		a := <-answers
-		if a.Removed && a.Cluster == me.Cluster.String() {
-			return "", errors.Join(m.become(func(n *nodeFile) { n.State = removedNode }), removedError(m.config.Data, me))
-		}
-		if a.Twin != "" {
-			twin = a.Twin
-		}
-	}
-	return twin, nil
-}
-
 // reach reports whether a server is connected, and since when that is so.
 func (m *membership) reach(id uint64) (reachable bool, since time.Time) {
 	return m.mesh.Connected(peer.ID(id))
@@ -419,64 +363,6 @@ func (m *membership) wasRemoved() {
 			close(m.told)
 		}()
 	})
-}
-
-// ready returns why the server does not take all requests, nil if it does.
-func (m *membership) ready(n *cluster.Node) error {
-	if m.removed.Load() {
-		return errRemoved
-	}
-	if err := n.Ready(); err != nil {
-		return err
-	}
-	if lag := n.Lag(); lag > maxLag {
-		return &api.Failure{Code: api.CodeLagging, Detail: fmt.Sprintf("this server is %v behind the leader", lag.Round(time.Millisecond))}
-	}
-	return nil
-}
-
-// maxLag is how far behind the leader a server that is ready may be.
-const maxLag = 5 * time.Second
-
-var errRemoved = fmt.Errorf("%w: this server was removed from the cluster", kv.ErrStopping)
-
-// serving returns why requests for keys are not answered, nil if they are: without a leader, or behind it,
-// this server still answers what it can.
-func (m *membership) serving(n *cluster.Node, at kv.Position) error {
-	switch err := n.Ready(); {
-	case m.removed.Load():
-		return errRemoved
-	case at.Epoch == 0 || errors.Is(err, kv.ErrStarting):
-		return kv.ErrStarting
-	case errors.Is(err, kv.ErrStopping):
-		return err
-	}
-	return nil
-}
-
-// shown returns what requests need to know of the members.
-func (m *membership) shown(n *cluster.Node) *web.Members {
-	voters := n.Voters()
-	if last := m.last.Load(); last != nil && last.voters == voters {
-		return &last.Members
-	}
-	next := &shown{voters: voters}
-	next.Copies = fmt.Sprintf("%d/%d", voters/2+1, voters)
-	m.mu.Lock() // so that no roster comes in between
-	defer m.mu.Unlock()
-	for _, x := range m.mu.roster.Members {
-		if x.URL != "" {
-			next.URLs = append(next.URLs, x.URL)
-		}
-	}
-	m.last.Store(next)
-	return &next.Members
-}
-
-// A shown is web.Members and the number of voters that it was made for.
-type shown struct {
-	web.Members
-	voters int
 }
 
 // close ends the connections.

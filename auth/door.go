@@ -329,41 +329,6 @@ func (v View) Begin(ctx context.Context, c *kv.Command) (kv.Pending, error) {
 	return &redacted{p, v.who, s, c}, nil
 }
 
-// A redacted is a Pending without what the caller may not read.
-type redacted struct {
-	kv.Pending
-	who      *Caller
-	standing *Standing
-	c        *kv.Command
-}
-
-// Result implements kv.Pending.
-func (p *redacted) Result() (kv.Result, error) {
-	r, err := p.Pending.Result()
-	if err != nil {
-		return r, err
-	}
-	if p.c.ReadOnly() && p.who.Look() != p.standing {
-		return kv.Result{}, ErrMoved
-	}
-	p.standing.Redact(p.c, &r)
-	return r, nil
-}
-
-// A settled is a Pending whose result is known.
-type settled struct{ result kv.Result }
-
-var over = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-
-// Done implements kv.Pending.
-func (p settled) Done() <-chan struct{} { return over }
-
-// Result implements kv.Pending.
-func (p settled) Result() (kv.Result, error) { return p.result, nil }
-
-// Notify implements kv.Pending.
-func (p settled) Notify(w kv.Waker) { w.Wake() }
-
 // Lease is kv.Store.Lease for a lease of the caller; one of another does not exist for it.
 func (v View) Lease(ctx context.Context, id kv.LeaseID) (info kv.LeaseInfo, ok bool, err error) {
 	err = retry(func() (Pass, error) { return v.May(Lease) }, func() (err error) {

@@ -267,15 +267,7 @@ func (v *Server) Drain(ctx context.Context, window time.Duration) {
 		_ = ln.Close()
 	}
 	v.mu.Unlock()
-	all := v.sessions()
-	for _, s := range all {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(window / time.Duration(len(all))):
-		}
-		s.stop()
-	}
+	api.Spread(ctx, window, v.sessions(), (*session).stop)
 }
 
 // Close lets no more connections in, closes each once what it has sent is answered, and waits
