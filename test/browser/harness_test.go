@@ -76,6 +76,8 @@ type tab struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
+	traffic traffic
+
 	mu struct {
 		sync.Mutex
 		problems []string
@@ -104,6 +106,7 @@ func newTab(t *testing.T, of *tab) *tab {
 	if err := chromedp.Listen(ctx, p.heard); err != nil {
 		t.Fatalf("browser: %v", err)
 	}
+	p.listen()
 	p.slow()
 	t.Cleanup(p.clean)
 	return p
@@ -130,6 +133,7 @@ func (p *tab) slow() {
 
 // heard collects what goes wrong in the page without anybody asking.
 func (p *tab) heard(event any) {
+	p.traffic.heard(event)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch e := event.(type) {
@@ -192,7 +196,7 @@ func (p *tab) drawn(expression string) string {
 func (p *tab) until(expression string) {
 	p.t.Helper()
 	gate.Until(p.t, func() bool { return value[bool](p, "Boolean("+expression+")") },
-		"never true: %s\nthe page shows:\n%s", expression, func() string { return value[string](p, "document.body.innerText") })
+		"never true: %s\nof the network:\n%s\nthe page shows:\n%s", expression, p.traffic.String, func() string { return value[string](p, "document.body.innerText") })
 }
 
 // A server is keywatch, whole, on one address for as long as the test lives.

@@ -6,6 +6,7 @@
 // A history is the work of one set of clients on keys of their own while one thing goes wrong
 // and heals. One cluster has many histories, one after the other.
 //
-// The tests need root and iproute2. Without them they are skipped, or fail where nothing may
+// The process that runs the tests has a network of its own, so that no other program of the
+// machine meets what comes and goes in it. The tests need root and iproute2. Without them they are skipped, or fail where nothing may
 // be skipped.
 package cluster

@@ -17,7 +17,11 @@ import (
 var builds string
 
 func TestMain(m *testing.M) {
-	var err error
+	err := alone()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if builds, err = os.MkdirTemp("", "keywatch-cluster"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
