@@ -68,7 +68,7 @@ func TestInspect(t *testing.T) {
 	if c == nil || c.Rev != 101 || c.Records != 40 || c.Live != 40 || c.Leases != 1 || !c.Verified || len(c.Ranges) == 0 {
 		t.Errorf("checkpoint: got %+v", c)
 	}
-	if x.Store == "" || x.Release != "v1.2.3" || x.Log == nil || x.Log.Last <= c.Index || len(x.Log.Segments) == 0 {
+	if x.Store == "" || x.Release != "v1.2.3" || x.Log == nil || x.Log.Last <= c.Index || x.Log.LastTerm == 0 || len(x.Log.Segments) == 0 {
 		t.Errorf("got %+v", x)
 	}
 	groups := 0

@@ -70,8 +70,11 @@ func refuseAlone(dir string, memoryOnly bool) error {
 	if err != nil || !ok || n.State == blankNode {
 		return err
 	}
-	if n.State == removedNode {
+	switch n.State {
+	case removedNode:
 		return removedError(dir, n)
+	case recoveringNode:
+		return errRecovering(dir)
 	}
 	return fmt.Errorf("%s belongs to server %s (%v) of cluster %s, and --peer-listen is not given: alone it would take writes that the others do not have; start it with --peer-listen", dir, n.Name, n.ID, n.Cluster)
 }
@@ -89,8 +92,11 @@ func (m *membership) identify() error {
 	if err != nil {
 		return err
 	}
-	if n.State == removedNode {
+	switch n.State {
+	case removedNode:
 		return removedError(c.Data, n)
+	case recoveringNode:
+		return errRecovering(c.Data)
 	}
 	if !ok || n.State == blankNode {
 		if err := m.fresh(); err != nil {

@@ -31,6 +31,8 @@ const (
 	blankNode   nodeState = "blank"   // it belongs to no cluster
 	memberNode  nodeState = "member"  // it was accepted, or has begun a cluster
 	removedNode nodeState = "removed" // it may not return
+	// recoveringNode is one whose store becomes that of a new cluster: no server starts before that is done.
+	recoveringNode nodeState = "recovering"
 )
 
 // A nodeFile is what the file says. It is durable before any other server is asked.
@@ -48,6 +50,8 @@ type nodeFile struct {
 	// Peers are the other servers when this one joined, ID@ADDRESS with spaces between: who they are is in no
 	// checkpoint here until the first came.
 	Peers string
+	// Before is the id of the cluster of which this one was recovered; 0 for none.
+	Before disk.StoreID
 }
 
 // newNode returns that of a server without history.
@@ -132,6 +136,9 @@ func (n nodeFile) encode() []byte {
 	if n.Peers != "" {
 		fmt.Fprintf(&b, "peers %s\n", n.Peers)
 	}
+	if n.Before != 0 {
+		fmt.Fprintf(&b, "before %s\n", n.Before)
+	}
 	fmt.Fprintf(&b, "sum %08x\n", crc32.Checksum(b.Bytes(), castagnoli))
 	return b.Bytes()
 }
@@ -148,26 +155,37 @@ func parseNode(b []byte) (n nodeFile, err error) {
 	}
 	for _, line := range lines[1:] {
 		name, value, _ := strings.Cut(line, " ")
-		switch name {
-		case "id":
-			n.ID, _ = cluster.ParseServerID(value)
-		case "state":
-			n.State = nodeState(value)
-		case "name":
-			n.Name = value
-		case "cluster":
-			n.Cluster, _ = disk.ParseStoreID(value)
-		case "founder":
-			n.Founder = value == "yes"
-		case "expect":
-			n.Expect, _ = strconv.Atoi(value)
-		case "peers":
-			n.Peers = value
-		}
+		n.set(name, value)
 	}
-	known := n.State == blankNode || n.State == memberNode || n.State == removedNode
-	if n.ID == 0 || !known || n.State == memberNode && n.Cluster == 0 {
+	if n.ID == 0 || !n.State.known() || n.State == memberNode && n.Cluster == 0 {
 		return n, errors.New("a line is missing or malformed")
 	}
 	return n, nil
+}
+
+// set takes the value of a line. Names that this release does not know are left alone.
+func (n *nodeFile) set(name, value string) {
+	switch name {
+	case "id":
+		n.ID, _ = cluster.ParseServerID(value)
+	case "state":
+		n.State = nodeState(value)
+	case "name":
+		n.Name = value
+	case "cluster":
+		n.Cluster, _ = disk.ParseStoreID(value)
+	case "founder":
+		n.Founder = value == "yes"
+	case "expect":
+		n.Expect, _ = strconv.Atoi(value)
+	case "peers":
+		n.Peers = value
+	case "before":
+		n.Before, _ = disk.ParseStoreID(value)
+	}
+}
+
+// known reports whether this release knows the state.
+func (s nodeState) known() bool {
+	return s == blankNode || s == memberNode || s == removedNode || s == recoveringNode
 }

@@ -184,3 +184,9 @@ func (db *DB) HeaderVersion() byte { return db.head.Load().encode()[0] }
 
 // Overtaken reports whether an install waits for who changes the checkpoint file.
 func (db *DB) Overtaken() bool { return db.overtaken.Load() }
+
+// Stepped has step called before each step of a recovery; its error is as a crash there.
+func Stepped(o RecoverOptions, step func(name string) error) RecoverOptions {
+	o.step = step
+	return o
+}

@@ -91,6 +91,18 @@ func Open(dir string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	db, err := openLocked(dir, opts, lock)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return db, nil
+}
+
+// openLocked opens a data folder of which lock is the lock.
+func openLocked(dir string, opts Options, lock *disk.DirLock) (*DB, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
 	db := &DB{
 		dir: dir, opts: opts, log: opts.Logger, lock: lock,
 		busy: make(chan struct{}, 1), reading: make(chan struct{}, maxReading()),
@@ -99,7 +111,7 @@ func Open(dir string, opts Options) (*DB, error) {
 	db.busy <- struct{}{}
 	db.images.open = make(map[*Image]struct{})
 	if err := db.open(); err != nil {
-		return nil, errors.Join(err, db.shut(), lock.Close())
+		return nil, errors.Join(err, db.shut())
 	}
 	return db, nil
 }

@@ -116,7 +116,7 @@ func fill(file, work string, opts RestoreOptions) (meta kv.Meta, err error) {
 	if err := copyFile(file, path, offset, size); err != nil {
 		return meta, err
 	}
-	h, named, err := renew(path, opts)
+	h, named, err := renew(path, func(*header) link { return link{store: disk.NewStoreID()} })
 	if err != nil {
 		return meta, blame(err, path, file, offset)
 	}
@@ -300,14 +300,14 @@ func copyFile(from, to string, off, n int64) error {
 	return err
 }
 
-// renew checks a copy of a backup and makes it the checkpoint of a new store. It returns
-// the new header, and the URL of the object store that the backup names.
-func renew(path string, opts RestoreOptions) (next *header, objects string, err error) {
+// renew checks a checkpoint and makes it that of a new store, which belongs to what belongs returns. It returns
+// the new header, and the URL of the object store that the one before names.
+func renew(path string, belongs func(old *header) link) (next *header, objects string, err error) {
 	f, h, err := openChecked(path, nil, nil)
 	if err != nil {
 		return nil, "", err
 	}
-	next, err = renewHeader(h, opts)
+	next, err = renewHeader(h, belongs(h))
 	if err == nil {
 		err = checkRecords(f, h, func() bool { return true })
 	}
@@ -323,7 +323,7 @@ func renew(path string, opts RestoreOptions) (next *header, objects string, err 
 }
 
 // renewHeader returns the header of the new store.
-func renewHeader(h *header, opts RestoreOptions) (*header, error) {
+func renewHeader(h *header, to link) (*header, error) {
 	if h.seq == 0 {
 		return nil, ErrNoBackup
 	}
@@ -336,7 +336,7 @@ func renewHeader(h *header, opts RestoreOptions) (*header, error) {
 	next.meta.At.Rev += kv.RevLift
 	next.meta.Floor = next.meta.At.Rev
 	next.members, next.installed, next.meta.Roster = nil, false, "" // it has one server
-	next.link = link{store: disk.NewStoreID()}
+	next.link = to
 	return next, nil
 }
 

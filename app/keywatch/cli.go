@@ -151,7 +151,7 @@ func (s *session) parseAndRun(args []string) (err error) {
 // needsServer reports whether a command sends requests to a server.
 func needsServer(command string) bool {
 	switch command {
-	case "serve", "restore", "inspect", "token", "completion", "man", "version", "help":
+	case "serve", "restore", "inspect", "token", "recover", "completion", "man", "version", "help":
 		return false
 	}
 	return true

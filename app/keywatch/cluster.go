@@ -19,6 +19,7 @@ type clusterCmd struct {
 	Promote  clusterPromoteCmd  `cmd:"" help:"Make a member a voter."`
 	Remove   clusterRemoveCmd   `cmd:"" help:"Take a member out for good."`
 	Transfer clusterTransferCmd `cmd:"" help:"Have another voter lead."`
+	Recover  clusterRecoverCmd  `cmd:"" help:"Make the folder of a stopped member a new cluster: for where most voters are gone for good."`
 }
 
 // Help is printed by keywatch cluster --help.
@@ -26,7 +27,7 @@ func (*clusterCmd) Help() string {
 	return `
 A cluster begins with one server that has --peer-listen, or with three that have the
 same --join and --expect 3. A server joins by its flags: see keywatch serve --help.
-Each of these commands may be sent to any member.
+Each of these commands may be sent to any member, but for token and recover, which need no server.
 
 Examples:
 

@@ -73,7 +73,7 @@ func (c *inspectCmd) print(s *session, x *app.Inspection) error {
 		}
 	}
 	if l := x.Log; l != nil {
-		fmt.Fprintf(t, "log\t%d segments, entries %d to %d, %s\n", len(l.Segments), l.First, l.Last, sizeText(l.Bytes))
+		fmt.Fprintf(t, "log\t%d segments, entries %d to %d in term %d, %s\n", len(l.Segments), l.First, l.Last, l.LastTerm, sizeText(l.Bytes))
 	}
 	if c.Ranges && x.Checkpoint != nil {
 		fmt.Fprintf(t, "\nRANGE\tRECORDS\tLIVE\tSIZE\tSUM\n")

@@ -16,6 +16,8 @@ type Inspection struct {
 	// First and Last are the indexes of the entries in it; 0 if there is none.
 	First uint64 `json:"first"`
 	Last  uint64 `json:"last"`
+	// LastTerm is the term of the newest, 0 if there is none or it cannot be read.
+	LastTerm uint64 `json:"last_term"`
 	// Bytes is what the entries take.
 	Bytes int64 `json:"bytes"`
 }
@@ -80,6 +82,10 @@ func Inspect(dir string, groups bool) (*Inspection, error) {
 	err = w.all()
 	if n := len(l.mu.locs); n > 0 {
 		found.First, found.Last = l.mu.first, l.mu.first+uint64(n)-1
+		var e Entry
+		if l.Read(found.Last, &e) == nil {
+			found.LastTerm = e.Term
+		}
 	}
 	found.Bytes = l.mu.bytes
 	return found, err

@@ -298,32 +298,3 @@ func TestCopiedFolderIsRefused(t *testing.T) {
 		t.Errorf("a copy starts: code %d, %s", code, printed)
 	}
 }
-
-// If most servers are gone for good, what the last one has must not be: its checkpoint can be restored as a
-// store of its own.
-func TestSurvivorIsRestored(t *testing.T) {
-	t.Parallel()
-	w := newTeam(t, 3)
-	w.startAll("--join", strings.Join(w.peer, ","), "--expect", "3")
-	for i := range 3 {
-		w.ready(i)
-	}
-	w.client(0).Put(t, "a", "1")
-	w.client(2).Must(t, load.GetCall("a"), 200) // it has applied that
-	w.servers[0].kill()
-	w.servers[1].kill()
-	a := w.client(2).Must(t, load.Call{Method: "GET", Path: "/v1/kv/a?consistency=local"}, 200)
-	if a.Body != "1" {
-		t.Errorf("a local read without a leader: got %q", a.Body)
-	}
-	w.servers[2].stop(t)
-	dir := filepath.Join(t.TempDir(), "new")
-	if out, err := exec.Command(binary, "restore", filepath.Join(w.dir[2], "checkpoint.db"), "--data", dir).CombinedOutput(); err != nil {
-		t.Fatalf("restore: %v: %s", err, out)
-	}
-	w.dir[2] = dir
-	w.start(2)
-	w.ready(2)
-	w.client(2).Must(t, load.GetCall("a"), 200)
-	w.until(2, "it is the only one", func(d clusterDocument) bool { return d.Copies == "1/1" && len(d.Members) == 1 })
-}
