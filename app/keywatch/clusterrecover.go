@@ -16,7 +16,7 @@ type clusterRecoverCmd struct {
 func (*clusterRecoverCmd) Help() string {
 	return `
 The last resort: while a majority of the voters can be started again, start it instead.
-A majority that runs elsewhere and is only not reached goes its own way after this.
+A majority that runs elsewhere and is only not reached would be another cluster after this.
 
 Stop all members. Of those that are left choose the one that has most: compare the last
 entry of the log, its term first, with keywatch inspect DIR. Make a copy of its folder.
