@@ -18,7 +18,7 @@ import (
 )
 
 // The checkpoint file holds four buckets: meta with the header; idem with idempotency records by sequence (8 bytes, big endian);
-// leases, see leaseHead; and
+// leases, see recordKind; and
 // ranges with one bucket per revRange, whose keys are revision (8 bytes) and
 // ordinal (4), big endian, and whose values are a flag byte and a kv record.
 var (
@@ -129,7 +129,7 @@ func createBolt(dir string, unsynced bool, to link) error {
 
 // createBuckets makes what every checkpoint file has: the buckets and a header.
 func createBuckets(tx *bolt.Tx, h *header) error {
-	for _, name := range [][]byte{bucketMeta, bucketIdem, bucketLeases, bucketRanges} {
+	for _, name := range [][]byte{bucketMeta, bucketIdem, []byte(leaseRecords.bucket), bucketRanges} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}

@@ -68,7 +68,8 @@ func (db *DB) compact(ctx context.Context) (*boltFile, error) {
 
 // copyInto fills a new file and returns its header.
 func (db *DB) copyInto(ctx context.Context, to *boltFile) (*header, error) {
-	if err := db.update(to, txRecords, func(tx *bolt.Tx) error { return createBuckets(tx, new(header)) }); err != nil {
+	err := db.update(to, txRecords, func(tx *bolt.Tx) error { return createBuckets(tx, new(header)) })
+	if err != nil {
 		return nil, err
 	}
 	from, h := db.file.Load(), db.head.Load()
@@ -87,10 +88,10 @@ func (db *DB) copyInto(ctx context.Context, to *boltFile) (*header, error) {
 	if err := db.copyIdem(from, to, h); err != nil {
 		return nil, err
 	}
-	if err := db.copyLeases(from, to, next); err != nil {
+	if next.leases, err = leaseRecords.copy(db, from, to, next.leases); err != nil {
 		return nil, err
 	}
-	if err := db.copyPrivate(from, to, next); err != nil {
+	if next.private, err = privateRecords.copy(db, from, to, next.private); err != nil {
 		return nil, err
 	}
 	next.gen = db.gen

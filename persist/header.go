@@ -60,9 +60,9 @@ type header struct {
 	// idem counts the idempotency records within [meta.IdemFirst, meta.IdemNext).
 	idem tally
 	// leases says where the leases are.
-	leases leaseHead
+	leases recordHead
 	// private says where the private records are.
-	private privateHead
+	private recordHead
 	// ranges are disjoint, by ascending revision.
 	ranges []revRange
 	// link says what the checkpoint belongs to. It is kept beside the header.
@@ -156,13 +156,13 @@ func decodeHeader(b []byte) (*header, error) {
 	}
 	h.idem = d.tally()
 	if version > 1 {
-		h.leases = leaseHead{d.number(), d.tally()}
+		h.leases = recordHead{d.number(), d.tally()}
 	}
 	for range min(d.number(), uint64(end)) {
 		h.ranges = append(h.ranges, d.revRange())
 	}
 	if b[0]&privateHeader != 0 {
-		h.private = privateHead{d.number(), d.tally()}
+		h.private = recordHead{d.number(), d.tally()}
 	}
 	if d.bad || len(d.b) > 0 {
 		return nil, errHeader

@@ -211,8 +211,8 @@ func (x *Inspection) header(tx *bolt.Tx, path string, opts InspectOptions) error
 	if opts.Verify && h.seq > 0 && err == nil {
 		err = errors.Join(
 			readIdem(tx, h, func(uint64, []byte) error { return nil }),
-			h.leases.read(tx, func(kv.LeaseID, []byte) error { return nil }),
-			h.private.read(tx, func(string, []byte) error { return nil }))
+			h.readLeases(tx, func(kv.LeaseID, []byte) error { return nil }),
+			h.readPrivate(tx, func(string, []byte) error { return nil }))
 	}
 	c.Verified = opts.Verify && err == nil
 	return err

@@ -85,7 +85,7 @@ func (db *DB) load(h *header, l *kv.Loader) error {
 	}
 	if err == nil {
 		err = file.read(func(tx *bolt.Tx) error {
-			return errors.Join(readIdem(tx, h, l.AddIdem), h.leases.read(tx, l.AddLease), h.private.read(tx, l.AddPrivate))
+			return errors.Join(readIdem(tx, h, l.AddIdem), h.readLeases(tx, l.AddLease), h.readPrivate(tx, l.AddPrivate))
 		})
 	}
 	if err == nil {

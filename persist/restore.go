@@ -355,9 +355,9 @@ func checkRecords(f *boltFile, h *header, goes func() bool) error {
 		if err := readIdem(tx, h, func(uint64, []byte) error { return nil }); err != nil {
 			return err
 		}
-		if err := h.leases.read(tx, func(kv.LeaseID, []byte) error { return nil }); err != nil {
+		if err := h.readLeases(tx, func(kv.LeaseID, []byte) error { return nil }); err != nil {
 			return err
 		}
-		return h.private.read(tx, func(string, []byte) error { return nil })
+		return h.readPrivate(tx, func(string, []byte) error { return nil })
 	}))
 }

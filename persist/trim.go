@@ -44,10 +44,10 @@ func trimSome(tx *bolt.Tx, h *header, most int) (n int, err error) {
 			return 1, ranges.DeleteBucket(bytes.Clone(k))
 		}
 	}
-	if found, err := h.trimLeases(tx); found || err != nil {
+	if found, err := leaseRecords.trim(tx, &h.leases); found || err != nil {
 		return 1, err
 	}
-	if found, err := h.trimPrivate(tx); found || err != nil {
+	if found, err := privateRecords.trim(tx, &h.private); found || err != nil {
 		return 1, err
 	}
 	idem := tx.Bucket(bucketIdem)
