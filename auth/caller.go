@@ -55,6 +55,15 @@ type Standing struct {
 	own   *credRecord
 }
 
+// Roles returns the names of the roles that the caller has, of those that exist.
+func (s *Standing) Roles() []string {
+	names := make([]string, 0, len(s.roles))
+	for _, r := range s.roles {
+		names = append(names, r.record.Name)
+	}
+	return names
+}
+
 // ID returns the id of the credential; zero for Anonymous and certificates.
 func (c *Caller) ID() CredID { return c.id }
 

@@ -96,3 +96,30 @@ func (g *Grants) Prefixes(v Verb) []string { return slices.Clone(g.can[v].prefix
 
 // List returns what the grants were made of.
 func (g *Grants) List() []Grant { return slices.Clone(g.source) }
+
+// Bound returns what bounds the grants beside, nil if nothing does.
+func (g *Grants) Bound() []Grant {
+	if g.within == nil {
+		return nil
+	}
+	return g.within.List()
+}
+
+// Allows reports whether all of a grant is allowed.
+func (g *Grants) Allows(want Grant) bool {
+	for _, v := range want.Verbs {
+		switch {
+		case !v.Targeted():
+			if !g.Can(v) {
+				return false
+			}
+		case want.Under:
+			if !g.Under(v, want.Prefix) {
+				return false
+			}
+		case !g.Key(v, want.Key):
+			return false
+		}
+	}
+	return true
+}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"keywatch/kv"
@@ -43,17 +45,18 @@ var (
 	ErrWrongPassword = errors.New("wrong user or password")
 )
 
-// A Proposer runs private commands. *kv.Store is one.
+// A Proposer runs private commands on a state. *kv.Store is one.
 type Proposer interface {
 	Do(ctx context.Context, c *kv.Command) (kv.Result, error)
+	State() *kv.State
 }
 
 // A Registry changes users, roles and credentials. It is safe for concurrent use.
 type Registry struct {
 	table *Table
 	log   Proposer
-	// synced returns once a command with this result is durable, whatever the policy of the log:
-	// a revocation that was answered must never be lost.
+	// synced returns once every command that was answered is durable, whatever the policy of the
+	// log, and known to the table: a revocation that was answered must never be lost.
 	synced    func(ctx context.Context) error
 	Passwords *Passwords
 	// SessionTTL is how long a session lives.
@@ -63,8 +66,8 @@ type Registry struct {
 // DefaultSessionTTL is how long a session lives by default.
 const DefaultSessionTTL = 12 * time.Hour
 
-// NewRegistry returns a registry over a table. synced may be nil where every command is durable
-// once it is answered.
+// NewRegistry returns a registry over a table. synced may be nil where every command is durable,
+// and known to the table, once it is answered.
 func NewRegistry(t *Table, log Proposer, synced func(ctx context.Context) error) *Registry {
 	return &Registry{table: t, log: log, synced: synced, Passwords: NewPasswords(), SessionTTL: DefaultSessionTTL}
 }
@@ -136,7 +139,7 @@ func (r *Registry) run(ctx context.Context, by By, may permission, make func(c *
 			return kv.Result{}, &DeniedError{Need: Admin.String(), Index: -1}
 		}
 		c := &change{registry: r}
-		if err := errors.Join(make(c), c.err); err != nil {
+		if err := cmp.Or(make(c), c.err, c.sealedStill()); err != nil {
 			return kv.Result{}, err
 		}
 		result, err := r.log.Do(ctx, &kv.Command{Private: &c.command, Auth: auth})
@@ -152,16 +155,41 @@ func (r *Registry) run(ctx context.Context, by By, may permission, make func(c *
 		case kv.PrivateFull:
 			return result, fmt.Errorf("%w: users, roles and credentials take all of the room for them", ErrTooMany)
 		}
-		if err := r.caughtUp(ctx, result.At.Rev); err != nil {
+		if r.synced != nil { // the table may be behind what came between
+			err = r.synced(ctx)
+		}
+		if err = errors.Join(err, ctx.Err()); err != nil {
 			return result, err
 		}
 	}
 	return kv.Result{}, ErrBusy
 }
 
-// caughtUp waits a moment where the table is behind the result of a command: it is not where
-// commands are applied on this server before they are answered.
-func (r *Registry) caughtUp(ctx context.Context, _ kv.Rev) error { return ctx.Err() }
+// sealedStill has the change expect that the data keys are there that its records are sealed with.
+func (c *change) sealedStill() error {
+	t := c.registry.table
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for i := range c.command.Puts {
+		p := &c.command.Puts[i]
+		if kind, _ := cutRecord(p.Name); kind == kindDataK {
+			continue
+		}
+		number, _, err := sealedWith(p.Name, p.Value)
+		if err != nil {
+			return err
+		}
+		if name := dataKeyName(number); !c.checks(name) {
+			c.check(name, t.mu.deks[number])
+		}
+	}
+	return nil
+}
+
+// checks reports whether the change has an expectation of a record.
+func (c *change) checks(name string) bool {
+	return slices.ContainsFunc(c.command.Checks, func(k kv.PrivateCheck) bool { return k.Name == name })
+}
 
 // hmacLocked returns the id of a record that a name leads to.
 func (t *Table) hmacLocked(name string) string {

@@ -160,15 +160,15 @@ func (r *Registry) Creds(kind Kind, user, after string, n int) (out []Cred, more
 	return out, len(all) > n
 }
 
-// Revoke ends a credential of a kind: one of the caller's own user, or any for an administrator.
-// One of another user does not exist for others.
+// Revoke ends a credential of a kind: a session one of its own user, an administrator any, and each
+// caller its own. Others do not exist for it.
 func (r *Registry) Revoke(ctx context.Context, by By, kind Kind, id CredID) error {
 	_, err := r.run(ctx, by, isGood, func(c *change) error {
 		cred := r.table.credByID(id)
 		if cred == nil || cred.kind != kind {
 			return ErrNotFound
 		}
-		if who := by.caller; !by.server && (who.user == "" || who.user != cred.user) && !isAdmin(who.Look()) {
+		if !by.server && !by.caller.mayRevoke(cred) {
 			return ErrNotFound
 		}
 		c.remove(recordName(kindCred, id.String()))
@@ -176,6 +176,11 @@ func (r *Registry) Revoke(ctx context.Context, by By, kind Kind, id CredID) erro
 		return nil
 	})
 	return err
+}
+
+func (c *Caller) mayRevoke(cred *Caller) bool {
+	own := c.kind == Session && c.user == cred.user || c.kind == Key && c.id == cred.id
+	return own || isAdmin(c.Look())
 }
 
 // Login makes a session for a user who has a password. It fails with ErrWrongPassword whatever the

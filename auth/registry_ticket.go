@@ -1,10 +1,6 @@
 package auth
 
-import (
-	"context"
-	"fmt"
-	"strconv"
-)
+import "fmt"
 
 // Ticket returns a ticket for what the caller may watch. It fails with a *DeniedError for the first
 // name that it may not.
@@ -49,20 +45,4 @@ func (g *Grants) Stream(keys, prefixes []string) error {
 		}
 	}
 	return nil
-}
-
-// rotateTickets makes a new key for tickets, and removes those that are older than any ticket.
-func (r *Registry) RotateTickets(ctx context.Context, by By) error {
-	_, err := r.run(ctx, by, isAdmin, func(c *change) error {
-		t := r.table
-		newest, _ := t.newestTicketKey()
-		next := recordName(kindTicket, strconv.FormatUint(newest.Number+1, 10))
-		c.check(next, 0)
-		c.put(next, ticketRecord{Secret: NewDataKey(), Made: t.Now()})
-		if newest.Number > 1 {
-			c.remove(recordName(kindTicket, strconv.FormatUint(newest.Number-1, 10)))
-		}
-		return nil
-	})
-	return err
 }

@@ -21,31 +21,48 @@ const commandLimit = 10 * time.Second
 // ErrNoSealKey is returned when there is no sealing key where it is expected.
 var ErrNoSealKey = errors.New("there is no sealing key")
 
-// A keyWrapper wraps with a sealing key that the process holds.
-type keyWrapper struct{ gcm cipher.AEAD }
+// A keyWrapper wraps with sealing keys that the process holds: it wraps with the first, and
+// unwraps with any.
+type keyWrapper []cipher.AEAD
 
 // Wrap implements Wrapper.
 func (w keyWrapper) Wrap(name string, key []byte) ([]byte, error) {
-	return sealWith(w.gcm, nil, name, key), nil
+	return sealWith(w[0], nil, name, key), nil
 }
 
 // Unwrap implements Wrapper.
-func (w keyWrapper) Unwrap(name string, wrapped []byte) ([]byte, error) {
-	return openWith(w.gcm, name, wrapped)
+func (w keyWrapper) Unwrap(name string, wrapped []byte) (key []byte, err error) {
+	for _, gcm := range w {
+		if key, err = openWith(gcm, name, wrapped); err == nil {
+			return key, nil
+		}
+	}
+	return nil, err
 }
 
-// WrapperOf returns a Wrapper with the sealing key that text says: base64 of 32 bytes, as
-// NewSealKey returns it.
+// sealKeysMax bounds the sealing keys of one file.
+const sealKeysMax = 16
+
+// WrapperOf returns a Wrapper with the sealing keys that text says: one a line, each base64 of 32
+// bytes, as NewSealKey returns it. The first wraps, the others only unwrap: so one key can take the
+// place of another.
 func WrapperOf(text string) (Wrapper, error) {
-	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
-	if err != nil || len(key) != KeySize {
-		return nil, fmt.Errorf("the sealing key must be %d bytes in base64", KeySize)
+	var w keyWrapper
+	for line := range strings.FieldsSeq(text) {
+		key, err := base64.StdEncoding.DecodeString(line)
+		if err != nil || len(key) != KeySize {
+			return nil, fmt.Errorf("a sealing key must be %d bytes in base64", KeySize)
+		}
+		gcm, err := newGCM(key)
+		if err != nil {
+			return nil, err
+		}
+		w = append(w, gcm)
 	}
-	gcm, err := newGCM(key)
-	if err != nil {
-		return nil, err
+	if len(w) == 0 || len(w) > sealKeysMax {
+		return nil, fmt.Errorf("expected 1 to %d sealing keys, got %d", sealKeysMax, len(w))
 	}
-	return keyWrapper{gcm}, nil
+	return w, nil
 }
 
 // NewSealKey draws the text of a sealing key.

@@ -126,6 +126,23 @@ func (l *Limiter) Allow(name string, class Class, cost int) Decision {
 	}
 }
 
+// Peek decides as Allow does on a request of cost 1, and charges nothing.
+func (l *Limiter) Peek(name string, class Class) Decision {
+	r := l.rates[class]
+	if r.Off() {
+		return Decision{OK: true}
+	}
+	c, ok := l.callers.Load(name)
+	if !ok && l.known.Load() < l.max {
+		return Decision{OK: true, Limit: r.Burst, Remaining: r.Burst}
+	}
+	if !ok {
+		c = l.overflow
+	}
+	tokens := c.buckets[class].TokensAt(time.Now())
+	return decision(r, tokens >= 1, 1, tokens)
+}
+
 // Stats returns the counts. It is for metrics, not for every request.
 func (l *Limiter) Stats() Stats {
 	return Stats{

@@ -62,7 +62,7 @@ func parsePart(part string) (Class, Rate, error) {
 	if err != nil {
 		return 0, Rate{}, err
 	}
-	rate, err := parseRate(strings.TrimSpace(value))
+	rate, err := ParseRate(strings.TrimSpace(value))
 	if err != nil {
 		return 0, Rate{}, fmt.Errorf("rate limit: %s: %w", class, err)
 	}
@@ -81,8 +81,8 @@ func parseClass(name string) (Class, error) {
 // unitSeconds are the seconds in each unit of a rate.
 var unitSeconds = map[string]float64{"s": 1, "m": 60, "h": 3600}
 
-// parseRate reads "200/s", "200/s:400" or "off".
-func parseRate(text string) (Rate, error) {
+// ParseRate reads one rate, such as 200/s, 200/s:400 or off, which is the zero Rate.
+func ParseRate(text string) (Rate, error) {
 	if text == "off" {
 		return Rate{}, nil
 	}

@@ -36,12 +36,13 @@ func newSecured(t testing.TB, change ...func(*web.Options)) *secured {
 	var store *kv.Store
 	s.world = newWorldWith(t, kv.Params{}, kv.Limits{}, append(change, func(o *web.Options) {
 		o.Auth, store = s.table, o.Store
+		s.registry = auth.NewRegistry(s.table, store, nil)
+		o.Accounts = s.registry
 		o.Admin.Checkpoint = func(context.Context) error { return nil }
 		o.Admin.Backup = func(context.Context, io.Writer) (int64, error) { return 0, nil }
 		o.Admin.BackupSize = func() int64 { return 0 }
 	})...)
 	s.state.FollowPrivate(s.table)
-	s.registry = auth.NewRegistry(s.table, store, nil)
 	if made, err := s.registry.Bootstrap(t.Context(), s.secret, time.Hour); err != nil || !made {
 		t.Fatalf("bootstrap: %v, %v", made, err)
 	}
@@ -83,6 +84,12 @@ func (s *secured) user(name string, texts ...string) string {
 // as returns the header of who has a secret.
 func as(secret string) []string { return []string{"Authorization", "Bearer " + secret} }
 
+// What routes of users, roles and credentials need: any good credential, or an administrator's.
+var (
+	anyone = []string{"a credential"}
+	admin  = []string{"admin"}
+)
+
 // matrix has what each method of each route needs. A route that is missing here fails the test:
 // say what it requires, in needs, and add it.
 var matrix = []struct {
@@ -123,6 +130,25 @@ var matrix = []struct {
 	{"GET", "/metrics", "", []string{"metrics"}}, {"HEAD", "/metrics", "", []string{"metrics"}},
 	{"POST", "/v1/admin/checkpoint", "", []string{"operate"}},
 	{"GET", "/v1/admin/backup", "", []string{"backup"}},
+	{"POST", "/v1/auth/login", `{"user":"x","password":"y"}`, nil},
+	{"POST", "/v1/auth/renew", "", anyone}, {"POST", "/v1/auth/logout", "", anyone},
+	{"GET", "/v1/auth/whoami", "", anyone}, {"HEAD", "/v1/auth/whoami", "", anyone},
+	{"PUT", "/v1/auth/password", `{"old":"x","new":"y"}`, anyone},
+	{"POST", "/v1/auth/tickets", `{"keys":["a/1"]}`, []string{"read,watch:a/1"}},
+	{"GET", "/v1/auth/users", "", admin}, {"HEAD", "/v1/auth/users", "", admin},
+	{"POST", "/v1/auth/users", `{"name":"made"}`, admin},
+	{"GET", "/v1/auth/users/zz", "", admin}, {"HEAD", "/v1/auth/users/zz", "", admin},
+	{"PUT", "/v1/auth/users/zz", `{}`, admin}, {"DELETE", "/v1/auth/users/zz", "", admin},
+	{"GET", "/v1/auth/roles", "", admin}, {"HEAD", "/v1/auth/roles", "", admin},
+	{"GET", "/v1/auth/roles/zz", "", admin}, {"HEAD", "/v1/auth/roles/zz", "", admin},
+	{"PUT", "/v1/auth/roles/zz", `{"grants":[]}`, admin}, {"DELETE", "/v1/auth/roles/zz", "", admin},
+	{"GET", "/v1/auth/keys", "", admin}, {"HEAD", "/v1/auth/keys", "", admin},
+	{"POST", "/v1/auth/keys", `{"user":"admin","ttl":"1h"}`, admin},
+	{"GET", "/v1/auth/keys/aaaaaaaaaaaaaaaa", "", anyone}, {"HEAD", "/v1/auth/keys/aaaaaaaaaaaaaaaa", "", anyone},
+	{"DELETE", "/v1/auth/keys/aaaaaaaaaaaaaaaa", "", anyone},
+	{"GET", "/v1/auth/sessions", "", admin}, {"HEAD", "/v1/auth/sessions", "", admin},
+	{"DELETE", "/v1/auth/sessions/aaaaaaaaaaaaaaaa", "", anyone},
+	{"POST", "/v1/auth/rotate", `{"what":"tickets"}`, admin},
 }
 
 // elsewhere are the methods of routes that a server offers only with parts that this one has not.
@@ -152,7 +178,7 @@ func TestEveryRouteAsksWhoMay(t *testing.T) {
 		}
 		if c.need == nil {
 			for _, headers := range [][]string{nil, as(auth.NewSecret(auth.Key))} {
-				if r := s.do(c.method, c.path, c.body, headers...); r.status == 401 || r.status == 403 {
+				if r := s.do(c.method, c.path, c.body, headers...); (r.status == 401 || r.status == 403) && r.field("reason") != "wrong_password" {
 					t.Errorf("%s %s: got %d, want it to be open", c.method, c.path, r.status)
 				}
 			}
@@ -162,6 +188,14 @@ func TestEveryRouteAsksWhoMay(t *testing.T) {
 		refused("malformed", 401, as("x")...)
 		refused("unknown", 401, as(auth.NewSecret(auth.Key))...)
 		refused("another scheme", 401, "Authorization", "Digest x")
+		if &c.need[0] == &anyone[0] {
+			for _, headers := range [][]string{as(s.user(fmt.Sprint("n", i))), as(s.secret)} {
+				if r := s.do(c.method, c.path, c.body, headers...); r.status == 401 || r.status == 403 {
+					t.Errorf("%s %s: got %d, want it to let any credential in", c.method, c.path, r.status)
+				}
+			}
+			continue
+		}
 		refused("no grants", 403, as(s.user(fmt.Sprint("n", i)))...)
 		refused("others", 403, as(s.user(fmt.Sprint("o", i), append(all, others(c.need)...)...))...)
 		for j := range c.need { // each of them is required

@@ -24,6 +24,8 @@ const (
 	needNothing
 	// needView has the handler ask, through the view of the door.
 	needView
+	// needCredential lets in who has a good credential.
+	needCredential
 	// needVerb lets those in who may do verb, which has no target.
 	needVerb
 )
@@ -40,6 +42,10 @@ var needs = [routes]need{
 	routeServer: {kind: needNothing},
 	routeStatus: verb(auth.Metrics), routeMetrics: verb(auth.Metrics),
 	routeCheckpoint: verb(auth.Operate), routeCompact: verb(auth.Operate), routeMigrate: verb(auth.Operate),
+	routeLogin: {kind: needNothing}, routeWhoami: {kind: needView},
+	routeRenew: {kind: needCredential}, routeLogout: {kind: needCredential}, routePassword: {kind: needCredential}, routeTickets: {kind: needCredential},
+	routeAPIKeys: {kind: needCredential}, routeAPIKey: {kind: needCredential}, routeSessions: {kind: needCredential}, routeSession: {kind: needCredential},
+	routeUsers: verb(auth.Admin), routeUser: verb(auth.Admin), routeRoles: verb(auth.Admin), routeRole: verb(auth.Admin), routeRotate: verb(auth.Admin),
 	routeBackup:  verb(auth.Backup),
 	routeCluster: verb(auth.Cluster), routePromote: verb(auth.Cluster), routeRemove: verb(auth.Cluster), routeTransfer: verb(auth.Cluster),
 }
@@ -58,6 +64,11 @@ func (r *request) authenticate() (err error) {
 	switch n.kind {
 	case needView:
 		return nil
+	case needCredential:
+		if r.who.Kind() == auth.Anonymous {
+			return &auth.FailedError{Reason: auth.Missing}
+		}
+		return nil
 	case needVerb:
 		_, err := r.view().May(n.verb)
 		return err
@@ -65,13 +76,28 @@ func (r *request) authenticate() (err error) {
 	return &auth.DeniedError{Need: "nothing that can be granted", Index: -1}
 }
 
-// identity returns the caller that the request's credential proves.
+// identity returns the caller that the request's credential proves: that in Authorization, a ticket in
+// the URL of a watch, or a session in a cookie. The first of them that is there decides.
 func (r *request) identity(table *auth.Table) (*auth.Caller, error) {
-	if !r.head.has(fieldAuthorization) {
-		return table.Anonymous(), nil
+	ticket, ticketed, err := "", false, error(nil)
+	if len(r.query) > 0 && r.watches() {
+		ticket, ticketed, err = r.urlTicket()
 	}
-	if r.head.twice(fieldAuthorization) {
+	switch {
+	case err != nil:
+		return nil, err
+	case r.head.twice(fieldAuthorization):
 		return nil, api.Refuse(api.CodeBadRequest, "header Authorization is repeated")
+	case ticketed && r.head.has(fieldAuthorization):
+		return nil, api.Refuse(api.CodeBadRequest, "header Authorization and parameter ticket exclude each other")
+	case ticketed:
+		return table.UseTicket(ticket, string(r.head.get(fieldOrigin)))
+	case !r.head.has(fieldAuthorization):
+		secret, err := r.session()
+		if err != nil || secret == nil {
+			return table.Anonymous(), err
+		}
+		return table.Authenticate(secret)
 	}
 	secret, ok := credential(r.head.get(fieldAuthorization))
 	if !ok {

@@ -24,7 +24,7 @@ func (r *request) unconditional(conditions ...field) error {
 }
 
 var fieldNames = map[field]string{
-	fieldIfMatch: "If-Match", fieldIfNoneMatch: "If-None-Match", fieldIfFence: "If-Fence",
+	fieldIfMatch: "If-Match", fieldIfNoneMatch: "If-None-Match", fieldIfFence: "If-Fence", fieldIdemKey: "Idempotency-Key",
 	fieldIfUnmodifiedSince: "If-Unmodified-Since",
 }
 

@@ -64,7 +64,7 @@ func FieldNames() []string {
 		fieldLastEventID: "Last-Event-Id", fieldForwardedFor: "X-Forwarded-For", fieldFetchSite: "Sec-Fetch-Site",
 		fieldFetchMode: "Sec-Fetch-Mode", fieldPreflightMethod: "Access-Control-Request-Method",
 		fieldPreflightPrivate: "Access-Control-Request-Private-Network",
-		fieldAuthorization:    "Authorization",
+		fieldAuthorization:    "Authorization", fieldCookie: "Cookie", fieldForwardedProto: "X-Forwarded-Proto",
 	}
 	return names[:]
 }

@@ -20,6 +20,8 @@ const (
 	fastFetchSite
 	fastFetchMode
 	fastAuthorization
+	fastCookie
+	fastForwardedProto
 	fastTraceparent
 	fastFields
 	// fastNothing is a field that no request means anything by, such as one that a proxy
@@ -34,7 +36,7 @@ const fastKept = fastIfMatch
 var fastNames = [fastFields]string{
 	fastIfMatch: "If-Match", fastIfNoneMatch: "If-None-Match", fastIfFence: "If-Fence", fastIdemKey: "Idempotency-Key",
 	fastForwardedFor: "X-Forwarded-For", fastFetchSite: "Sec-Fetch-Site", fastFetchMode: "Sec-Fetch-Mode",
-	fastAuthorization: "Authorization", fastTraceparent: "Traceparent",
+	fastAuthorization: "Authorization", fastCookie: "Cookie", fastForwardedProto: "X-Forwarded-Proto", fastTraceparent: "Traceparent",
 }
 
 // fastField returns what a field of a name in lower case is. A field that fasthttp or the
@@ -71,6 +73,10 @@ func fastField(name string) int {
 		return fastFetchMode
 	case "authorization":
 		return fastAuthorization
+	case "cookie":
+		return fastCookie
+	case "x-forwarded-proto":
+		return fastForwardedProto
 	case "traceparent":
 		return fastTraceparent
 	case "transfer-encoding", "trailer", "te", "expect", "upgrade", "content-encoding", "if-unmodified-since",

@@ -22,6 +22,8 @@ const (
 	fieldPreflightMethod
 	fieldPreflightPrivate
 	fieldAuthorization
+	fieldCookie
+	fieldForwardedProto
 	fields
 )
 
@@ -98,6 +100,10 @@ func fieldOf(key []byte) (field, bool) {
 		return fieldPreflightPrivate, true
 	case "Authorization":
 		return fieldAuthorization, true
+	case "Cookie":
+		return fieldCookie, true
+	case "X-Forwarded-Proto":
+		return fieldForwardedProto, true
 	}
 	return 0, false
 }

@@ -192,6 +192,7 @@ var notLimits = []api.Code{
 	api.CodeMemberNotFound, api.CodeMemberExists, api.CodeChangePending, api.CodeNotCaughtUp, api.CodeQuorumAtRisk, api.CodeLagging,
 	api.CodeStarting, api.CodeStopping, api.CodeTierUnavailable, api.CodeOutcomeUnknown,
 	api.CodeUnauthenticated, api.CodeDenied, api.CodePermissionsChanged,
+	api.CodeAccountNotFound, api.CodeAccountExists, api.CodeLastAdmin, api.CodeTooManyAccounts, api.CodeTooManyLogins, api.CodeTooManyTickets,
 }
 
 // If this failed, a client that meets a limit would not know which setting it is, or that there is none,

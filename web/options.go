@@ -53,6 +53,11 @@ type Options struct {
 	Hub   *watch.Hub
 	// Auth knows the callers; nil is for no authentication: every caller may do everything.
 	Auth *auth.Table
+	// Accounts changes users, roles and credentials; nil makes the routes of these 404. It is over
+	// the table in Auth.
+	Accounts *auth.Registry
+	// LoginRate bounds the logins that fail; the zero value is DefaultLoginRate.
+	LoginRate LoginRate
 	// Limiter counts what callers ask for; nil limits nothing. Callers on
 	// loopback addresses are exempt unless RateLoopback is set.
 	Limiter      *ratelimit.Limiter
@@ -181,6 +186,12 @@ func (o Options) validate() error {
 	case "", DurabilityMemory, DurabilityBuffered, DurabilityFsync:
 	default:
 		return fmt.Errorf("web: unknown durability %q", o.Durability)
+	}
+	if err := o.LoginRate.Validate(); err != nil {
+		return fmt.Errorf("web: LoginRate: %w", err)
+	}
+	if o.Accounts != nil && o.Auth == nil {
+		return errors.New("web: Accounts requires Auth")
 	}
 	if o.MaxBody < 0 || o.MaxConnections < 0 || o.MaxStreams < 0 || o.MaxFiles < 0 || o.MaxBackups < 0 {
 		return errors.New("web: a limit is negative")

@@ -222,7 +222,7 @@ func (r *request) answer() error {
 	switch r.route {
 	case routeKey, routeCAS, routeAdd, routeTouch:
 		err = r.readKey(rest)
-	case routeLease, routeLeaseKeep, routeLock, routeLockKeep:
+	case routeLease, routeLeaseKeep, routeLock, routeLockKeep, routeUser, routeRole, routeAPIKey, routeSession:
 		err = r.readName(rest)
 	}
 	if err != nil {
@@ -230,6 +230,9 @@ func (r *request) answer() error {
 	}
 	if err := r.params.parse(r.query); err != nil {
 		return err
+	}
+	if r.who != nil && r.who.Kind() == auth.Ticketed {
+		r.params.drop([]string{ticketParam})
 	}
 	return r.run()
 }
@@ -281,6 +284,9 @@ func (r *request) run() error {
 		return r.runLease()
 	case routeLock, routeLockKeep:
 		return r.runLock()
+	}
+	if r.route.account() {
+		return r.accounts()
 	}
 	return r.operate()
 }

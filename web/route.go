@@ -33,6 +33,21 @@ const (
 	routeLeaseKeep
 	routeLock
 	routeLockKeep
+	routeLogin
+	routeRenew
+	routeLogout
+	routeWhoami
+	routePassword
+	routeTickets
+	routeUsers
+	routeUser
+	routeRoles
+	routeRole
+	routeAPIKeys
+	routeAPIKey
+	routeSessions
+	routeSession
+	routeRotate
 	routePage
 	routeServer
 	routes
@@ -44,6 +59,8 @@ var routeNames = [routes]string{
 	"metrics", "openapi", "checkpoint", "compact", "migrate", "backup",
 	"cluster", "promote", "remove", "transfer",
 	"leases", "lease", "lease_keepalive", "lock", "lock_keepalive",
+	"login", "renew", "logout", "whoami", "password", "tickets",
+	"users", "user", "roles", "role", "api_keys", "api_key", "sessions", "session", "rotate",
 	"page", "server",
 }
 
@@ -134,6 +151,21 @@ var allowed = [routes]methods{
 	routeLeaseKeep:  methodPost | methodOptions,
 	routeLock:       methodGet | methodHead | methodPost | methodDelete | methodOptions,
 	routeLockKeep:   methodPost | methodOptions,
+	routeLogin:      methodPost | methodOptions,
+	routeRenew:      methodPost | methodOptions,
+	routeLogout:     methodPost | methodOptions,
+	routeWhoami:     methodGet | methodHead | methodOptions,
+	routePassword:   methodPut | methodOptions,
+	routeTickets:    methodPost | methodOptions,
+	routeUsers:      methodGet | methodHead | methodPost | methodOptions,
+	routeUser:       methodGet | methodHead | methodPut | methodDelete | methodOptions,
+	routeRoles:      methodGet | methodHead | methodOptions,
+	routeRole:       methodGet | methodHead | methodPut | methodDelete | methodOptions,
+	routeAPIKeys:    methodGet | methodHead | methodPost | methodOptions,
+	routeAPIKey:     methodGet | methodHead | methodDelete | methodOptions,
+	routeSessions:   methodGet | methodHead | methodOptions,
+	routeSession:    methodDelete | methodOptions,
+	routeRotate:     methodPost | methodOptions,
 	routePage:       methodGet | methodHead | methodOptions,
 	routeServer:     methodGet | methodHead | methodPut | methodPost | methodDelete | methodOptions,
 }
@@ -195,8 +227,14 @@ func match(path []byte) (r route, rest []byte) {
 	if isPage(path) {
 		return routePage, nil
 	}
+	if r, rest := matchAccount(path); r != routeNone {
+		return r, rest
+	}
 	return matchLease(path)
 }
+
+// account reports whether the route is about users, roles and credentials.
+func (r route) account() bool { return r >= routeLogin && r <= routeRotate }
 
 // offers reports whether the operator's routes that s was given include r.
 func (s *Server) offers(r route) bool {
@@ -214,5 +252,5 @@ func (s *Server) offers(r route) bool {
 	case routePromote, routeRemove, routeTransfer:
 		return s.opts.Cluster.Change != nil
 	}
-	return r != routeNone
+	return r != routeNone && (!r.account() || s.opts.Accounts != nil)
 }

@@ -54,6 +54,7 @@ type Server struct {
 
 	waits     *api.Deadlines
 	lockWaits lockWaits
+	logins    *logins
 	jobs      jobs
 	// requests holds idle *request values.
 	requests sync.Pool
@@ -102,6 +103,7 @@ func New(opts Options) (*Server, error) {
 	s.draining, s.drain = context.WithCancel(s.life)
 	s.lockWaits.init(s)
 	s.jobs = newJobs(s)
+	s.logins = newLogins(opts.LoginRate)
 	s.waits = api.NewDeadlines(s.life, opts.RequestTimeout)
 	s.requests.New = func() any {
 		r := &request{s: s}

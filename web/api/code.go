@@ -56,6 +56,12 @@ const (
 	CodeHostNotAllowed       Code = "host_not_allowed"
 	CodeIdempotencyMismatch  Code = "idempotency_mismatch"
 	CodeMemberNotFound       Code = "member_not_found"
+	CodeAccountNotFound      Code = "account_not_found"
+	CodeAccountExists        Code = "account_exists"
+	CodeLastAdmin            Code = "last_admin"
+	CodeTooManyAccounts      Code = "too_many_accounts"
+	CodeTooManyLogins        Code = "too_many_logins"
+	CodeTooManyTickets       Code = "too_many_tickets"
 	CodeMemberExists         Code = "member_exists"
 	CodeChangePending        Code = "change_pending"
 	CodeNotCaughtUp          Code = "not_caught_up"
@@ -93,12 +99,12 @@ type codeRow struct {
 
 // codes is the one table of codes.
 var codes = []codeRow{
-	{CodeBadRequest, 400, 3500, nil},
+	{CodeBadRequest, 400, 3500, []error{auth.ErrBadRequest, auth.ErrBadName}},
 	{CodeBadKey, 400, 3500, []error{kv.ErrBadKey}},
 	{CodeBadParameter, 400, 3500, []error{watch.ErrEmptyRequest, watch.ErrRequestTooLarge}},
 	{CodeBadCondition, 400, 3500, nil},
-	{CodeBadJSON, 400, 3500, nil},
-	{CodeBadValue, 400, 3500, nil},
+	{CodeBadJSON, 400, 3500, []error{auth.ErrBadGrant}},
+	{CodeBadValue, 400, 3500, []error{auth.ErrBadPassword, auth.ErrBadHash}},
 	{CodeBadDuration, 400, 3500, []error{kv.ErrBadTTL, watch.ErrBadInterval}},
 	{CodeBadPosition, 400, 3500, []error{kv.ErrBadPosition}},
 	{CodeDuplicateKey, 400, 3500, []error{kv.ErrDuplicateKey}},
@@ -112,6 +118,7 @@ var codes = []codeRow{
 	{CodeLockNotHeld, 404, 3504, nil},
 	{CodeNoRoute, 404, 3504, nil},
 	{CodeMemberNotFound, 404, 3504, nil},
+	{CodeAccountNotFound, 404, 3504, []error{auth.ErrNotFound}},
 	{CodeMethodNotAllowed, 405, 3505, nil},
 	{CodeNotAcceptable, 406, 3506, nil},
 	{CodeRequestTimeout, 408, 3508, nil},
@@ -121,10 +128,13 @@ var codes = []codeRow{
 	{CodeNotANumber, 409, 3509, nil},
 	{CodeNumberOverflow, 409, 3509, nil},
 	{CodeMemberExists, 409, 3509, nil},
+	{CodeAccountExists, 409, 3509, []error{auth.ErrExists}},
+	{CodeLastAdmin, 409, 3509, []error{auth.ErrLastAdmin}},
+	{CodeTooManyAccounts, 409, 3509, []error{auth.ErrTooMany}},
 	{CodeChangePending, 409, 3509, nil},
 	{CodeNotCaughtUp, 409, 3509, nil},
 	{CodeQuorumAtRisk, 409, 3509, nil},
-	{CodeCompareFailed, 412, 3512, nil},
+	{CodeCompareFailed, 412, 3512, []error{auth.ErrChanged}},
 	{CodeCheckFailed, 412, 3512, nil},
 	{CodeFenceLost, 412, 3512, nil},
 	{CodeValueTooLarge, 413, 3513, []error{kv.ErrValueTooLarge}},
@@ -137,13 +147,15 @@ var codes = []codeRow{
 	{CodeTooManyWatches, 429, 3029, []error{watch.ErrTooManyWatches}},
 	{CodeTooManyConnections, 429, 3029, []error{ErrTooManyStreams}},
 	{CodeTooManyBackups, 429, 3029, nil},
+	{CodeTooManyLogins, 429, 3029, []error{auth.ErrLoginBusy}},
+	{CodeTooManyTickets, 429, 3029, []error{auth.ErrTooManyTickets}},
 	{CodeCallerMemoryFull, 429, 3029, nil},
 	{CodeHeadTooLarge, 431, 3531, nil},
 	{CodeInternal, 500, 3100, nil},
 	{CodeDataDamaged, 500, 3100, []error{kv.ErrDamaged}},
 	{CodeQueueFull, 503, 3103, []error{kv.ErrQueueFull}},
 	{CodeDiskFull, 503, 3103, []error{kv.ErrDiskFull}},
-	{CodeContended, 503, 3103, []error{kv.ErrContended}},
+	{CodeContended, 503, 3103, []error{kv.ErrContended, auth.ErrBusy}},
 	{CodePermissionsChanged, 503, 3103, []error{auth.ErrMoved}},
 	{CodeNoLeader, 503, 3103, []error{kv.ErrNoLeader}},
 	{CodeLagging, 503, 3103, nil},

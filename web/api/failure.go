@@ -66,6 +66,9 @@ func FailureOf(err error) *Failure {
 	if failed, ok := errors.AsType[*auth.FailedError](err); ok {
 		return &Failure{Code: CodeUnauthenticated, Detail: failed.Error(), Reason: failed.Reason}
 	}
+	if errors.Is(err, auth.ErrWrongPassword) {
+		return &Failure{Code: CodeUnauthenticated, Detail: err.Error(), Reason: "wrong_password"}
+	}
 	f := &Failure{Code: CodeOf(err), Cause: err}
 	if f.Code == CodeInternal {
 		f.Detail = "internal error"
