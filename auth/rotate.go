@@ -30,7 +30,7 @@ const (
 )
 
 // Rotate makes a new key, and returns how many records were written with it. It fails as other
-// changes do; what it has done until then stays, and Rotate again goes on.
+// changes do; what it has done until then stays, and the next Rotate continues.
 func (r *Registry) Rotate(ctx context.Context, by By, what Rotation) (n int, err error) {
 	switch what {
 	case RotateTickets:
@@ -98,7 +98,7 @@ func (r *Registry) older(next uint64) (list []kv.PrivateRecord) {
 	return list
 }
 
-// reseal seals the records of older data keys anew, and returns how many it did.
+// reseal seals the records of older data keys again, and returns how many it did.
 func (r *Registry) reseal(ctx context.Context, by By, next uint64) (n int, err error) {
 	list := r.older(next)
 	for len(list) > 0 {
@@ -174,7 +174,7 @@ func (r *Registry) dropDataKeys(ctx context.Context, by By, next uint64) error {
 	return err
 }
 
-// rotateMaster wraps all data keys anew.
+// rotateMaster wraps all data keys again.
 func (r *Registry) rotateMaster(ctx context.Context, by By) (n int, err error) {
 	_, err = r.run(ctx, by, isAdmin, func(c *change) error {
 		n = 0
