@@ -128,6 +128,17 @@ func (l *loop) take() (idle, stopped bool) {
 	return l.mu.asleep, stopped
 }
 
+// rise notes that the loop does not wait any more. If it was woken meanwhile the deadline is
+// over that it will wait for next.
+func (l *loop) rise() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.mu.asleep {
+		l.poller.clean = false
+	}
+	l.mu.asleep = false
+}
+
 // since is the time as timers count it.
 func (l *loop) since(t time.Time) int64 { return int64(t.Sub(l.began)) }
 
@@ -144,10 +155,14 @@ func (l *loop) gather() bool {
 	l.poller.fetch()
 	l.poller.tell()
 	l.expire(time.Now())
+	if len(l.turns) == 0 {
+		l.poller.arm(l.next()) // before wake may be called
+	}
 	idle, stopped := l.take()
 	if idle {
-		l.poller.wait(l.next())
+		l.poller.wait()
 		l.poller.tell()
+		l.rise()
 	}
 	return !stopped
 }

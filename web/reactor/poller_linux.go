@@ -21,20 +21,21 @@ const interest = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 
 // A poller tells one loop which of its sockets can be read or written. Its descriptor is
 // itself watched by Go's poller: a loop that waits holds neither a thread nor a processor.
-// Only wake is for others than the loop.
+// Only wake is for others than the loop, and only between arm and the end of wait.
 type poller struct {
 	file   *os.File
 	raw    syscallConn
 	fd     int
-	event  int // an eventfd, which wake writes to
 	events []unix.EpollEvent
 	n      int // events fetched by look
 	look   func(fd uintptr) bool
 	// socks are the sockets by descriptor. A descriptor that is closed is soon used again:
 	// gen tells the two apart.
-	socks    []*sock
-	gen      uint32
-	deadline time.Time
+	socks []*sock
+	gen   uint32
+	// until is the deadline that is set, if clean is.
+	until time.Time
+	clean bool
 }
 
 type syscallConn interface {
@@ -46,33 +47,17 @@ func newPoller() (*poller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		_ = unix.Close(fd)
-		return nil, fmt.Errorf("eventfd: %w", err)
-	}
-	p := &poller{fd: fd, event: event, events: make([]unix.EpollEvent, pollEvents)}
-	if err = p.init(); err != nil {
-		_ = unix.Close(event)
+	if err := unix.SetNonblock(fd, true); err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	return p, nil
-}
-
-func (p *poller) init() error {
-	e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(p.event)}
-	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, p.event, &e); err != nil {
-		return err
+	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), fd: fd, events: make([]unix.EpollEvent, pollEvents)}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		_ = p.file.Close()
+		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	if err := unix.SetNonblock(p.fd, true); err != nil {
-		return err
-	}
-	p.file = os.NewFile(uintptr(p.fd), "epoll")
-	raw, err := p.file.SyscallConn()
-	p.raw = raw
 	p.look = func(uintptr) bool { p.fetch(); return p.n > 0 }
-	return err
+	return p, nil
 }
 
 // fetch fetches what has happened.
@@ -83,37 +68,33 @@ func (p *poller) fetch() {
 	}
 }
 
-// wait waits until something has happened, or until the time.
-func (p *poller) wait(until time.Time) {
-	if !until.Equal(p.deadline) {
-		_ = p.file.SetReadDeadline(until)
-		p.deadline = until
+// arm has the next wait end at a time; the zero time is none.
+func (p *poller) arm(until time.Time) {
+	if p.clean && until.Equal(p.until) {
+		return
 	}
+	_ = p.file.SetReadDeadline(until)
+	p.until, p.clean = until, true
+}
+
+// wait waits until something has happened, until the time, or for wake.
+func (p *poller) wait() {
 	if p.raw.Read(p.look) != nil {
-		p.n = 0
+		p.n, p.clean = 0, false // the deadline is over
 	}
 }
 
-var one = [8]byte{1}
+// wake has wait return. It readies the loop's goroutine itself: what goes through the kernel is
+// seen only once a processor has nothing else to do.
+func (p *poller) wake() { _ = p.file.SetReadDeadline(time.Unix(1, 0)) }
 
-// wake has wait return. It may be called by anyone until close.
-func (p *poller) wake() {
-	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(p.event), uintptr(unsafe.Pointer(&one)), 8)
-}
-
-// close gives the descriptors back. They must not be used any more.
-func (p *poller) close() {
-	_ = p.file.Close()
-	_ = unix.Close(p.event)
-}
+// close gives the descriptor back. It must not be used any more.
+func (p *poller) close() { _ = p.file.Close() }
 
 // tell posts what happened. An error or the peer's leave shows when reading.
 func (p *poller) tell() {
 	for i := range p.events[:p.n] {
 		e := &p.events[i]
-		if int(e.Fd) == p.event {
-			continue
-		}
 		s := p.socks[e.Fd]
 		if s == nil || s.gen != uint32(e.Pad) {
 			continue
