@@ -20,10 +20,15 @@ type coldDisk struct {
 	records map[kv.Locator][]byte
 	fail    atomic.Pointer[error]
 	reads   atomic.Int64
+	// before, if set, is called before each read.
+	before atomic.Pointer[func()]
 }
 
 func (d *coldDisk) ReadCold(_ context.Context, ref kv.ColdRef) (string, error) {
 	d.reads.Add(1)
+	if f := d.before.Load(); f != nil {
+		(*f)()
+	}
 	if err := d.fail.Load(); err != nil {
 		return "", *err
 	}
