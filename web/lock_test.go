@@ -215,7 +215,9 @@ func TestLockRetryTakesUpPlaceOrGrant(t *testing.T) {
 func TestLockPlaceOfOneWhoStaysAwayIsGivenUp(t *testing.T) {
 	w := newWorld(t)
 	w.want(200, "POST", "/v1/locks/l", `{"ttl":"1h"}`)
-	w.dialLock("l", "me", "Idempotency-Key", "k").Close()
+	conn := w.dialLock("l", "me", "Idempotency-Key", "k")
+	w.waiters(1) // who leaves before gets no place
+	conn.Close()
 	w.eventually("its place is given up", func() bool {
 		s := w.state.Stats()
 		return s.LockWaiters == 0 && s.Leases == 1 && s.LeasesGranted >= 2

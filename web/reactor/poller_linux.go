@@ -52,7 +52,10 @@ func newPoller() (*poller, error) {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), fd: fd, events: make([]unix.EpollEvent, pollEvents)}
-	if p.raw, err = p.file.SyscallConn(); err != nil {
+	if p.raw, err = p.file.SyscallConn(); err == nil {
+		err = p.file.SetReadDeadline(time.Time{}) // without deadlines no wait would end
+	}
+	if err != nil {
 		_ = p.file.Close()
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
@@ -77,7 +80,8 @@ func (p *poller) arm(until time.Time) {
 	p.until, p.clean = until, true
 }
 
-// wait waits until something has happened, until the time, or for wake.
+// wait waits until something has happened, until the time, or for wake. One that came since arm
+// ends it at once: a deadline that is over does.
 func (p *poller) wait() {
 	if p.raw.Read(p.look) != nil {
 		p.n, p.clean = 0, false // the deadline is over
