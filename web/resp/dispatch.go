@@ -158,7 +158,7 @@ func (s *session) job(run func() reply) {
 	s.blocked = true
 	last := s.last
 	ctx := s.server.deadline()
-	s.server.run(func() {
+	s.server.runners.Run(func() {
 		if last != nil {
 			select {
 			case <-last.Done():

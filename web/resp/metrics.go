@@ -29,8 +29,9 @@ func (v *Server) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, n, labels...)
 	}
 	v.mu.Lock()
-	open, running, waiting := v.mu.open, v.mu.running, len(v.mu.waiting)
+	open := v.mu.open
 	v.mu.Unlock()
+	running, waiting := v.runners.Len()
 	gauge(descOpen, open)
 	gauge(descRunners, running)
 	gauge(descMax, maxRunners)

@@ -181,7 +181,7 @@ func (s *session) settle(r *rest) bool {
 		return true
 	}
 	r.resolving = true
-	s.server.run(func() {
+	s.server.runners.Run(func() {
 		result, err := r.pending.Result()
 		s.mu.Lock()
 		r.result, r.err, r.known = result, err, true

@@ -38,7 +38,8 @@ type Server struct {
 	// bound keeps the leases alive that live with connections.
 	bound *bind.Keeper
 	clock wallClock
-	// running counts the goroutines that run commands, or accept.
+	// runners run the commands that may wait, running counts other goroutines.
+	runners *api.Runners[func()]
 	running sync.WaitGroup
 
 	ids               atomic.Uint64
@@ -56,11 +57,8 @@ type Server struct {
 
 	mu struct {
 		sync.Mutex
-		first   *session
-		open    int
-		running int
-		// waiting are jobs that wait for a runner.
-		waiting   []func()
+		first     *session
+		open      int
 		closing   bool
 		listeners map[net.Listener]struct{}
 	}
@@ -85,6 +83,7 @@ func New(opts Options) (*Server, error) {
 		v.byName[v.commands[i].name] = &v.commands[i]
 		v.calls = append(v.calls, xsync.NewCounter())
 	}
+	v.runners = api.NewRunners(maxRunners, func(job func()) { job() })
 	v.settings.init()
 	v.scratches.New = func() any { return new(watch.Scratch) }
 	v.tracking.init(v)
@@ -229,36 +228,6 @@ func (v *Server) Len() int {
 	return v.mu.open
 }
 
-// run has job run on a runner.
-func (v *Server) run(job func()) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.mu.running >= maxRunners {
-		v.mu.waiting = append(v.mu.waiting, job)
-		return
-	}
-	v.mu.running++
-	v.running.Go(func() {
-		for job := job; job != nil; job = v.nextJob() {
-			job()
-		}
-	})
-}
-
-// nextJob returns the job whose turn it is; nil ends the runner.
-func (v *Server) nextJob() func() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.mu.waiting) == 0 {
-		v.mu.running--
-		return nil
-	}
-	job := v.mu.waiting[0]
-	v.mu.waiting[0] = nil
-	v.mu.waiting = v.mu.waiting[1:]
-	return job
-}
-
 // Drain lets no more connections in, and closes those that are open once what they have sent is
 // answered, evenly over window. It returns when all were told, or ctx ends.
 func (v *Server) Drain(ctx context.Context, window time.Duration) {
@@ -302,6 +271,7 @@ func (v *Server) close(ctx context.Context) (err error) {
 	v.kill()
 	v.bound.Close(ctx)
 	<-v.idle
+	v.runners.Wait()
 	v.running.Wait()
 	return err
 }

@@ -27,8 +27,9 @@ func (v *Server) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (v *Server) Collect(ch chan<- prometheus.Metric) {
 	v.mu.Lock()
-	open, running, waiting := v.mu.open, v.mu.running, len(v.mu.waiting)
+	open := v.mu.open
 	v.mu.Unlock()
+	running, waiting := v.runners.Len()
 	ch <- prometheus.MustNewConstMetric(descSockets, gauge, float64(open))
 	ch <- prometheus.MustNewConstMetric(descLanes, gauge, float64(running))
 	ch <- prometheus.MustNewConstMetric(descLaneMax, gauge, maxRunners)

@@ -106,7 +106,7 @@ func (s *session) wakeRunnerLocked(k *work) {
 		return
 	}
 	k.running = true
-	s.server.run(s)
+	s.server.runners.Run(s)
 }
 
 // control sends a control frame among the answers.

@@ -30,7 +30,8 @@ type Server struct {
 	scratches sync.Pool
 	// bound keeps the leases alive that live with sockets.
 	bound *bind.Keeper
-	// running counts the goroutines that run commands or clean up.
+	// runners run the commands, running counts the goroutines that clean up.
+	runners *api.Runners[*session]
 	running sync.WaitGroup
 
 	// lockWaits counts the commands that wait for locks.
@@ -44,9 +45,6 @@ type Server struct {
 		sync.Mutex
 		first   *session
 		open    int
-		running int
-		// waiting are sessions whose commands wait for a runner.
-		waiting []*session
 		closing bool
 	}
 	// idle is closed when no socket is open and none will be let in.
@@ -68,6 +66,7 @@ func New(opts Options) (*Server, error) {
 	}
 	v.life, v.kill = context.WithCancel(context.Background())
 	v.draining, v.drain = context.WithCancel(v.life)
+	v.runners = api.NewRunners(maxRunners, (*session).runCommands)
 	v.scratches.New = func() any { return new(watch.Scratch) }
 	for range len(ops) + 1 {
 		v.commands = append(v.commands, xsync.NewCounter())
@@ -168,36 +167,6 @@ func (v *Server) Len() int {
 	return v.mu.open
 }
 
-// run has the commands of s run on a runner.
-func (v *Server) run(s *session) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.mu.running >= maxRunners {
-		v.mu.waiting = append(v.mu.waiting, s)
-		return
-	}
-	v.mu.running++
-	v.running.Go(func() {
-		for s := s; s != nil; s = v.next() {
-			s.runCommands()
-		}
-	})
-}
-
-// next returns the session whose turn it is; nil ends the runner.
-func (v *Server) next() *session {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.mu.waiting) == 0 {
-		v.mu.running--
-		return nil
-	}
-	s := v.mu.waiting[0]
-	v.mu.waiting[0] = nil
-	v.mu.waiting = v.mu.waiting[1:]
-	return s
-}
-
 // Drain lets no more sockets in and closes each with 1012 once its commands are answered,
 // evenly over window. It does not wait for them, and leaves the rest out when ctx ends.
 func (v *Server) Drain(ctx context.Context, window time.Duration) {
@@ -228,6 +197,7 @@ func (v *Server) close(ctx context.Context) error {
 		<-v.idle
 		err = ctx.Err()
 	}
+	v.runners.Wait()
 	v.running.Wait()
 	v.bound.Close(ctx)
 	v.kill()
