@@ -46,8 +46,9 @@ type MemberDocument struct {
 	LagMS   int64  `json:"lag_ms"`
 	Behind  uint64 `json:"behind"`
 	Version string `json:"version"`
-	// Room says that its disk has room.
-	Room bool `json:"room"`
+	// Room says that its disk has room, DiskFree how many bytes of it are free, -1 if that is not known.
+	Room     bool  `json:"room"`
+	DiskFree int64 `json:"disk_free"`
 	// Since is when it joined.
 	Since string `json:"since,omitempty"`
 }
@@ -89,8 +90,11 @@ func memberDocument(x *cluster.Standing, s *cluster.Standings) MemberDocument {
 	}
 	d := MemberDocument{
 		ID: x.ID.String(), Name: x.Name, Role: x.Role, State: stateOf(x, s), URL: x.URL, Peer: x.Peer,
-		LagMS: x.Lag.Milliseconds(), Behind: x.Behind, Version: x.About.Version, Room: x.Room,
+		LagMS: x.Lag.Milliseconds(), Behind: x.Behind, Version: x.About.Version, Room: x.Room, DiskFree: -1,
 		Since: time.UnixMilli(x.Since).UTC().Format(time.RFC3339),
+	}
+	if x.About.Free > 0 {
+		d.DiskFree = x.About.Free
 	}
 	return d
 }
@@ -132,7 +136,7 @@ func (e *Engine) clusterDocument(ctx context.Context) *ClusterDocument {
 	if m == nil {
 		return e.soleDocument()
 	}
-	s, err := e.node.Standings()
+	s, err := e.node.StandingsWithin(statusWait)
 	if err == nil && !s.Leads && s.Leader != 0 {
 		ctx, cancel := context.WithTimeout(ctx, statusWait)
 		defer cancel()
@@ -149,9 +153,10 @@ func (e *Engine) clusterDocument(ctx context.Context) *ClusterDocument {
 // soleDocument is that of a server that is alone.
 func (e *Engine) soleDocument() *ClusterDocument {
 	d := &ClusterDocument{Level: soleLevel, Quorum: 1, Copies: "1/1", Members: []MemberDocument{
-		{Role: cluster.Voter, State: "ready", Version: e.config.Version, Room: true},
+		{Role: cluster.Voter, State: "ready", Version: e.config.Version, Room: true, DiskFree: -1},
 	}}
 	if e.disk != nil {
+		d.Members[0].DiskFree = freeOf(e.config.Data)
 		d.Cluster = e.disk.Store().String()
 		d.Members[0].Room = e.disk.Log().Room() == nil
 	}

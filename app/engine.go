@@ -78,6 +78,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	e.running.Go(func() { e.checkpointLoop(life) })
 	if e.members != nil {
 		e.running.Go(func() { e.leaveWhenRemoved(life) })
+		e.running.Go(func() { e.members.watchDisk(life) })
 	}
 	e.running.Go(e.memory.evictLoop)
 	if e.objects != nil {

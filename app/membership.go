@@ -32,6 +32,7 @@ type membership struct {
 	once    sync.Once
 	// last is what requests were shown; nil if that is not true any more.
 	last atomic.Pointer[shown]
+	free atomic.Int64 // bytes of the disk, 0 if that is not known
 
 	mu struct {
 		sync.Mutex
@@ -163,7 +164,7 @@ func (m *membership) member() cluster.Member {
 // about returns what this server says about itself.
 func (m *membership) about() cluster.About {
 	p := &m.config.Peers
-	return cluster.About{Name: p.Name, Peer: p.PeerAdvertise, URL: p.Advertise, Version: m.config.Version, Level: cluster.Level}
+	return cluster.About{Name: p.Name, Peer: p.PeerAdvertise, URL: p.Advertise, Version: m.config.Version, Level: cluster.Level, Free: m.free.Load()}
 }
 
 // connect opens the connections.

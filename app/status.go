@@ -47,6 +47,8 @@ type MembersStatus struct {
 	Voters      int   `json:"voters"`
 	Servers     int   `json:"servers"`
 	Unreachable int   `json:"unreachable"`
+	// Installing says that the state of another server takes the place of this one's.
+	Installing bool `json:"installing"`
 	// Led counts the terms in which it led. The rest are as in cluster.Stats.
 	Led        uint64 `json:"led"`
 	Forwarded  uint64 `json:"forwarded"`
@@ -60,14 +62,14 @@ func (e *Engine) membersStatus(n *cluster.Stats) *MembersStatus {
 	if e.members == nil {
 		return nil
 	}
-	s, err := e.node.Standings()
+	s, err := e.node.StandingsWithin(statusWait)
 	if err != nil {
 		return nil // it has ended
 	}
 	m := &MembersStatus{
 		Level: s.Roster.Level, Term: s.Term, LeaderKnown: s.Leader != 0, Commit: s.Commit, LagMS: -1,
 		Voters: s.Voters, Servers: len(s.Members),
-		Led: n.Led, Forwarded: n.Forwarded, Resent: n.Resent, Lost: n.Lost, ReadRounds: n.ReadRounds,
+		Installing: n.Installing, Led: n.Led, Forwarded: n.Forwarded, Resent: n.Resent, Lost: n.Lost, ReadRounds: n.ReadRounds,
 	}
 	if lag := e.node.Lag(); lag < unknownLag {
 		m.LagMS = lag.Milliseconds()

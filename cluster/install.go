@@ -63,6 +63,8 @@ func (n *Node) ReceiveSnapshot(ctx context.Context, from uint64, head []byte, r 
 	if in.staged, err = n.opts.Snapshots.Stage(int64(in.size)); err != nil {
 		return err
 	}
+	n.receiving.Add(1)
+	defer n.receiving.Add(-1)
 	n.opts.Logger.Info("a snapshot is received", "from", from, "index", in.index, "bytes", in.size)
 	if err := n.stage(ctx, in, r); err != nil {
 		return errors.Join(err, in.staged.Discard())
@@ -122,15 +124,24 @@ func (n *Node) offer(in *install) error {
 	if l.install != nil {
 		return errInstalling
 	}
-	l.install = in
+	n.setInstall(in)
 	l.core.Step(in.message(n.opts.ID))
 	n.work()
 	if !in.accepted {
-		l.install = nil
+		n.setInstall(nil)
 		return errSnapshotOld
 	}
 	return nil
 }
+
+// setInstall notes the snapshot that Raft decides about, nil for none.
+func (n *Node) setInstall(in *install) {
+	n.loop.install = in
+	n.installing.Store(in != nil)
+}
+
+// installs reports whether the state of another server is received or takes the place of this one's.
+func (n *Node) installs() bool { return n.installing.Load() || n.receiving.Load() > 0 }
 
 // message returns what Raft is told of a snapshot.
 func (in *install) message(to uint64) *raftpb.Message {
@@ -201,7 +212,8 @@ func (n *Node) loaded(next *kv.State, err error) {
 	n.current.Store(next)
 	n.opts.Snapshots.Replace(next)
 	n.opts.Logger.Info("a snapshot is installed", "from", in.from, "index", in.index)
-	l.install, l.applied = nil, core.Point{Index: in.index, Term: in.indexTerm}
+	n.setInstall(nil)
+	l.applied = core.Point{Index: in.index, Term: in.indexTerm}
 	n.jumpedOver(in.seq)
 	if err := n.readRoster(); err != nil {
 		n.fail(err)

@@ -142,7 +142,10 @@ type Node struct {
 	groups     []kv.Group // of the entry that is applied; used again
 	freshness  freshness
 	roster     atomic.Pointer[parsed]
-	reports    map[uint64]*report // of other servers; the loop's
+	stood      atomic.Pointer[Standings] // what StandingsWithin returned last
+	installing atomic.Bool               // there is a loop's install
+	receiving  atomic.Int32              // snapshots that are being received
+	reports    map[uint64]*report        // of other servers; the loop's
 	// changing holds a token; who has taken it may change the members.
 	changing chan struct{}
 	// checkpointing holds a token; who has taken it may have a checkpoint made.

@@ -14,7 +14,9 @@ type report struct {
 	applied uint64
 	lag     time.Duration
 	room    bool
-	about   About
+	// installing says that the state of another server takes the place of its own.
+	installing bool
+	about      About
 }
 
 // A reportFrame says how a server does.
@@ -22,6 +24,8 @@ type reportFrame struct {
 	Applied uint64 `json:"applied"`
 	LagMS   int64  `json:"lag_ms"`
 	Room    bool   `json:"room"`
+	// Installing is left out by releases before.
+	Installing bool `json:"installing,omitempty"`
 	About
 }
 
@@ -44,7 +48,7 @@ func (n *Node) sendReport() {
 	leader := l.core.Leader()
 	if now := time.Now(); leader != 0 && leader != n.opts.ID && now.Sub(l.reported) >= reportEvery {
 		l.reported = now
-		f := reportFrame{l.applied.Index, n.Lag().Milliseconds(), n.room() == nil, n.about()}
+		f := reportFrame{l.applied.Index, n.Lag().Milliseconds(), n.room() == nil, n.installs(), n.about()}
 		n.opts.Send(leader, Control, f.encode())
 	}
 }
@@ -58,5 +62,5 @@ func (n *Node) takeReport(from uint64, f *reportFrame) {
 	if n.reports == nil {
 		n.reports = make(map[uint64]*report)
 	}
-	n.reports[from] = &report{time.Now(), f.Applied, time.Duration(f.LagMS) * time.Millisecond, f.Room, f.About}
+	n.reports[from] = &report{time.Now(), f.Applied, time.Duration(f.LagMS) * time.Millisecond, f.Room, f.Installing, f.About}
 }

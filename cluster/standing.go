@@ -17,6 +17,8 @@ type About struct {
 	URL     string `json:"url"`
 	Version string `json:"version"`
 	Level   int    `json:"level"`
+	// Free is how many bytes its disk has free; 0 if that is not known.
+	Free int64 `json:"disk_free,omitempty"`
 }
 
 // A Standing is how one member does, as a leader sees it; another server knows of itself only.
@@ -29,7 +31,7 @@ type Standing struct {
 	Changed   time.Time
 	// Behind is how many entries it is known to lack.
 	Behind uint64
-	// Installing says that it is sent a state in place of the log.
+	// Installing says that it is sent a state in place of the log, or loads one.
 	Installing bool
 	// Heard is when its last report came; zero for none. The rest is what the report says.
 	Heard   time.Time
@@ -82,12 +84,40 @@ func (s *Standings) live(leave ...ServerID) (live, all int) {
 
 // Standings returns how the cluster does. It fails with kv.ErrStopping once the node has ended.
 func (n *Node) Standings() (s Standings, err error) {
-	done := make(chan struct{})
-	if !n.loop.ask(func() { s = n.standings(); close(done) }) {
-		return s, kv.ErrStopping
+	done, err := n.askStandings()
+	if err != nil {
+		return s, err
 	}
-	<-done
+	return <-done, nil
+}
+
+// StandingsWithin is Standings for those who cannot wait, as a disk that hangs would have them do: after d it
+// returns what was known last, which is the zero value if nothing was.
+func (n *Node) StandingsWithin(d time.Duration) (s Standings, err error) {
+	done, err := n.askStandings()
+	if err != nil {
+		return s, err
+	}
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case s = <-done:
+		n.stood.Store(&s)
+	case <-late.C:
+		if last := n.stood.Load(); last != nil {
+			s = *last
+		}
+	}
 	return s, nil
+}
+
+// askStandings has the loop send how the cluster does, once.
+func (n *Node) askStandings() (<-chan Standings, error) {
+	done := make(chan Standings, 1)
+	if !n.loop.ask(func() { done <- n.standings() }) {
+		return nil, kv.ErrStopping
+	}
+	return done, nil
 }
 
 // standings is Standings for the loop.
@@ -114,7 +144,7 @@ func (n *Node) standing(member Member, m *raftpb.ConfState, p tracker.Progress, 
 	if id == n.opts.ID {
 		x.Reachable, x.Room, x.About = true, n.room() == nil, n.about()
 		x.Applied, x.Lag, x.Heard = n.loop.applied.Index, n.Lag(), time.Now()
-		x.Behind = commit - min(commit, x.Applied)
+		x.Behind, x.Installing = commit-min(commit, x.Applied), n.installs()
 		return x
 	}
 	if n.opts.Reach != nil {
@@ -125,7 +155,7 @@ func (n *Node) standing(member Member, m *raftpb.ConfState, p tracker.Progress, 
 	}
 	if r := n.reports[id]; r != nil {
 		x.Heard, x.Applied, x.Lag, x.Room = r.at, r.applied, r.lag, r.room
-		x.About = r.about
+		x.About, x.Installing = r.about, x.Installing || r.installing
 	}
 	return x
 }

@@ -24,6 +24,8 @@ type Stats struct {
 	Refused uint64
 	// Leader is set while this node leads.
 	Leader bool
+	// Installing is set while the state of another server is received or loaded.
+	Installing bool
 	// Led counts the terms in which it led. Forwarded counts the batches that it handed to another
 	// leader, Resent those that it handed over again, and Lost those that were lost with a term, and
 	// were sent again or refused. ReadRounds counts the questions to the leader that reads shared.
@@ -45,6 +47,7 @@ func (n *Node) Stats() Stats {
 		Led: n.stats.led.Load(), Forwarded: n.stats.forwarded.Load(), Resent: n.stats.resent.Load(),
 		Lost: n.stats.lost.Load(), ReadRounds: n.stats.rounds.Load(),
 		Queued: n.queue.depth(), Refused: n.stats.refused.Load(),
-		Leader: n.clock.Load() != nil && n.Ready() == nil,
+		Installing: n.installs(),
+		Leader:     n.clock.Load() != nil && n.Ready() == nil,
 	}
 }

@@ -24,7 +24,7 @@ func clustered(o *web.Options, last *atomic.Pointer[change], fail *error) {
 		Document: func(context.Context) any {
 			return map[string]any{
 				"cluster": "c", "epoch": "7f3a9c21", "level": 3, "term": 12, "leader": "n2", "quorum": 2, "copies": "2/3", "tolerates": 1,
-				"members": []map[string]any{{"id": "1", "name": "n1", "role": "voter", "state": "ready", "url": "http://n1:7070", "peer": "n1:7071", "lag_ms": 90, "behind": 0, "version": "v", "room": true}},
+				"members": []map[string]any{{"id": "1", "name": "n1", "role": "voter", "state": "ready", "url": "http://n1:7070", "peer": "n1:7071", "lag_ms": 90, "behind": 0, "version": "v", "room": true, "disk_free": 123}},
 			}
 		},
 		Change: func(_ context.Context, op, node string, now bool) error {

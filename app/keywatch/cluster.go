@@ -83,6 +83,8 @@ type clusterAnswer struct {
 		ID, Name, Role, State, URL, Peer, Version string
 		LagMS                                     int64 `json:"lag_ms"`
 		Behind                                    uint64
+		Room                                      bool
+		DiskFree                                  int64 `json:"disk_free"`
 	}
 }
 
@@ -114,13 +116,20 @@ func (a *clusterAnswer) print(s *session) error {
 		return err
 	}
 	table := tabwriter.NewWriter(s.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tROLE\tSTATE\tLAG\tBEHIND\tURL\tPEER\tVERSION\tID")
+	fmt.Fprintln(table, "NAME\tROLE\tSTATE\tLAG\tBEHIND\tFREE\tURL\tPEER\tVERSION\tID")
 	for _, m := range a.Members {
 		lag := "-"
 		if m.LagMS >= 0 {
 			lag = (time.Duration(m.LagMS) * time.Millisecond).String()
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", m.Name, m.Role, m.State, lag, m.Behind, m.URL, m.Peer, m.Version, m.ID)
+		free := "-"
+		if m.DiskFree >= 0 {
+			free = sizeText(m.DiskFree)
+		}
+		if !m.Room && m.State != "unreachable" {
+			free = "full"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Role, m.State, lag, m.Behind, free, m.URL, m.Peer, m.Version, m.ID)
 	}
 	if err := table.Flush(); err != nil {
 		return err

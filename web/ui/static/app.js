@@ -10,6 +10,7 @@ import { explain } from './explain.js'
 import { Figures } from './figures.js'
 import { Grid } from './grid.js'
 import { inBrowser, inTab } from './kept.js'
+import { Nodes } from './nodes.js'
 import { notice, say } from './notice.js'
 import { readPalette } from './spark.js'
 import { Store, MAX_KEYS } from './store.js'
@@ -17,7 +18,8 @@ import { Store, MAX_KEYS } from './store.js'
 const LATEST = '100ms' // how often one key may change on the screen
 const TYPED = 300 // ms without a key after which what was typed is used
 
-const kw = new Keywatch({ url: new URL('..', import.meta.url).href }) // a proxy may have the server below a path
+// A proxy may have the server below a path. The page is about this server; its policy allows no other.
+const kw = new Keywatch({ url: new URL('..', import.meta.url).href, fixed: true })
 const folders = `folders ${kw.url}`
 const store = new Store(inTab.get(folders) ?? [])
 const narrow = matchMedia('(max-width: 720px)')
@@ -61,7 +63,8 @@ const detail = new Detail(kw, $('detail'), store, (key, deleted) => {
   arrive()
   $('grid').focus()
 }, wake)
-const figures = new Figures(kw.url, $('figures'), wake)
+const nodes = new Nodes(kw.url, $('nodes'), $('nodes-toggle'))
+const figures = new Figures(kw.url, $('figures'), status => { nodes.follow(status); wake() })
 const connection = new Connection(kw, narrow, () => ({ pausedAt, stopped: watch?.phase === 'closed' }))
 
 // ---------------------------------------------------------------- the list
@@ -172,7 +175,7 @@ function address() {
 /** cover takes what a panel on a small screen covers out of reach. */
 function cover() {
   const covered = narrow.matches && detail.key !== null
-  for (const el of [document.querySelector('header'), $('figures'), $('browse')]) el.inert = covered
+  for (const el of [document.querySelector('header'), $('figures'), $('nodes'), $('browse')]) el.inert = covered
   if (covered && !detail.editing) $('detail').focus()
 }
 
@@ -206,7 +209,7 @@ function unhide(key) {
 
 const help = () => choose('Keyboard', h('dl', { class: 'keys' }, [
   ['↑ ↓', 'move'], ['→ ←', 'open and close a prefix'], ['Enter', 'open a key'], ['Esc', 'close it'], ['/', 'filter'], ['n', 'new key'],
-  ['e', 'edit'], ['Ctrl Enter', 'save'], ['p', 'pause and resume'], ['s', 'server figures'], ['t', 'colours'],
+  ['e', 'edit'], ['Ctrl Enter', 'save'], ['p', 'pause and resume'], ['s', 'server figures'], ['c', 'servers of the cluster'], ['t', 'colours'],
 ].map(([key, what]) => h('div', {}, h('dt', {}, h('kbd', {}, key)), h('dd', {}, what)))), [['', 'Close', '']])
 
 // ---------------------------------------------------------------- switches
@@ -236,8 +239,14 @@ function server(visible) {
   inBrowser.set('server', visible)
 }
 
+function cluster(visible) {
+  nodes.show(visible)
+  inBrowser.set('nodes', visible)
+}
+
 const nextTheme = () => theme({ auto: 'light', light: 'dark', dark: 'auto' }[document.documentElement.dataset.theme])
 const toggleServer = () => server($('figures').hidden)
+const toggleNodes = () => cluster(!nodes.open)
 const later = () => { clearTimeout(typed); typed = setTimeout(fromFields, TYPED) }
 const fromFields = () => narrowTo($('prefix').value, $('filter').value)
 
@@ -246,11 +255,12 @@ $('create').onclick = newKey
 $('help').onclick = help
 $('theme').onclick = nextTheme
 $('figures-toggle').onclick = toggleServer
+$('nodes-toggle').onclick = toggleNodes
 $('prefix').oninput = later
 $('filter').oninput = () => { filter($('filter').value); later() }
 $('prefix').onchange = $('filter').onchange = fromFields
 
-const shortcuts = { n: newKey, p: pause, s: toggleServer, t: nextTheme, '?': help, e: () => detail.edit(), '/': () => $('filter').focus() }
+const shortcuts = { n: newKey, p: pause, s: toggleServer, c: toggleNodes, t: nextTheme, '?': help, e: () => detail.edit(), '/': () => $('filter').focus() }
 
 addEventListener('keydown', e => {
   if (e.ctrlKey || e.metaKey || e.altKey || document.querySelector('dialog[open]')) return
@@ -273,5 +283,6 @@ setInterval(() => { connection.draw(); wake() }, 500)
 
 theme(Object.hasOwn(themes, inBrowser.get('theme')) ? inBrowser.get('theme') : 'auto')
 server(inBrowser.get('server') ?? true)
+cluster(inBrowser.get('nodes') ?? false)
 fromAddress()
 if (interrupted()) newKey()

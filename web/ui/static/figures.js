@@ -3,6 +3,8 @@
 import { h, set, bytes, count, plural, span } from './dom.js'
 import { Samples, draw } from './spark.js'
 
+/** STALE says why figures are not those of now. */
+export const STALE = 'The server did not answer when it was last asked.'
 const EVERY = 2000
 const KEPT = 60
 
@@ -82,7 +84,7 @@ export class Figures {
   status = null
   #box; #url; #tiles = tiles.map(t => new Tile(t)); #before = null; #at = 0; #timer; #seen
 
-  /** seen is called with each /v1/status. */
+  /** seen is called with each /v1/status, and with null where there is none. */
   constructor(url, box, seen) {
     this.#url = url
     this.#box = box
@@ -120,7 +122,8 @@ export class Figures {
   /** stale marks figures that are not those of now. */
   #stale(is) {
     this.#box.classList.toggle('stale', is)
-    this.#box.title = is ? 'The server did not answer when it was last asked.' : ''
+    this.#box.title = is ? STALE : ''
+    if (is) this.#seen(null)
   }
 
   #take(status, now) {
