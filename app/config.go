@@ -62,6 +62,9 @@ type Config struct {
 	objectRead time.Duration
 	objectStep func(object.Step) error
 
+	// AuthConfig is about who may use the store.
+	AuthConfig `kong:"-"`
+
 	// Peers are about the other servers of the store.
 	Peers PeerConfig `embed:""`
 	// peers are the other servers of the store, nil for none.
@@ -98,6 +101,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.CheckpointEvery, 5*time.Minute)
 	orDefault(&c.BackupKeep, 168*time.Hour)
 	c.Peers = c.Peers.withDefaults()
+	c.AuthConfig = c.AuthConfig.withDefaults()
 	orDefault(&c.objectPoll, 10*time.Second)
 	orDefault(&c.objectTidy, 15*time.Minute)
 	orDefault(&c.objectRead, 8*time.Second) // a request gives up after ten
@@ -182,6 +186,9 @@ func (c Config) Validate() error {
 	}
 	if c.MemoryOnly && c.Existing {
 		return errors.New("existing: not supported with --memory-only")
+	}
+	if err := c.AuthConfig.validate(c.MemoryOnly); err != nil {
+		return err
 	}
 	if c.SegmentSize > 64<<20 {
 		return errors.New("segment-size: must be at most 64MiB")

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,8 @@ type Engine struct {
 	// members is this server's part in a cluster, nil for one that is alone.
 	members *membership
 	store   *kv.Store
+	// access is about who may use the store.
+	access *access
 
 	memory      *memory
 	objects     *objectTier // nil without an object store
@@ -80,6 +83,9 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		e.running.Go(func() { e.leaveWhenRemoved(life) })
 		e.running.Go(func() { e.members.watchDisk(life) })
 	}
+	if e.access.on {
+		e.running.Go(func() { e.access.watch(life) })
+	}
 	e.running.Go(e.memory.evictLoop)
 	if e.objects != nil {
 		e.running.Go(func() { e.objectLoop(life) })
@@ -115,6 +121,8 @@ func (e *Engine) open(ctx context.Context) error {
 	if !c.MemoryOnly {
 		e.bounds.Cold = tiers{e}
 	}
+	e.access = newAccess(e)
+	e.bounds.Private = e.access.table
 	e.current.Store(kv.NewState(e.bounds))
 	e.memory.state = e.state
 	opts := cluster.Options{
@@ -157,9 +165,12 @@ func (e *Engine) open(ctx context.Context) error {
 	}
 	e.hub.Bind(states{e})
 	e.replacing.Lock()
-	defer e.replacing.Unlock()
 	e.store = kv.NewStore(e.state(), node, c.limits())
 	e.store.Guard(e.memory)
+	e.replacing.Unlock()
+	if err := e.access.begin(ctx); err != nil {
+		return err
+	}
 	c.Logger.Info("ready", "position", e.state().Position(), "keys", e.state().Len(), "after", time.Since(began))
 	return nil
 }
@@ -263,20 +274,25 @@ func (e *Engine) Hub() *watch.Hub { return e.hub }
 
 // Ready returns nil while writes are accepted, else why not.
 func (e *Engine) Ready() error {
+	ready := e.node.Ready
 	if e.members != nil {
-		return e.members.ready(e.node)
+		ready = func() error { return e.members.ready(e.node) }
 	}
-	return e.node.Ready()
+	return cmp.Or(ready(), e.access.serving())
 }
 
 // Serving returns nil while requests are answered, else why not. One of several servers that is not ready
 // still answers what it can.
 func (e *Engine) Serving() error {
+	serving := e.node.Ready
 	if e.members != nil {
-		return e.members.serving(e.node, e.state().Position())
+		serving = func() error { return e.members.serving(e.node, e.state().Position()) }
 	}
-	return e.node.Ready()
+	return cmp.Or(serving(), e.access.serving())
 }
+
+// alone reports whether no other server has the store.
+func (e *Engine) alone() bool { return e.members == nil && e.team == nil }
 
 // leads reports whether this server orders the writes.
 func (e *Engine) leads() bool { return e.node.Stats().Leader }

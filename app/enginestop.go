@@ -28,6 +28,9 @@ func (e *Engine) shutdown(ctx context.Context) error {
 	if e.disk != nil {
 		defer context.AfterFunc(ctx, e.disk.GiveUp)()
 	}
+	if e.access != nil {
+		e.access.table.Close()
+	}
 	e.running.Wait() // before the node: what runs needs it
 	if e.node != nil {
 		e.handOver() // while it can still do what is needed for that

@@ -44,7 +44,7 @@ func (s snapshots) Load() (*kv.State, error) {
 	for old := e.state(); old.Evict(old.Used()) > 0; {
 	}
 	bounds := e.bounds
-	bounds.Publisher = nil
+	bounds.Publisher, bounds.Private = nil, nil
 	next := kv.NewState(bounds)
 	_, err := e.disk.Load(next)
 	return next, err
@@ -53,6 +53,8 @@ func (s snapshots) Load() (*kv.State, error) {
 // Replace implements cluster.Snapshots.
 func (s snapshots) Replace(next *kv.State) {
 	e := s.engine
+	// Who may do what first: nothing of the new state may be shown to who may not see it there.
+	next.FollowPrivate(e.access.table)
 	e.replacing.Lock()
 	e.current.Store(next)
 	if e.store != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keywatch/ratelimit"
+	"keywatch/web"
 )
 
 // ServeConfig configures a server: its engine and its listener. The zero value of each
@@ -15,15 +16,18 @@ import (
 type ServeConfig struct {
 	Config `embed:""`
 
-	Listen       string   `help:"Address to listen on." default:"127.0.0.1:7070" placeholder:"HOST:PORT" group:"Network"`
-	OpsListen    string   `help:"Second address, for operators: /metrics, /healthz, /readyz and /debug/pprof, without authentication. It answers from the start of the process to its end." placeholder:"HOST:PORT" group:"Network"`
-	RESP         string   `name:"resp" help:"Second address, for clients of Redis: RESP2 and RESP3 over the same keys." placeholder:"HOST:PORT" group:"Network"`
-	Insecure     bool     `help:"Listen beyond this machine although there is no authentication." group:"Network"`
-	AllowHost    []string `help:"Further host names that requests may name; .DOMAIN is every name below DOMAIN, * is every name." placeholder:"NAME" group:"Network"`
-	AllowOrigin  []string `help:"Further origins whose pages may use the server." placeholder:"URL" group:"Network"`
-	TrustedProxy []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." placeholder:"CIDR" group:"Network"`
-	RateLimit    string   `help:"Limits for each caller, such as reads=1000/s,writes=200/s:400,watches=10/s." default:"off" group:"Limits"`
-	RateLoopback bool     `help:"Limit callers on this machine too." group:"Limits"`
+	Listen           string   `help:"Address to listen on." default:"127.0.0.1:7070" placeholder:"HOST:PORT" group:"Network"`
+	OpsListen        string   `help:"Second address, for operators: /metrics, /healthz, /readyz and /debug/pprof, without authentication. It answers from the start of the process to its end." placeholder:"HOST:PORT" group:"Network"`
+	RESP             string   `name:"resp" help:"Second address, for clients of Redis: RESP2 and RESP3 over the same keys." placeholder:"HOST:PORT" group:"Network"`
+	Insecure         bool     `help:"Listen beyond this machine although there is no authentication." group:"Network"`
+	Plaintext        bool     `help:"Serve beyond this machine over http, with --auth=on: a proxy in front does TLS." group:"Network"`
+	AllowHost        []string `help:"Further host names that requests may name; .DOMAIN is every name below DOMAIN, * is every name." placeholder:"NAME" group:"Network"`
+	AllowOrigin      []string `help:"Further origins whose pages may use the server." placeholder:"URL" group:"Network"`
+	TrustedProxy     []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." placeholder:"CIDR" group:"Network"`
+	RateLimit        string   `help:"Limits for each caller, such as reads=1000/s,writes=200/s:400,watches=10/s." default:"off" group:"Limits"`
+	LoginRateAddress string   `kong:"-"`
+	LoginRateName    string   `kong:"-"`
+	RateLoopback     bool     `help:"Limit callers on this machine too." group:"Limits"`
 
 	ClientMemory          Size `help:"Memory that clients can make the server hold beside --memory-max: connections, watches, waits for locks, requests and answers under way. By default a quarter of --memory-max and 16MiB." placeholder:"SIZE" group:"Memory"`
 	ClientMemoryPerCaller Size `help:"How much of it one caller may hold; callers on this machine are not limited unless --rate-loopback is set. By default half." placeholder:"SIZE" group:"Memory"`
@@ -43,6 +47,9 @@ type ServeConfig struct {
 	// Updates, if not nil, carries configurations to change to while serving; it is never closed.
 	// Serve changes what it can and logs what it cannot.
 	Updates <-chan ServeConfig `kong:"-"`
+	// AuthStarted, if not nil, is called before requests are answered if callers must prove who they
+	// are.
+	AuthStarted func() `kong:"-"`
 	// RESPStarted, if not nil, is called with the address of RESP, before the store is opened.
 	RESPStarted func(net.Addr) `kong:"-"`
 }
@@ -53,6 +60,8 @@ func (c ServeConfig) withDefaults() ServeConfig {
 	orDefault(&c.ClientMemory, c.MemoryMax/4+16<<20)
 	orDefault(&c.ClientMemoryPerCaller, c.ClientMemory/2)
 	orDefault(&c.RateLimit, "off")
+	orDefault(&c.LoginRateAddress, "30/m:10")
+	orDefault(&c.LoginRateName, "12/m:20")
 	orDefault(&c.EventLoops, "auto")
 	orDefault(&c.HugePages, "auto")
 	orDefault(&c.Grace, 10*time.Second)
@@ -75,6 +84,9 @@ func (c ServeConfig) Validate() error {
 	}
 	if _, err := ratelimit.ParseRates(c.RateLimit); err != nil {
 		return fmt.Errorf("rate-limit: %w", err)
+	}
+	if _, err := c.loginRate(); err != nil {
+		return err
 	}
 	if c.EventLoops != "auto" && c.EventLoops != "off" {
 		return fmt.Errorf("event-loops: expected auto or off, got %q", c.EventLoops)
@@ -103,7 +115,19 @@ func (c ServeConfig) Validate() error {
 // size would never fit.
 const leastClientMemory = 12 << 20
 
-// checkListen refuses to serve other machines unless Insecure is set.
+// loginRate returns the limits on failed logins.
+func (c ServeConfig) loginRate() (rate web.LoginRate, err error) {
+	if rate.Address, err = ratelimit.ParseRate(c.LoginRateAddress); err != nil {
+		return rate, fmt.Errorf("login-rate-address: %w", err)
+	}
+	if rate.Name, err = ratelimit.ParseRate(c.LoginRateName); err != nil {
+		return rate, fmt.Errorf("login-rate-name: %w", err)
+	}
+	return rate, rate.Validate()
+}
+
+// checkListen refuses to serve other machines unless callers must prove who they are, and a proxy does
+// TLS, or Insecure is set.
 func (c ServeConfig) checkListen() error {
 	if c.RESP != "" {
 		if err := c.checkAddress("resp", c.RESP); err != nil {
@@ -118,10 +142,13 @@ func (c ServeConfig) checkAddress(flag, addr string) error {
 	if err != nil {
 		return fmt.Errorf("%s: expected host:port, got %q", flag, addr)
 	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || c.Insecure {
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || c.Insecure || c.Auth == "on" && c.Plaintext {
 		return nil
 	}
-	return fmt.Errorf("%s: %s is reachable by other machines and there is no authentication; set --insecure to allow that", flag, addr)
+	if c.Auth == "on" {
+		return fmt.Errorf("%s: %s is reachable by other machines, and keys and passwords would go over http; set --plaintext if a proxy in front does TLS", flag, addr)
+	}
+	return fmt.Errorf("%s: %s is reachable by other machines and there is no authentication; set --auth=on and --plaintext behind a proxy that does TLS, or --insecure to allow everyone everything", flag, addr)
 }
 
 func (c ServeConfig) proxies() ([]netip.Prefix, error) {

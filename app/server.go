@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"keywatch/app/hugepages"
+	"keywatch/auth"
 	"keywatch/ratelimit"
 	"keywatch/web"
 )
@@ -63,6 +64,9 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 		return errors.Join(err, ln.Close(), redis.close(), engine.Close())
 	}
 	ops.attach(server)
+	if engine.access.on && config.AuthStarted != nil {
+		config.AuthStarted()
+	}
 	failed := make(chan error, 2) // the end of Serve and of ServeRESP, sent once each
 	go func() { failed <- server.Serve(ln) }()
 	redis.serve(server, failed)
@@ -156,9 +160,19 @@ func newServer(config ServeConfig, engine *Engine, registry *prometheus.Registry
 	if err != nil {
 		return nil, err
 	}
+	logins, err := config.loginRate()
+	if err != nil {
+		return nil, err
+	}
 	limiter := ratelimit.New(rates)
 	registry.MustRegister(newCollector(engine))
+	var table *auth.Table
+	var accounts *auth.Registry
+	if engine.access.on {
+		table, accounts = engine.access.table, engine.access.registry
+	}
 	return web.New(web.Options{
+		Auth: table, Accounts: accounts, LoginRate: logins,
 		Store: engine.Store(), Hub: engine.Hub(),
 		Limiter: limiter, RateLoopback: config.RateLoopback,
 		Budget:    ratelimit.NewBudget(int64(config.ClientMemory), int64(config.ClientMemoryPerCaller)),

@@ -94,10 +94,10 @@ func WrapperFromFile(path string) (Wrapper, error) {
 
 // MakeSealKey makes a file with a new sealing key, durably, that only its owner may read. It fails
 // if the file is there.
-func MakeSealKey(path string) error { return writeSecret(path, NewSealKey()+"\n") }
+func MakeSealKey(path string) error { return WriteSecret(path, NewSealKey()+"\n") }
 
-// writeSecret makes a file that only its owner may read, and syncs it and its folder.
-func writeSecret(path, text string) error {
+// WriteSecret makes a file that only its owner may read, durably. It fails if the file is there.
+func WriteSecret(path, text string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

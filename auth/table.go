@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,6 +163,19 @@ func (t *Table) saw(made int64) {
 // AuthRev returns the auth revision that the table has come to.
 func (t *Table) AuthRev() kv.Rev { return kv.Rev(t.auth.Load()) }
 
+// TicketKeyAge returns how long ago the key was made that new tickets are signed with; 0 if there is
+// none.
+func (t *Table) TicketKeyAge() time.Duration {
+	k, ok := t.newestTicketKey()
+	if !ok {
+		return 0
+	}
+	return time.Duration(t.Now()-k.Made) * time.Millisecond
+}
+
+// Worn reports whether the data key has sealed so much that another must follow.
+func (t *Table) Worn() bool { return t.sealer.Worn() }
+
 // Err returns an error that matches ErrSealed if there are records that the sealing key does not
 // open, or that are malformed: then nothing may be served.
 func (t *Table) Err() error {
@@ -169,7 +183,8 @@ func (t *Table) Err() error {
 	defer t.mu.RUnlock()
 	var first string
 	for name := range t.mu.damaged {
-		if first == "" || name < first {
+		// Of a data key that cannot be opened all others are a consequence.
+		if kind, _ := cutRecord(name); first == "" || kind == kindDataK || name < first && !strings.HasPrefix(first, kindDataK+"/") {
 			first = name
 		}
 	}

@@ -69,7 +69,7 @@ func (t *Table) parseLocked(kind, id string, r kv.PrivateRecord, plain []byte, k
 			return errors.Join(err, bad)
 		}
 		t.saw(rec.Made)
-		t.mu.tickets[n] = TicketKey{Number: n, Secret: rec.Secret}
+		t.mu.tickets[n] = TicketKey{Number: n, Secret: rec.Secret, Made: rec.Made}
 	case kindCert, kindName, "meta":
 		rec, err := parseRecord[textRecord](r.Name, plain)
 		if err != nil {

@@ -42,6 +42,8 @@ type TicketInfo struct {
 type TicketKey struct {
 	Number uint64
 	Secret []byte
+	// Made is when it was, in milliseconds of wall time.
+	Made int64
 }
 
 // Sign returns the text of a new ticket. Its Nonce is drawn.

@@ -90,13 +90,16 @@ func (c *serveCmd) Run(s *session) error {
 	config.OpsStarted = func(addr net.Addr) { ops = addr }
 	var redis net.Addr
 	config.RESPStarted = func(addr net.Addr) { redis = addr }
-	return app.Serve(s.ctx, config, func(addr net.Addr) { c.announce(out, addr, ops, redis, &config) })
+	var access bool
+	config.AuthStarted = func() { access = true }
+	return app.Serve(s.ctx, config, func(addr net.Addr) { c.announce(out, addr, ops, redis, access, &config) })
 }
 
 // config returns the configuration with the absolute path of the data folder. It fails
 // with a usage error.
 func (c *serveCmd) config() (config app.ServeConfig, err error) {
 	config = c.ServeConfig
+	config.AuthKey, config.AdminKey = os.Getenv("KEYWATCH_AUTH_KEY"), os.Getenv("KEYWATCH_ADMIN_KEY")
 	if err := config.Validate(); err != nil {
 		return config, &usageError{message: "--" + err.Error(), hint: "see keywatch serve --help"}
 	}
@@ -113,13 +116,17 @@ func isFresh(dir string) bool {
 }
 
 // announce says on standard output where the server listens and where its data is. ops is the
-// address for operators, redis that for clients of Redis, nil for none.
-func (c *serveCmd) announce(out io.Writer, addr, ops, redis net.Addr, config *app.ServeConfig) {
+// address for operators, redis that for clients of Redis, nil for none; access says that callers must
+// prove who they are.
+func (c *serveCmd) announce(out io.Writer, addr, ops, redis net.Addr, access bool, config *app.ServeConfig) {
 	url := "http://" + addr.String()
 	if c.LogFormat == "json" {
 		attrs := []any{"url", url, "memory_only", true}
 		if !config.MemoryOnly {
 			attrs = []any{"url", url, "data", config.Data, "fsync", config.Fsync}
+		}
+		if access {
+			attrs = append(attrs, "auth", "on")
 		}
 		if ops != nil {
 			attrs = append(attrs, "ops", "http://"+ops.String())
@@ -133,6 +140,9 @@ func (c *serveCmd) announce(out io.Writer, addr, ops, redis net.Addr, config *ap
 	where := "data=" + config.Data + " fsync=" + config.Fsync
 	if config.MemoryOnly {
 		where = "memory-only"
+	}
+	if access {
+		where += " auth=on"
 	}
 	if ops != nil {
 		where += " ops=http://" + ops.String()

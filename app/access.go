@@ -1,0 +1,338 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"keywatch/auth"
+	"keywatch/kv"
+)
+
+const (
+	// sealKeyName and firstAdminName are files in the data folder.
+	sealKeyName    = "auth.key"
+	firstAdminName = "first-admin.key"
+	// firstAdminTTL is how long a key that the server made for an administrator is valid.
+	firstAdminTTL = 24 * time.Hour
+	// accessEvery is how often it is looked whether keys are to be made, accessSoon how often where
+	// there are no users yet.
+	accessEvery = time.Minute
+	accessSoon  = time.Second
+	// ticketKeyAge is how old the key that signs tickets becomes.
+	ticketKeyAge = 24 * time.Hour
+)
+
+// An access is what an engine knows of its callers.
+type access struct {
+	config   AuthConfig
+	data     string // folder; empty with MemoryOnly
+	engine   *Engine
+	table    *auth.Table
+	registry *auth.Registry
+	wrapper  *sealKey
+	logger   *slog.Logger
+	// on says that callers have to prove who they are.
+	on bool
+}
+
+// newAccess returns an access whose table is told of all records that the state is given.
+func newAccess(e *Engine) *access {
+	a := &access{config: e.config.AuthConfig, engine: e, logger: e.config.Logger.With("component", "auth")}
+	if !e.config.MemoryOnly {
+		a.data = e.config.Data
+	}
+	a.wrapper = &sealKey{open: a.openSealKey}
+	a.table = auth.NewTable(auth.TableOptions{Wrapper: a.wrapper, Logger: a.logger})
+	return a
+}
+
+// A sealKey is a Wrapper that is opened when it is needed first: a store without users has none.
+type sealKey struct {
+	open func() (auth.Wrapper, error)
+	mu   sync.Mutex
+	key  auth.Wrapper
+}
+
+func (k *sealKey) get() (auth.Wrapper, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.key == nil {
+		key, err := k.open()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", auth.ErrSealed, err)
+		}
+		k.key = key
+	}
+	return k.key, nil
+}
+
+// Wrap implements auth.Wrapper.
+func (k *sealKey) Wrap(name string, key []byte) ([]byte, error) {
+	w, err := k.get()
+	if err != nil {
+		return nil, err
+	}
+	return w.Wrap(name, key)
+}
+
+// Unwrap implements auth.Wrapper.
+func (k *sealKey) Unwrap(name string, wrapped []byte) ([]byte, error) {
+	w, err := k.get()
+	if err != nil {
+		return nil, err
+	}
+	return w.Unwrap(name, wrapped)
+}
+
+// keyFile returns where the sealing key is.
+func (a *access) keyFile() string {
+	if a.config.AuthKeyFile != "" {
+		return a.config.AuthKeyFile
+	}
+	return filepath.Join(a.data, sealKeyName)
+}
+
+// openSealKey opens the sealing key that the configuration names. A store in memory that names none
+// gets one that lives as long.
+func (a *access) openSealKey() (auth.Wrapper, error) {
+	switch {
+	case a.config.AuthKey != "":
+		return auth.WrapperOf(a.config.AuthKey)
+	case a.config.AuthKeyCommand != "":
+		return auth.WrapperFromCommand(a.config.AuthKeyCommand), nil
+	case a.data == "" && a.config.AuthKeyFile == "":
+		return auth.WrapperOf(auth.NewSealKey())
+	}
+	return auth.WrapperFromFile(a.keyFile())
+}
+
+// begin decides whether callers have to prove who they are, and makes what the first start needs. It
+// comes once the log is applied and before anything is served.
+func (a *access) begin(ctx context.Context) error {
+	a.registry = auth.NewRegistry(a.table, a.engine.store, a.synced)
+	a.registry.SessionTTL = a.config.SessionTTL
+	if a.config.AuthForget {
+		return a.forget(ctx)
+	}
+	if err := a.table.Err(); err != nil {
+		return fmt.Errorf("users and credentials of this store cannot be read: %w", err)
+	}
+	a.on = a.config.Auth == "on" || !a.table.Empty()
+	switch {
+	case !a.on:
+		return nil
+	case a.config.Auth == "off":
+		return errors.New("auth: the store has users, and --auth=off would serve it to everyone; --auth-forget deletes them")
+	}
+	a.warn()
+	if a.engine.alone() {
+		return a.furnish(ctx)
+	}
+	return nil
+}
+
+// warn says that a key for an administrator is in a file.
+func (a *access) warn() {
+	if a.data == "" {
+		return
+	}
+	path := filepath.Join(a.data, firstAdminName)
+	if _, err := os.Stat(path); err == nil && !a.table.Empty() {
+		a.logger.Warn("a file has an API key for an administrator: delete it once you have others", "file", path)
+	}
+}
+
+// synced returns once everything that was answered is durable, and known to the table.
+func (a *access) synced(ctx context.Context) error {
+	if err := a.engine.store.Barrier(ctx); err != nil {
+		return err
+	}
+	if a.engine.disk == nil || a.engine.config.Fsync != "interval" {
+		return nil
+	}
+	return a.engine.disk.Log().SyncThrough(a.engine.state().Applied())
+}
+
+// furnish makes what a store needs that is to have authentication, and has none; and a new key for
+// an administrator, if that is asked for.
+func (a *access) furnish(ctx context.Context) error {
+	switch {
+	case a.table.Empty():
+		return a.bootstrap(ctx)
+	case a.config.AuthRecover:
+		a.config.AuthRecover = false
+		return a.recover(ctx)
+	}
+	return nil
+}
+
+// bootstrap makes the sealing key and the first administrator.
+func (a *access) bootstrap(ctx context.Context) error {
+	if a.makesSealKey() {
+		if err := auth.MakeSealKey(a.keyFile()); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make sealing key: %w", err)
+		}
+	}
+	secret, made, ttl, err := a.adminKey()
+	if err != nil {
+		return err
+	}
+	first, err := a.registry.Bootstrap(ctx, secret, ttl)
+	if err != nil || !first {
+		if made {
+			err = errors.Join(err, os.Remove(filepath.Join(a.data, firstAdminName)))
+		}
+		return err
+	}
+	a.logger.Warn("authentication is on: an administrator was made", "user", "admin", "key", a.whereKey(made))
+	return nil
+}
+
+// makesSealKey reports whether a sealing key is to be made where the configuration says.
+func (a *access) makesSealKey() bool {
+	return a.config.AuthKey == "" && a.config.AuthKeyCommand == "" && (a.data != "" || a.config.AuthKeyFile != "")
+}
+
+func (a *access) whereKey(made bool) string {
+	switch {
+	case made:
+		return filepath.Join(a.data, firstAdminName)
+	case a.config.AdminKeyFile != "":
+		return a.config.AdminKeyFile
+	}
+	return "KEYWATCH_ADMIN_KEY"
+}
+
+// adminKey returns the API key of an administrator: the one that was given, which is valid for ever, or
+// one in a file of the data folder, which it makes.
+func (a *access) adminKey() (secret string, made bool, ttl time.Duration, err error) {
+	text := a.config.AdminKey
+	if a.config.AdminKeyFile != "" {
+		b, err := os.ReadFile(a.config.AdminKeyFile)
+		if err != nil {
+			return "", false, 0, fmt.Errorf("admin-key-file: %w", err)
+		}
+		text = string(b)
+	}
+	if text = strings.TrimSpace(text); text != "" {
+		return text, false, 0, checkAdminKey(text)
+	}
+	path := filepath.Join(a.data, firstAdminName)
+	text = auth.NewSecret(auth.Key)
+	err = auth.WriteSecret(path, text+"\n")
+	if errors.Is(err, fs.ErrExist) { // of a start that ended between the file and its use
+		var b []byte
+		if b, err = os.ReadFile(path); err == nil {
+			text = strings.TrimSpace(string(b))
+			err = checkAdminKey(text)
+		}
+	}
+	if err != nil {
+		return "", false, 0, fmt.Errorf("make key of the first administrator: %w", err)
+	}
+	return text, true, firstAdminTTL, nil
+}
+
+func checkAdminKey(text string) error {
+	if kind, err := auth.CheckSecret(text); err != nil || kind != auth.Key {
+		return errors.New("the key of the first administrator is not an API key, as keywatch auth key new prints it")
+	}
+	return nil
+}
+
+// recover makes a new key for an administrator.
+func (a *access) recover(ctx context.Context) error {
+	if a.data == "" {
+		return errors.New("auth-recover: not supported with --memory-only")
+	}
+	path := filepath.Join(a.data, firstAdminName)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	secret := auth.NewSecret(auth.Key)
+	if err := auth.WriteSecret(path, secret+"\n"); err != nil {
+		return err
+	}
+	if err := a.registry.Recover(ctx, secret, firstAdminTTL); err != nil {
+		return errors.Join(fmt.Errorf("recover: %w", err), os.Remove(path))
+	}
+	a.logger.Warn("a new API key for an administrator was made", "user", "admin", "file", path)
+	return nil
+}
+
+// forget deletes all users, roles and credentials.
+func (a *access) forget(ctx context.Context) error {
+	if !a.engine.alone() {
+		return errors.New("auth-forget: not supported with --peer-listen: each server would have to be restarted without authentication at once")
+	}
+	var names []string
+	for r := range a.engine.state().PrivateRecords() {
+		names = append(names, r.Name)
+	}
+	if err := a.registry.Forget(ctx, names); err != nil {
+		return fmt.Errorf("auth-forget: %w", err)
+	}
+	if a.data != "" {
+		if err := os.Remove(filepath.Join(a.data, firstAdminName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	a.logger.Warn("all users, roles and credentials were deleted: everyone may do everything", "records", len(names))
+	return nil
+}
+
+// serving returns why no request is answered on account of authentication, nil if they are.
+func (a *access) serving() error {
+	if a.on {
+		if err := a.table.Err(); err != nil {
+			return fmt.Errorf("%w: users and credentials cannot be read: see the log", kv.ErrStarting)
+		}
+		return nil
+	}
+	if !a.table.Empty() {
+		return fmt.Errorf("%w: the store has users now: restart this server", kv.ErrStarting)
+	}
+	return nil
+}
+
+// watch makes what is to be made, where this server leads, until ctx ends.
+func (a *access) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		a.look(ctx)
+		wait := accessEvery
+		if a.table.Empty() {
+			wait = accessSoon
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// look makes the first administrator, and the keys that age.
+func (a *access) look(ctx context.Context) {
+	if !a.engine.leads() || a.table.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, accessEvery)
+	defer cancel()
+	err := a.furnish(ctx)
+	if err == nil && a.table.TicketKeyAge() > ticketKeyAge {
+		_, err = a.registry.Rotate(ctx, auth.Server, auth.RotateTickets)
+	}
+	if err == nil && a.table.Worn() {
+		_, err = a.registry.Rotate(ctx, auth.Server, auth.RotateData)
+	}
+	if err != nil && ctx.Err() == nil {
+		a.logger.Error("keys cannot be made", "err", err)
+	}
+}
