@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/trace"
 	"keywatch/persist/object"
 )
 
@@ -70,6 +71,8 @@ type Config struct {
 	// peers are the other servers of the store, nil for none.
 	peers *peers
 
+	// Tracer records what sampled requests wait for in the engine; nil if none are sampled.
+	Tracer *trace.Tracer `kong:"-"`
 	// Version is the release of the program: /v1/status shows it, and a data folder
 	// remembers which release gave it its format.
 	Version string `kong:"-"`

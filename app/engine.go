@@ -130,6 +130,9 @@ func (e *Engine) open(ctx context.Context) error {
 		QueueBytes: int(min(64<<20, max(1<<20, c.MemoryMax/queueShare))),
 		Fatal:      c.Fatal, Logger: c.Logger.With("component", "cluster"),
 	}
+	if c.Tracer != nil {
+		opts.Traces = e.hub
+	}
 	// Before anything is read, because what the log replays may lie there.
 	if err := e.openObjects(); err != nil {
 		return err

@@ -41,6 +41,9 @@ type ServeConfig struct {
 	Drain      time.Duration `help:"Time between the signal to stop and the stop: streams are told to reconnect, evenly over that time, /readyz fails, and requests are served. For a server behind a load balancer." default:"0s" group:"Operation"`
 	Grace      time.Duration `help:"Time to finish what is in flight when stopping." default:"10s" group:"Operation"`
 
+	// Traces are about the traces of requests.
+	Traces TraceConfig `embed:""`
+
 	// OpsStarted, if not nil, is called with the address of OpsListen, before the store is
 	// opened.
 	OpsStarted func(net.Addr) `kong:"-"`
@@ -101,6 +104,9 @@ func (c ServeConfig) Validate() error {
 		{"client-memory", int64(c.ClientMemory)}, {"client-memory-per-caller", int64(c.ClientMemoryPerCaller)},
 		{"max-backups", int64(c.MaxBackups)}, {"max-connections", int64(c.MaxConnections)}, {"max-files", int64(c.MaxFiles)}, {"drain", int64(c.Drain)}, {"grace", int64(c.Grace)},
 	}); err != nil {
+		return err
+	}
+	if err := c.Traces.validate(); err != nil {
 		return err
 	}
 	if c.OpsListen != "" {

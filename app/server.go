@@ -41,6 +41,12 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 		return err
 	}
 	defer ops.close()
+	tracer, sent, err := config.openTraces(registry)
+	if err != nil {
+		return err
+	}
+	defer sent()
+	config.Tracer = tracer
 	// The listener next: a port that is in use is found out before any data is
 	// touched, and clients that come early wait instead of being refused.
 	ln, err := net.Listen("tcp", config.Listen)
@@ -174,7 +180,7 @@ func newServer(config ServeConfig, engine *Engine, registry *prometheus.Registry
 	return web.New(web.Options{
 		Auth: table, Accounts: accounts, LoginRate: logins,
 		Store: engine.Store(), Hub: engine.Hub(),
-		Limiter: limiter, RateLoopback: config.RateLoopback,
+		Tracer: config.Tracer, Limiter: limiter, RateLoopback: config.RateLoopback,
 		Budget:    ratelimit.NewBudget(int64(config.ClientMemory), int64(config.ClientMemoryPerCaller)),
 		Listen:    []string{addr.String(), config.Listen},
 		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,

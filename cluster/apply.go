@@ -14,7 +14,9 @@ func (n *Node) apply(entries []core.Committed) {
 	l := &n.loop
 	for i, e := range entries {
 		at := core.Point{Index: e.GetIndex(), Term: e.GetTerm()}
+		n.beginApply()
 		results, err := n.applyOne(at, e.Entry)
+		n.endApply(at.Index)
 		if err != nil {
 			n.lose(entries[i:])
 			n.fail(fmt.Errorf("apply log entry %d: %w", at.Index, err))

@@ -16,6 +16,10 @@ type batch struct {
 	held    *atomic.Int64
 	began   time.Time
 	times   *latency.Histogram
+	// traced are the commands whose requests are sampled, nil for none; taken is when the batch left
+	// the queue, if there are any.
+	traced []traced
+	taken  time.Time
 	// results and err are set before done is closed.
 	results []kv.Result
 	err     error

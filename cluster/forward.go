@@ -18,7 +18,7 @@ func (n *Node) forward() (any bool) {
 		}
 		p.add(b, now)
 		n.queue.reuse(b.builder.Release())
-		l.flying++
+		n.fly(b)
 		any = true
 	}
 	term, leader := l.core.CurrentTerm(), l.core.Leader()

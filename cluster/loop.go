@@ -56,6 +56,8 @@ type loop struct {
 	// how this server does.
 	rostering bool
 	reported  time.Time
+	// tracing is about the batches with traced commands.
+	tracing tracing
 	// dead is why the loop does nothing any more, nil while it works.
 	dead error
 
@@ -202,11 +204,22 @@ func (n *Node) write(w core.Write) {
 		n.beginWrite(w)
 		return
 	}
-	if err := n.store.Write(w); err != nil {
+	if err := n.storeWrite(w); err != nil {
 		n.fail(err)
 		return
 	}
 	n.send(l.core.Deliver(w))
+}
+
+// storeWrite makes w durable, and notes for traces how long that took.
+func (n *Node) storeWrite(w core.Write) error {
+	if n.opts.Traces == nil || len(w.Entries) == 0 {
+		return n.store.Write(w)
+	}
+	began := time.Now()
+	err := n.store.Write(w)
+	n.writes.note(w, began, n.opts.Log)
+	return err
 }
 
 // beginWrite has the writer's goroutine write.
@@ -247,7 +260,7 @@ func (n *Node) proposeAlone() bool {
 		return false
 	}
 	n.committing.begin(time.Now())
-	l.flying++
+	n.fly(b)
 	if err := l.core.Propose(b, b.builder.Finish(n.Now())); err != nil {
 		n.landed(b, nil, kv.ErrNoLeader)
 	}
@@ -255,11 +268,23 @@ func (n *Node) proposeAlone() bool {
 	return true
 }
 
+// fly notes that b has left the queue.
+func (n *Node) fly(b *batch) {
+	n.loop.flying++
+	if b.traced != nil {
+		b.taken = time.Now()
+		n.loop.tracing.flying++
+	}
+}
+
 // landed tells those who wait for b what became of it.
 func (n *Node) landed(b *batch, results []kv.Result, err error) {
 	l := &n.loop
 	if l.flying--; n.alone() {
 		n.committing.end()
+	}
+	if b.traced != nil {
+		n.trace(b, results, err)
 	}
 	b.finish(results, err)
 	if b == l.settling && err == nil {

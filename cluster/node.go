@@ -25,6 +25,8 @@ type Options struct {
 	Checkpoints Checkpoints
 	// State has been loaded from the last of Checkpoints.
 	State *kv.State
+	// Traces is told what sampled requests have written; nil if none are sampled. It must not wait.
+	Traces Traces
 	// QuickLog says that a write to Log waits for no disk. It matters with other members.
 	QuickLog bool
 	// ID is this server's among Members; 0 is that of a server that is alone.
@@ -136,6 +138,8 @@ type Node struct {
 	ticker ticker
 	// committing is when the commit under way began.
 	committing since
+	// writes are the newest to the log, for traces.
+	writes     writes
 	reads      reads
 	pending    pending
 	accepting  accepting
@@ -229,7 +233,7 @@ func (n *Node) start() (err error) {
 	l := &n.loop
 	l.needed = math.MaxUint64 // nothing is known
 	l.wake, l.led, l.gone, l.applied = n.queue.wake, make(chan struct{}), make(chan struct{}), start
-	l.writer = writer{store: n.store, written: l.written, wake: wake.New()}
+	l.writer = writer{write: n.storeWrite, written: l.written, wake: wake.New()}
 	if l.core, err = core.New(core.Options{Storage: n.store, Logger: n.opts.Logger}); err != nil {
 		return err
 	}

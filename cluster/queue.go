@@ -54,6 +54,9 @@ func (q *queue) add(c *kv.Command) (*batch, int, error) {
 	b := q.lastLocked()
 	before, place := b.builder.Size(), b.builder.Len()
 	b.builder.Add(c)
+	if c.Span != nil {
+		b.traced = append(b.traced, traced{span: c.Span, place: place, added: time.Now()})
+	}
 	q.mu.commands++
 	q.grow(b, b.builder.Size()-before)
 	return b, place, nil

@@ -10,7 +10,7 @@ import (
 // A writer is the goroutine that makes durable what a core asks for, in order. The first error is
 // final: nothing is tried again.
 type writer struct {
-	store *core.Storage
+	write func(core.Write) error
 	// written is called once for each write that was begun, with why it could not be done.
 	written func(core.Write, error)
 
@@ -49,7 +49,7 @@ func (w *writer) run() {
 			if !ok {
 				break
 			}
-			err := w.store.Write(x)
+			err := w.write(x)
 			w.written(x, err)
 			if err != nil {
 				return

@@ -3,6 +3,8 @@ package kv
 import (
 	"iter"
 	"time"
+
+	"keywatch/kv/trace"
 )
 
 // Limits of a TTL.
@@ -180,6 +182,9 @@ type Command struct {
 	// and does nothing, if another is in force at its place in the log. 0 is for what needs no
 	// permission. A Refer has none.
 	Auth Rev
+	// Span, if not nil, is the request that the command is of, to which a log that knows adds its
+	// parts. It is not written to the log.
+	Span *trace.Span
 }
 
 // Limits bound a command. The zero value of each field is its default.

@@ -94,6 +94,7 @@ type Hub struct {
 
 	opened, delivered, resyncs, resets atomic.Uint64
 	deliveries                         deliveries
+	traces                             traces
 
 	lagging lagging
 	catchup catchup
@@ -129,6 +130,7 @@ func (h *Hub) Bind(s Snapshotter) { h.views.source = s }
 // never waits.
 func (h *Hub) Publish(events []kv.Event, at kv.Position) {
 	h.deliveries.published(events, at, h.now)
+	h.traces.published(events, at)
 	h.ring.append(events, at)
 	h.wakeDispatcher()
 }

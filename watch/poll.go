@@ -152,7 +152,9 @@ func (w *Watcher) count(s *Scratch, now int64) {
 		}
 		changes++
 		if timed {
-			w.hub.deliveries.delivered(kv.Position{Epoch: w.epoch, Rev: m.Entry.Mod}, w.hub.now)
+			at := kv.Position{Epoch: w.epoch, Rev: m.Entry.Mod}
+			w.hub.deliveries.delivered(at, w.hub.now)
+			w.hub.traces.delivered(at)
 		}
 	}
 	if changes == 0 {

@@ -65,6 +65,7 @@ func FieldNames() []string {
 		fieldFetchMode: "Sec-Fetch-Mode", fieldPreflightMethod: "Access-Control-Request-Method",
 		fieldPreflightPrivate: "Access-Control-Request-Private-Network",
 		fieldAuthorization:    "Authorization", fieldCookie: "Cookie", fieldForwardedProto: "X-Forwarded-Proto",
+		fieldTraceparent: "Traceparent",
 	}
 	return names[:]
 }

@@ -99,7 +99,7 @@ var (
 	nameMaxAge        = []byte("Access-Control-Max-Age")
 	nameAllowPrivate  = []byte("Access-Control-Allow-Private-Network")
 	valueExpose       = []byte("ETag, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, Keywatch-Position, Keywatch-Durability, Keywatch-Version, Keywatch-Create-Rev, Keywatch-TTL, Keywatch-Lease, Keywatch-Tier, Keywatch-Lag, Keywatch-Backup-Size")
-	valueAllowHeaders = []byte("If-Match, If-None-Match, If-Fence, Idempotency-Key, Authorization, Content-Type, Cache-Control, Last-Event-ID, X-Requested-With")
+	valueAllowHeaders = []byte("If-Match, If-None-Match, If-Fence, Idempotency-Key, Authorization, Traceparent, Content-Type, Cache-Control, Last-Event-ID, X-Requested-With")
 	valueMaxAge       = []byte("600")
 )
 

@@ -24,6 +24,7 @@ const (
 	fieldAuthorization
 	fieldCookie
 	fieldForwardedProto
+	fieldTraceparent
 	fields
 )
 
@@ -104,6 +105,8 @@ func fieldOf(key []byte) (field, bool) {
 		return fieldCookie, true
 	case "X-Forwarded-Proto":
 		return fieldForwardedProto, true
+	case "Traceparent":
+		return fieldTraceparent, true
 	}
 	return 0, false
 }

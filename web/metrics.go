@@ -20,6 +20,8 @@ import (
 // no route has.
 var methodLabels = [...]string{"other", "GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"}
 
+func methodLabel(m methods) string { return methodLabels[bits.Len8(uint8(m))] }
+
 // maxStatus bounds the statuses that are counted apart.
 const maxStatus = 600
 

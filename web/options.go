@@ -14,6 +14,7 @@ import (
 
 	"keywatch/auth"
 	"keywatch/kv"
+	"keywatch/kv/trace"
 	"keywatch/ratelimit"
 	"keywatch/watch"
 )
@@ -68,6 +69,9 @@ type Options struct {
 	Budget *ratelimit.Budget
 	// BudgetWait is how long a request waits for room in it; 1 s.
 	BudgetWait time.Duration
+
+	// Tracer samples requests; nil samples none. Its caller exports what is recorded.
+	Tracer *trace.Tracer
 
 	// Listen names the addresses served, host:port, which requests may name as
 	// their Host beside loopback names and addresses. An unspecified host

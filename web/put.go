@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 
 	"keywatch/kv"
@@ -137,6 +138,7 @@ func (r *request) do(c *kv.Command, cost int) (kv.Result, error) {
 	if err := r.charge(class, cost); err != nil {
 		return kv.Result{}, err
 	}
+	c.Span = r.span
 	result, err := r.view().Do(r.deadline(), c)
 	if err != nil {
 		if class == ratelimit.Read {
@@ -165,6 +167,7 @@ func (r *request) doThen(c *kv.Command, cost int, then func(*request, *kv.Comman
 	if err := r.charge(ratelimit.Write, cost); err != nil {
 		return err
 	}
+	c.Span = r.span
 	begun, err := r.view().BeginNow(c)
 	if err == kv.ErrWouldWait {
 		return err
@@ -198,6 +201,9 @@ func (r *request) settle(c *kv.Command, result *kv.Result) error {
 	}
 	if result.Replayed {
 		r.header(nameReplayed, valueTrue)
+	}
+	if r.span != nil && result.Rev != 0 {
+		r.span.Set(slog.Uint64("keywatch.rev", uint64(result.Rev)))
 	}
 	return api.Outcome(c, result, r.s.door.Params, r.route == routeBatch)
 }

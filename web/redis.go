@@ -16,8 +16,8 @@ func (s *Server) newRESP() (*resp.Server, error) {
 		Store: store, Hub: hub, Limiter: o.Limiter, RateLoopback: o.RateLoopback, Budget: o.Budget,
 		Reactor: s.reactor, Deadlines: s.waits,
 		Max: o.MaxConnections, Others: func() int { return int(s.conns.open.Load()) },
-		Full:  func() bool { return s.conns.all() > o.MaxFiles },
-		Fsync: o.Durability == DurabilityFsync, Version: o.Version, Ready: o.Ready,
+		Full:   func() bool { return s.conns.all() > o.MaxFiles },
+		Tracer: o.Tracer, Fsync: o.Durability == DurabilityFsync, Version: o.Version, Ready: o.Ready,
 		Refused: func(code api.Code) { s.metrics.refuse(code) }, Logger: o.Logger,
 	})
 }

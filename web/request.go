@@ -12,6 +12,7 @@ import (
 
 	"keywatch/auth"
 	"keywatch/kv"
+	"keywatch/kv/trace"
 	"keywatch/web/api"
 )
 
@@ -89,6 +90,8 @@ type request struct {
 	prompt bool
 	begun  kv.Begun
 	then   func(*request, *kv.Command, *kv.Result) error
+	// span, if not nil, is what is recorded of it, because it is sampled.
+	span *trace.Span
 	// came is when it came, since the server was made.
 	came time.Duration
 	// cut says that the body was not read to its end, so that the connection ends.
@@ -119,7 +122,7 @@ func (s *Server) release(r *request) {
 	r.params.names, r.params.values = r.params.names[:0], r.params.values[:0]
 	r.caller, r.exempt, r.cut, r.who = r.caller[:0], false, false, nil
 	r.command, r.op = kv.Command{}, [1]kv.Op{}
-	r.prompt, r.begun, r.then = false, kv.Begun{}, nil
+	r.prompt, r.begun, r.then, r.span = false, kv.Begun{}, nil, nil
 	r.out, r.decoded = r.out[:0], r.decoded[:0]
 	s.requests.Put(r)
 }
@@ -174,6 +177,9 @@ func (r *request) end() {
 	r.bodiless()
 	r.s.metrics.count(r.route, r.method, r.f.Response.StatusCode())
 	r.s.metrics.time(r.route, r.method, time.Since(r.s.born)-r.came)
+	if r.span != nil {
+		r.endSpan()
+	}
 	r.s.release(r)
 }
 
@@ -199,6 +205,9 @@ func (r *request) answer() error {
 	}
 	var rest []byte
 	r.route, rest = match(target)
+	if r.s.opts.Tracer != nil {
+		r.startSpan()
+	}
 	if err := r.admit(); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ const (
 func (s *Server) newSockets() (*ws.Server, error) {
 	o := &s.opts
 	return ws.New(ws.Options{
-		Door: s.door, Limiter: o.Limiter, Budget: o.Budget, Reactor: s.reactor, Deadlines: s.waits,
+		Door: s.door, Limiter: o.Limiter, Budget: o.Budget, Reactor: s.reactor, Deadlines: s.waits, Tracer: o.Tracer,
 		Max: o.MaxStreams, Others: s.streams.Len, Full: s.streams.opts.full,
 		MaxBody: o.MaxBody, Heartbeat: o.Heartbeat, Durability: func() []byte { return s.team.now().durability },
 		Refused: func(code api.Code) { s.metrics.refuse(code) }, Logger: o.Logger,

@@ -194,8 +194,9 @@ func nameVariables(k *kong.Kong) error {
 				continue
 			}
 			name := "KEYWATCH_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
-			flag.Envs = append(flag.Envs, name)
-			flag.Tag.Envs = append(flag.Tag.Envs, name)
+			// Before names that other programs have for it too.
+			flag.Envs = append([]string{name}, flag.Envs...)
+			flag.Tag.Envs = append([]string{name}, flag.Tag.Envs...)
 		}
 	}
 	return nil

@@ -264,6 +264,6 @@ func (l *Log) fsync(s *segment) error {
 	if err := s.file.Sync(); err != nil {
 		return l.fail(fmt.Errorf("sync log: %w", err))
 	}
-	l.count.synced(time.Since(start))
+	l.count.synced(start)
 	return nil
 }

@@ -27,10 +27,15 @@ type counters struct {
 	appends, entries, written, rotations, reused, fsyncs atomic.Uint64
 	fsyncSum, fsyncMax                                   atomic.Int64
 	fsyncTime                                            latency.Histogram
+	// lastBegan and lastEnded are of the newest fsync, in nanoseconds of Unix time.
+	lastBegan, lastEnded atomic.Int64
 }
 
-// synced counts one fsync.
-func (c *counters) synced(d time.Duration) {
+// synced counts an fsync that ends now.
+func (c *counters) synced(began time.Time) {
+	d := time.Since(began)
+	c.lastBegan.Store(began.UnixNano())
+	c.lastEnded.Store(began.UnixNano() + int64(d))
 	c.fsyncs.Add(1)
 	c.fsyncSum.Add(int64(d))
 	c.fsyncTime.Observe(d)
@@ -40,6 +45,12 @@ func (c *counters) synced(d time.Duration) {
 			return
 		}
 	}
+}
+
+// LastFsync returns when the newest fsync of a segment in use began and ended. While another one
+// ends the two may be of different ones.
+func (l *Log) LastFsync() (began, ended time.Time) {
+	return time.Unix(0, l.count.lastBegan.Load()), time.Unix(0, l.count.lastEnded.Load())
 }
 
 // FsyncTimes returns how long the fsyncs of segments in use took.

@@ -31,7 +31,11 @@ func (s *session) dispatch(q *wire.Request) {
 		return
 	}
 	s.trackReads(cmd, q.Args)
+	if s.server.opts.Tracer != nil {
+		s.startSpan(cmd)
+	}
 	s.runCommand(cmd, q.Args)
+	endSpan(s.takeSpan(), nil)
 }
 
 // admit returns why a command is refused, nil if it is not.
@@ -157,7 +161,7 @@ func (s *session) runSlow(cmd *command, args [][]byte) {
 func (s *session) job(run func() reply) {
 	s.blocked = true
 	last := s.last
-	ctx := s.server.deadline()
+	ctx, span := s.server.deadline(), s.takeSpan()
 	s.server.runners.Run(func() {
 		if last != nil {
 			select {
@@ -166,6 +170,7 @@ func (s *session) job(run func() reply) {
 			}
 		}
 		r := s.guarded(run)
+		endSpan(span, nil)
 		s.mu.Lock()
 		s.mu.result = &r
 		s.mu.Unlock()
@@ -280,7 +285,7 @@ func (s *session) begin(cmd *command, args [][]byte, c *call, p *plan) {
 
 // follow queues the reply of what was begun.
 func (s *session) follow(begun kv.Begun, r *rest) {
-	r.begun, r.pending, r.until = true, begun, s.server.deadline()
+	r.begun, r.pending, r.until, r.span = true, begun, s.server.deadline(), s.takeSpan()
 	s.ahead++
 	s.last = begun
 	s.push(reply{rest: r})

@@ -231,7 +231,7 @@ func (x *exec) again(texts [][]byte) {
 
 // compile makes one command of all that were queued.
 func (x *exec) compile(texts [][]byte) {
-	x.command, x.plans, x.calls, x.part = kv.Command{Parts: []kv.Part{}}, nil, nil, nil
+	x.command, x.plans, x.calls, x.part = kv.Command{Parts: []kv.Part{}, Span: x.c.span}, nil, nil, nil
 	for _, r := range x.watched {
 		x.command.Checks = append(x.command.Checks, kv.Check{Kind: kv.CheckRev, Key: r.Key, N: uint64(r.Rev)})
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"keywatch/kv"
+	"keywatch/kv/trace"
 	"keywatch/ratelimit"
 	"keywatch/watch"
 	"keywatch/web/api"
@@ -27,6 +28,9 @@ type Options struct {
 	Reactor *reactor.Reactor
 	// Deadlines say how long a command waits for the log.
 	Deadlines *api.Deadlines
+
+	// Tracer samples commands; nil samples none.
+	Tracer *trace.Tracer
 
 	// Max bounds the connections, together with what Others returns; 10,000, and none.
 	Max    int

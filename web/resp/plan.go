@@ -2,6 +2,7 @@ package resp
 
 import (
 	"keywatch/kv"
+	"keywatch/kv/trace"
 	"keywatch/web/api"
 	"keywatch/web/resp/wire"
 )
@@ -21,10 +22,11 @@ type call struct {
 	view  *view
 	// logTime and distance are the times that the call counts from.
 	logTime, distance int64
+	span              *trace.Span // of the command, if it is sampled
 }
 
 func (s *session) call(cmd *command, args [][]byte) *call {
-	c := &call{s: s, v: s.server, cmd: cmd, args: args, proto: s.proto}
+	c := &call{s: s, v: s.server, cmd: cmd, args: args, proto: s.proto, span: s.span}
 	c.logTime, c.distance = c.v.now()
 	return c
 }
@@ -132,7 +134,7 @@ func (p *plan) writes() bool {
 
 // command returns the plan as a command of its own.
 func (p *plan) command(c *call) *kv.Command {
-	return &kv.Command{Checks: p.checks, Ops: p.ops, Else: p.otherwise, HasElse: p.hasElse, Reads: c.reads}
+	return &kv.Command{Checks: p.checks, Ops: p.ops, Else: p.otherwise, HasElse: p.hasElse, Reads: c.reads, Span: c.span}
 }
 
 // part returns the plan as a part of a transaction.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/trace"
 	"keywatch/web/reactor"
 	"keywatch/web/resp/wire"
 )
@@ -39,6 +40,8 @@ type rest struct {
 	err              error
 	// quiet says that nothing is to be sent.
 	quiet bool
+	// span, if not nil, ends with it.
+	span *trace.Span
 }
 
 // replyCost is about what a reply takes in memory beside its text, in bytes.
@@ -134,6 +137,7 @@ func (s *session) renderRest(b []byte, r *rest) ([]byte, bool) {
 	if r.begun && !s.settle(r) {
 		return b, false
 	}
+	endSpan(r.span, r.err)
 	if !r.quiet {
 		b = r.render(b, &r.result, r.err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keywatch/kv"
+	"keywatch/kv/trace"
 	"keywatch/ratelimit"
 	"keywatch/web/reactor"
 	"keywatch/web/resp/wire"
@@ -50,6 +51,8 @@ type session struct {
 	multi *transaction
 	// watched are the revisions of keys that WATCH has noted.
 	watched []kv.Read
+	// span is that of the command that runs, if it is sampled.
+	span *trace.Span
 	// skip counts replies that are not sent, off says that none are.
 	skip int
 	off  bool

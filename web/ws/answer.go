@@ -35,6 +35,9 @@ func (r *runner) run(text []byte) {
 			r.answered++ // the client has left
 			return nil
 		}
+		if r.s.server.opts.Tracer != nil {
+			return r.runTraced(c)
+		}
 		return c.op.run(r, c)
 	})
 }

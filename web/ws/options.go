@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keywatch/auth"
+	"keywatch/kv/trace"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
@@ -24,6 +25,9 @@ type Options struct {
 	Reactor *reactor.Reactor
 	// Deadlines say how long a command waits for the log.
 	Deadlines *api.Deadlines
+
+	// Tracer samples commands; nil samples none.
+	Tracer *trace.Tracer
 
 	// Max bounds the sockets open at once, together with what Others returns, the
 	// number of other connections that count against the same bound; 100,000, and

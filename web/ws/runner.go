@@ -281,7 +281,11 @@ func (r *runner) settle() {
 			break
 		}
 		r.building(w.reads)
-		r.guard(&w.id, func() error { return r.settleOne(w) })
+		r.guard(&w.id, func() error {
+			err := r.settleOne(w)
+			endSpan(w.command.Span, err)
+			return err
+		})
 		r.done += w.size
 		done++
 	}

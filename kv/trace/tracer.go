@@ -1,0 +1,127 @@
+package trace
+
+import (
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"keywatch/kv/wake"
+)
+
+// DefaultKept is how many spans wait for an exporter at most: two or three megabytes.
+const DefaultKept = 8192
+
+// Options configure a Tracer. The zero value samples only what callers sample.
+type Options struct {
+	// Ratio is the part of the requests without a traceparent that is sampled, 0 to 1.
+	Ratio float64
+	// Keys says that names of keys are recorded.
+	Keys bool
+	// Kept bounds the spans that wait for an exporter; DefaultKept. More are dropped.
+	Kept int
+}
+
+// A Tracer samples requests, and keeps their spans until Take. A nil Tracer samples none. It is
+// safe for concurrent use.
+type Tracer struct {
+	opts Options
+	// below is the part of all random numbers that are sampled.
+	below             uint64
+	recorded, dropped atomic.Uint64
+	// Wake says that there are spans to take.
+	Wake wake.Chan
+	mu   struct {
+		sync.Mutex
+		spans []*Span
+	}
+}
+
+// New returns a tracer.
+func New(opts Options) *Tracer {
+	if opts.Kept == 0 {
+		opts.Kept = DefaultKept
+	}
+	t := &Tracer{opts: opts, Wake: wake.New()}
+	switch {
+	case opts.Ratio >= 1:
+		t.below = math.MaxUint64
+	case opts.Ratio > 0:
+		t.below = uint64(opts.Ratio * math.MaxUint64)
+	}
+	return t
+}
+
+// Start begins a request whose caller has sent a traceparent; nil for none, and for one that is to
+// be ignored. It returns nil if the request is not sampled.
+func (t *Tracer) Start(traceparent []byte) *Span {
+	if t == nil {
+		return nil
+	}
+	p, told := Parent{}, false
+	if traceparent != nil {
+		p, told = ParseParent(traceparent)
+	}
+	if told && !p.Sampled || !told && (t.below == 0 || rand.Uint64() > t.below) {
+		return nil
+	}
+	if !told {
+		p.Trace = newID()
+	}
+	return &Span{tracer: t, Trace: p.Trace, ID: newSpanID(), Parent: p.Span, Remote: told, Request: true, Began: time.Now()}
+}
+
+// keep keeps a span that has ended, or drops it if there is no room.
+func (t *Tracer) keep(s *Span) {
+	t.mu.Lock()
+	full := len(t.mu.spans) >= t.opts.Kept
+	if !full {
+		t.mu.spans = append(t.mu.spans, s)
+	}
+	first := len(t.mu.spans) == 1
+	t.mu.Unlock()
+	if full {
+		t.dropped.Add(1)
+		return
+	}
+	t.recorded.Add(1)
+	if first {
+		t.Wake.Wake()
+	}
+}
+
+// Take removes up to n of the spans that have ended, oldest first.
+func (t *Tracer) Take(n int) []*Span {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n = min(n, len(t.mu.spans))
+	taken := append([]*Span(nil), t.mu.spans[:n]...)
+	left := copy(t.mu.spans, t.mu.spans[n:])
+	clear(t.mu.spans[left:])
+	t.mu.spans = t.mu.spans[:left]
+	if left > 0 {
+		t.Wake.Wake()
+	}
+	return taken
+}
+
+// Counts returns how many spans were kept for an exporter, and how many were dropped because too
+// many waited.
+func (t *Tracer) Counts() (recorded, dropped uint64) { return t.recorded.Load(), t.dropped.Load() }
+
+func newID() (id ID) {
+	for id == (ID{}) {
+		binary.LittleEndian.PutUint64(id[:], rand.Uint64())
+		binary.LittleEndian.PutUint64(id[8:], rand.Uint64())
+	}
+	return id
+}
+
+func newSpanID() (id SpanID) {
+	for id == (SpanID{}) {
+		binary.LittleEndian.PutUint64(id[:], rand.Uint64())
+	}
+	return id
+}
