@@ -29,6 +29,7 @@ var looked = map[string]string{
 	"Command.Idem": "nothing: the scope is the caller", "Command.Lease": "lease", "Command.Lock": "lock",
 	"Command.Refer": "denied", "Command.Private": "denied", "Command.Auth": "nothing: the door sets it",
 	"Command.Logged": "nothing: it only takes a place in the log",
+	"Command.Span":   "nothing: it is the server's own, for the operator",
 	"Op.Kind":        "read or write", "Op.Key": "read or write", "Op.Value": "nothing: it is the caller's", "Op.TTL": "nothing: write",
 	"Op.At": "nothing: write", "Op.KeepLease": "nothing: the key stays as it was attached", "Op.By": "adding is read too", "Op.When": "read",
 	"Op.Lease":      "must be the caller's",
