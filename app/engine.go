@@ -113,8 +113,9 @@ func (e *Engine) open(ctx context.Context) error {
 	// The hub comes first: the state tells it everything from its first entry.
 	e.hub = watch.New(watch.Options{
 		History: int64(c.History), MaxWatches: c.MaxWatches, Progress: c.Heartbeat,
-		Mail: int(min(1<<20, max(1<<14, c.MemoryMax/mailShare))),
-		Now:  func() int64 { return e.node.Now() }, // there is a node before there is a watch
+		Mail:   int(min(1<<20, max(1<<14, c.MemoryMax/mailShare))),
+		Now:    func() int64 { return e.node.Now() }, // there is a node before there is a watch
+		Others: func() []string { return e.members.others() },
 	})
 	e.memory.hub = e.hub
 	e.bounds = kv.StateOptions{Publisher: e.hub, MemoryMax: e.memory.share(), SnapshotBytes: min(maxSnapshotBytes, e.memory.limit/snapshotShare)}

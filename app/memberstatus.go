@@ -44,6 +44,23 @@ func (m *membership) serving(n *cluster.Node, at kv.Position) error {
 	return nil
 }
 
+// others returns the URLs of the other members that are reachable and stay.
+func (m *membership) others() (list []string) {
+	if m == nil {
+		return nil
+	}
+	r := m.roster()
+	for _, x := range r.Members {
+		if x.URL == "" || x.Leaving || x.ID == m.me().ID {
+			continue
+		}
+		if reachable, _ := m.reach(uint64(x.ID)); reachable {
+			list = append(list, x.URL)
+		}
+	}
+	return list
+}
+
 // shown returns what requests need to know of the members.
 func (m *membership) shown(n *cluster.Node) *web.Members {
 	voters := n.Voters()

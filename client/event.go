@@ -60,6 +60,8 @@ type wireEvent struct {
 	Position Position `json:"pos"`
 	Code     string   `json:"code"`
 	RetryMS  int64    `json:"retry_ms"`
+	// Endpoints of a bye are servers to use instead.
+	Endpoints []string `json:"endpoints"`
 }
 
 // parseEvent reads one line. A bye comes as *byeError.
@@ -70,7 +72,7 @@ func parseEvent(line []byte) (Event, error) {
 	}
 	switch w.Type {
 	case EventBye:
-		return Event{}, &byeError{code: w.Code, after: time.Duration(w.RetryMS) * time.Millisecond}
+		return Event{}, &byeError{code: w.Code, after: time.Duration(w.RetryMS) * time.Millisecond, endpoints: w.Endpoints}
 	case EventDenied:
 		return Event{}, ErrDenied
 	}
@@ -82,6 +84,8 @@ func parseEvent(line []byte) (Event, error) {
 type byeError struct {
 	code  string
 	after time.Duration
+	// endpoints are the servers that it names, the best first.
+	endpoints []string
 }
 
 func (e *byeError) Error() string {

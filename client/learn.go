@@ -89,6 +89,29 @@ func (c *Client) look(ctx context.Context) {
 	}
 }
 
+// leave returns the endpoint to use instead of one that is left, whose server has named others: the first of them that
+// is known, else next. Requests do not begin at the one that is left either. Servers that are not known are
+// asked in the background.
+func (c *Client) leave(next, left int, named []string) int {
+	list, strange := c.dir.all(), false
+	for _, text := range named {
+		url, err := parseEndpoint(text)
+		if err != nil {
+			continue
+		}
+		at := slices.Index(list, url)
+		if at >= 0 && at != left {
+			c.preferred.CompareAndSwap(uint32(left), uint32(at))
+			return at
+		}
+		strange = strange || at < 0
+	}
+	if strange {
+		c.dir.looked.Store(-int64(learnEvery)) // with the next answer
+	}
+	return next
+}
+
 // members are what is read of /v1/cluster.
 type members struct {
 	Cluster string

@@ -104,3 +104,52 @@ func TestFixedClientLearnsNothing(t *testing.T) {
 		t.Error("it asked for the members")
 	}
 }
+
+// If this failed, a watch would go to a server that stops, or that is behind, instead of the one that it is sent to,
+// and the next request to the one that stops.
+func TestByeNamesTheNextServer(t *testing.T) {
+	var urls [3]string
+	asked := make(chan int, 8) // which server a request came to
+	for i := range urls {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked <- i
+			w.Header().Set("Keywatch-Position", "00000001-1")
+			if r.URL.Path != "/v1/watch" {
+				fmt.Fprint(w, `{"rev":1,"version":1,"created":true}`)
+				return
+			}
+			w.Header().Set("Content-Type", "application/x-ndjson")
+			fmt.Fprintln(w, `{"type":"synced","pos":"00000001-1"}`)
+			if i == 0 {
+				fmt.Fprintf(w, `{"type":"bye","code":"stopping","retry_ms":1,"endpoints":["::","http://127.0.0.1:1",%q,%q]}`+"\n", urls[2], urls[1])
+			}
+		}))
+		t.Cleanup(s.Close)
+		urls[i] = s.URL
+	}
+	c, err := client.New(client.Options{Endpoints: urls[:], Fixed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	n := 0
+	for _, err := range c.Watch(t.Context(), client.WatchOptions{Keys: []string{"k"}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 2 {
+			break
+		}
+		if _, err := c.Do(t.Context(), &client.Request{Method: "PUT", Path: "/v1/kv/a"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Do(t.Context(), &client.Request{Method: "PUT", Path: "/v1/kv/a"}); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{0, 0, 2, 2} {
+		if got := <-asked; got != want {
+			t.Errorf("request %d came to server %d, want %d", i, got, want)
+		}
+	}
+}

@@ -138,6 +138,7 @@ func (w *watcher) delay(err error) time.Duration {
 	var e *Error
 	switch {
 	case errors.As(err, &bye) && bye.after > 0:
+		w.at = w.c.leave(w.at, (w.at+n-1)%n, bye.endpoints)
 		return bye.after
 	case errors.As(err, &e):
 		return e.RetryAfter + backoff(firstReturn, longestReturn, again)

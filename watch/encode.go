@@ -79,8 +79,24 @@ func (m *Message) appendOpen(b []byte) []byte {
 		b = append(b, `,"code":`...)
 		b = kvjson.AppendString(b, m.Code)
 		b = kvjson.AppendNumber(append(b, ','), "retry_ms", uint64(m.Retry.Milliseconds()))
+		b = appendEndpoints(b, m.Endpoints)
 	}
 	return b
+}
+
+// appendEndpoints appends the field of a Bye that names other servers, if there are any.
+func appendEndpoints(b []byte, list []string) []byte {
+	if len(list) == 0 {
+		return b
+	}
+	b = append(b, `,"endpoints":[`...)
+	for i, url := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = kvjson.AppendString(b, url)
+	}
+	return append(b, ']')
 }
 
 // A bodyForm is a variant of an event's encoded body.

@@ -32,6 +32,12 @@ func TestWireForms(t *testing.T) {
 			"{\"type\":\"resync\"}\n",
 		},
 		{
+			watch.Message{Kind: watch.Bye, Code: "stopping", Retry: time.Second, Endpoints: []string{"http://b:1", "http://a:1"}},
+			"retry: 1000\nevent: bye\ndata: {\"type\":\"bye\",\"code\":\"stopping\",\"retry_ms\":1000,\"endpoints\":[\"http://b:1\",\"http://a:1\"]}\n\n",
+			"retry: 1000\ndata: {\"type\":\"bye\",\"code\":\"stopping\",\"retry_ms\":1000,\"endpoints\":[\"http://b:1\",\"http://a:1\"]}\n\n",
+			"{\"type\":\"bye\",\"code\":\"stopping\",\"retry_ms\":1000,\"endpoints\":[\"http://b:1\",\"http://a:1\"]}\n",
+		},
+		{
 			watch.Message{Kind: watch.Bye, Code: "stopping", Retry: 1370 * time.Millisecond},
 			"retry: 1370\nevent: bye\ndata: {\"type\":\"bye\",\"code\":\"stopping\",\"retry_ms\":1370}\n\n",
 			"retry: 1370\ndata: {\"type\":\"bye\",\"code\":\"stopping\",\"retry_ms\":1370}\n\n",

@@ -32,6 +32,9 @@ type Options struct {
 	// Now returns the present log time in milliseconds, from which the TTLs in a
 	// state are counted; by default the time of the state's last change.
 	Now func() int64
+	// Others returns the URLs of the other servers of a cluster that can serve watches now, in a list that the caller
+	// may change; nil for a server that is alone. It must not wait.
+	Others func() []string
 }
 
 func (o Options) withDefaults() Options {
@@ -234,7 +237,8 @@ func (h *Hub) Opened() uint64 { return h.opened.Load() }
 func (h *Hub) EndAll(code string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.eachLocked(func(w *Watcher) { w.End(Goodbye(code)) })
+	bye := h.Farewell(code)
+	h.eachLocked(func(w *Watcher) { w.End(bye.Message()) })
 }
 
 // Close ends every watch with Bye and waits for the dispatcher. Watchers are
@@ -243,7 +247,8 @@ func (h *Hub) Close() {
 	h.once.Do(func() {
 		h.mu.Lock()
 		h.mu.closed = true
-		h.eachLocked(func(w *Watcher) { w.End(Goodbye(CodeStopping)) })
+		bye := h.Farewell(CodeStopping)
+		h.eachLocked(func(w *Watcher) { w.End(bye.Message()) })
 		h.mu.Unlock()
 		close(h.stop)
 	})

@@ -67,9 +67,11 @@ type Message struct {
 	// its revision is 0: start over), on Synced and on Progress.
 	At    kv.Position
 	HasAt bool
-	// Code and Retry belong to Bye.
-	Code  string
-	Retry time.Duration
+	// Code and Retry belong to Bye. Endpoints are the URLs of servers to use instead, the best first; it may
+	// be empty.
+	Code      string
+	Retry     time.Duration
+	Endpoints []string
 
 	form bodyForm
 	// rec has the encoded body to share; nil for a message of a state.

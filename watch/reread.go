@@ -45,7 +45,7 @@ func (w *Watcher) openView(s *Scratch) {
 	r.gen = m.gen
 	view, err := w.hub.views.acquire(r.least(m))
 	if errors.Is(err, kv.ErrStarting) {
-		w.finish(s, Goodbye(CodeStarting))
+		w.finish(s, w.hub.Farewell(CodeStarting).Message())
 		return
 	}
 	if err != nil {

@@ -95,15 +95,17 @@ func (r *streamRegistry) Len() int {
 // Drain lets no more streams in and says bye on each, with a retry of its own, evenly over
 // window. It does not wait for them, and leaves the rest out when ctx ends.
 func (r *streamRegistry) Drain(ctx context.Context, window time.Duration) {
-	api.Spread(ctx, window, r.close(), func(s *stream) { s.watcher.End(watch.Goodbye(watch.CodeStopping)) })
+	bye := r.opts.door.Hub().Farewell(watch.CodeStopping)
+	api.Spread(ctx, window, r.close(), func(s *stream) { s.watcher.End(bye.Message()) })
 }
 
 // Close lets no more streams in, says bye on each, with a retry of its own, and
 // waits until all have ended. When ctx ends first the rest are cut off; Close
 // waits for those too and returns ctx's error. It may be called twice.
 func (r *streamRegistry) Close(ctx context.Context) error {
+	bye := r.opts.door.Hub().Farewell(watch.CodeStopping)
 	for _, s := range r.close() {
-		s.watcher.End(watch.Goodbye(watch.CodeStopping))
+		s.watcher.End(bye.Message())
 	}
 	select {
 	case <-r.idle:

@@ -1,9 +1,11 @@
 package e2e_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -160,6 +162,33 @@ func (w *team) mustCommand(i int, args ...string) {
 	}
 }
 
+// byeOf watches at a server and returns a channel that gets the endpoints which its bye names.
+func (w *team) byeOf(i int) <-chan []string {
+	w.t.Helper()
+	resp, err := http.Get("http://" + w.listen[i] + "/v1/watch?key=bye&state=0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = resp.Body.Close() })
+	in := bufio.NewScanner(resp.Body)
+	for in.Scan() && in.Text() != "event: synced" {
+	}
+	said := make(chan []string, 1)
+	go func() {
+		var bye struct{ Endpoints []string }
+		for in.Scan() {
+			if text, ok := strings.CutPrefix(in.Text(), "data: "); ok && strings.Contains(text, `"type":"bye"`) {
+				_ = json.Unmarshal([]byte(text), &bye)
+			}
+		}
+		if len(bye.Endpoints) == 0 {
+			bye.Endpoints = []string{"nothing"}
+		}
+		said <- bye.Endpoints
+	}()
+	return said
+}
+
 // Three servers that are told of each other must become one store: what one acknowledges all show, and
 // neither a kill of the leader nor a stop of all may lose any of it.
 func TestThreeBeginTogether(t *testing.T) {
@@ -205,7 +234,13 @@ func TestThreeBeginTogether(t *testing.T) {
 		w.client(i).Must(t, load.GetCall("after"), 200)
 	}
 	last := w.leads(0)
+	leaves := w.byeOf(last)
 	w.servers[last].stop(t)
+	for i, named := range <-leaves {
+		if i > 1 || named != "http://"+w.listen[(last+1)%3] && named != "http://"+w.listen[(last+2)%3] {
+			t.Errorf("n%d leaves and names %q", last+1, named)
+		}
+	}
 	w.client((last+1)%3).Put(t, "after", "a stop")
 }
 

@@ -1,8 +1,10 @@
 package ws
 
 import (
+	"bytes"
 	"time"
 
+	"keywatch/watch"
 	"keywatch/web/api"
 	"keywatch/web/wire"
 )
@@ -13,6 +15,8 @@ type ending struct {
 	code   int
 	reason string
 	until  time.Duration
+	// bye is the payload of a message that is sent before; nil for none.
+	bye []byte
 }
 
 // broken ends a connection whose bytes make no sense any more.
@@ -55,7 +59,17 @@ func (s *session) drain() {
 	}
 	if s.stage == stageDraining && s.quiet() {
 		s.close(api.CodeStopping.WebSocketClose(), string(api.CodeStopping))
+		s.active.ending.bye = s.goodbye()
 	}
+}
+
+// goodbye returns the message that tells which servers to use instead, nil where there are none.
+func (s *session) goodbye() []byte {
+	m := s.server.opts.Door.Hub().Farewell(watch.CodeStopping).Message()
+	if len(m.Endpoints) == 0 {
+		return nil
+	}
+	return bytes.TrimSuffix(watch.NDJSON.Append(nil, &m), []byte("\n"))
 }
 
 // fillClose sends the close frame, and then waits for the client's.
@@ -63,6 +77,10 @@ func (s *session) fillClose(b []byte, at time.Duration) []byte {
 	switch {
 	case s.stage == stageClosing:
 		end := &s.active.ending
+		if end.bye != nil {
+			b = wire.Append(b, wire.Text, end.bye)
+			s.server.framesOut.Inc()
+		}
 		b = wire.AppendClose(b, end.code, end.reason)
 		s.server.framesOut.Inc()
 		s.stage, end.until = stageClosed, at+closeWait

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,8 @@ type world struct {
 	server   *ws.Server
 	registry *prometheus.Registry
 	addr     string
+	// others are the servers that a bye names.
+	others []string
 }
 
 // newWorld returns a world on a port of its own. logged, if not nil, returns the log
@@ -81,9 +84,10 @@ func (w *world) listen() *world {
 func newServer(t testing.TB, b *ratelimit.Budget, logged ...func(*kvtest.Direct) kv.Log) *world {
 	t.Helper()
 	w := &world{
-		t: t, hub: watch.New(watch.Options{}), registry: prometheus.NewRegistry(),
+		t: t, registry: prometheus.NewRegistry(),
 		reactor: reactor.New(reactor.Options{Short: b.Short, WriteTimeout: time.Minute}),
 	}
+	w.hub = watch.New(watch.Options{Others: func() []string { return slices.Clone(w.others) }})
 	w.state = kv.NewState(kv.StateOptions{Publisher: w.hub})
 	w.hub.Bind(w.state)
 	var err error

@@ -126,3 +126,27 @@ func TestSocketResumesMany(t *testing.T) {
 	c.Conn.CloseNow()
 	w.eventually("all watches are closed", func() bool { return w.hub.Stats().Watchers == 0 })
 }
+
+// If this failed, the client of a server that leaves a cluster would not be told which servers to use instead. One that is
+// alone says nothing but the code.
+func TestByeNamesOtherServers(t *testing.T) {
+	for _, others := range [][]string{nil, {"http://b:1", "http://c:1"}} {
+		w := newWorld(t)
+		w.others = others
+		c := w.socket("")
+		c.Ask(`{"id":1,"op":"ping"}`)
+		stopped := make(chan error)
+		go func() { stopped <- w.server.Close(t.Context()) }()
+		if others != nil {
+			bye := c.Next()
+			named, _ := bye["endpoints"].([]any)
+			if bye["type"] != "bye" || bye["code"] != "stopping" || len(named) != 2 || named[0] == named[1] {
+				t.Errorf("got %v, want a bye that names both", bye)
+			}
+		}
+		c.WantClose(1012)
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	}
+}

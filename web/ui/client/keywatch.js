@@ -16,6 +16,12 @@ export class Keywatch extends EventTarget {
       const and = {
         ...on,
         open: () => { this.#places.answered(base); on.open() },
+        // A server that leaves names others: all that is watched moves to one of them.
+        message: (n, o) => {
+          if (o.type !== 'bye' || !this.#places.leave(base, o.endpoints)) return on.message(n, o)
+          on.ended({ opened: true, error: new KeywatchError('network', `the server said bye (${o.code})`), retry: o.retry_ms, final: false })
+        },
+        leaving: o => this.#places.leave(base, o.endpoints),
         ended: end => { if (!socket || end.opened) this.#places.failed(base); on.ended(end) },
       }
       return socket ? new SocketLink(base, and) : new StreamLink(base, and, this.#fetch, this.#headers)

@@ -25,6 +25,18 @@ class Places {
     if (base === this.base) this.#at = (this.#at + 1) % this.#list.length
   }
 
+  /**
+   * leave continues with the first known one of the servers that base has named because it leaves, and says whether there
+   * is one. Those that are not known are asked with the next answer.
+   */
+  leave(base, named = []) {
+    const known = named.map(text => URL.canParse(text) ? this.#list.indexOf(baseOf(text)) : -1)
+    const at = known.find(i => i >= 0 && this.#list[i] !== base)
+    if (known.includes(-1)) this.#looked = -Infinity
+    if (at !== undefined && base === this.base) this.#at = at
+    return at !== undefined
+  }
+
   /** answered looks now and then who the members are. */
   async answered(base) {
     if (this.#fixed || performance.now() - this.#looked < LOOK_EVERY) return

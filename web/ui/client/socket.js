@@ -2,7 +2,8 @@
 //
 // A link tells its hub: open(), message(n, object), bookmark(pos), refused(n,
 // error, retry), and once ended({opened, error, retry, final}). n is what
-// subscribe returned; it is never used twice on a link.
+// subscribe returned; it is never used twice on a link. leaving(object) comes before ended where the server
+// names others.
 
 class SocketLink {
   transport = 'websocket'
@@ -68,6 +69,7 @@ class SocketLink {
     if (o.type === 'progress' && o.watch === undefined) return this.#on.bookmark(o.pos)
     if (o.type === 'bye' && o.watch === undefined) {
       this.#retry = o.retry_ms
+      this.#on.leaving?.(o)
       return this.#end(1012, o.code)
     }
     if (o.watch !== undefined) this.#on.message(o.watch, o)

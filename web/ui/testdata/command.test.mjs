@@ -168,3 +168,24 @@ test('the next address is asked at once', async () => {
   assert.deepEqual(requests.slice(0, 2).map(r => r.origin), ['http://a:1', 'http://b:1'])
   kw.close()
 })
+
+// If this failed, a page would ask a server that stops, or one that stops too, before the one that it was sent to.
+test('a server that leaves names the one to use', async () => {
+  const watched = []
+  let left
+  const done = new Promise(resolve => { left = resolve })
+  const fetch = async address => {
+    const { origin, pathname } = new URL(address)
+    if (pathname !== '/v1/watch') return new Response('{}')
+    watched.push(origin)
+    if (watched.length > 1) left()
+    const bye = { type: 'bye', code: 'stopping', retry_ms: 1, endpoints: ['nonsense', 'http://d:1', 'http://c:1', 'http://b:1'] }
+    return new Response(origin === 'http://a:1' ? `event: bye\ndata: ${JSON.stringify(bye)}\n\n` : new ReadableStream())
+  }
+  const kw = new Keywatch({ url: ['http://a:1', 'http://b:1', 'http://c:1'], fetch, headers: { A: '1' } })
+  kw.watch({ keys: ['k'] }, {})
+  await done
+  assert.deepEqual(watched, ['http://a:1', 'http://c:1'])
+  assert.equal(kw.url, 'http://c:1')
+  kw.close()
+})
