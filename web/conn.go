@@ -17,6 +17,7 @@ type phase int32
 
 const (
 	phaseIdle    phase = iota // waiting for a request to begin
+	phaseHoming               // waiting as before, and asked to be given back to an event loop
 	phaseReading              // reading the head of a request
 	phaseBody                 // reading its body: each piece has its own time
 	phaseWorking              // in a handler, or given away: takes what it takes
@@ -24,6 +25,9 @@ const (
 	phases
 	phaseGone // closed, or handed over: for good
 )
+
+// idle reports whether no request has begun.
+func (p phase) idle() bool { return p == phaseIdle || p == phaseHoming }
 
 // answering reports whether a request is being answered.
 func (p phase) answering() bool { return p == phaseWorking || p == phaseWriting }
@@ -43,8 +47,6 @@ type conn struct {
 	// request was let in. They belong to the goroutine that serves the connection.
 	rare   *connRare
 	served bool
-	// homing asks the goroutine that serves the connection to give it back to an event loop.
-	homing atomic.Bool
 	// handed says that an event loop has handed the connection over. The lock of connections
 	// guards it.
 	handed bool
@@ -121,7 +123,9 @@ func (c *conn) enter(p phase) {
 	c.set(p)
 }
 
-// set notes the phase, and counts the requests that are being answered.
+// set notes the phase, and counts the requests that are being answered. A connection that is not
+// idle any more is not asked to be given back any more either: the deadline by which it was asked
+// would end another wait.
 func (c *conn) set(p phase) {
 	for {
 		old := phase(c.at.Load())
@@ -130,6 +134,9 @@ func (c *conn) set(p phase) {
 		}
 		if !c.at.CompareAndSwap(int32(old), int32(p)) {
 			continue
+		}
+		if old == phaseHoming {
+			c.conns.stay(c)
 		}
 		switch {
 		case p.answering() && !old.answering():
@@ -167,6 +174,9 @@ func (c *conn) UnsafeConn() net.Conn { return c.Conn }
 // returned ends that, and says whether the peer has left. A peer that sends more,
 // as in a pipeline, is not watched any more.
 func (c *conn) watchGone(gone func()) (stop func() bool) {
+	if len(c.seldom().given) > 0 {
+		return func() bool { return false }
+	}
 	left := make(chan bool, 1)
 	go func() {
 		var b [1]byte
@@ -205,7 +215,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		if phase(c.at.Load()) == phaseBody {
 			c.enter(phaseBody)
 		}
-		if err != nil || c.conns.answer == nil || phase(c.at.Load()) != phaseIdle {
+		if err != nil || c.conns.answer == nil || !phase(c.at.Load()).idle() {
 			c.scan.read(b[:n])
 			return n, err
 		}
@@ -228,18 +238,15 @@ func (c *conn) next(b []byte) (int, error) {
 	}
 	for {
 		n, err := c.Conn.Read(b)
-		if !c.homing.Load() {
+		if phase(c.at.Load()) != phaseHoming {
 			return n, err
 		}
-		c.conns.stay(c)
-		if n > 0 {
-			return n, nil
-		}
+		c.set(phaseIdle)
 		var timeout net.Error
-		if !errors.As(err, &timeout) || !timeout.Timeout() {
+		if n > 0 || !errors.As(err, &timeout) || !timeout.Timeout() {
 			return n, err
 		}
-		if phase(c.at.Load()) == phaseIdle && c.conns.home(c) {
+		if c.conns.home(c) {
 			return 0, io.EOF
 		}
 	}

@@ -61,7 +61,7 @@ func (c *connections) init(o *Options) {
 	c.files = o.MaxFiles
 	c.max, c.hard = o.MaxConnections, o.MaxConnections+max(16, min(1024, o.MaxConnections/4))
 	c.limits = [phases]time.Duration{
-		phaseIdle: o.IdleTimeout, phaseReading: o.ReadTimeout, phaseBody: o.ReadTimeout, phaseWriting: o.WriteTimeout,
+		phaseIdle: o.IdleTimeout, phaseHoming: o.IdleTimeout, phaseReading: o.ReadTimeout, phaseBody: o.ReadTimeout, phaseWriting: o.WriteTimeout,
 	}
 	c.homeAfter = min(time.Second, o.IdleTimeout/4)
 	c.budget, c.wait = o.Budget, o.BudgetWait
@@ -202,8 +202,10 @@ func (c *connections) sweep() {
 			own.since.Store(int64(now))
 			continue
 		}
-		if p == phaseIdle && own.handed && now-time.Duration(own.since.Load()) >= c.homeAfter && !own.homing.Swap(true) {
-			_ = own.SetReadDeadline(past)
+		if p == phaseIdle && own.handed && now-time.Duration(own.since.Load()) >= c.homeAfter {
+			if own.at.CompareAndSwap(int32(phaseIdle), int32(phaseHoming)) {
+				_ = own.SetReadDeadline(past)
+			}
 			continue
 		}
 		limit := c.stillMax(own, p, short)
@@ -245,11 +247,11 @@ func (c *connections) wakeIdle(ctx context.Context) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// stay takes back what the sweep has asked: that own is given to an event loop.
+// stay takes back the deadline by which the sweep has asked that own is given to an event loop.
+// The sweep holds the lock from its request to the deadline.
 func (c *connections) stay(own *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	own.homing.Store(false)
 	_ = own.SetReadDeadline(time.Time{})
 }
 

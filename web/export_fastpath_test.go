@@ -97,3 +97,6 @@ func (s *Server) Looped() int {
 	}
 	return s.front.Len()
 }
+
+// Sweep has the connections looked after as if an interval had passed.
+func (s *Server) Sweep() { s.conns.sweep() }

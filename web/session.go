@@ -68,7 +68,10 @@ func (s *Server) loops(own *conn) bool {
 
 // adopt hands nc to an event loop, as what own stands for. If that fails nc is closed.
 func (s *Server) adopt(own *conn, nc net.Conn) {
-	n := &session{s: s, own: own, remote: nc.RemoteAddr().(*net.TCPAddr).AddrPort()}
+	n := &session{s: s, own: own}
+	if addr, ok := nc.RemoteAddr().(*net.TCPAddr); ok { // not where the peer has left
+		n.remote = addr.AddrPort()
+	}
 	own.Conn = n
 	err := s.front.Adopt(nc, nil, func(sock reactor.Socket) reactor.Handler {
 		n.sock = sock
@@ -257,6 +260,9 @@ func (n *session) settle(now time.Time, sends bool) (again time.Time) {
 		n.over = true
 		n.sock.Abort(net.ErrClosed)
 	case n.leaving || late || n.ended: // what is cut off is for fasthttp to judge
+		if n.reading(); n.leaving {
+			n.own.enter(phaseReading) // a request begins
+		}
 		n.leaving = true
 		n.sock.HandOver(n.handOver)
 	case n.paused && len(n.in) > 0:
@@ -293,6 +299,9 @@ func (n *session) Ended() bool {
 	n.sock.Wake()
 	return true
 }
+
+// Stays implements reactor.Answerer.
+func (n *session) Stays() bool { return true }
 
 // Unsent implements reactor.Handler.
 func (n *session) Unsent(size int) error {
