@@ -147,12 +147,26 @@ func (p *pair) read(early []byte) {
 			p.receive(buf[:n])
 		}
 		if err != nil {
-			if !p.parting() {
+			if !p.parting() && !(err == io.EOF && p.answers(Answerer.Ended)) {
 				p.Abort(p.left(err))
 			}
 			return
 		}
 	}
+}
+
+// answers reports whether a connection whose peer sends nothing more stays open, as ask says.
+func (p *pair) answers(ask func(Answerer) bool) bool {
+	a, ok := p.handler.(Answerer)
+	p.mu.Lock()
+	written := p.mu.written
+	p.mu.Unlock()
+	if !ok || written {
+		return false
+	}
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	return ask(a)
 }
 
 // left returns why the connection ends when reading failed with err: that the
@@ -183,7 +197,7 @@ func (p *pair) mayRead() bool {
 		case <-p.resumed:
 		case <-p.gone:
 		case <-look.C:
-			if peerLeft(p.conn) {
+			if peerLeft(p.conn) && !p.answers(Answerer.Stays) {
 				p.Abort(io.EOF)
 			}
 		}

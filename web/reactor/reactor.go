@@ -55,9 +55,12 @@ type Handler interface {
 // more, such as answers to what it has asked.
 type Answerer interface {
 	Handler
-	// Ended is told that the peer has closed its sending side. If it returns true the
-	// connection stays open until Finish or Abort; otherwise it is closed at once.
+	// Ended is told that the peer has closed its sending side, once all before is read. If it
+	// returns true the connection stays open until Finish or Abort; otherwise it is closed at once.
 	Ended() bool
+	// Stays reports whether a connection whose peer has closed its sending side stays open
+	// while Pause stops reading.
+	Stays() bool
 }
 
 // A Socket is an adopted connection, as its Handler sees it. Wake is safe for

@@ -297,7 +297,7 @@ func (s *sock) left() {
 		s.close(fmt.Errorf("read: %w", unix.Errno(code)))
 		return
 	}
-	if _, ok := s.handler.(Answerer); !ok {
+	if a, ok := s.handler.(Answerer); !ok || !a.Stays() {
 		s.close(io.EOF)
 	}
 }

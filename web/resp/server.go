@@ -279,4 +279,4 @@ func (v *Server) close(ctx context.Context) (err error) {
 // deadline returns what a command waits for the log under.
 func (v *Server) deadline() context.Context { return v.opts.Deadlines.Context() }
 
-var _ reactor.Handler = (*session)(nil)
+var _ reactor.Answerer = (*session)(nil)

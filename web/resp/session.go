@@ -43,8 +43,8 @@ type session struct {
 	replies replies
 	proto   wire.Proto
 	// blocked is set while a job runs, closing once the connection is to end, paused while
-	// nothing is read.
-	blocked, closing, over, paused bool
+	// nothing is read, ended that the client sends nothing more.
+	blocked, closing, over, paused, ended bool
 	// ahead counts the writes that are not answered, last is the newest of them.
 	ahead int
 	last  kv.Pending
@@ -75,8 +75,9 @@ type session struct {
 	hold        ratelimit.Hold
 	taken       atomic.Bool
 	attached    atomic.Bool
-	// gone is set when the connection ends; onGone, guarded by mu, is called then.
-	gone       atomic.Bool
+	// gone is set when the connection ends, left when the client has closed its sending side;
+	// onGone, guarded by mu, is called then.
+	gone, left atomic.Bool
 	stopping   atomic.Bool
 	prev, next *session // in the server's list
 
@@ -249,7 +250,7 @@ func (s *session) Fill(b []byte, now time.Time) (_ []byte, again time.Time) {
 	if !more {
 		b, more = s.render(b)
 	}
-	if s.stopping.Load() && len(s.unread) == 0 && !s.blocked {
+	if (s.ended || s.stopping.Load()) && len(s.unread) == 0 && !s.blocked {
 		s.closing = true
 	}
 	b = s.tell(b)
@@ -275,12 +276,12 @@ func (s *session) abort(err error) {
 	}
 }
 
-// whenGone has do called if the connection ends before the function is called that it returns.
+// whenGone has do called if the client leaves before the function is called that it returns.
 func (s *session) whenGone(do func()) (done func()) {
 	s.mu.Lock()
 	s.mu.onGone = do
 	s.mu.Unlock()
-	if s.gone.Load() {
+	if s.gone.Load() || s.left.Load() {
 		do()
 	}
 	return func() {
@@ -311,6 +312,21 @@ func (s *session) takeResult() {
 		}
 		s.push(r)
 	}
+}
+
+// Ended implements reactor.Answerer: what the client has asked before is answered.
+func (s *session) Ended() bool {
+	s.ended = true
+	s.sock.Wake()
+	return s.Stays()
+}
+
+// Stays implements reactor.Answerer. Who waits for a lock would get it although it has left.
+func (s *session) Stays() bool {
+	s.left.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.onGone == nil
 }
 
 // Unsent implements reactor.Handler.
