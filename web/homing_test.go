@@ -32,7 +32,7 @@ func homeward(t *testing.T) *world {
 }
 
 // If this failed, a request that comes at the moment in which its connection is given back to an
-// event loop would never be answered, or one that upgrades the connection would leave it to nobody.
+// event loop would never be answered, or one that upgrades the connection would leave it unserved.
 func TestRequestsMeetTheReturnToALoop(t *testing.T) {
 	w := homeward(t)
 	w.write("a", "1")

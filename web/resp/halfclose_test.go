@@ -52,7 +52,7 @@ func TestRepliesFollowTheEndOfCommands(t *testing.T) {
 }
 
 // If this failed, a client that dies while it waits for a lock would get it, and keep it from all
-// others until its lease ends: nobody can tell a client that is half closed from one that is gone.
+// others until its lease ends: a client that is half closed looks like one that is gone.
 func TestWhoLeavesLosesItsPlaceInTheQueue(t *testing.T) {
 	w := newWorld(t)
 	w.dial().say("KW.LOCK l 3600000")
