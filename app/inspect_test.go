@@ -49,7 +49,7 @@ func inspected(t *testing.T) (dir string) {
 
 func inspect(t *testing.T, path string, opts app.InspectOptions) *app.Inspection {
 	t.Helper()
-	x, err := app.Inspect(path, opts)
+	x, err := app.Inspect(t.Context(), path, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestInspect(t *testing.T) {
 	if !bytes.Equal(before, contents(t, dir)) {
 		t.Error("the folder was changed")
 	}
-	if _, err := app.Inspect(t.TempDir(), app.InspectOptions{}); err == nil {
+	if _, err := app.Inspect(t.Context(), t.TempDir(), app.InspectOptions{}); err == nil {
 		t.Error("an empty folder: got no error")
 	}
 }

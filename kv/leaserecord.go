@@ -61,6 +61,23 @@ func parseLeaseRecord(id LeaseID, b []byte) (l leaseRecord, err error) {
 	return l, nil
 }
 
+// A KeptLease is a lease as a checkpoint has it.
+type KeptLease struct {
+	ID LeaseID
+	// Caller is for whom it counts, Lock the lock that it is for and Owner what its holder says of
+	// itself; "" for none.
+	Caller, Lock, Owner string
+	// TTL is what it was granted for, Deadline the log time after which it ends, in milliseconds.
+	TTL, Deadline int64
+}
+
+// ParseLease reads the bytes of a lease in a checkpoint. It fails with an error that matches
+// ErrDamaged or ErrNewer.
+func ParseLease(id LeaseID, b []byte) (KeptLease, error) {
+	l, err := parseLeaseRecord(id, b)
+	return KeptLease{l.id, l.caller, l.lock, l.owner, l.ttl, l.deadline}, err
+}
+
 func badLease(id LeaseID) error { return fmt.Errorf("%w: lease %x", ErrDamaged, id[:4]) }
 
 // AddLease takes the lease with the given name. All leases come before Done. It

@@ -124,6 +124,14 @@ func (e *Entry) recorded() Locator {
 	}
 }
 
+// Segment returns the segment that the value of e is in; ok is false if it is in none.
+func (e *Entry) Segment() (id SegmentID, ok bool) {
+	if !e.referred() {
+		return id, false
+	}
+	return e.segment(), true
+}
+
 // segment returns the segment that the value of e is in.
 func (e *Entry) segment() SegmentID {
 	p, _ := parsePlace(e.keeps()[coldHead+recordedSize:])

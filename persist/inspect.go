@@ -26,11 +26,14 @@ type Inspection struct {
 	Release string `json:"release,omitempty"`
 	Objects string `json:"objects,omitempty"`
 	// CleanStop says that the last server on the folder stopped in order.
-	CleanStop  bool             `json:"clean_stop"`
-	Checkpoint *CheckpointInfo  `json:"checkpoint,omitempty"`
-	Log        *wal.Inspection  `json:"log,omitempty"`
-	Keys       []KeyInfo        `json:"keys,omitempty"`
-	Damage     []InspectFailure `json:"damage,omitempty"`
+	CleanStop  bool            `json:"clean_stop"`
+	Checkpoint *CheckpointInfo `json:"checkpoint,omitempty"`
+	Log        *wal.Inspection `json:"log,omitempty"`
+	Keys       []KeyInfo       `json:"keys,omitempty"`
+	LeaseList  []LeaseDetail   `json:"leases,omitempty"`
+	// Segments are those of object storage that values are in, if Objects was asked for.
+	Segments map[kv.SegmentID]kv.Live `json:"-"`
+	Damage   []InspectFailure         `json:"damage,omitempty"`
 }
 
 // An InspectFailure is something that cannot be read as it was written. Offset is -1 if the place
@@ -86,6 +89,9 @@ type KeyInfo struct {
 	// DeadlineMS is the log time at which the key ends, 0 for never.
 	DeadlineMS int64  `json:"deadline_ms,omitempty"`
 	Lease      string `json:"lease,omitempty"`
+
+	lease   kv.LeaseID
+	segment kv.SegmentID
 }
 
 // InspectOptions say how much an inspection reads.
@@ -93,6 +99,10 @@ type InspectOptions struct {
 	// Keys lists the keys that begin with Prefix.
 	Keys   bool
 	Prefix string
+	// Leases lists the leases.
+	Leases bool
+	// Objects lists the segments of object storage that values are in.
+	Objects bool
 	// Log lists each group of the log.
 	Log bool
 	// Verify reads every record and checks it.
@@ -205,39 +215,60 @@ func (x *Inspection) header(tx *bolt.Tx, path string, opts InspectOptions) error
 		c.Live, c.LiveBytes = c.Live+r.live.n, c.LiveBytes+r.live.bytes
 	}
 	x.Checkpoint = c
-	if opts.Verify || opts.Keys {
-		err = x.records(tx, h, opts)
+	orNamed(&x.Objects, h.link.objects)
+	var attached map[kv.LeaseID]int
+	if opts.Verify || opts.Keys || opts.Leases || opts.Objects {
+		attached, err = x.records(tx, h, opts)
+	}
+	if (opts.Leases || opts.Verify) && err == nil {
+		err = x.leases(tx, h, opts, attached)
 	}
 	if opts.Verify && h.seq > 0 && err == nil {
 		err = errors.Join(
 			readIdem(tx, h, func(uint64, []byte) error { return nil }),
-			h.readLeases(tx, func(kv.LeaseID, []byte) error { return nil }),
 			h.readPrivate(tx, func(string, []byte) error { return nil }))
 	}
 	c.Verified = opts.Verify && err == nil
 	return err
 }
 
+func orNamed(url *string, named string) {
+	if *url == "" {
+		*url = named
+	}
+}
+
 // records reads every record, which checks it, and keeps the newest of each key that is asked
-// for.
-func (x *Inspection) records(tx *bolt.Tx, h *header, opts InspectOptions) error {
+// for. It returns how many keys are attached to each lease.
+func (x *Inspection) records(tx *bolt.Tx, h *header, opts InspectOptions) (attached map[kv.LeaseID]int, err error) {
 	newest := make(map[string]KeyInfo)
+	all := opts.Leases || opts.Objects
 	for i := range h.ranges {
 		err := readRange(tx, &h.ranges[i], kv.ParseRecord, func(r kv.Record, _ int, _ int64) bool {
-			if opts.Keys && strings.HasPrefix(r.Key, opts.Prefix) {
+			if all || opts.Keys && strings.HasPrefix(r.Key, opts.Prefix) {
 				keep(newest, r)
 			}
 			return true
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 	maps.DeleteFunc(newest, func(_ string, k KeyInfo) bool { return k.Version == 0 })
+	attached = make(map[kv.LeaseID]int)
+	x.Segments = make(map[kv.SegmentID]kv.Live)
 	for _, key := range slices.Sorted(maps.Keys(newest)) {
-		x.Keys = append(x.Keys, newest[key])
+		k := newest[key]
+		if opts.Keys && strings.HasPrefix(key, opts.Prefix) {
+			x.Keys = append(x.Keys, k)
+		}
+		attached[k.lease]++
+		if k.segment != (kv.SegmentID{}) {
+			live := x.Segments[k.segment]
+			x.Segments[k.segment] = kv.Live{Values: live.Values + 1, Bytes: live.Bytes + int64(k.Bytes)}
+		}
 	}
-	return nil
+	return attached, nil
 }
 
 // keep replaces what newest has of a record's key if the record is newer. A deletion has
@@ -251,9 +282,10 @@ func keep(newest map[string]KeyInfo, r kv.Record) {
 	if !e.Deleted() {
 		info.Create, info.Version, info.Bytes = uint64(e.Create), e.Version, e.Size()
 		info.DeadlineMS, info.Tier = e.Deadline(), tierNames[e.Tier()]
-		if id := e.Lease(); id != (kv.LeaseID{}) {
-			info.Lease = id.String()
+		if info.lease = e.Lease(); info.lease != (kv.LeaseID{}) {
+			info.Lease = info.lease.String()
 		}
+		info.segment, _ = e.Segment()
 	}
 	newest[r.Key] = info
 }

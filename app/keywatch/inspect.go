@@ -3,31 +3,38 @@ package main
 import (
 	"fmt"
 	"text/tabwriter"
+	"time"
 
 	"keywatch/app"
 )
 
 // inspectCmd looks into files that no server has open.
 type inspectCmd struct {
-	Path   string  `arg:"" help:"Data folder, checkpoint, backup or segment of a log."`
-	Keys   *string `help:"List the keys that begin with this, as of the checkpoint; / is all." placeholder:"PREFIX"`
-	Log    bool    `help:"List each group of the log."`
-	Ranges bool    `help:"List each range of the checkpoint."`
-	Verify bool    `help:"Read everything and check it."`
+	Path    string  `arg:"" help:"Data folder, checkpoint, backup or segment of a log."`
+	Keys    *string `help:"List the keys that begin with this, as of the checkpoint; / is all." placeholder:"PREFIX"`
+	Leases  bool    `help:"List the leases, as of the checkpoint."`
+	Objects bool    `help:"List the segments of object storage that values are in."`
+	Log     bool    `help:"List each group of the log."`
+	Ranges  bool    `help:"List each range of the checkpoint."`
+	Verify  bool    `help:"Read everything and check it; with --objects the segments too."`
+
+	ObjectStore string `help:"Object store to read segments from. By default the one that the folder or the checkpoint names." placeholder:"URL"`
 }
 
 // Help is printed by keywatch inspect --help.
 func (*inspectCmd) Help() string {
 	return `
-Reads a data folder of a server that is stopped, a checkpoint or a backup (without
---include-objects), or one segment of a log, and changes nothing. The structure of a
-checkpoint and the checksums of the log are always checked; --verify reads every record.
-Damage is listed with file and byte; then it exits with 1.
+Reads a data folder of a server that is stopped, a checkpoint, a backup or one segment of a
+log, and changes nothing. The structure of a checkpoint, the checksums of the log and the
+segments in a backup that was made with --include-objects are always checked; --verify reads
+every record. Damage is listed with file and byte; then it exits with 1. The checkpoint in a
+backup with objects is copied to $TMPDIR meanwhile.
 
 Examples:
 
     keywatch inspect /var/lib/keywatch
     keywatch inspect --verify keywatch-2026-11-30.backup
+    keywatch inspect --verify --objects /var/lib/keywatch
     keywatch inspect --keys=config/ -o json keywatch-data | jq .keys
     keywatch inspect --log keywatch-data/log-00000001.seg
 `
@@ -35,14 +42,14 @@ Examples:
 
 // Run prints what is there.
 func (c *inspectCmd) Run(s *session) error {
-	opts := app.InspectOptions{Log: c.Log, Verify: c.Verify}
+	opts := app.InspectOptions{Log: c.Log, Verify: c.Verify, Leases: c.Leases, Objects: c.Objects, ObjectStore: c.ObjectStore}
 	if c.Keys != nil {
 		opts.Keys, opts.Prefix = true, *c.Keys
 		if prefix, ok := prefixOf(opts.Prefix); ok {
 			opts.Prefix = prefix
 		}
 	}
-	found, err := app.Inspect(c.Path, opts)
+	found, err := app.Inspect(s.ctx, c.Path, opts)
 	if err != nil {
 		return err
 	}
@@ -90,11 +97,34 @@ func (c *inspectCmd) print(s *session, x *app.Inspection) error {
 			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%s\n", k.Key, k.Rev, k.Version, k.Bytes, k.Tier, k.Lease)
 		}
 	}
+	if c.Leases {
+		fmt.Fprintf(t, "\nLEASE\tTTL\tREMAINING\tKEYS\tLOCK\tOWNER\n")
+		for _, l := range x.LeaseList {
+			fmt.Fprintf(t, "%s\t%v\t%v\t%d\t%s\t%s\n", l.ID, milliseconds(l.TTLMS), milliseconds(l.RemainingMS), l.Keys, l.Lock, l.Owner)
+		}
+	}
+	if c.Objects || x.Full {
+		printSegments(t, x)
+	}
 	for _, d := range x.Damage {
 		fmt.Fprintf(t, "\nDAMAGE\t%s\nat byte\t%d\n\t%s\n", d.File, d.Offset, d.Reason)
 	}
 	return t.Flush()
 }
+
+// printSegments prints the segments of object storage.
+func printSegments(t *tabwriter.Writer, x *app.Inspection) {
+	fmt.Fprintf(t, "\nOBJECT\tVALUES\tOF\tSIZE\tVERIFIED\n")
+	for _, o := range x.ObjectSegments {
+		records, size := "?", "?"
+		if o.Verified {
+			records, size = fmt.Sprint(o.Records), sizeText(o.Size)
+		}
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%v\n", o.Name, o.Values, records, size, o.Verified)
+	}
+}
+
+func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // printGroups prints each group of the log.
 func printGroups(t *tabwriter.Writer, x *app.Inspection) {

@@ -115,7 +115,7 @@ func sizesOf(ctx context.Context, s Store, ids []ID) (map[string]int64, error) {
 	}
 	for _, id := range ids {
 		if _, there := sizes[id.Name()]; !there {
-			return nil, damaged(id, "it is lost")
+			return nil, lost(id)
 		}
 	}
 	return sizes, nil
@@ -124,7 +124,7 @@ func sizesOf(ctx context.Context, s Store, ids []ID) (map[string]int64, error) {
 func fetchSegment(ctx context.Context, s Store, id ID, sizes map[string]int64) ([]byte, error) {
 	b, err := s.GetRange(ctx, id.Name(), 0, sizes[id.Name()])
 	if errors.Is(err, ErrNotFound) {
-		return nil, damaged(id, "it is lost")
+		return nil, lost(id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", id.Name(), err)

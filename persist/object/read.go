@@ -58,3 +58,21 @@ func (r Reader) ReadCold(ctx context.Context, ref kv.ColdRef) (string, error) {
 	}
 	return value, nil
 }
+
+// ReadSegment reads a whole segment out of s and checks every byte of it. It fails with an error that
+// matches ErrDamaged if it is damaged or lost, and ErrNotFound if it is lost, with ErrUnavailable, or
+// ctx's error.
+func ReadSegment(ctx context.Context, s Store, id ID) (*Segment, error) {
+	sizes, err := sizesOf(ctx, s, []ID{id})
+	if err != nil {
+		return nil, err
+	}
+	b, err := fetchSegment(ctx, s, id, sizes)
+	if err != nil {
+		return nil, err
+	}
+	return Decode(id, b)
+}
+
+// IDOf returns the ID of a segment that state refers to.
+func IDOf(id kv.SegmentID) ID { return segmentOf(id) }

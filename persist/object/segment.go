@@ -22,6 +22,11 @@ func damaged(id ID, why string) error {
 	return fmt.Errorf("%w: segment %s: %s", ErrDamaged, id.Name(), why)
 }
 
+// lost is the error for a segment that is not in its store. It matches ErrNotFound too.
+func lost(id ID) error {
+	return fmt.Errorf("%w: segment %s: it is lost: %w", ErrDamaged, id.Name(), ErrNotFound)
+}
+
 // Decode reads a whole segment and checks every byte of it. It fails with an
 // error that matches ErrDamaged or ErrNewer and names the segment.
 func Decode(id ID, b []byte) (*Segment, error) {
