@@ -31,6 +31,8 @@ type Caller struct {
 	expires int64
 	epoch   kv.Epoch
 	origin  string
+	// proof is the hash of the password that was right, of a caller of kind Password.
+	proof string
 
 	// gen is the table's when standing was made.
 	gen      atomic.Uint64
@@ -64,7 +66,7 @@ func (s *Standing) Roles() []string {
 	return names
 }
 
-// ID returns the id of the credential; zero for Anonymous and certificates.
+// ID returns the id of the credential; zero for those that have no record of their own.
 func (c *Caller) ID() CredID { return c.id }
 
 // Kind returns what the credential is.
@@ -117,7 +119,8 @@ func (t *Table) standingLocked(c *Caller, old *Standing) *Standing {
 	u := t.mu.users[c.user]
 	ended := ""
 	switch {
-	case c.kind != Certificate && cred == nil, u == nil, c.kind == Session && c.epoch != t.mu.epoch:
+	case c.kind.kept() && cred == nil, u == nil, c.kind == Session && c.epoch != t.mu.epoch,
+		c.kind == Password && u.record.Password != c.proof:
 		ended = Revoked
 	case u.record.Disabled:
 		ended = Disabled

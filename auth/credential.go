@@ -25,9 +25,14 @@ const (
 	Ticketed
 	// Certificate is a client certificate.
 	Certificate
+	// Password is a user's password, for one connection.
+	Password
 )
 
-var kindNames = [...]string{"anonymous", "key", "session", "ticket", "certificate"}
+var kindNames = [...]string{"anonymous", "key", "session", "ticket", "certificate", "password"}
+
+// kept reports whether a credential of this kind is a private record.
+func (k Kind) kept() bool { return k == Key || k == Session }
 
 // String returns the kind's name.
 func (k Kind) String() string { return kindNames[k] }

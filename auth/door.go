@@ -35,7 +35,7 @@ func (d *Door) Table() *Table { return d.table }
 // whose caller has left, and for figures. Nothing of it may be shown to a caller.
 func (d *Door) Server() *kv.Store { return d.store }
 
-// Hub returns the hub for figures and for ending streams.
+// Hub returns the hub for figures, for ending streams, and for what a server watches on its own behalf.
 func (d *Door) Hub() *watch.Hub { return d.hub }
 
 // As returns what c may use. c is nil where there is no authentication, and only there: As(nil)
@@ -188,15 +188,6 @@ func (v View) Get(ctx context.Context, key string, local bool, may func(size int
 		}
 	}
 	return nil, at, ErrMoved
-}
-
-// GetNow is kv.Store.GetNow where there is no authentication; otherwise it fails with
-// kv.ErrWouldWait.
-func (v View) GetNow(key string) (*kv.Entry, kv.Position, error) {
-	if !v.open() {
-		return nil, kv.Position{}, kv.ErrWouldWait
-	}
-	return v.door.store.GetNow(key)
 }
 
 // BeginNow is kv.Store.BeginNow where there is no authentication; otherwise it fails with

@@ -59,6 +59,7 @@ type Registry struct {
 	// log, and known to the table: a revocation that was answered must never be lost.
 	synced    func(ctx context.Context) error
 	Passwords *Passwords
+	proven    proven
 	// SessionTTL is how long a session lives.
 	SessionTTL time.Duration
 }

@@ -136,7 +136,7 @@ func (g *Grants) op(op *kv.Op, i int, own Owners) error {
 // check says whether a condition may be asked. One by number or existence, of a key that the same
 // command writes, requires write: a put tells as much. Every other requires read.
 func (g *Grants) check(c *kv.Command, k *kv.Check, i int) error {
-	if k.Kind != kv.CheckValue && writes(c, k.Key) {
+	if !byValue(k) && writes(c, k.Key) {
 		if g.Key(Write, k.Key) {
 			return nil
 		}
@@ -147,6 +147,9 @@ func (g *Grants) check(c *kv.Command, k *kv.Check, i int) error {
 	}
 	return nil
 }
+
+// byValue reports whether a condition compares a value: its answer tells something of that.
+func byValue(k *kv.Check) bool { return k.Kind == kv.CheckValue || k.Kind == kv.CheckValueNot }
 
 // writes reports whether a command writes key in one of its branches.
 func writes(c *kv.Command, key string) bool {
@@ -231,7 +234,7 @@ func (g *Grants) found(c *kv.Command, k *kv.Check, e *kv.Entry) (shown *kv.Entry
 	switch {
 	case g.Key(Read, k.Key):
 		return e, false
-	case k.Kind == kv.CheckValue || !writes(c, k.Key) || !g.Key(Write, k.Key):
+	case byValue(k) || !writes(c, k.Key) || !g.Key(Write, k.Key):
 		return nil, false
 	}
 	return e.Bare(), true

@@ -14,7 +14,7 @@ var direct = regexp.MustCompile(`(?i)opts\.(Store|Hub)\b|\bo\.(Store|Hub)\b`)
 func TestOnlyTheDoorNamesStoreAndHub(t *testing.T) {
 	may := map[string]bool{"door.go": true, "options.go": true}
 	found := 0
-	for _, dir := range []string{".", "ws", "api"} {
+	for _, dir := range []string{".", "ws", "api", "resp"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

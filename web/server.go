@@ -36,6 +36,8 @@ type Server struct {
 	// sockets are the WebSockets, upgrader shakes hands with them.
 	sockets  *ws.Server
 	upgrader fiber.Handler
+	// unproved counts connections whose callers have not proved yet who they are.
+	unproved api.Unproved
 	// redis serves clients of Redis, if ServeRESP is called.
 	redis *resp.Server
 	// callers says that callers' permissions may have changed.

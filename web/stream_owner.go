@@ -66,6 +66,7 @@ func (s *Server) followCallers(ctx context.Context) {
 		case <-s.callers:
 			s.streams.recheck()
 			s.sockets.Recheck()
+			s.redis.Recheck()
 		case <-ctx.Done():
 			return
 		}

@@ -150,10 +150,10 @@ func (s *session) line(mine *session) string {
 	sub, psub := s.what.Load().counts()
 	redirect := s.what.Load().redirect()
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d ssub=0 multi=%d watch=%d "+
-		"qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=%d events=r cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s "+
+		"qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=%d events=r cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s "+
 		"tot-net-in=0 tot-net-out=0 tot-cmds=0",
 		s.id, s.peer, s.local, s.id+8, a.name, (now-s.began)/1e9, idle/1e9, a.flags, sub, psub, queued, watch,
-		sessionCost, command, redirect, proto, a.libName, a.libVersion)
+		sessionCost, command, s.userName(), redirect, proto, a.libName, a.libVersion)
 }
 
 func (s *session) listClients(args [][]byte) []byte {
@@ -195,7 +195,7 @@ func (s *session) listClients(args [][]byte) []byte {
 type killing struct {
 	id             uint64
 	addr, laddr    string
-	kind           string
+	user, kind     string
 	skipMe, old    bool
 	age            time.Duration
 	hasID, hasKind bool
@@ -205,7 +205,7 @@ func (s *session) kill(args [][]byte) []byte {
 	k := killing{skipMe: true}
 	if len(args) == 1 {
 		k.addr, k.skipMe, k.old = string(args[0]), false, true
-	} else if text := k.parse(args); text != "" {
+	} else if text := k.parse(s.server, args); text != "" {
 		return wire.AppendError(nil, text)
 	}
 	n := 0
@@ -231,7 +231,7 @@ func (s *session) kill(args [][]byte) []byte {
 
 const errKilled = refusal("killed")
 
-func (k *killing) parse(args [][]byte) string {
+func (k *killing) parse(v *Server, args [][]byte) string {
 	if len(args)%2 != 0 {
 		return string(errSyntax)
 	}
@@ -249,9 +249,10 @@ func (k *killing) parse(args [][]byte) string {
 		case "LADDR":
 			k.laddr = value
 		case "USER":
-			if value != "default" {
+			if value != defaultUser && v.opts.Door.Table() == nil {
 				return fmt.Sprintf("ERR No such user '%s'", value)
 			}
+			k.user = value
 		case "TYPE":
 			k.kind, k.hasKind = strings.ToLower(value), true
 			if !slices.Contains([]string{"normal", "pubsub", "master", "primary", "replica", "slave"}, k.kind) {
@@ -291,6 +292,7 @@ func (k *killing) picks(other, mine *session) bool {
 	switch {
 	case k.skipMe && other == mine,
 		k.hasID && other.id != k.id,
+		k.user != "" && other.userName() != k.user,
 		k.addr != "" && other.peer.String() != k.addr,
 		k.laddr != "" && other.local.String() != k.laddr,
 		k.hasKind && (k.kind == "pubsub") != pubsub,

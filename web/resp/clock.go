@@ -38,6 +38,6 @@ func (w *wallClock) distance(logTime int64, log func() int64) int64 {
 
 // now returns the log time, and what is added to it to get the time of day.
 func (v *Server) now() (logTime, distance int64) {
-	logTime = v.opts.Store.Now()
-	return logTime, v.clock.distance(logTime, v.opts.Store.Now)
+	logTime = v.opts.Door.Now()
+	return logTime, v.clock.distance(logTime, v.opts.Door.Now)
 }

@@ -28,7 +28,9 @@ type command struct {
 	rewrites, unqueued, immediate bool
 	// watches says that it counts as a watch.
 	watches bool
-	index   int
+	// need is what it requires of its caller.
+	need  need
+	index int
 }
 
 // writes reports whether the command may change keys.

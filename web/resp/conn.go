@@ -43,6 +43,9 @@ func directReset(s *session, _ [][]byte) []byte {
 	s.noteQueued()
 	s.endPushes()
 	s.setProto(wire.RESP2)
+	if table := s.server.opts.Door.Table(); table != nil {
+		s.become(table.Anonymous())
+	}
 	s.mu.Lock()
 	s.aboutLocked().name = ""
 	s.mu.Unlock()
@@ -73,70 +76,6 @@ func directTime(_ *session, _ [][]byte) []byte {
 	return wire.AppendBulk(b, strconv.Itoa(now.Nanosecond()/1000))
 }
 
-const (
-	errNoPassword = refusal("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
-	errWrongPass  = refusal("WRONGPASS invalid username-password pair or user is disabled.")
-)
-
-func directAuth(_ *session, args [][]byte) []byte {
-	switch {
-	case len(args) > 3:
-		return errorText(errSyntax)
-	case len(args) == 2:
-		return errorText(errNoPassword)
-	case string(args[1]) != "default":
-		return errorText(errWrongPass)
-	}
-	return textOK
-}
-
-// directHello says who speaks, in the version of the protocol that is asked for. What is refused
-// changes nothing.
-func directHello(s *session, args [][]byte) []byte {
-	proto, name, named := s.proto, "", false
-	if len(args) > 1 {
-		n, err := strconv.Atoi(string(args[1]))
-		if err != nil {
-			return wire.AppendError(nil, "ERR Protocol version is not an integer or out of range")
-		}
-		if n != 2 && n != 3 {
-			return wire.AppendError(nil, "NOPROTO unsupported protocol version")
-		}
-		proto = wire.Proto(n)
-	}
-	for i := 2; i < len(args); i++ {
-		switch word := upper(args[i]); {
-		case word == "AUTH" && i+2 < len(args):
-			if string(args[i+1]) != "default" {
-				return errorText(errWrongPass)
-			}
-			i += 2
-		case word == "SETNAME" && i+1 < len(args):
-			i++
-			if !plainName(args[i]) {
-				return wire.AppendError(nil, "ERR Client names cannot contain spaces, newlines or special characters.")
-			}
-			name, named = string(args[i]), true
-		default:
-			return wire.AppendError(nil, "ERR Syntax error in HELLO option '"+string(args[i])+"'")
-		}
-	}
-	s.setProto(proto)
-	if named {
-		s.mu.Lock()
-		s.aboutLocked().name = name
-		s.mu.Unlock()
-	}
-	b := proto.Map(nil, 7)
-	b = wire.AppendBulk(wire.AppendBulk(b, "server"), "redis")
-	b = wire.AppendBulk(wire.AppendBulk(b, "version"), redisVersion)
-	b = wire.AppendInt(wire.AppendBulk(b, "proto"), int64(proto))
-	b = wire.AppendInt(wire.AppendBulk(b, "id"), int64(s.id))
-	b = wire.AppendBulk(wire.AppendBulk(b, "mode"), "standalone")
-	b = wire.AppendBulk(wire.AppendBulk(b, "role"), "master")
-	return wire.AppendArray(wire.AppendBulk(b, "modules"), 0)
-}
-
 // plainName reports whether a name has no blanks and nothing that is not visible.
 func plainName(name []byte) bool {
 	for _, c := range name {
@@ -145,16 +84,6 @@ func plainName(name []byte) bool {
 		}
 	}
 	return true
-}
-
-func directACL(_ *session, args [][]byte) []byte {
-	switch upper(args[1]) {
-	case "WHOAMI":
-		return wire.AppendBulk(nil, "default")
-	case "HELP":
-		return help("ACL", "WHOAMI", "    Return the current connection username.")
-	}
-	return errorText(unknownSub("acl", args[1]))
 }
 
 // help returns the lines that HELP answers with.

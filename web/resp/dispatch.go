@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
@@ -46,12 +47,17 @@ func (s *session) admit(cmd *command, q *wire.Request) error {
 		return unknownCommand(args)
 	case cmd.arity > 0 && len(args) != cmd.arity || len(args) < -cmd.arity:
 		return wrongArity(cmd.name)
+	case q.TooLarge && s.unproved:
+		return errNoAuth
 	case q.TooLarge:
 		return refusal(s.server.tooLarge())
 	case s.proto == wire.RESP2 && s.subscriptions() > 0 && !allowedSubscribed(cmd.name):
 		return refusef("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.name)
 	}
-	return s.charge(cmd)
+	if err := s.charge(cmd); err != nil {
+		return err
+	}
+	return s.may(cmd, args)
 }
 
 // charge counts a command against its caller's rate.
@@ -59,14 +65,18 @@ func (s *session) charge(cmd *command) error {
 	limiter := s.server.opts.Limiter
 	class := ratelimit.Read
 	switch {
-	case limiter == nil || s.exempt || cmd.group == "connection":
+	case limiter == nil || cmd.group == "connection":
 		return nil
 	case cmd.watches:
 		class = ratelimit.Watch
 	case cmd.writes():
 		class = ratelimit.Write
 	}
-	if d := limiter.Allow(s.caller, class, 1); d.Limit != 0 && !d.OK {
+	name, limited := s.limited()
+	if !limited {
+		return nil
+	}
+	if d := limiter.Allow(name, class, 1); d.Limit != 0 && !d.OK {
 		return api.RateLimited(d, class)
 	}
 	return nil
@@ -229,7 +239,7 @@ func (s *session) runPlan(cmd *command, args [][]byte) {
 // read answers a command that only reads, if it need not wait.
 func (s *session) read(cmd *command, args [][]byte, c *call, p *plan) {
 	if p.value {
-		e, _, err := c.v.opts.Store.GetNow(p.ops[0].Key)
+		e, _, err := s.view().GetNow(p.ops[0].Key)
 		switch {
 		case err == kv.ErrWouldWait:
 			s.runAgain(cmd, args)
@@ -245,7 +255,7 @@ func (s *session) read(cmd *command, args [][]byte, c *call, p *plan) {
 		return
 	}
 	k := p.command(c)
-	result, err := c.v.opts.Store.DoNow(k, p.meta)
+	result, err := s.view().DoNow(k, p.meta)
 	if err == kv.ErrWouldWait {
 		s.runAgain(cmd, args)
 		return
@@ -269,7 +279,7 @@ func (c *call) overdue(e *kv.Entry) bool {
 func (s *session) begin(cmd *command, args [][]byte, c *call, p *plan) {
 	k := p.command(c)
 	k.Logged = true
-	begun, err := c.v.opts.Store.BeginNow(k)
+	begun, err := s.view().StartNow(k)
 	switch err {
 	case nil:
 	case kv.ErrWouldWait, kv.ErrQueueFull:
@@ -284,7 +294,7 @@ func (s *session) begin(cmd *command, args [][]byte, c *call, p *plan) {
 }
 
 // follow queues the reply of what was begun.
-func (s *session) follow(begun kv.Begun, r *rest) {
+func (s *session) follow(begun auth.Started, r *rest) {
 	r.begun, r.pending, r.until, r.span = true, begun, s.server.deadline(), s.takeSpan()
 	s.ahead++
 	s.last = begun
@@ -331,7 +341,7 @@ func (s *session) runAgain(cmd *command, args [][]byte) {
 				return reply{text: p.text}
 			}
 			k := p.command(c)
-			result, err := c.v.do(k)
+			result, err := c.do(k)
 			if err == nil && result.Outcome == kv.Stale {
 				continue
 			}
@@ -342,10 +352,10 @@ func (s *session) runAgain(cmd *command, args [][]byte) {
 }
 
 // do runs a command of the store. For a place in a full queue it waits a while.
-func (v *Server) do(k *kv.Command) (kv.Result, error) {
+func (c *call) do(k *kv.Command) (kv.Result, error) {
 	until := time.Now().Add(queueWait)
 	for {
-		result, err := v.opts.Store.Do(v.deadline(), k)
+		result, err := c.s.view().Do(c.v.deadline(), k)
 		if err != kv.ErrQueueFull || time.Now().After(until) {
 			if err != nil && k.ReadOnly() {
 				err = api.ReadError(err)

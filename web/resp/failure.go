@@ -26,6 +26,8 @@ const (
 	errReserved   refusal = "NOPERM keys under locks/ are written by lock commands only"
 	errContended  refusal = "TRYAGAIN contended: the key is written too often"
 	errStopping   refusal = "TRYAGAIN stopping"
+	errNoAuth     refusal = "NOAUTH Authentication required."
+	errMoved      refusal = "TRYAGAIN permissions_changed"
 )
 
 // firstWords are what clients are told in the place of a code of the store. Those with TRYAGAIN and
@@ -34,7 +36,8 @@ const (
 var firstWords = map[api.Code]string{
 	api.CodeQueueFull: "TRYAGAIN", api.CodeNoLeader: "TRYAGAIN", api.CodeRateLimited: "TRYAGAIN",
 	api.CodeTierUnavailable: "TRYAGAIN", api.CodeStopping: "TRYAGAIN", api.CodeContended: "TRYAGAIN",
-	api.CodeStarting: "LOADING", api.CodeMemoryFull: "OOM", api.CodeDiskFull: "MISCONF",
+	api.CodePermissionsChanged: "TRYAGAIN",
+	api.CodeStarting:           "LOADING", api.CodeMemoryFull: "OOM", api.CodeDiskFull: "MISCONF",
 	api.CodeClientMemoryFull: "OOM", api.CodeCallerMemoryFull: "OOM", api.CodeOutcomeUnknown: "UNKNOWN",
 }
 
@@ -47,6 +50,10 @@ func (v *Server) explain(err error) string {
 	f := api.FailureOf(err)
 	v.opts.Refused(f.Code)
 	switch f.Code {
+	case api.CodeUnauthenticated:
+		return string(errNoAuth)
+	case api.CodeDenied:
+		return "NOPERM No permissions to access a key: requires " + f.Need
 	case api.CodeReservedKey:
 		return string(errReserved)
 	case api.CodeValueTooLarge:
@@ -68,7 +75,7 @@ func (v *Server) explain(err error) string {
 }
 
 func (v *Server) tooLarge() string {
-	return fmt.Sprintf("ERR string exceeds maximum allowed size (%d bytes)", v.opts.Store.Limits().Value)
+	return fmt.Sprintf("ERR string exceeds maximum allowed size (%d bytes)", v.opts.Door.Limits().Value)
 }
 
 // unknownCommand returns the refusal of a command that does not exist.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/web/api"
 	"keywatch/web/resp"
@@ -26,7 +27,7 @@ func TestOutcomeUnknown(t *testing.T) {
 	life, kill := context.WithCancel(context.Background())
 	defer kill()
 	w := newWorld(t, func(o *resp.Options) {
-		o.Store = kv.NewStore(o.Store.State(), lostLog{newSlowLog(t, kv.NewState(kv.StateOptions{Presize: 64}))}, kv.Limits{})
+		o.Door = auth.NewDoor(kv.NewStore(o.Door.Server().State(), lostLog{newSlowLog(t, kv.NewState(kv.StateOptions{Presize: 64}))}, kv.Limits{}), o.Door.Hub(), nil)
 		o.Deadlines = api.NewDeadlines(life, time.Millisecond)
 	})
 	c := w.dial()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/test/gate"
 	"keywatch/watch"
@@ -139,7 +140,7 @@ func newWorld(t testing.TB, change ...func(*resp.Options)) *world {
 	r := reactor.New(reactor.Options{})
 	life, kill := context.WithCancel(context.Background())
 	deadlines := api.NewDeadlines(life, 10*time.Second)
-	opts := resp.Options{Store: w.store, Hub: hub, Reactor: r, Deadlines: deadlines, Version: "test"}
+	opts := resp.Options{Door: auth.NewDoor(w.store, hub, nil), Reactor: r, Deadlines: deadlines, Version: "test"}
 	for _, c := range change {
 		c(&opts)
 	}

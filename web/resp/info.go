@@ -8,11 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/kv"
 )
 
 // sections are those of INFO, in order.
 var sections = []string{"server", "clients", "memory", "persistence", "stats", "replication", "cpu", "commandstats", "cluster", "keyspace"}
+
+// ownSections are those that tell nothing of what others do.
+var ownSections = []string{"server", "persistence", "replication", "cluster"}
 
 func directInfo(s *session, args [][]byte) []byte {
 	var asked []string
@@ -22,7 +26,11 @@ func directInfo(s *session, args [][]byte) []byte {
 	all := slices.Contains(asked, "all") || slices.Contains(asked, "everything")
 	usual := len(asked) == 0 || slices.Contains(asked, "default")
 	var b strings.Builder
+	_, err := s.view().May(auth.Metrics)
 	for _, name := range sections {
+		if err != nil && !slices.Contains(ownSections, name) {
+			continue
+		}
 		if !all && !slices.Contains(asked, name) && (!usual || name == "commandstats") {
 			continue
 		}
@@ -37,7 +45,7 @@ func directInfo(s *session, args [][]byte) []byte {
 
 // section writes the lines of one section of INFO.
 func (v *Server) section(b *strings.Builder, name string) {
-	state := v.opts.Store.State()
+	state := v.opts.Door.Server().State()
 	line := func(format string, args ...any) { fmt.Fprintf(b, format+"\r\n", args...) }
 	switch name {
 	case "server":

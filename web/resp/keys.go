@@ -54,7 +54,7 @@ func compileDel(c *call) (p plan, err error) {
 		}
 	}
 	p.render = renderFound
-	most := c.v.opts.Store.Limits().Ops
+	most := c.v.opts.Door.Limits().Ops
 	switch {
 	case len(p.ops) <= most:
 		return p, nil
@@ -64,15 +64,15 @@ func compileDel(c *call) (p plan, err error) {
 		c.waits = true
 		return p, nil
 	}
-	n, err := c.v.deleteMany(p.ops, most)
+	n, err := c.deleteMany(p.ops, most)
 	return text(wire.AppendInt(nil, n)), err
 }
 
 // deleteMany deletes keys, in as many revisions as it takes, and returns how many there were.
-func (v *Server) deleteMany(ops []kv.Op, most int) (deleted int64, err error) {
+func (c *call) deleteMany(ops []kv.Op, most int) (deleted int64, err error) {
 	for len(ops) > 0 {
 		n := min(most, len(ops))
-		r, err := v.do(&kv.Command{Ops: ops[:n]})
+		r, err := c.do(&kv.Command{Ops: ops[:n]})
 		if err != nil {
 			return deleted, err
 		}

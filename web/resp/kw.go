@@ -22,7 +22,7 @@ func (c *call) rev(text []byte) (uint64, error) {
 	if err != nil {
 		return 0, errNotInteger
 	}
-	if at.Epoch != c.v.opts.Store.State().Position().Epoch {
+	if at.Epoch != c.v.opts.Door.Position().Epoch {
 		return kv.NeverRev, nil
 	}
 	return uint64(at.Rev), nil
@@ -185,7 +185,7 @@ func (c *call) idemOf(key string, all []queued) kv.Idem {
 			h.Write(a)
 		}
 	}
-	id := kv.Idem{Caller: c.s.caller, Key: key}
+	id := kv.Idem{Scope: c.s.view().User(), Caller: c.s.account(), Key: key}
 	copy(id.Fingerprint[:], h.Sum(nil))
 	return id
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func runLock(c *call) ([]byte, error) {
-	q := lock.Request{Name: string(c.args[1]), Caller: c.s.caller}
+	q := lock.Request{Name: string(c.args[1]), Caller: c.s.account()}
 	if !kv.LockName(q.Name) {
 		return nil, refusal("ERR bad name of a lock")
 	}
@@ -40,7 +40,7 @@ func runLock(c *call) ([]byte, error) {
 	ctx, cancel := context.WithCancel(c.v.life)
 	defer cancel()
 	defer c.s.whenGone(cancel)()
-	r, err := lock.Acquire(ctx, c.v.opts.Store, q)
+	r, err := c.s.view().Acquire(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func runLock(c *call) ([]byte, error) {
 
 // refused returns the outcome of a command about leases or locks as an error.
 func (c *call) refused(k *kv.Command, r *kv.Result) error {
-	return api.Outcome(k, r, c.v.opts.Store.State().Params, false)
+	return api.Outcome(k, r, c.v.opts.Door.Params, false)
 }
 
 func runUnlock(c *call) ([]byte, error) {
@@ -72,7 +72,7 @@ func runUnlock(c *call) ([]byte, error) {
 		kind = kv.LockKeep
 	}
 	k := &kv.Command{Lock: &kv.LockCommand{Kind: kind, Name: name, Token: kv.Rev(token)}}
-	r, err := c.v.do(k)
+	r, err := c.do(k)
 	switch {
 	case err != nil:
 		return nil, err
@@ -95,7 +95,7 @@ func runLease(c *call) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		k := &kv.Command{Lease: &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: kv.NewLeaseID(), TTL: ttl, Caller: c.s.caller}}
+		k := &kv.Command{Lease: &kv.LeaseCommand{Kind: kv.LeaseGrant, ID: kv.NewLeaseID(), TTL: ttl, Caller: c.s.account()}}
 		return c.leaseReply(k)
 	}
 	id, err := kv.ParseLeaseID(string(c.args[2]))
@@ -107,19 +107,22 @@ func runLease(c *call) ([]byte, error) {
 		return c.leaseReply(&kv.Command{Lease: &kv.LeaseCommand{Kind: kv.LeaseKeep, ID: id}})
 	case "REVOKE":
 		k := &kv.Command{Lease: &kv.LeaseCommand{Kind: kv.LeaseRevoke, ID: id}}
-		r, err := c.v.do(k)
+		r, err := c.do(k)
 		if err == nil && r.Outcome == kv.LeaseEnded {
 			err = errLeaseEnded
 		}
 		return wire.AppendInt(nil, int64(r.Deleted)), err
 	case "BIND":
 		b, err := c.leaseReply(&kv.Command{Lease: &kv.LeaseCommand{Kind: kv.LeaseKeep, ID: id}})
-		if info, ok := c.v.opts.Store.State().Lease(id); err == nil && ok {
+		if err != nil {
+			return b, err
+		}
+		if info, ok := c.v.opts.Door.Server().State().Lease(id); ok {
 			c.s.bind(id, time.Duration(info.TTL)*time.Millisecond)
 		}
-		return b, err
+		return b, nil
 	}
-	info, ok, err := c.v.opts.Store.Lease(c.v.deadline(), id)
+	info, ok, err := c.s.view().Lease(c.v.deadline(), id)
 	switch {
 	case err != nil:
 		return nil, api.ReadError(err)
@@ -137,7 +140,7 @@ func runLease(c *call) ([]byte, error) {
 
 // leaseReply runs a command about a lease and answers with the lease and its TTL.
 func (c *call) leaseReply(k *kv.Command) ([]byte, error) {
-	r, err := c.v.do(k)
+	r, err := c.do(k)
 	switch {
 	case err != nil:
 		return nil, err

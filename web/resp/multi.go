@@ -48,9 +48,9 @@ func (s *session) queue(cmd *command, args [][]byte) {
 	for _, a := range args {
 		t.bytes += len(a)
 	}
-	if len(t.queued) >= s.server.opts.Store.Limits().Ops || t.bytes > maxQueuedBytes {
+	if len(t.queued) >= s.server.opts.Door.Limits().Ops || t.bytes > maxQueuedBytes {
 		t.queued = nil
-		s.fail(refusef("ERR too many commands in one transaction: up to %d, of %d bytes together", s.server.opts.Store.Limits().Ops, maxQueuedBytes))
+		s.fail(refusef("ERR too many commands in one transaction: up to %d, of %d bytes together", s.server.opts.Door.Limits().Ops, maxQueuedBytes))
 		return
 	}
 	if !t.spoiled {
@@ -98,7 +98,7 @@ func runWatch(s *session, cmd *command, args [][]byte) {
 	}
 	c := s.call(cmd, args)
 	ops, err := c.gets()
-	if err == nil && len(s.watched)+len(ops) > c.v.opts.Store.Limits().Ops {
+	if err == nil && len(s.watched)+len(ops) > c.v.opts.Door.Limits().Ops {
 		err = errTooMany
 	}
 	if err != nil {
@@ -107,7 +107,7 @@ func runWatch(s *session, cmd *command, args [][]byte) {
 	}
 	k := &kv.Command{Ops: ops}
 	if s.ahead == 0 {
-		result, err := c.v.opts.Store.DoNow(k, true)
+		result, err := c.s.view().DoNow(k, true)
 		if err == nil {
 			s.watch(ops, &result)
 			s.say(textOK)
@@ -115,7 +115,7 @@ func runWatch(s *session, cmd *command, args [][]byte) {
 		}
 	}
 	s.job(func() reply {
-		result, err := c.v.do(k)
+		result, err := c.do(k)
 		if err != nil {
 			return reply{text: wire.AppendError(nil, c.v.explain(err))}
 		}
@@ -179,7 +179,7 @@ func runExec(s *session, cmd *command, args [][]byte) {
 	texts := make([][]byte, len(x.queued))
 	for i, q := range x.queued {
 		if q.cmd.direct != nil && q.cmd.compile == nil {
-			texts[i] = q.cmd.direct(s, q.args)
+			texts[i] = s.directly(&q)
 		}
 	}
 	if !x.c.waits {
@@ -190,7 +190,7 @@ func runExec(s *session, cmd *command, args [][]byte) {
 		return
 	}
 	if x.command.ReadOnly() && s.ahead == 0 {
-		result, err := x.c.v.opts.Store.DoNow(&x.command, false)
+		result, err := x.c.s.view().DoNow(&x.command, false)
 		if err == kv.ErrWouldWait {
 			x.again(texts)
 			return
@@ -200,7 +200,7 @@ func runExec(s *session, cmd *command, args [][]byte) {
 	}
 	k := x.command
 	k.Logged = true
-	begun, err := x.c.v.opts.Store.BeginNow(&k)
+	begun, err := x.c.s.view().StartNow(&k)
 	switch err {
 	case nil:
 		forget(&k)
@@ -212,6 +212,14 @@ func runExec(s *session, cmd *command, args [][]byte) {
 	}
 }
 
+// directly runs a command of a transaction that is none of the store, if the caller still may.
+func (s *session) directly(q *queued) []byte {
+	if err := s.may(q.cmd, q.args); err != nil {
+		return wire.AppendError(nil, s.server.explain(err))
+	}
+	return q.cmd.direct(s, q.args)
+}
+
 // again runs the transaction on a runner, which may wait.
 func (x *exec) again(texts [][]byte) {
 	x.c.s.job(func() reply {
@@ -219,7 +227,7 @@ func (x *exec) again(texts [][]byte) {
 			x.c.now, x.c.waits = false, false
 			x.compile(texts)
 			k := x.command
-			result, err := x.c.v.do(&k)
+			result, err := x.c.do(&k)
 			if err == nil && result.Outcome == kv.Stale {
 				continue
 			}
@@ -286,6 +294,8 @@ func (x *exec) renderer(texts [][]byte) func([]byte, *kv.Result, error) []byte {
 			return wire.AppendError(b, "FENCELOST "+x.command.Fences[r.Failed].Lock)
 		case r.Outcome == kv.Stale:
 			return wire.AppendError(b, string(errContended))
+		case r.Outcome == kv.AuthMoved:
+			return wire.AppendError(b, string(errMoved))
 		case r.Outcome == kv.IdemMismatch:
 			return wire.AppendError(b, "ERR idempotency_mismatch: the key was used for a different transaction")
 		case r.Outcome == kv.IdemFull || r.Outcome == kv.IdemCallerFull:

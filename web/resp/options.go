@@ -1,23 +1,34 @@
 package resp
 
 import (
+	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
+	"time"
 
-	"keywatch/kv"
+	"keywatch/auth"
 	"keywatch/kv/trace"
 	"keywatch/ratelimit"
-	"keywatch/watch"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
 )
 
-// Options configure a Server. Store, Hub, Reactor and Deadlines are required; the zero value of
-// each other field is its default.
+// A Login finds out whether a password is the one of a user, for a client at an address. It fails with
+// auth.ErrWrongPassword whatever is wrong.
+type Login func(ctx context.Context, address, user, password string) (*auth.Caller, error)
+
+// Options configure a Server. Door, Reactor and Deadlines are required; the zero value of each other
+// field is its default.
 type Options struct {
-	Store *kv.Store
-	Hub   *watch.Hub
+	// Door is the way to the store and the hub.
+	Door *auth.Door
+	// Login looks at passwords; without one only tokens prove who a client is.
+	Login Login
+	// Unproved counts connections that have not proved who they are; nil bounds nothing.
+	Unproved *api.Unproved
+	// ProofTime is how long a connection may take to prove who it is, where callers may do nothing
+	// before; 10 s.
+	ProofTime time.Duration
 	// Limiter counts what callers ask for; nil limits nothing. Callers on this machine are
 	// limited only if RateLoopback is set.
 	Limiter      *ratelimit.Limiter
@@ -54,6 +65,9 @@ func (o Options) withDefaults() Options {
 	if o.Max == 0 {
 		o.Max = 10_000
 	}
+	if o.ProofTime == 0 {
+		o.ProofTime = 10 * time.Second
+	}
 	if o.Others == nil {
 		o.Others = func() int { return 0 }
 	}
@@ -73,17 +87,11 @@ func (o Options) withDefaults() Options {
 }
 
 func (o Options) validate() error {
-	if o.Store == nil || o.Hub == nil || o.Reactor == nil || o.Deadlines == nil {
-		return errors.New("resp: Store, Hub, Reactor and Deadlines are required")
+	if o.Door == nil || o.Reactor == nil || o.Deadlines == nil {
+		return errors.New("resp: Door, Reactor and Deadlines are required")
 	}
-	if o.Max < 0 {
+	if o.Max < 0 || o.ProofTime < 0 {
 		return errors.New("resp: a limit is negative")
 	}
 	return nil
-}
-
-// callerOf returns for whom the commands of a connection count, and whether it is not limited.
-func (o *Options) callerOf(peer netip.AddrPort) (name string, exempt bool) {
-	ip := peer.Addr().Unmap()
-	return ip.String(), ip.IsLoopback() && !o.RateLoopback
 }

@@ -72,6 +72,11 @@ func (c *call) stored(key string) (v val, err error) {
 	if err != nil {
 		return v, err
 	}
+	return c.readAs(key, e)
+}
+
+// readAs notes that the command is made from what key is.
+func (c *call) readAs(key string, e *kv.Entry) (v val, err error) {
 	if e != nil {
 		v = val{true, e.Value(), e.Deadline(), e.Lease(), e.Mod}
 	}
@@ -91,10 +96,23 @@ func (c *call) stored(key string) (v val, err error) {
 // the call must not.
 func (c *call) look(key string) (e *kv.Entry, err error) {
 	if !c.now {
-		e, _, err = c.v.opts.Store.Get(c.v.deadline(), key)
+		e, _, err = c.s.view().Get(c.v.deadline(), key, false, nil)
 		return e, api.ReadError(err)
 	}
-	if e, _, err = c.v.opts.Store.GetNow(key); err == kv.ErrWouldWait {
+	if e, _, err = c.s.view().GetNow(key); err == kv.ErrWouldWait {
+		c.waits = true
+	}
+	return e, err
+}
+
+// carry is look for a command that takes along what a key is, and shows nothing of it.
+func (c *call) carry(key string) (e *kv.Entry, err error) {
+	store := c.v.opts.Door.Server()
+	if !c.now {
+		e, _, err = store.Get(c.v.deadline(), key)
+		return e, api.ReadError(err)
+	}
+	if e, _, err = store.GetNow(key); err == kv.ErrWouldWait {
 		c.waits = true
 	}
 	return e, err
@@ -167,6 +185,8 @@ func (c *call) renderPart(b []byte, r *kv.PartResult, why kv.OpError, render fun
 		text = c.sumError(why)
 	case r.Outcome == kv.Stale:
 		text = string(errContended)
+	case r.Outcome == kv.AuthMoved:
+		text = string(errMoved)
 	case r.Outcome == kv.LeaseEnded:
 		text = "LEASEENDED the lease does not exist or has expired"
 	case r.Outcome == kv.LeaseKeysFull:

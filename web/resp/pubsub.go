@@ -181,6 +181,9 @@ func (s *session) subscribe(name string, pattern bool) error {
 	case full:
 		return refusef("ERR too many subscriptions: %d is the most", maxSubscriptions)
 	}
+	if err := s.maySubscribe(name, pattern); err != nil {
+		return err
+	}
 	if err := s.chargeSubscription(name); err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (v *Server) pumpStart() error {
 	if p.users++; p.users > 1 {
 		return nil
 	}
-	w, err := v.opts.Hub.Watch(watch.Request{Prefixes: []string{""}, From: watch.FromLive, Mode: watch.Keys})
+	w, err := v.opts.Door.Hub().Watch(watch.Request{Prefixes: []string{""}, From: watch.FromLive, Mode: watch.Keys})
 	if err != nil {
 		p.users--
 		return err
@@ -156,19 +156,22 @@ func eventOf(m *watch.Message) (name string, class mask) {
 // send sends an event to those who are subscribed to it.
 func (v *Server) send(set mask, event, key string) {
 	if set&maskKeyspace != 0 {
-		v.publish(keyspacePrefix+key, event)
+		v.publish(keyspacePrefix+key, event, key)
 	}
 	if set&maskKeyevent != 0 {
-		v.publish(keyeventPrefix+event, key)
+		v.publish(keyeventPrefix+event, key, key)
 	}
 }
 
-// publish sends a message to the subscribers of a channel.
-func (v *Server) publish(channel, payload string) {
+// publish sends a message, which tells of key, to the subscribers of a channel.
+func (v *Server) publish(channel, payload, key string) {
 	u := &v.subscribed
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for s, p := range u.channels[channel] {
+		if !s.mayBeTold(true, key) {
+			continue // it is about to end
+		}
 		b := s.protoNow().Push(nil, 3)
 		b = wire.AppendBulk(wire.AppendBulk(wire.AppendBulk(b, "message"), channel), payload)
 		s.pushText(p, pushed{text: b})
@@ -178,6 +181,9 @@ func (v *Server) publish(channel, payload string) {
 			continue
 		}
 		for s, p := range who {
+			if !s.mayBeTold(true, key) {
+				continue
+			}
 			b := s.protoNow().Push(nil, 4)
 			b = wire.AppendBulk(wire.AppendBulk(wire.AppendBulk(wire.AppendBulk(b, "pmessage"), pattern), channel), payload)
 			s.pushText(p, pushed{text: b})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/kv/trace"
 	"keywatch/web/reactor"
@@ -26,7 +27,7 @@ type reply struct {
 // A rest is a reply that is not known yet, or that is made of more.
 type rest struct {
 	// pending is the command, until its result is known.
-	pending kv.Begun
+	pending auth.Started
 	begun   bool
 	// until is when the client is told that the outcome is not known.
 	until context.Context

@@ -1,10 +1,13 @@
 package resp
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/web/api"
 	"keywatch/web/resp/wire"
@@ -49,10 +52,11 @@ func (k *cursors) key(cursor uint64) (string, bool) {
 	return key, ok
 }
 
-// snapshot opens the newest revision.
-func (c *call) snapshot() (*kv.Snapshot, error) {
-	snap, err := c.v.opts.Store.Snapshot(c.v.deadline())
-	return snap, api.ReadError(err)
+// snapshot opens the newest revision, of which only what begins with prefix may be looked at. What
+// that shows may be sent only if the pass still holds.
+func (c *call) snapshot(prefix string) (*kv.Snapshot, auth.Pass, error) {
+	snap, pass, err := c.s.view().Snapshot(c.v.deadline(), prefix, false)
+	return snap, pass, api.ReadError(err)
 }
 
 // A scan is what SCAN asks for.
@@ -96,9 +100,10 @@ func (c *call) parseScan() (q scan, err error) {
 	}
 	var ok bool
 	if q.after, ok = c.v.cursors.key(cursor); !ok {
-		if q.after, ok = c.v.opts.Store.State().CursorKey(cursor); !ok {
-			return q, refusal("ERR invalid cursor")
-		}
+		q.after, ok = c.v.opts.Door.Server().State().CursorKey(cursor)
+	}
+	if !ok || c.s.who.Load() != nil && !strings.HasPrefix(q.after, q.match.literal()) {
+		return q, refusal("ERR invalid cursor") // whatever key it stands for
 	}
 	return q, nil
 }
@@ -108,7 +113,7 @@ func runScan(c *call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	snap, err := c.snapshot()
+	snap, pass, err := c.snapshot(q.match.literal())
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +131,12 @@ func runScan(c *call) ([]byte, error) {
 			size += len(key)
 		}
 	}
-	if err := snap.Err(); err != nil {
+	if err := cmp.Or(snap.Err(), pass.Still()); err != nil {
 		return nil, err
 	}
 	cursor := uint64(0)
 	if more {
-		cursor = c.v.opts.Store.State().Cursor(last)
+		cursor = c.v.opts.Door.Server().State().Cursor(last)
 		c.v.cursors.note(cursor, last)
 	}
 	b := wire.AppendBulk(wire.AppendArray(nil, 2), strconv.FormatUint(cursor, 10))
@@ -148,7 +153,7 @@ func appendStrings(b []byte, all []string) []byte {
 
 func runKeys(c *call) ([]byte, error) {
 	match := glob(c.args[1])
-	snap, err := c.snapshot()
+	snap, pass, err := c.snapshot(match.literal())
 	if err != nil {
 		return nil, err
 	}
@@ -163,11 +168,11 @@ func runKeys(c *call) ([]byte, error) {
 			}
 		}
 	}
-	return appendStrings(nil, keys), snap.Err()
+	return appendStrings(nil, keys), cmp.Or(snap.Err(), pass.Still())
 }
 
 func runRandomKey(c *call) ([]byte, error) {
-	snap, err := c.snapshot()
+	snap, pass, err := c.snapshot("")
 	if err != nil {
 		return nil, err
 	}
@@ -178,25 +183,25 @@ func runRandomKey(c *call) ([]byte, error) {
 			break
 		}
 		if key, e := snap.At(rand.IntN(n)); e != nil {
-			return wire.AppendBulk(nil, key), snap.Err()
+			return wire.AppendBulk(nil, key), cmp.Or(snap.Err(), pass.Still())
 		}
 	}
 	for key := range snap.Scan("", "") { // nearly all that there was is deleted
-		return wire.AppendBulk(nil, key), snap.Err()
+		return wire.AppendBulk(nil, key), cmp.Or(snap.Err(), pass.Still())
 	}
 	return c.proto.Nil(nil), snap.Err()
 }
 
 func runDBSize(c *call) ([]byte, error) {
-	if err := c.v.opts.Store.Barrier(c.v.deadline()); err != nil {
+	if err := c.v.opts.Door.Barrier(c.v.deadline()); err != nil {
 		return nil, api.ReadError(err)
 	}
-	return wire.AppendInt(nil, int64(c.v.opts.Store.State().Len())), nil
+	return wire.AppendInt(nil, int64(c.v.opts.Door.Server().State().Len())), nil
 }
 
 // directDBSize is runDBSize in a transaction.
 func directDBSize(s *session, _ [][]byte) []byte {
-	return wire.AppendInt(nil, int64(s.server.opts.Store.State().Len()))
+	return wire.AppendInt(nil, int64(s.server.opts.Door.Server().State().Len()))
 }
 
 func flushOptions(args [][]byte) error {
@@ -214,13 +219,13 @@ func runFlush(c *call) ([]byte, error) {
 	}
 	defer c.v.tracking.flushing()()
 	all := ""
-	r, err := c.v.do(&kv.Command{Prefix: &all})
+	r, err := c.do(&kv.Command{Prefix: &all})
 	for err == nil && r.Outcome == kv.TooMany {
 		var ops []kv.Op
-		if ops, err = c.someKeys(c.v.opts.Store.Limits().Ops); err != nil || len(ops) == 0 {
+		if ops, err = c.someKeys(c.v.opts.Door.Limits().Ops); err != nil || len(ops) == 0 {
 			break
 		}
-		_, err = c.v.deleteMany(ops, len(ops))
+		_, err = c.deleteMany(ops, len(ops))
 	}
 	if err != nil {
 		return nil, err
@@ -228,11 +233,14 @@ func runFlush(c *call) ([]byte, error) {
 	return textOK, nil
 }
 
-// someKeys returns deletions of up to most keys.
+// someKeys returns deletions of up to most keys, for a caller that may delete all and is shown none.
 func (c *call) someKeys(most int) (ops []kv.Op, err error) {
-	snap, err := c.snapshot()
-	if err != nil {
+	if _, err := c.s.view().MayUnder(auth.Write, ""); err != nil {
 		return nil, err
+	}
+	snap, err := c.v.opts.Door.Server().Snapshot(c.v.deadline())
+	if err != nil {
+		return nil, api.ReadError(err)
 	}
 	defer snap.Close()
 	for key := range snap.Scan("", "") {
@@ -255,7 +263,7 @@ func compileFlush(c *call) (p plan, err error) {
 		c.waits = true
 		return p, nil
 	}
-	most := c.v.opts.Store.Limits().Ops / 2
+	most := c.v.opts.Door.Limits().Ops / 2
 	ops, err := c.someKeys(most + 1)
 	if len(ops) > most {
 		return p, errTooMany

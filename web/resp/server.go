@@ -73,13 +73,14 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	v := &Server{
-		opts: opts.withDefaults(), born: time.Now(), bound: bind.New(opts.Store), idle: make(chan struct{}),
+		opts: opts.withDefaults(), born: time.Now(), bound: bind.New(opts.Door.Server()), idle: make(chan struct{}),
 		failed: xsync.NewCounter(),
 	}
 	v.life, v.kill = context.WithCancel(context.Background())
 	v.commands, v.byName = newCommands(), make(map[string]*command)
 	for i := range v.commands {
 		v.commands[i].index = i
+		v.commands[i].need = needs[v.commands[i].name]
 		v.byName[v.commands[i].name] = &v.commands[i]
 		v.calls = append(v.calls, xsync.NewCounter())
 	}
@@ -127,7 +128,7 @@ func temporary(err error) bool {
 func (v *Server) adopt(conn net.Conn) {
 	v.accepted.Add(1)
 	s := &session{server: v, proto: wire.RESP2, id: v.ids.Add(1)}
-	s.in.Most = v.opts.Store.Limits().Command
+	s.in.Most = v.opts.Door.Limits().Command
 	peer, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
 	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
 	s.peer, s.local, s.began = peer, local, v.since()
@@ -139,9 +140,13 @@ func (v *Server) adopt(conn net.Conn) {
 	s.hold = v.opts.Budget.Open(caller)
 	err := s.hold.Grow(ratelimit.Connections, sessionCost)
 	if err == nil {
+		err = s.beginCaller()
+	}
+	if err == nil {
 		err = v.enter(s)
 	}
 	if err != nil {
+		s.leaveCaller()
 		s.hold.Close()
 		v.refused.Add(1)
 		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
@@ -187,6 +192,7 @@ func (v *Server) enter(s *session) error {
 // leave gives the place of s back.
 func (v *Server) leave(s *session) {
 	v.bound.Release(s)
+	s.leaveCaller()
 	s.hold.Close()
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/kv/trace"
 	"keywatch/ratelimit"
@@ -67,6 +68,14 @@ type session struct {
 	streams []*stream
 	heavy   bool
 
+	// who is the caller that the credential proves; nil where there is no authentication. seen is the
+	// standing of the caller that what is open was allowed under last, stale says that it was that of
+	// another one.
+	who  atomic.Pointer[auth.Caller]
+	seen atomic.Uint32
+	// unproved says that the caller has proved nothing yet, and may do nothing before.
+	stale, unproved bool
+
 	id          uint64
 	peer, local netip.AddrPort
 	began       int64 // nanoseconds since the server began
@@ -110,7 +119,7 @@ func (s *session) aboutLocked() *about {
 func (s *session) attach(sock reactor.Socket) reactor.Handler {
 	s.sock = sock
 	s.attached.Store(true)
-	if s.stopping.Load() {
+	if s.stopping.Load() || s.unproved {
 		sock.Wake()
 	}
 	return s
@@ -244,6 +253,7 @@ func (s *session) Fill(b []byte, now time.Time) (_ []byte, again time.Time) {
 	heavy := s.heavy
 	s.heavy = false
 	s.takeResult()
+	unproved := s.endUnproved()
 	b, more := s.render(b)
 	s.readOn()
 	s.settleRead()
@@ -253,8 +263,10 @@ func (s *session) Fill(b []byte, now time.Time) (_ []byte, again time.Time) {
 	if (s.ended || s.stopping.Load()) && len(s.unread) == 0 && !s.blocked {
 		s.closing = true
 	}
+	b = s.recheck(b)
 	b = s.tell(b)
 	b, again = s.streamEvents(b, now, heavy)
+	again = sooner(again, unproved)
 	if s.closing && s.replies.len() == 0 && !s.blocked {
 		s.over = true
 		s.gone.Store(true) // who is told in another's place is told no more

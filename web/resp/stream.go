@@ -34,9 +34,11 @@ type stream struct {
 	// name is the channel that it was subscribed to as, or else id what KW.WATCH named it.
 	name, id string
 	// bare says that it is told no values.
-	bare  bool
-	woken atomic.Bool
-	due   time.Time // when it is looked at although it was not woken; zero is never
+	bare bool
+	// denied says that the caller may not have it any more.
+	denied bool
+	woken  atomic.Bool
+	due    time.Time // when it is looked at although it was not woken; zero is never
 }
 
 // Wake implements watch.Waker.
@@ -99,9 +101,9 @@ func (s *session) open(name, id string, req watch.Request) error {
 	st := &stream{session: s, name: name, id: id, bare: req.Mode == watch.Keys}
 	st.woken.Store(true)
 	req.Waker = st
-	if err := s.server.opts.Hub.Open(&st.watcher, req); err != nil {
+	if _, err := s.view().Open(&st.watcher, req); err != nil {
 		s.hold.Shrink(ratelimit.Watches, size)
-		return err
+		return noChannel(err)
 	}
 	s.streams = append(s.streams, st)
 	return nil
@@ -159,6 +161,9 @@ func sooner(a, b time.Time) time.Time {
 func (s *session) poll(b []byte, st *stream, scratch *watch.Scratch, now time.Time) ([]byte, time.Time) {
 	st.woken.Store(false) // from here on it may be woken again
 	messages, again, err := st.watcher.Poll(scratch, now)
+	if b = s.recheck(b); st.denied {
+		return b, time.Time{}
+	}
 	if err != nil {
 		s.closeStream(st.name, st.id)
 		return b, time.Time{}
@@ -190,13 +195,19 @@ func (st *stream) append(b []byte, m *watch.Message) []byte {
 	}
 	changed := m.Kind == watch.Put || m.Kind == watch.Delete
 	n := 4
-	if changed {
+	switch {
+	case changed:
 		n = 9
+	case m.Kind == watch.Denied:
+		n = 5
 	}
 	b = wire.AppendBulk(wire.AppendBulk(p.Push(b, n), "kw.watch"), st.id)
 	b = wire.AppendBulk(b, m.Kind.String())
 	if changed {
 		b = st.appendChange(b, m)
+	}
+	if m.Kind == watch.Denied {
+		return wire.AppendBulk(p.Nil(b), m.Code)
 	}
 	if m.HasAt {
 		return wire.AppendBulk(b, m.At.String())
@@ -286,7 +297,7 @@ func (s *session) afterAwait(req *watch.Request, then func()) {
 		return
 	}
 	s.job(func() reply {
-		api.AwaitPosition(s.server.deadline(), s.server.opts.Store, req)
+		api.AwaitPosition(s.server.deadline(), s.server.opts.Door, req)
 		return reply{then: then}
 	})
 }

@@ -26,7 +26,7 @@ func compileMGet(c *call) (p plan, err error) {
 
 // gets returns a get of every key among the arguments.
 func (c *call) gets() (ops []kv.Op, err error) {
-	if len(c.args)-1 > c.v.opts.Store.Limits().Ops {
+	if len(c.args)-1 > c.v.opts.Door.Limits().Ops {
 		return nil, errTooMany
 	}
 	for i := 1; i < len(c.args); i++ {
@@ -156,7 +156,7 @@ func compileSet(c *call) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
-	if len(c.args[2]) > c.v.opts.Store.Limits().Value {
+	if len(c.args[2]) > c.v.opts.Door.Limits().Value {
 		return plan{}, refusal(c.v.tooLarge())
 	}
 	o, err := c.options(3, true)
@@ -260,18 +260,18 @@ func (c *call) touch(key string, end ending, when kv.TouchWhen) (kv.Op, error) {
 	if c.view != nil && c.view.wrote(key) {
 		return op, nil
 	}
-	e, err := c.look(key)
+	e, err := c.carry(key)
 	if err != nil || e == nil || e.Size() < kv.SmallValue {
 		return op, err
 	}
-	v, err := c.stored(key)
+	v, err := c.readAs(key, e)
 	op.Value = []byte(v.value)
 	return op, err
 }
 
 // pairs returns a put of each pair of arguments from the i-th on; the last of a key counts.
 func (c *call) pairs(i, n int) (ops []kv.Op, err error) {
-	if n > c.v.opts.Store.Limits().Ops {
+	if n > c.v.opts.Door.Limits().Ops {
 		return nil, errTooMany
 	}
 	at := make(map[string]int, n)
@@ -344,7 +344,7 @@ func compileMSetEX(c *call) (p plan, err error) {
 
 // maxValue returns a refusal if n bytes are too many for a value.
 func (c *call) maxValue(n int64) error {
-	if n > int64(c.v.opts.Store.Limits().Value) {
+	if n > int64(c.v.opts.Door.Limits().Value) {
 		return refusal(c.v.tooLarge())
 	}
 	return nil

@@ -115,7 +115,10 @@ func (t *tracking) changed(m *watch.Message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.tellLocked(m.Key, m.Entry.Mod)
-	for _, p := range t.bcast {
+	for s, p := range t.bcast {
+		if !s.mayBeTold(true, m.Key) {
+			continue // it is about to end
+		}
 		p.mu.Lock()
 		k := &p.tracked
 		for _, prefix := range k.prefixes {
@@ -137,7 +140,7 @@ func (t *tracking) tellLocked(key string, rev kv.Rev) {
 		delete(who, s)
 		delete(t.mine[s], key)
 		t.items--
-		if p := t.on[s]; p != nil {
+		if p := t.on[s]; p != nil && s.mayBeTold(false, key) {
 			t.invalidate(s, p, []string{key}, rev)
 		}
 	}
@@ -217,12 +220,13 @@ func (t *tracking) invalidate(s *session, p *pushes, keys []string, rev kv.Rev) 
 // redirect tells another connection that keys have changed.
 func (t *tracking) redirect(s *session, p *pushes, redirect uint64, keys []string) {
 	target := t.server.find(redirect)
-	if target == nil {
+	if target == nil || !s.sameUser(target) {
 		t.redirectBroken(s, p, redirect)
 		return
 	}
 	proto, what := target.protoNow(), target.what.Load()
 	switch {
+	case !target.mayBeTold(false, keys...):
 	case proto == wire.RESP3:
 		if what == nil {
 			what = target.own()
@@ -279,6 +283,29 @@ func (v *Server) find(id uint64) *session {
 	return nil
 }
 
+// forget forgets what a connection has read, because it may not be told any more of some of it, and
+// has it forget that too.
+func (t *tracking) forget(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.on[s]; p != nil {
+		t.forgetLocked(s)
+		t.invalidate(s, p, nil, 0)
+	}
+}
+
+// forgetLocked forgets what s has read.
+func (t *tracking) forgetLocked(s *session) {
+	for key := range t.mine[s] {
+		who := t.keys[key]
+		delete(who, s)
+		if t.items--; len(who) == 0 {
+			delete(t.keys, key)
+		}
+	}
+	delete(t.mine, s)
+}
+
 // stop ends the tracking of a connection.
 func (t *tracking) stop(s *session) {
 	t.mu.Lock()
@@ -289,14 +316,7 @@ func (t *tracking) stop(s *session) {
 	}
 	delete(t.on, s)
 	delete(t.bcast, s)
-	for key := range t.mine[s] {
-		who := t.keys[key]
-		delete(who, s)
-		if t.items--; len(who) == 0 {
-			delete(t.keys, key)
-		}
-	}
-	delete(t.mine, s)
+	t.forgetLocked(s)
 	p.mu.Lock()
 	t.prefix -= len(p.tracked.prefixes)
 	p.tracked = tracked{}
@@ -346,7 +366,7 @@ func (s *session) trackReads(cmd *command, args [][]byte) {
 	reads := k.on && !k.bcast && !(k.optin && !(k.answered && k.caching)) && !(k.optout && k.answered && !k.caching)
 	p.mu.Unlock()
 	if reads {
-		s.server.tracking.enter(s, cmd.keysOf(args), s.server.opts.Store.State().Position().Rev)
+		s.server.tracking.enter(s, cmd.keysOf(args), s.server.opts.Door.Position().Rev)
 	}
 }
 
@@ -416,7 +436,7 @@ func (s *session) parseTracking(args [][]byte) (k tracked, err error) {
 			if err != nil {
 				return k, refusal("ERR Invalid client ID")
 			}
-			if s.server.find(id) == nil {
+			if target := s.server.find(id); target == nil || !s.sameUser(target) {
 				return k, refusal("ERR The client ID you want redirect to does not exist")
 			}
 			k.redirect = id
@@ -483,6 +503,11 @@ func (s *session) track(k tracked) error {
 	}
 	if err := collides(old.prefixes, k.prefixes); err != nil {
 		return err
+	}
+	if k.bcast {
+		if _, err := s.view().MayWatch(nil, k.prefixes); err != nil {
+			return noChannel(err)
+		}
 	}
 	if !old.on {
 		if err := s.chargeSubscription(""); err != nil {

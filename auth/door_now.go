@@ -1,0 +1,101 @@
+package auth
+
+import "keywatch/kv"
+
+// GetNow is Get that fails with kv.ErrWouldWait where that would wait.
+func (v View) GetNow(key string) (*kv.Entry, kv.Position, error) {
+	p, err := v.MayKey(Read, key)
+	if err != nil {
+		return nil, kv.Position{}, err
+	}
+	e, at, err := v.door.store.GetNow(key)
+	if err == nil && p.Still() != nil {
+		return nil, kv.Position{}, kv.ErrWouldWait
+	}
+	return e, at, err
+}
+
+// DoNow is Do for a command that only reads. It fails with kv.ErrWouldWait where that would wait,
+// and for any other command. With meta set values may be missing: see kv.Store.DoNow.
+func (v View) DoNow(c *kv.Command, meta bool) (kv.Result, error) {
+	if v.open() {
+		return v.door.store.DoNow(c, meta)
+	}
+	s, err := v.admitNow(c)
+	if err != nil {
+		return kv.Result{}, err
+	}
+	r, err := v.door.store.DoNow(c, meta)
+	if err != nil {
+		return r, err
+	}
+	if v.who.Look() != s {
+		return kv.Result{}, kv.ErrWouldWait
+	}
+	s.Redact(c, &r)
+	return r, nil
+}
+
+// StartNow is Begin that fails with kv.ErrWouldWait where that would wait, and for commands that
+// only read.
+func (v View) StartNow(c *kv.Command) (Started, error) {
+	if v.open() {
+		begun, err := v.door.store.BeginNow(c)
+		return Started{begun, nil}, err
+	}
+	s, err := v.admitNow(c)
+	if err != nil {
+		return Started{}, err
+	}
+	begun, err := v.door.store.BeginNow(c)
+	return Started{begun, s}, err
+}
+
+// A Started is a kv.Begun without what the caller may not read. Its result may be kv.AuthMoved.
+type Started struct {
+	kv.Begun
+	standing *Standing
+}
+
+// Result implements kv.Pending.
+func (p Started) Result() (kv.Result, error) { return p.redact(p.Begun.Result()) }
+
+// ResultNow is kv.Begun.ResultNow.
+func (p Started) ResultNow() (kv.Result, error) { return p.redact(p.Begun.ResultNow()) }
+
+func (p Started) redact(r kv.Result, err error) (kv.Result, error) {
+	if err == nil && p.standing != nil {
+		p.standing.Redact(p.Command(), &r)
+	}
+	return r, err
+}
+
+// admitNow is admit that fails with kv.ErrWouldWait where that would wait, or where the command
+// names a lease that is not the caller's.
+func (v View) admitNow(c *kv.Command) (*Standing, error) {
+	auth := v.door.table.AuthRev() // before the look: see admit
+	s, err := v.look()
+	if err != nil {
+		return s, err
+	}
+	if err = s.Command(c, ownersNow{v}); err != nil {
+		if _, not := err.(*NotOwnError); not {
+			return s, kv.ErrWouldWait
+		}
+		return s, v.deny(err)
+	}
+	c.Auth = auth
+	return s, nil
+}
+
+// ownersNow says which leases are known to be the caller's here.
+type ownersNow struct{ view View }
+
+// OwnLease implements Owners.
+func (o ownersNow) OwnLease(id kv.LeaseID) bool {
+	own, _ := o.view.owns(id)
+	return own
+}
+
+// OwnLock implements Owners.
+func (ownersNow) OwnLock(string, kv.Rev) bool { return false }

@@ -1,0 +1,139 @@
+package resp
+
+import (
+	"slices"
+	"strings"
+
+	"keywatch/auth"
+	"keywatch/watch"
+)
+
+// Recheck wakes the sessions whose callers may do something else than they saw last.
+func (v *Server) Recheck() {
+	for _, s := range v.sessions() {
+		if s.who.Load().Changed(s.seen.Load()) {
+			s.Wake()
+		}
+	}
+}
+
+// recheck looks whether the caller may go on with what it has open, if its standing has changed: a
+// watch that it may not have ends with a denied event, and the connection ends, as with Redis, where
+// the credential did, or a subscription that has no way to say so. It is called after what a watch
+// tells was polled, and before that is sent.
+func (s *session) recheck(b []byte) []byte {
+	who := s.who.Load()
+	if who == nil || s.over || !s.stale && !who.Changed(s.seen.Load()) {
+		return b
+	}
+	s.stale = false
+	now := who.Look()
+	for _, st := range slices.Clone(s.streams) {
+		if why, _ := who.StreamEnd(now.Since-1, st.watcher.Names); why != "" {
+			b = st.append(b, &watch.Message{Kind: watch.Denied, Code: why})
+			st.denied = true
+			s.dropStream(st)
+		}
+	}
+	if now.Ended != "" || !s.mayKeep(now) {
+		s.endDenied()
+	} else {
+		s.server.tracking.forget(s)
+	}
+	s.seen.Store(now.Since)
+	return b
+}
+
+// dropStream ends a watch, and the subscription that it was.
+func (s *session) dropStream(st *stream) {
+	s.closeStream(st.name, st.id)
+	if p := s.what.Load(); p != nil && st.name != "" {
+		p.mu.Lock()
+		delete(p.channels, st.name)
+		p.mu.Unlock()
+		s.noteFlags()
+	}
+}
+
+// endDenied ends the connection after the replies of what was begun.
+func (s *session) endDenied() {
+	s.closing, s.unread, s.multi, s.watched = true, nil, nil, nil
+	s.in.Drop()
+	s.endPushes()
+	s.mu.Lock()
+	wait := s.mu.onGone
+	s.mu.Unlock()
+	if wait != nil {
+		wait()
+	}
+}
+
+// mayKeep reports whether what the session is subscribed to, beside watches, may stay.
+func (s *session) mayKeep(now *auth.Standing) bool {
+	p := s.what.Load()
+	if p == nil {
+		return true
+	}
+	for _, pattern := range []bool{false, true} {
+		for _, name := range p.names(pattern) {
+			if keys, prefixes := toldOf(name, pattern); now.Stream(keys, prefixes) != nil {
+				return false
+			}
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return now.Stream(nil, p.tracked.prefixes) == nil
+}
+
+// toldOf returns the keys, and what those begin with, that a channel or pattern tells of. A watch
+// is looked at where it is opened.
+func toldOf(name string, pattern bool) (keys, prefixes []string) {
+	if !pattern {
+		if key, ok := strings.CutPrefix(name, keyspacePrefix); ok {
+			return []string{key}, nil
+		}
+		if strings.HasPrefix(name, keyeventPrefix) {
+			return nil, []string{""}
+		}
+		return nil, nil
+	}
+	if prefix, ok := strings.CutPrefix(glob(name).literal(), keyspacePrefix); ok {
+		return nil, []string{prefix}
+	}
+	if needsPump(name) {
+		return nil, []string{""}
+	}
+	return nil, nil
+}
+
+// maySubscribe returns why the caller may not be subscribed to a channel or pattern.
+func (s *session) maySubscribe(name string, pattern bool) error {
+	keys, prefixes := toldOf(name, pattern)
+	if len(keys)+len(prefixes) == 0 {
+		return nil
+	}
+	_, err := s.view().MayWatch(keys, prefixes)
+	return noChannel(err)
+}
+
+// noChannel returns err as Redis says that a user may not access a channel.
+func noChannel(err error) error {
+	if denied, ok := err.(*auth.DeniedError); ok {
+		return refusef("NOPERM No permissions to access a channel: requires %s", denied.Need)
+	}
+	return err
+}
+
+// mayBeTold reports whether the caller may now be told that keys have changed: with watches set, as a
+// watch tells it. It may be called by anybody.
+func (s *session) mayBeTold(watches bool, keys ...string) bool {
+	who := s.who.Load()
+	if who == nil {
+		return true
+	}
+	now := who.Look()
+	return !slices.ContainsFunc(keys, func(key string) bool {
+		return !now.Key(auth.Read, key) || watches && !now.Key(auth.Watch, key)
+	})
+}
