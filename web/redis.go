@@ -1,8 +1,10 @@
 package web
 
 import (
+	"context"
 	"net"
 
+	"keywatch/auth"
 	"keywatch/web/api"
 	"keywatch/web/resp"
 )
@@ -10,14 +12,29 @@ import (
 // newRESP returns what serves clients of Redis. Their connections count with those of requests.
 func (s *Server) newRESP() (*resp.Server, error) {
 	o := &s.opts
+	var login resp.Login
+	if o.Accounts != nil {
+		login = s.provePassword
+	}
 	return resp.New(resp.Options{
-		Door: s.door, Unproved: &s.unproved, Limiter: o.Limiter, RateLoopback: o.RateLoopback, Budget: o.Budget,
+		Door: s.door, Login: login, Unproved: &s.unproved, Limiter: o.Limiter, RateLoopback: o.RateLoopback, Budget: o.Budget,
 		Reactor: s.reactor, Deadlines: s.waits,
 		Max: o.MaxConnections, Others: func() int { return int(s.conns.open.Load()) },
 		Full:   func() bool { return s.conns.all() > o.MaxFiles },
 		Tracer: o.Tracer, Fsync: o.Durability == DurabilityFsync, Version: o.Version, Ready: o.Ready,
 		Refused: func(code api.Code) { s.metrics.refuse(code) }, Logger: o.Logger,
 	})
+}
+
+// provePassword returns the caller that a user's password makes of a connection. Those that are wrong
+// count with the logins that fail.
+func (s *Server) provePassword(ctx context.Context, address, user, password string) (*auth.Caller, error) {
+	if err := s.logins.admit(address, user); err != nil {
+		return nil, err
+	}
+	who, err := s.opts.Accounts.Prove(ctx, user, password)
+	s.logins.done(address, user, err)
+	return who, err
 }
 
 // ServeRESP answers clients of Redis on the connections of ln until Shutdown, and then returns
