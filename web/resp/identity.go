@@ -79,7 +79,7 @@ func (s *session) beginCaller() error {
 	return nil
 }
 
-// become makes the session one of who, who has proved it. What the session has open goes on as far
+// become makes the session one of who, who has proved it. What the session has open stays open as far
 // as who may have it; leases of another user that were bound to it live on for their TTL.
 func (s *session) become(who *auth.Caller) {
 	old := s.who.Load()

@@ -142,7 +142,7 @@ func (s *secured) refused(lines, secret, why string) {
 	}
 }
 
-// A command without an entry in the table, or in the matrix above, is one that nobody thought of.
+// A command without an entry in the table, or in the matrix above, is one that was forgotten.
 func TestEveryCommandHasANeed(t *testing.T) {
 	known := make(map[string]bool)
 	for _, c := range matrix {
