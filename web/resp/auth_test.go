@@ -24,7 +24,7 @@ func (s *secured) password(name, password string) {
 }
 
 // Every way in which clients of Redis say who they are must work, and what is wrong must change
-// nothing: who was somebody stays that.
+// nothing: a user stays who it was.
 func TestAuth(t *testing.T) {
 	s := newSecured(t)
 	ann, bob := s.user("ann", "read,write:a"), s.user("bob", "read,write:b")
