@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"keywatch/web/ui":        {},
 	"keywatch/web/api":       {"keywatch/auth", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
 	"keywatch/web/ws":        {"keywatch/kv/trace", "keywatch/auth", "keywatch/web/api", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv/kvjson", "keywatch/kv/wake", "keywatch/kv"},
-	"keywatch/web/resp":      {"keywatch/kv/trace", "keywatch/web/resp/wire", "keywatch/web/api", "keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv"},
+	"keywatch/web/resp":      {"keywatch/kv/trace", "keywatch/auth", "keywatch/web/resp/wire", "keywatch/web/api", "keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv"},
 	"keywatch/web/resp/wire": {},
 	"keywatch/web":           {"keywatch/kv/trace", "keywatch/web/resp", "keywatch/auth", "keywatch/kv/wake", "keywatch/kv/latency", "keywatch/web/ui", "keywatch/web/api", "keywatch/web/ws", "keywatch/web/reactor", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
 	"keywatch/web/reactor":   {"keywatch/kv/heap", "keywatch/kv/wake"},
