@@ -38,7 +38,8 @@ type MemberDocument struct {
 	ID   string       `json:"id"`
 	Name string       `json:"name"`
 	Role cluster.Role `json:"role"`
-	// State is ready, joining, installing, lagging, unreachable, or leaving.
+	// State is ready, joining, installing, lagging, unreachable, leaving, or differs: it has another state
+	// than the leader after the same log entry.
 	State string `json:"state"`
 	URL   string `json:"url"`
 	Peer  string `json:"peer"`
@@ -111,6 +112,8 @@ func stateOf(x *cluster.Standing, s *cluster.Standings) string {
 		return "unreachable"
 	case x.Installing:
 		return "installing"
+	case x.Differs:
+		return "differs"
 	case !x.Votes && x.Role == cluster.Voter:
 		return "joining"
 	case x.Lag < 0:

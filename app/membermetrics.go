@@ -23,6 +23,7 @@ func (c *collector) addMembers() {
 	add("keywatch_cluster_voters", "Voters.", gauge, func(m *MembersStatus) float64 { return float64(m.Voters) })
 	add("keywatch_cluster_members", "Members, those that do not vote included.", gauge, func(m *MembersStatus) float64 { return float64(m.Servers) })
 	add("keywatch_cluster_members_unreachable", "Members that are not connected to this server.", gauge, func(m *MembersStatus) float64 { return float64(m.Unreachable) })
+	add("keywatch_cluster_members_differ", "Members that have another state than this server after the same log entry, if it leads.", gauge, func(m *MembersStatus) float64 { return float64(m.Differ) })
 	add("keywatch_cluster_installing", "1 while the state of another server takes the place of this one's.", gauge, func(m *MembersStatus) float64 { return number(m.Installing) })
 	add("keywatch_cluster_led_total", "Terms in which this server led.", counter, func(m *MembersStatus) float64 { return float64(m.Led) })
 	add("keywatch_cluster_batches_forwarded_total", "Batches of commands handed to another leader.", counter, func(m *MembersStatus) float64 { return float64(m.Forwarded) })

@@ -47,6 +47,8 @@ type MembersStatus struct {
 	Voters      int   `json:"voters"`
 	Servers     int   `json:"servers"`
 	Unreachable int   `json:"unreachable"`
+	// Differ is how many members have another state than this server after the same log entry, if it leads.
+	Differ int `json:"differ"`
 	// Installing says that the state of another server takes the place of this one's.
 	Installing bool `json:"installing"`
 	// Led counts the terms in which it led. The rest are as in cluster.Stats.
@@ -77,6 +79,9 @@ func (e *Engine) membersStatus(n *cluster.Stats) *MembersStatus {
 	for _, x := range s.Members {
 		if !x.Reachable {
 			m.Unreachable++
+		}
+		if x.Differs {
+			m.Differ++
 		}
 	}
 	return m

@@ -23,6 +23,9 @@ func (n *Node) apply(entries []core.Committed) {
 			return
 		}
 		l.applied = at
+		if !n.alone() {
+			l.digests.note(at.Index, n.state().Digest)
+		}
 		if err := n.readRoster(); err != nil {
 			n.lose(entries[i:])
 			n.fail(fmt.Errorf("apply log entry %d: %w", at.Index, err))

@@ -213,7 +213,7 @@ func (n *Node) loaded(next *kv.State, err error) {
 	n.opts.Snapshots.Replace(next)
 	n.opts.Logger.Info("a snapshot is installed", "from", in.from, "index", in.index)
 	n.setInstall(nil)
-	l.applied = core.Point{Index: in.index, Term: in.indexTerm}
+	l.applied, l.digests = core.Point{Index: in.index, Term: in.indexTerm}, nil
 	n.jumpedOver(in.seq)
 	if err := n.readRoster(); err != nil {
 		n.fail(err)

@@ -58,6 +58,10 @@ type loop struct {
 	reported  time.Time
 	// tracing is about the batches with traced commands.
 	tracing tracing
+	// digests are those of the state. differ has the members that have another state than this server, which leads,
+	// and after which entry that was seen first.
+	digests digests
+	differ  map[uint64]uint64
 	// dead is why the loop does nothing any more, nil while it works.
 	dead error
 

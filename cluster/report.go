@@ -21,11 +21,12 @@ type report struct {
 
 // A reportFrame says how a server does.
 type reportFrame struct {
-	Applied uint64 `json:"applied"`
-	LagMS   int64  `json:"lag_ms"`
-	Room    bool   `json:"room"`
-	// Installing is left out by releases before.
-	Installing bool `json:"installing,omitempty"`
+	Applied    uint64 `json:"applied"`
+	LagMS      int64  `json:"lag_ms"`
+	Room       bool   `json:"room"`
+	Installing bool   `json:"installing,omitempty"`
+	// Digests are those of its state after entries that others may have too.
+	Digests []digest `json:"digests,omitempty"`
 	About
 }
 
@@ -48,7 +49,7 @@ func (n *Node) sendReport() {
 	leader := l.core.Leader()
 	if now := time.Now(); leader != 0 && leader != n.opts.ID && now.Sub(l.reported) >= reportEvery {
 		l.reported = now
-		f := reportFrame{l.applied.Index, n.Lag().Milliseconds(), n.room() == nil, n.installs(), n.about()}
+		f := reportFrame{l.applied.Index, n.Lag().Milliseconds(), n.room() == nil, n.installs(), n.digests(), n.about()}
 		n.opts.Send(leader, Control, f.encode())
 	}
 }
@@ -56,8 +57,12 @@ func (n *Node) sendReport() {
 // takeReport takes a report of another server.
 func (n *Node) takeReport(from uint64, f *reportFrame) {
 	r := n.Roster()
-	if _, ok := r.Member(ServerID(from)); !ok {
+	m, ok := r.Member(ServerID(from))
+	if !ok {
 		return
+	}
+	if n.loop.leading != 0 {
+		n.compare(m, f.Digests)
 	}
 	if n.reports == nil {
 		n.reports = make(map[uint64]*report)

@@ -48,7 +48,7 @@ func (n *Node) seekLeader() {
 // applied all that was acknowledged before. The clock starts, and settings are agreed on.
 func (n *Node) takeLead() {
 	l := &n.loop
-	l.leading = l.core.Term()
+	l.leading, l.differ = l.core.Term(), nil
 	n.leads.Store(l.leading)
 	n.stats.led.Add(1)
 	n.startClock()

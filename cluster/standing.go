@@ -33,6 +33,8 @@ type Standing struct {
 	Behind uint64
 	// Installing says that it is sent a state in place of the log, or loads one.
 	Installing bool
+	// Differs says that its state is not that of the leader after the same log entry. Only a leader knows.
+	Differs bool
 	// Heard is when its last report came; zero for none. The rest is what the report says.
 	Heard   time.Time
 	Applied uint64
@@ -152,6 +154,7 @@ func (n *Node) standing(member Member, m *raftpb.ConfState, p tracker.Progress, 
 	}
 	if n.loop.leading != 0 {
 		x.Behind, x.Installing = commit-min(commit, p.Match), p.State == tracker.StateSnapshot
+		_, x.Differs = n.loop.differ[id]
 	}
 	if r := n.reports[id]; r != nil {
 		x.Heard, x.Applied, x.Lag, x.Room = r.at, r.applied, r.lag, r.room

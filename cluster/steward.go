@@ -76,7 +76,7 @@ func (n *Node) tendOnce(ctx context.Context, s *steward) {
 
 // near reports whether a server lacks so little that it can become a voter.
 func (n *Node) near(m Standing) bool {
-	return m.Reachable && !m.Installing && (m.Votes || m.Learns) && m.Behind <= nearEntries &&
+	return m.Reachable && !m.Installing && !m.Differs && (m.Votes || m.Learns) && m.Behind <= nearEntries &&
 		n.store.BytesAfter(m.Applied) <= nearBytes && time.Since(m.Heard) < 3*time.Second
 }
 

@@ -79,6 +79,7 @@ func (l *Loader) count(sl *slot) {
 	m, e := &l.state.mu.machine, sl.cur.Load()
 	m.keys++
 	m.bytes += int64(len(sl.key()) + e.Size())
+	m.digest += digestOf(sl.key(), e)
 	m.keyBytes += int64(len(sl.key()))
 	if e.Deadline() != 0 {
 		m.deadlines.Set(deadline{e.Deadline(), sl})
@@ -92,6 +93,7 @@ func (l *Loader) uncount(sl *slot) {
 	}
 	m.keys--
 	m.bytes -= int64(len(sl.key()) + e.Size())
+	m.digest -= digestOf(sl.key(), e)
 	m.keyBytes -= int64(len(sl.key()))
 	if e.Deadline() != 0 {
 		m.deadlines.Delete(deadline{e.Deadline(), sl})

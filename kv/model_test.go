@@ -205,6 +205,7 @@ func (w *world) compare(t *rapid.T) {
 	w.compareState(t, w.live)
 	if w.twin != nil {
 		w.compareState(t, w.twin)
+		same(t, "digest", w.twin.Digest(), w.live.Digest())
 	}
 	for _, h := range w.snaps {
 		w.compareHeld(t, h)

@@ -131,6 +131,8 @@ type machine struct {
 	keys            int
 	bytes, keyBytes int64
 	table           int64
+	// digest is what Digest is made of.
+	digest uint64
 	// left says that Store.Replace has put another state in this one's place.
 	left bool
 
