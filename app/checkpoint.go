@@ -133,12 +133,12 @@ func (e *Engine) logAfter() int64 {
 // disk is too full for more of it, or enough time has passed.
 func (e *Engine) checkpointDue() bool {
 	s := e.state().Stats()
-	most := e.memory.dirtyMax(int64(e.config.CheckpointBytes))
+	most := e.memory.dirtyMax(int64(e.tuning.Load().checkpointBytes))
 	if e.disk != nil && s.Dirty && e.disk.Log().Short() {
 		return true
 	}
 	if s.DirtyBytes >= most || e.logAfter() >= 2*most || e.memory.logBytes() >= e.memory.limit/logShare {
 		return true
 	}
-	return s.Dirty && time.Since(e.checkpoints.lastMade()) >= e.config.CheckpointEvery
+	return s.Dirty && time.Since(e.checkpoints.lastMade()) >= e.tuning.Load().checkpointEvery
 }

@@ -24,6 +24,7 @@ import (
 // concurrent use and must be closed.
 type Engine struct {
 	config Config
+	tuning atomic.Pointer[tuning]
 	disk   *persist.DB // nil with MemoryOnly
 	log    logSizer
 	bounds kv.StateOptions
@@ -63,6 +64,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	e := &Engine{config: config.withDefaults(), end: end}
+	e.tune(&e.config)
 	e.checkpoints.init()
 	e.background.logger = e.config.Logger
 	e.memory = &memory{

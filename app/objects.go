@@ -216,19 +216,19 @@ func (t *objectTier) say(err error) {
 // turn does what is due, and reports whether anything was. After a failure it asks
 // first whether the store is there again.
 func (t *objectTier) turn(ctx context.Context) (worked bool, err error) {
-	c := &t.engine.config
+	c, now := &t.engine.config, t.engine.tuning.Load()
 	if worked = t.said != ""; worked {
 		if err := t.mover().Check(ctx); err != nil {
 			return true, err
 		}
 	}
-	if c.ObjectAfter > 0 && time.Since(t.aged) >= c.ObjectAfter {
+	if now.objectAfter > 0 && time.Since(t.aged) >= now.objectAfter {
 		worked, t.aged = true, time.Now()
 		if _, err := t.mover().Move(ctx, 0, idle); err != nil {
 			return true, fmt.Errorf("move what is not used: %w", err)
 		}
 	}
-	if c.DiskMax > 0 && t.excess() > 0 {
+	if now.diskMax > 0 && t.excess() > 0 {
 		worked = true
 		if err := t.relieve(ctx); err != nil {
 			return true, fmt.Errorf("move what exceeds --disk-max: %w", err)
@@ -257,12 +257,12 @@ func idle(r kv.Resident) bool {
 
 // excess returns by how many bytes the checkpoint's records exceed --disk-max.
 func (t *objectTier) excess() int64 {
-	return t.engine.disk.Stats().LiveBytes - int64(t.engine.config.DiskMax)
+	return t.engine.disk.Stats().LiveBytes - int64(t.engine.tuning.Load().diskMax)
 }
 
 // wakeMover has the loop look if there is too much on disk.
 func (t *objectTier) wakeMover() {
-	if t == nil || t.engine.config.DiskMax == 0 || t.excess() <= 0 {
+	if t == nil || t.engine.tuning.Load().diskMax == 0 || t.excess() <= 0 {
 		return
 	}
 	t.wake.Wake()
@@ -275,7 +275,7 @@ func (t *objectTier) relieve(ctx context.Context) error {
 	if excess <= 0 {
 		return nil
 	}
-	excess += int64(t.engine.config.DiskMax) / 10
+	excess += int64(t.engine.tuning.Load().diskMax) / 10
 	all := excess
 	for _, tier := range []kv.Tier{kv.TierDisk, kv.TierMemory} {
 		moved, err := t.mover().Move(ctx, excess, func(r kv.Resident) bool { return r.Tier() == tier })

@@ -63,3 +63,11 @@ func (o *ops) close() {
 	_ = o.server.Close(ctx)
 	o.running.Wait()
 }
+
+// allowHosts has requests for profiles name other hosts from now on.
+func (o *ops) allowHosts(hosts []string) error {
+	if o == nil {
+		return nil
+	}
+	return o.server.AllowHosts(hosts)
+}

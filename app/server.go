@@ -65,7 +65,8 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	if err != nil {
 		return errors.Join(err, ln.Close(), redis.close())
 	}
-	server, err := newServer(config, engine, registry, ln.Addr())
+	live := &live{addr: ln.Addr(), ops: ops, engine: engine, tracer: tracer}
+	server, err := newServer(config, live, registry, ln.Addr())
 	if err != nil {
 		return errors.Join(err, ln.Close(), redis.close(), engine.Close())
 	}
@@ -85,7 +86,7 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 		case err = <-failed:
 			return errors.Join(err, engine.Close())
 		case next := <-config.Updates:
-			config = config.update(next)
+			config = live.update(config, next)
 		case <-ctx.Done():
 		}
 	}
@@ -157,7 +158,9 @@ func (c ServeConfig) newRegistry(pages *hugepages.Keeper) *prometheus.Registry {
 	return registry
 }
 
-func newServer(config ServeConfig, engine *Engine, registry *prometheus.Registry, addr net.Addr) (*web.Server, error) {
+// newServer returns the server, of which live gets what can be changed.
+func newServer(config ServeConfig, live *live, registry *prometheus.Registry, addr net.Addr) (*web.Server, error) {
+	engine := live.engine
 	proxies, err := config.proxies()
 	if err != nil {
 		return nil, err
@@ -170,18 +173,18 @@ func newServer(config ServeConfig, engine *Engine, registry *prometheus.Registry
 	if err != nil {
 		return nil, err
 	}
-	limiter := ratelimit.New(rates)
+	live.limiter, live.budget = ratelimit.New(rates), ratelimit.NewBudget(int64(config.ClientMemory), int64(config.ClientMemoryPerCaller))
 	registry.MustRegister(newCollector(engine))
 	var table *auth.Table
 	var accounts *auth.Registry
 	if engine.access.on {
 		table, accounts = engine.access.table, engine.access.registry
 	}
-	return web.New(web.Options{
+	live.server, err = web.New(web.Options{
 		Auth: table, Accounts: accounts, LoginRate: logins,
 		Store: engine.Store(), Hub: engine.Hub(),
-		Tracer: config.Tracer, Limiter: limiter, RateLoopback: config.RateLoopback,
-		Budget:    ratelimit.NewBudget(int64(config.ClientMemory), int64(config.ClientMemoryPerCaller)),
+		Tracer: config.Tracer, Limiter: live.limiter, RateLoopback: config.RateLoopback,
+		Budget:    live.budget,
 		Listen:    []string{addr.String(), config.Listen},
 		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,
 		Goroutines:     config.EventLoops == "off",
@@ -196,4 +199,5 @@ func newServer(config ServeConfig, engine *Engine, registry *prometheus.Registry
 		},
 		Version: config.Version, Registry: registry, Logger: config.Logger.With("component", "web"),
 	})
+	return live.server, err
 }

@@ -1,27 +1,61 @@
 package app
 
 import (
+	"iter"
+	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
+
+	"keywatch/kv/trace"
+	"keywatch/ratelimit"
+	"keywatch/web"
 )
 
-// update returns c with what can be changed of it while serving as next has it: Drain and
-// Grace. It logs what was changed and what cannot be.
-func (c ServeConfig) update(next ServeConfig) ServeConfig {
-	next = next.withDefaults()
+// live are the parts of a server that has started, as far as their settings can be changed.
+type live struct {
+	addr    net.Addr // at which requests are answered
+	server  *web.Server
+	ops     *ops
+	engine  *Engine
+	limiter *ratelimit.Limiter
+	budget  *ratelimit.Budget
+	tracer  *trace.Tracer // nil if no requests are sampled
+}
+
+// changeable are the flags whose values can be changed while serving.
+var changeable = []string{
+	"allow-host", "allow-origin", "trusted-proxy", "rate-limit", "client-memory", "client-memory-per-caller", "max-backups",
+	"max-queue", "checkpoint-bytes", "checkpoint-every", "object-after", "disk-max", "otlp-ratio", "drain", "grace",
+}
+
+// Changeable returns the flags of a server whose values ServeConfig.Updates can change.
+func Changeable() []string { return slices.Clone(changeable) }
+
+// update returns c with what can be changed of it while serving as next has it, and has that be in
+// force. It logs what was changed and what cannot be. If something cannot be used nothing is changed.
+func (l *live) update(c, next ServeConfig) ServeConfig {
 	var changed, fixed []string
-	for _, flag := range differences(reflect.ValueOf(c), reflect.ValueOf(next)) {
-		switch flag {
-		case "drain":
-			c.Drain = next.Drain
-		case "grace":
-			c.Grace = next.Grace
-		default:
-			fixed = append(fixed, flag)
+	// What others follow by default cannot be changed, so they do not either.
+	if next.withDefaults().MemoryMax != c.MemoryMax {
+		fixed, next.MemoryMax = append(fixed, "memory-max"), c.MemoryMax
+	}
+	next = next.withDefaults()
+	next.Peers.advertise(l.addr)
+	from, to := reflect.ValueOf(&c).Elem(), reflect.ValueOf(&next).Elem()
+	was := c
+	for field := range differences(from, to) {
+		if !l.changes(field.flag) {
+			fixed = append(fixed, field.flag)
 			continue
 		}
-		changed = append(changed, flag)
+		field.a.Set(field.b)
+		changed = append(changed, field.flag)
+	}
+	if err := l.apply(&c, changed); err != nil {
+		c.Logger.Error("the configuration cannot be used; nothing was changed", "err", err)
+		return was
 	}
 	c.Logger.Info("configuration read again", "changed", changed)
 	if len(fixed) > 0 {
@@ -30,19 +64,73 @@ func (c ServeConfig) update(next ServeConfig) ServeConfig {
 	return c
 }
 
-// differences returns the flags in which two configurations differ.
-func differences(a, b reflect.Value) (flags []string) {
-	for i := range a.NumField() {
-		field := a.Type().Field(i)
-		if field.Anonymous {
-			flags = append(flags, differences(a.Field(i), b.Field(i))...)
-			continue
-		}
-		if field.IsExported() && field.Tag.Get("kong") != "-" && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-			flags = append(flags, flagOf(field))
+// changes reports whether the value of a flag can be changed.
+func (l *live) changes(flag string) bool {
+	switch flag {
+	case "object-after", "disk-max":
+		return l.engine.objects != nil
+	case "otlp-ratio":
+		return l.tracer != nil
+	}
+	return slices.Contains(changeable, flag)
+}
+
+// apply has c be in force, of which flags were changed, or nothing of it if something cannot be used.
+func (l *live) apply(c *ServeConfig, flags []string) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	proxies, err := c.proxies()
+	if err != nil {
+		return err
+	}
+	rates, err := ratelimit.ParseRates(c.RateLimit)
+	if err != nil {
+		return err
+	}
+	if err := l.server.Change(web.Settings{AllowHost: c.AllowHost, AllowOrigin: c.AllowOrigin, TrustedProxy: proxies, MaxBackups: c.MaxBackups}); err != nil {
+		return err
+	}
+	if err := l.ops.allowHosts(c.AllowHost); err != nil {
+		return err
+	}
+	if slices.Contains(flags, "rate-limit") { // callers get full buckets
+		l.limiter.Change(rates)
+	}
+	l.budget.Change(int64(c.ClientMemory), int64(c.ClientMemoryPerCaller))
+	if l.tracer != nil {
+		l.tracer.SetRatio(c.Traces.OTLPRatio)
+	}
+	l.engine.tune(&c.Config)
+	return nil
+}
+
+// A difference is a flag whose value two configurations have in a and b.
+type difference struct {
+	flag string
+	a, b reflect.Value
+}
+
+// differences ranges over the flags in which two configurations differ.
+func differences(a, b reflect.Value) iter.Seq[difference] {
+	return func(yield func(difference) bool) {
+		for i := range a.NumField() {
+			field := a.Type().Field(i)
+			_, group := field.Tag.Lookup("embed")
+			switch {
+			case group:
+				for d := range differences(a.Field(i), b.Field(i)) {
+					if !yield(d) {
+						return
+					}
+				}
+			case field.IsExported() && field.Tag.Get("kong") != "-" && !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()):
+				if !yield(difference{flagOf(field), a.Field(i), b.Field(i)}) {
+					return
+				}
+			}
 		}
 	}
-	return flags
 }
 
 // flagOf returns the name of a field's flag, as the command line has it.

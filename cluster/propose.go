@@ -62,6 +62,11 @@ func (p waiting) Result() (kv.Result, error) {
 // Notify implements kv.Pending.
 func (p waiting) Notify(w kv.Waker) { p.batch.notify(w) }
 
+// BoundQueue has so many commands wait for the log from now on; 0 is the default.
+func (n *Node) BoundQueue(commands int) {
+	n.queue.bound(Options{QueueCommands: commands}.withDefaults().QueueCommands)
+}
+
 // add puts c into the queue if the node is ready and the log has room.
 func (n *Node) add(c *kv.Command) (*batch, int, error) {
 	if err := n.Ready(); err != nil {

@@ -28,6 +28,7 @@ type queue struct {
 	mu   struct {
 		sync.Mutex
 		batches  []*batch
+		most     int // commands that may wait
 		commands int
 		bytes    int
 		spare    [][]byte // buffers to build entries in
@@ -36,7 +37,7 @@ type queue struct {
 }
 
 func (q *queue) init(opts Options) {
-	q.opts = opts
+	q.opts, q.mu.most = opts, opts.QueueCommands
 	q.wake = wake.New()
 }
 
@@ -48,7 +49,7 @@ func (q *queue) add(c *kv.Command) (*batch, int, error) {
 	if q.mu.closed {
 		return nil, 0, kv.ErrStopping
 	}
-	if q.mu.commands >= q.opts.QueueCommands || q.mu.bytes >= q.opts.QueueBytes {
+	if q.mu.commands >= q.mu.most || q.mu.bytes >= q.opts.QueueBytes {
 		return nil, 0, kv.ErrQueueFull
 	}
 	b := q.lastLocked()
@@ -60,6 +61,13 @@ func (q *queue) add(c *kv.Command) (*batch, int, error) {
 	q.mu.commands++
 	q.grow(b, b.builder.Size()-before)
 	return b, place, nil
+}
+
+// bound has the queue hold up to n commands from now on.
+func (q *queue) bound(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mu.most = n
 }
 
 // addSetup puts a change of the state's settings into a batch of its own.

@@ -92,15 +92,15 @@ func (e *FullError) Error() string {
 // It is safe for concurrent use. It has no goroutine and needs no Close. A nil Budget
 // bounds nothing.
 type Budget struct {
-	limit, perCaller int64
-	born             time.Time
+	born time.Time
 	// pressed is when there was no room last, in nanoseconds since born; 0 is never.
 	pressed atomic.Int64
 	refused [kinds]atomic.Uint64
 	mu      struct {
 		sync.Mutex
-		used    [kinds]int64
-		callers map[string]*account
+		limit, perCaller int64
+		used             [kinds]int64
+		callers          map[string]*account
 		// queue are those who wait for room, in order of arrival.
 		queue []*waiter
 	}
@@ -131,13 +131,23 @@ func NewBudget(limit, perCaller int64) *Budget {
 	if limit <= 0 {
 		return nil
 	}
+	b := &Budget{born: time.Now().Add(-1)}
+	b.mu.callers = make(map[string]*account)
+	b.exempt.budget = b
+	b.Change(limit, perCaller)
+	return b
+}
+
+// Change has other bounds be in force from now on: limit, which must not be 0, and perCaller, 0 for
+// half of it. What is held beyond them is given back as it would be.
+func (b *Budget) Change(limit, perCaller int64) {
 	if perCaller <= 0 {
 		perCaller = limit / 2
 	}
-	b := &Budget{limit: limit, perCaller: perCaller, born: time.Now().Add(-1)}
-	b.mu.callers = make(map[string]*account)
-	b.exempt.budget = b
-	return b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.limit, b.mu.perCaller = limit, perCaller
+	b.admitLocked()
 }
 
 // Open returns a Hold for a caller, which must be closed. A caller without a name is
@@ -192,9 +202,9 @@ func (b *Budget) Stats() BudgetStats {
 	if b == nil {
 		return s
 	}
-	s.Limit, s.PerCaller = b.limit, b.perCaller
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	s.Limit, s.PerCaller = b.mu.limit, b.mu.perCaller
 	for _, k := range Kinds() {
 		s.Used[k], s.Refused[k] = b.mu.used[k], b.refused[k].Load()
 	}
@@ -225,15 +235,15 @@ func (b *Budget) fullLocked(a *account, k Kind, n int64) error {
 		}
 	}
 	waiting := b.mu.used[Watches] + b.mu.used[Waits]
-	switch most, watches := b.limit/4*groupShare, b.limit/4*watchShare; {
-	case a.name != "" && a.bytes+n > b.perCaller:
-		return &FullError{Kind: k, Limit: b.perCaller, Caller: true}
+	switch most, watches := b.mu.limit/4*groupShare, b.mu.limit/4*watchShare; {
+	case a.name != "" && a.bytes+n > b.mu.perCaller:
+		return &FullError{Kind: k, Limit: b.mu.perCaller, Caller: true}
 	case (k == Watches || k == Waits) && waiting+n > watches:
 		return &FullError{Kind: k, Limit: watches, Part: true}
 	case group+n > most:
 		return &FullError{Kind: k, Limit: most, Part: true}
-	case all+n > b.limit, !k.lasts() && all+n > b.limit-b.limit/entryShare:
-		return &FullError{Kind: k, Limit: b.limit}
+	case all+n > b.mu.limit, !k.lasts() && all+n > b.mu.limit-b.mu.limit/entryShare:
+		return &FullError{Kind: k, Limit: b.mu.limit}
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ const (
 // bucket fills. It is empty if the class has no limit. Where a bucket fills
 // in less than a second the field says one second, which promises too little
 // rather than too much.
-func (l *Limiter) Policy(class Class) string { return l.policy[class] }
+func (l *Limiter) Policy(class Class) string { return l.current.Load().policy[class] }
 
 func policy(class Class, r Rate) string {
 	if r.Off() {

@@ -124,7 +124,7 @@ func (h *Hold) neverLocked(b *Budget, n int64) bool {
 	for _, own := range h.n {
 		n += int64(own)
 	}
-	return n > b.limit/4*groupShare || h.account.name != "" && n > b.perCaller
+	return n > b.mu.limit/4*groupShare || h.account.name != "" && n > b.mu.perCaller
 }
 
 // giveUp ends a wait, unless there was room at the last moment.

@@ -45,6 +45,13 @@ type Stats struct {
 // Limiter keeps the buckets. It is safe for concurrent use; callers that
 // are known share no lock with others.
 type Limiter struct {
+	current    atomic.Pointer[table]
+	denied     [classes]*xsync.Counter
+	overflowed *xsync.Counter
+}
+
+// A table has the buckets of all callers under one set of rates.
+type table struct {
 	rates   [classes]Rate
 	policy  [classes]string
 	max     int64
@@ -56,9 +63,6 @@ type Limiter struct {
 	known     atomic.Int64 // callers in the map
 	overflow  *caller
 	nextSweep atomic.Int64 // since started, in nanoseconds
-
-	denied     [classes]*xsync.Counter
-	overflowed *xsync.Counter
 }
 
 // caller is what is known of one caller.
@@ -72,26 +76,35 @@ const forgotten = math.MinInt64
 
 // New returns a Limiter. It panics if opts.Validate returns an error.
 func New(opts Options) *Limiter {
+	l := &Limiter{overflowed: xsync.NewCounter()}
+	for c := range l.denied {
+		l.denied[c] = xsync.NewCounter()
+	}
+	l.Change(opts)
+	return l
+}
+
+// Change has other limits be in force from now on. Every caller has full buckets
+// then; counts stay. It panics if opts.Validate returns an error.
+func (l *Limiter) Change(opts Options) {
 	if err := opts.Validate(); err != nil {
 		panic(err)
 	}
-	opts = opts.withDefaults()
-	l := &Limiter{
-		rates:      opts.rates(),
-		max:        int64(opts.MaxCallers),
-		idle:       opts.Idle,
-		started:    time.Now(),
-		callers:    xsync.NewMapOf[string, *caller](),
-		overflowed: xsync.NewCounter(),
+	l.current.Store(newTable(opts.withDefaults()))
+}
+
+func newTable(opts Options) *table {
+	t := &table{
+		rates: opts.rates(), max: int64(opts.MaxCallers), idle: opts.Idle,
+		started: time.Now(), callers: xsync.NewMapOf[string, *caller](),
 	}
-	for c := range l.rates {
-		l.rates[c] = l.rates[c].withBurst()
-		l.policy[c] = policy(Class(c), l.rates[c])
-		l.denied[c] = xsync.NewCounter()
+	for c := range t.rates {
+		t.rates[c] = t.rates[c].withBurst()
+		t.policy[c] = policy(Class(c), t.rates[c])
 	}
-	l.overflow = l.newCaller()
-	l.nextSweep.Store(int64(l.idle))
-	return l
+	t.overflow = t.newCaller()
+	t.nextSweep.Store(int64(t.idle))
+	return t
 }
 
 // Allow decides on one request of the named caller and charges it if it may
@@ -104,18 +117,22 @@ func New(opts Options) *Limiter {
 // The name is copied when it has to be kept. Names should be short: memory is
 // bounded by their number, not by their length.
 func (l *Limiter) Allow(name string, class Class, cost int) Decision {
-	r := l.rates[class]
+	t := l.current.Load()
+	r := t.rates[class]
 	if r.Off() {
 		return Decision{OK: true}
 	}
 	cost = min(max(cost, 1), maxCost)
 	now := time.Now()
-	l.sweepIfDue(now)
+	t.sweepIfDue(now)
 	for {
-		c := l.caller(name)
+		c, known := t.caller(name)
+		if !known {
+			l.overflowed.Inc()
+		}
 		bucket := c.buckets[class]
 		ok := take(bucket, now, cost, r.Burst)
-		if !c.touch(int64(now.Sub(l.started))) {
+		if !c.touch(int64(now.Sub(t.started))) {
 			runtime.Gosched() // the sweep is about to take c out of the map
 			continue
 		}
@@ -128,16 +145,17 @@ func (l *Limiter) Allow(name string, class Class, cost int) Decision {
 
 // Peek decides as Allow does on a request of cost 1, and charges nothing.
 func (l *Limiter) Peek(name string, class Class) Decision {
-	r := l.rates[class]
+	t := l.current.Load()
+	r := t.rates[class]
 	if r.Off() {
 		return Decision{OK: true}
 	}
-	c, ok := l.callers.Load(name)
-	if !ok && l.known.Load() < l.max {
+	c, ok := t.callers.Load(name)
+	if !ok && t.known.Load() < t.max {
 		return Decision{OK: true, Limit: r.Burst, Remaining: r.Burst}
 	}
 	if !ok {
-		c = l.overflow
+		c = t.overflow
 	}
 	tokens := c.buckets[class].TokensAt(time.Now())
 	return decision(r, tokens >= 1, 1, tokens)
@@ -146,7 +164,7 @@ func (l *Limiter) Peek(name string, class Class) Decision {
 // Stats returns the counts. It is for metrics, not for every request.
 func (l *Limiter) Stats() Stats {
 	return Stats{
-		Callers:       l.callers.Size(),
+		Callers:       l.current.Load().callers.Size(),
 		DeniedReads:   l.denied[Read].Value(),
 		DeniedWrites:  l.denied[Write].Value(),
 		DeniedWatches: l.denied[Watch].Value(),
@@ -188,43 +206,42 @@ func refill(tokens, perSecond float64) time.Duration {
 	return time.Duration(min(millis, math.MaxInt64/2e6)) * time.Millisecond
 }
 
-// caller returns the named caller, or the overflow caller if it is new and
+// caller returns the named caller, or the overflow caller, which is not known, if it is new and
 // there is no room.
-func (l *Limiter) caller(name string) *caller {
-	c, ok := l.callers.Load(name)
-	if !ok {
-		c, ok = l.admit(name)
+func (t *table) caller(name string) (c *caller, known bool) {
+	c, known = t.callers.Load(name)
+	if !known {
+		c, known = t.admit(name)
 	}
-	if !ok {
-		l.overflowed.Inc()
-		return l.overflow
+	if !known {
+		return t.overflow, false
 	}
-	return c
+	return c, true
 }
 
 // admit adds a caller and reports whether there was room. A flood that finds
 // the table full does not get as far as the lock.
-func (l *Limiter) admit(name string) (*caller, bool) {
-	if l.known.Load() >= l.max {
+func (t *table) admit(name string) (*caller, bool) {
+	if t.known.Load() >= t.max {
 		return nil, false
 	}
-	l.admission.Lock()
-	defer l.admission.Unlock()
-	if c, ok := l.callers.Load(name); ok {
+	t.admission.Lock()
+	defer t.admission.Unlock()
+	if c, ok := t.callers.Load(name); ok {
 		return c, true
 	}
-	if l.known.Load() >= l.max {
+	if t.known.Load() >= t.max {
 		return nil, false
 	}
-	c := l.newCaller()
-	l.callers.Store(strings.Clone(name), c)
-	l.known.Add(1)
+	c := t.newCaller()
+	t.callers.Store(strings.Clone(name), c)
+	t.known.Add(1)
 	return c, true
 }
 
-func (l *Limiter) newCaller() *caller {
+func (t *table) newCaller() *caller {
 	c := new(caller)
-	for class, r := range l.rates {
+	for class, r := range t.rates {
 		if !r.Off() {
 			c.buckets[class] = rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst)
 		}
@@ -250,19 +267,19 @@ func (c *caller) touch(at int64) bool {
 
 // sweepIfDue forgets idle callers, about twice in each idle time. One request
 // does it for all; the others go on.
-func (l *Limiter) sweepIfDue(now time.Time) {
-	at := int64(now.Sub(l.started))
-	due := l.nextSweep.Load()
-	if at < due || !l.nextSweep.CompareAndSwap(due, at+int64(l.idle)/2) {
+func (t *table) sweepIfDue(now time.Time) {
+	at := int64(now.Sub(t.started))
+	due := t.nextSweep.Load()
+	if at < due || !t.nextSweep.CompareAndSwap(due, at+int64(t.idle)/2) {
 		return
 	}
-	l.callers.Range(func(name string, c *caller) bool {
+	t.callers.Range(func(name string, c *caller) bool {
 		seen := c.seen.Load()
-		if at-seen < int64(l.idle) || !c.full(now) || !c.seen.CompareAndSwap(seen, forgotten) {
+		if at-seen < int64(t.idle) || !c.full(now) || !c.seen.CompareAndSwap(seen, forgotten) {
 			return true
 		}
-		l.callers.Delete(name)
-		l.known.Add(-1)
+		t.callers.Delete(name)
+		t.known.Add(-1)
 		return true
 	})
 }

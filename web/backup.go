@@ -42,7 +42,7 @@ func (r *request) backup() error {
 	if objects && admin.FullBackup != nil {
 		run = admin.FullBackup
 	}
-	done, err := r.s.backups.begin(r.s.opts.MaxBackups)
+	done, err := r.s.backups.begin(r.s.settings.Load().maxBackups)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (r *request) callerName() []byte {
 }
 
 func (s *Server) trusts(ip netip.Addr) bool {
-	for _, prefix := range s.opts.TrustedProxy {
+	for _, prefix := range s.settings.Load().trusted {
 		if prefix.Contains(ip) {
 			return true
 		}

@@ -48,7 +48,7 @@ var scraped = []scrapedMetric{
 	{"keywatch_streams_stalled_total", "Streams closed because their client did not read.", counter, func(x *sample) float64 { return float64(x.s.reactor.Stalled()) }},
 	{"keywatch_files_max", "Bound on connections and streams together.", gauge, func(x *sample) float64 { return float64(x.s.opts.MaxFiles) }},
 	{"keywatch_backups", "Backups that are read.", gauge, func(x *sample) float64 { return float64(x.s.backups.running.Load()) }},
-	{"keywatch_backups_max", "Bound on them.", gauge, func(x *sample) float64 { return float64(x.s.opts.MaxBackups) }},
+	{"keywatch_backups_max", "Bound on them.", gauge, func(x *sample) float64 { return float64(x.s.settings.Load().maxBackups) }},
 	{"keywatch_watchers", "Watches open.", gauge, func(x *sample) float64 { return float64(x.hub.Watchers) }},
 	{"keywatch_watchers_behind", "Watches that are behind and read history or a snapshot.", gauge, func(x *sample) float64 { return float64(x.hub.Behind) }},
 	{"keywatch_watch_lag_events_max", "Events by which the slowest watch is behind.", gauge, func(x *sample) float64 { return float64(x.hub.MaxLag) }},

@@ -106,7 +106,7 @@ var (
 // admit refuses what must not come in, whatever it asks for.
 func (r *request) admit() error {
 	host := r.f.Request.Header.Host()
-	if !r.probes() && !r.s.guard.allowsHost(host) {
+	if !r.probes() && !r.s.settings.Load().guard.allowsHost(host) {
 		return api.Refuse(api.CodeHostNotAllowed, "host %.80q is not allowed; to allow it start the server with --allow-host", host)
 	}
 	if r.authority != nil && !bytes.EqualFold(r.authority, host) {
@@ -155,7 +155,7 @@ func (r *request) unhurried() error {
 // Behind a proxy that changes Host the dashboard then loads and shows what to do,
 // where it would be blank otherwise.
 func (r *request) admitOrigin(origin, host []byte) error {
-	if r.head.twice(fieldOrigin) || !r.s.guard.allowsOrigin(origin, host) {
+	if r.head.twice(fieldOrigin) || !r.s.settings.Load().guard.allowsOrigin(origin, host) {
 		if r.route == routePage && r.method&(methodGet|methodHead) != 0 {
 			return nil
 		}

@@ -38,7 +38,7 @@ type OpsOptions struct {
 // can be looked into. It is safe for concurrent use.
 type Ops struct {
 	http   *http.Server
-	guard  guard
+	guard  atomic.Pointer[guard]
 	server atomic.Pointer[Server]
 }
 
@@ -60,11 +60,9 @@ func NewOps(opts OpsOptions) (*Ops, error) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	o := new(Ops)
-	var err error
-	if o.guard, err = newGuard(Options{AllowHost: opts.AllowHost}); err != nil {
+	if err := o.AllowHosts(opts.AllowHost); err != nil {
 		return nil, err
 	}
-	o.guard.team = &team{opts: new(Options)}
 	errorLog := slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { opsText(w, "ok\n") })
@@ -139,7 +137,7 @@ func (o *Ops) ready(w http.ResponseWriter, r *http.Request) {
 // that leads here.
 func (o *Ops) profile(handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !o.guard.allowsHost([]byte(r.Host)) {
+		if !o.guard.Load().allowsHost([]byte(r.Host)) {
 			opsFail(w, api.Refuse(api.CodeHostNotAllowed, "host %.80q is not allowed; to allow it start the server with --allow-host", r.Host))
 			return
 		}

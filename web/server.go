@@ -26,13 +26,13 @@ var ErrServerClosed = errors.New("server closed")
 
 // A Server answers requests. It is safe for concurrent use.
 type Server struct {
-	door    *auth.Door
-	opts    Options
-	born    time.Time // the zero of the times that requests are measured by
-	http    *fasthttp.Server
-	guard   guard
-	conns   connections
-	streams *streamRegistry
+	door     *auth.Door
+	opts     Options
+	born     time.Time // the zero of the times that requests are measured by
+	http     *fasthttp.Server
+	settings atomic.Pointer[settings]
+	conns    connections
+	streams  *streamRegistry
 	// sockets are the WebSockets, upgrader shakes hands with them.
 	sockets  *ws.Server
 	upgrader fiber.Handler
@@ -95,12 +95,12 @@ func New(opts Options) (*Server, error) {
 	}
 	opts = opts.withDefaults()
 	team := &team{opts: &opts}
-	guard, err := newGuard(opts)
+	s := &Server{opts: opts, door: newDoor(&opts), born: time.Now(), common: commonHeader(), team: team}
+	team.opts = &s.opts
+	err := s.Change(Settings{opts.AllowHost, opts.AllowOrigin, opts.TrustedProxy, opts.MaxBackups})
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	s := &Server{opts: opts, door: newDoor(&opts), born: time.Now(), guard: guard, common: commonHeader(), team: team}
-	s.guard.team, team.opts = team, &s.opts
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)
 	s.lockWaits.init(s)

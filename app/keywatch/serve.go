@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -50,8 +51,9 @@ what neither says:
     memory-max = "2GiB"
     allow-host = ["kv.example.org", ".prod.svc"]
 
-With --config SIGHUP does not end the server but has it read file and environment again. The
-log says what was changed and what cannot be without a restart.
+With --config SIGHUP does not end the server but has it read file and environment again. These
+change at once: ` + strings.Join(app.Changeable(), ", ") + `, log-level.
+The log says what was changed, and which other flags need a restart.
 
 Examples:
 

@@ -29,7 +29,7 @@ type Options struct {
 type Tracer struct {
 	opts Options
 	// below is the part of all random numbers that are sampled.
-	below             uint64
+	below             atomic.Uint64
 	recorded, dropped atomic.Uint64
 	// Wake says that there are spans to take.
 	Wake wake.Chan
@@ -45,13 +45,20 @@ func New(opts Options) *Tracer {
 		opts.Kept = DefaultKept
 	}
 	t := &Tracer{opts: opts, Wake: wake.New()}
-	switch {
-	case opts.Ratio >= 1:
-		t.below = math.MaxUint64
-	case opts.Ratio > 0:
-		t.below = uint64(opts.Ratio * math.MaxUint64)
-	}
+	t.SetRatio(opts.Ratio)
 	return t
+}
+
+// SetRatio has another part of the requests without a traceparent be sampled from now on.
+func (t *Tracer) SetRatio(ratio float64) {
+	switch {
+	case ratio >= 1:
+		t.below.Store(math.MaxUint64)
+	case ratio > 0:
+		t.below.Store(uint64(ratio * math.MaxUint64))
+	default:
+		t.below.Store(0)
+	}
 }
 
 // Start begins a request whose caller has sent a traceparent; nil for none, and for one that is to
@@ -64,13 +71,19 @@ func (t *Tracer) Start(traceparent []byte) *Span {
 	if traceparent != nil {
 		p, told = ParseParent(traceparent)
 	}
-	if told && !p.Sampled || !told && (t.below == 0 || rand.Uint64() > t.below) {
+	if told && !p.Sampled || !told && !t.draw() {
 		return nil
 	}
 	if !told {
 		p.Trace = newID()
 	}
 	return &Span{tracer: t, Trace: p.Trace, ID: newSpanID(), Parent: p.Span, Remote: told, Request: true, Began: time.Now()}
+}
+
+// draw reports whether a request is sampled by chance.
+func (t *Tracer) draw() bool {
+	below := t.below.Load()
+	return below > 0 && rand.Uint64() <= below
 }
 
 // keep keeps a span that has ended, or drops it if there is no room.
