@@ -7,9 +7,10 @@ import (
 )
 
 var (
-	_ kv.Log      = (*Node)(nil)
-	_ kv.Beginner = (*Node)(nil)
-	_ kv.Prompt   = (*Node)(nil)
+	_ kv.Log             = (*Node)(nil)
+	_ kv.Beginner        = (*Node)(nil)
+	_ kv.Prompt          = (*Node)(nil)
+	_ kv.BarrierBeginner = (*Node)(nil)
 )
 
 // Propose implements kv.Log.

@@ -20,16 +20,19 @@ type reads struct {
 	// servers apart by it, and those of the processes that they were before.
 	id    uint64
 	since time.Time
-	round []chan<- error // who is in it
-	next  []chan<- error
+	round []readDone // who is in it
+	next  []readDone
 	// confirmed wait for the state to reach an index.
 	confirmed []confirmed
 }
 
 type confirmed struct {
 	index uint64
-	round []chan<- error
+	round []readDone
 }
+
+// A readDone tells a read that it may look at the state, or why not. It never waits.
+type readDone func(error)
 
 // ReadBarrier implements kv.Log. The state of a server that is alone shows all that was
 // acknowledged, so that there is nothing to wait for; others ask the leader, at most until ctx
@@ -42,7 +45,7 @@ func (n *Node) ReadBarrier(ctx context.Context) error {
 		return err
 	}
 	done := make(chan error, 1)
-	if !n.loop.ask(func() { n.joinReads(done) }) {
+	if !n.loop.ask(func() { n.joinReads(func(err error) { done <- err }) }) {
 		return kv.ErrStopping
 	}
 	select {
@@ -61,11 +64,22 @@ func (n *Node) ReadBarrierNow() error {
 	return kv.ErrWouldWait
 }
 
+// BeginReadBarrier implements kv.BarrierBeginner.
+func (n *Node) BeginReadBarrier(w kv.Waker) *kv.Barrier {
+	b := kv.NewBarrier(w)
+	if err := n.Ready(); errors.Is(err, kv.ErrNoLeader) {
+		b.Finish(err)
+	} else if !n.loop.ask(func() { n.joinReads(b.Finish) }) {
+		b.Finish(kv.ErrStopping)
+	}
+	return b
+}
+
 // joinReads puts a read into the next round, and begins it if none is under way.
-func (n *Node) joinReads(done chan<- error) {
+func (n *Node) joinReads(done readDone) {
 	r := &n.reads
 	if n.loop.dead != nil {
-		done <- kv.ErrNoLeader
+		done(kv.ErrNoLeader)
 		return
 	}
 	r.next = append(r.next, done)
@@ -125,8 +139,8 @@ func (n *Node) failReads(err error) {
 	n.reads = reads{id: r.id}
 }
 
-func answer(round []chan<- error, err error) {
+func answer(round []readDone, err error) {
 	for _, done := range round {
-		done <- err // it has room
+		done(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"keywatch/cluster"
 	"keywatch/kv"
+	"keywatch/kv/wake"
 )
 
 // A team is three nodes and the network between them, within a bubble of time.
@@ -244,6 +245,21 @@ func TestLeaderThatIsCutOff(t *testing.T) {
 	}
 }
 
+// begun returns a ReadBarrier of n that is waited for outside of it.
+func begun(n *cluster.Node) func(context.Context) error {
+	return func(ctx context.Context) error {
+		woken := wake.New()
+		b := n.BeginReadBarrier(woken)
+		select {
+		case <-woken:
+			_, err := b.Done()
+			return err
+		case <-ctx.Done():
+			return kv.ErrNoLeader
+		}
+	}
+}
+
 // A read must show all that was acknowledged before it, on whatever node, and none may be answered
 // by a node that cannot know.
 func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
@@ -252,7 +268,11 @@ func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
 		for i := range 30 {
 			w.put(leader, "k", fmt.Sprint(i))
 			for id := 1; id <= 3; id++ {
-				if err := w.node[id].ReadBarrier(w.t.Context()); err != nil {
+				read := w.node[id].ReadBarrier
+				if i%2 == 1 {
+					read = begun(w.node[id])
+				}
+				if err := read(w.t.Context()); err != nil {
 					w.t.Fatalf("read at %d: %v", id, err)
 				}
 				if e, _ := w.opts[id].State.Get("k"); e == nil || e.Value() != fmt.Sprint(i) {
@@ -265,7 +285,7 @@ func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
 		w.put(next, "k", "newer")
 		for id := 1; id <= 3; id++ {
 			ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Second)
-			err := w.node[id].ReadBarrier(ctx)
+			err := errors.Join(w.node[id].ReadBarrier(ctx), begun(w.node[id])(ctx))
 			cancel()
 			if id == leader && !errors.Is(err, kv.ErrNoLeader) || id != leader && err != nil {
 				w.t.Errorf("read at %d, while %d is cut off: got %v", id, leader, err)

@@ -26,8 +26,9 @@ type Log interface {
 type Store struct {
 	state    atomic.Pointer[State]
 	log      Log
-	beginner Beginner // log, if it is one
-	prompt   Prompt   // log, if it is one
+	beginner Beginner        // log, if it is one
+	prompt   Prompt          // log, if it is one
+	barriers BarrierBeginner // log, if it is one
 	limits   Limits
 	gate     Gate // nil for none
 }
@@ -38,6 +39,7 @@ func NewStore(state *State, log Log, limits Limits) *Store {
 	s.state.Store(state)
 	s.beginner, _ = log.(Beginner)
 	s.prompt, _ = log.(Prompt)
+	s.barriers, _ = log.(BarrierBeginner)
 	return s
 }
 

@@ -118,7 +118,10 @@ func (o *getOptions) unchanged(e *kv.Entry, at kv.Position) bool {
 
 // read returns the newest version of the key, nil if it is absent.
 func (r *request) read(local bool) (*kv.Entry, kv.Position, error) {
-	if r.prompt && !local {
+	switch {
+	case r.after != nil:
+		return r.readAfter()
+	case r.prompt && !local:
 		return r.view().GetNow(r.key)
 	}
 	e, at, err := r.view().Get(r.deadline(), r.key, local, r.mayFetch)

@@ -64,6 +64,13 @@ func (l *directLog) ReadBarrierNow() error {
 	return nil
 }
 
+// BeginReadBarrier implements kv.BarrierBeginner.
+func (l *directLog) BeginReadBarrier(w kv.Waker) *kv.Barrier {
+	b := kv.NewBarrier(w)
+	go func() { b.Finish(l.ReadBarrier(l.life)) }()
+	return b
+}
+
 // Begin implements kv.Beginner.
 func (l *directLog) Begin(c *kv.Command) (kv.Pending, error) {
 	p := &directWrite{done: make(chan struct{})}

@@ -89,6 +89,8 @@ type request struct {
 	// write with errBegun once it is under way. begun and then are for its result.
 	prompt bool
 	begun  kv.Begun
+	// after, if not nil, is a read barrier that is done, which holds for the request.
+	after *kv.Barrier
 	then   func(*request, *kv.Command, *kv.Result) error
 	// span, if not nil, is what is recorded of it, because it is sampled.
 	span *trace.Span

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
@@ -49,6 +50,11 @@ type session struct {
 	ended bool
 	// late says that the time to wait for the peer is over.
 	late atomic.Bool
+	// barrier is what reads have to wait for, asking that it is waited for. Once it is done it
+	// holds for the requests that begin within the next covered bytes.
+	barrier *kv.Barrier
+	covered int32
+	asking  bool
 }
 
 var (
@@ -129,6 +135,7 @@ func (n *session) parse(b []byte) (used int) {
 	for used < len(b) && n.listens() {
 		size, v := n.begin(b[used:])
 		used += size
+		n.uncover(size)
 		if n.leaving = n.leaving || v == fastOther; size == 0 {
 			break
 		}
@@ -144,7 +151,7 @@ func (n *session) waits() bool {
 
 // listens reports whether a request may be begun. What is charged is charged for one request.
 func (n *session) listens() bool {
-	return !n.leaving && !n.over && n.unsent == 0 && n.ahead < sessionAhead && !n.own.charges
+	return !n.leaving && !n.over && n.unsent == 0 && n.ahead < sessionAhead && !n.own.charges && !n.asking
 }
 
 // pause stops or resumes reading.
@@ -167,6 +174,8 @@ func (n *session) begin(b []byte) (size int, v verdict) {
 	case v == fastPartial && n.ahead == 0:
 		n.reading()
 	case v == fastWhole && n.pending > 0 && (p.head.method[0] == 'G' || p.head.batch()):
+		v = fastPartial
+	case v == fastWhole && n.asks(p, b):
 		v = fastPartial
 	}
 	if v == fastWhole && n.answer(p) {
@@ -198,7 +207,7 @@ func (n *session) answer(p *fastPath) bool {
 	}
 	p.fill()
 	r := s.acquire(&p.ctx, nil)
-	r.fast, r.prompt = p, true
+	r.fast, r.prompt, r.after = p, true, n.barrier
 	n.own.enter(phaseWorking)
 	r.common()
 	switch err := r.attempt((*request).answer); err {
@@ -230,6 +239,7 @@ func (n *session) pass(p *fastPath) {
 
 // Fill implements reactor.Handler.
 func (n *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
+	n.agreed(now)
 	b = n.send(b, now)
 	if len(n.in) > 0 && n.listens() {
 		n.readOn()
@@ -250,6 +260,9 @@ func (n *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 // nothing, and returns when to look again.
 func (n *session) settle(now time.Time, sends bool) (again time.Time) {
 	n.own.settle()
+	if n.asking {
+		return n.askedUntil()
+	}
 	late := n.late.Swap(false)
 	ends := n.over || len(n.in) == 0 && !n.leaving && (late || n.ended || n.s.stopping.Load())
 	switch {

@@ -42,7 +42,7 @@ func coldValue(key string) string { return strings.Repeat(key, 80) }
 
 // newColdWorld returns a server whose keys a, b and c have their values on disk,
 // and a func that evicts them again.
-func newColdWorld(t *testing.T) (w *world, d *coldDisk, evict func()) {
+func newColdWorld(t *testing.T, change ...func(*web.Options)) (w *world, d *coldDisk, evict func()) {
 	d = &coldDisk{records: make(map[kv.Locator][]byte)}
 	hub := watch.New(watch.Options{})
 	t.Cleanup(hub.Close)
@@ -67,7 +67,8 @@ func newColdWorld(t *testing.T) (w *world, d *coldDisk, evict func()) {
 	c.Commit()
 	evict = func() { state.Evict(1 << 20) }
 	evict()
-	w = newWorld(t, func(o *web.Options) { o.Store, o.Hub = kv.NewStore(state, log, kv.Limits{}), hub })
+	cold := func(o *web.Options) { o.Store, o.Hub = kv.NewStore(state, log, kv.Limits{}), hub }
+	w = newWorld(t, append(change, cold)...)
 	return w, d, evict
 }
 
