@@ -91,7 +91,7 @@ type request struct {
 	begun  kv.Begun
 	// after, if not nil, is a read barrier that is done, which holds for the request.
 	after *kv.Barrier
-	then   func(*request, *kv.Command, *kv.Result) error
+	then  func(*request, *kv.Command, *kv.Result) error
 	// span, if not nil, is what is recorded of it, because it is sampled.
 	span *trace.Span
 	// came is when it came, since the server was made.
