@@ -82,7 +82,7 @@ func TestReadDoesNotTakeAnEarlierBarrier(t *testing.T) {
 // failed, or the connection could not be used any more.
 func TestReadsThatAreNotConfirmed(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) { o.RequestTimeout = 20 * time.Millisecond })
-	agree, _ := w.agreeing()
+	w.agreeing()
 	conn := w.wire(t)
 	for range 2 {
 		conn.send(pipeline[2] + pipeline[0])
@@ -94,7 +94,7 @@ func TestReadsThatAreNotConfirmed(t *testing.T) {
 		}
 	}
 	other := newWorld(t)
-	agree, _ = other.agreeing()
+	agree, _ := other.agreeing()
 	conn = other.wire(t)
 	conn.send(pipeline[2] + pipeline[2])
 	agree <- kv.ErrNoLeader
