@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	ticketPrefix = "kwt_"
+	// TicketPrefix begins the text of every ticket.
+	TicketPrefix = "kwt_"
 	ticketLayout = 1
 	ticketMAC    = 16
 	// TicketMax is the largest ticket, in bytes of its text: it must fit into a request line.
@@ -62,7 +63,7 @@ func (k TicketKey) Sign(t TicketInfo) string {
 		}
 	}
 	b = appendText(b, t.Origin)
-	return ticketPrefix + base64.RawURLEncoding.EncodeToString(append(b, k.mac(b)...))
+	return TicketPrefix + base64.RawURLEncoding.EncodeToString(append(b, k.mac(b)...))
 }
 
 func flag(on bool) byte {
@@ -85,7 +86,7 @@ func (k TicketKey) mac(b []byte) []byte {
 // ParseTicket reads the text of a ticket that one of the keys signed, whether it has expired or
 // not. It fails with ErrMalformed.
 func ParseTicket(text string, key func(number uint64) (TicketKey, bool)) (t TicketInfo, err error) {
-	body, ok := strings.CutPrefix(text, ticketPrefix)
+	body, ok := strings.CutPrefix(text, TicketPrefix)
 	if !ok || len(text) > TicketMax {
 		return t, ErrMalformed
 	}

@@ -29,7 +29,7 @@ const (
 func (s *Server) newSockets() (*ws.Server, error) {
 	o := &s.opts
 	return ws.New(ws.Options{
-		Door: s.door, Limiter: o.Limiter, Budget: o.Budget, Reactor: s.reactor, Deadlines: s.waits, Tracer: o.Tracer,
+		Door: s.door, Unproved: &s.unproved, Limiter: o.Limiter, Budget: o.Budget, Reactor: s.reactor, Deadlines: s.waits, Tracer: o.Tracer,
 		Max: o.MaxStreams, Others: s.streams.Len, Full: s.streams.opts.full,
 		MaxBody: o.MaxBody, Heartbeat: o.Heartbeat, Durability: func() []byte { return s.team.now().durability },
 		Refused: func(code api.Code) { s.metrics.refuse(code) }, Logger: o.Logger,
@@ -54,11 +54,11 @@ func (r *request) socket() error {
 	if err := r.handshake(); err != nil {
 		return err
 	}
-	if err := r.mayConnect(); err != nil {
-		return err
-	}
 	sub, err := r.socketWatch()
 	if err != nil {
+		return err
+	}
+	if err := r.mayConnect(sub); err != nil {
 		return err
 	}
 	if err := r.charge(ratelimit.Watch, 1); err != nil {
@@ -78,9 +78,10 @@ func (r *request) socket() error {
 	return r.upgrade(h)
 }
 
-// mayConnect refuses the socket of a caller without a credential that may do nothing.
-func (r *request) mayConnect() error {
-	if r.who != nil && r.who.Kind() == auth.Anonymous && r.who.Look().Empty() {
+// mayConnect refuses the socket of a caller without a credential that may do nothing, unless it is
+// opened to prove first who the caller is: browsers send no credential with a handshake.
+func (r *request) mayConnect(sub *api.Watch) error {
+	if sub != nil && r.who != nil && r.who.Kind() == auth.Anonymous && r.who.Look().Empty() {
 		return &auth.FailedError{Reason: auth.Missing}
 	}
 	return nil

@@ -13,6 +13,9 @@ type active struct {
 	ending ending
 	// message is how far a message has arrived that is not complete.
 	message progress
+	// proveBy is until when the caller must prove who it is, grace until when the watches are kept of a
+	// caller whose credential has expired, on the server's clock; 0 is no such time.
+	proveBy, grace time.Duration
 	// claim gives the session up if it gets no socket.
 	claim *time.Timer
 }
@@ -34,7 +37,7 @@ func (s *session) activate() *active {
 
 // tidy drops what is not needed any more.
 func (s *session) tidy() {
-	if a := s.active; a != nil && a.unread == nil && len(a.held) == 0 && a.message.arrived == 0 && s.stage < stageClosing {
+	if a := s.active; a != nil && a.unread == nil && len(a.held) == 0 && a.message.arrived == 0 && a.proveBy == 0 && a.grace == 0 && s.stage < stageClosing {
 		s.active = nil
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 	"unsafe"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/kv/kvjson"
 	"keywatch/ratelimit"
@@ -37,6 +38,9 @@ func (r *runner) run(text []byte) {
 		}
 		if r.s.server.opts.Tracer != nil {
 			return r.runTraced(c)
+		}
+		if r.s.unproved.Load() && c.op.name != "auth" {
+			return &auth.FailedError{Reason: auth.Missing}
 		}
 		return c.op.run(r, c)
 	})

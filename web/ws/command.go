@@ -97,6 +97,8 @@ type command struct {
 	idemKey  string
 	// lock is what a command about a lock says beside its ttl.
 	lock lockCommand
+	// secret is the credential of auth.
+	secret string
 }
 
 // outlives reports whether the command is to run even if its client has left: it
@@ -304,7 +306,10 @@ func (c *command) check(limit int) error {
 	case !c.has(hasOp):
 		return api.Refuse(api.CodeBadJSON, `field "op" is required`)
 	case c.op == nil:
-		return api.Refuse(api.CodeBadJSON, "unknown op %.80q%s", c.unknownOp, api.DidYouMean(c.unknownOp, opNames))
+		return unknownOp(c.unknownOp)
+	}
+	if c.has(hasToken) && (c.op.name == "auth") != (c.secret != "") {
+		return api.Refuse(api.CodeBadJSON, "token: expected %s", map[bool]string{true: "a text", false: "a number from 1 on"}[c.op.name == "auth"])
 	}
 	if missing := c.op.need &^ c.seen; missing != 0 {
 		return api.Refuse(api.CodeBadJSON, "%s requires field %q", c.op.name, fieldOfBit(missing))
@@ -324,6 +329,10 @@ func (c *command) check(limit int) error {
 		return api.TooManyOps(limit)
 	}
 	return nil
+}
+
+func unknownOp(name string) error {
+	return api.Refuse(api.CodeBadJSON, "unknown op %.80q%s", name, api.DidYouMean(name, opNames))
 }
 
 // fieldOfBit returns the name of the first field in a set.

@@ -50,8 +50,13 @@ func (v *Server) Begin(c Caller, lines bool) (Handshake, error) {
 			v.end(s)
 		}
 	})
-	if err := v.enter(s); err != nil {
+	err := s.enterUnproved(c.Who)
+	if err == nil {
+		err = v.enter(s)
+	}
+	if err != nil {
 		s.active.claim.Stop()
+		s.leaveUnproved()
 		s.hold.Close()
 		return Handshake{}, err
 	}
@@ -91,5 +96,8 @@ func (h Handshake) Adopt(conn net.Conn, early []byte) error {
 // smallest form.
 type callerAddr [16]byte
 
+// addr returns the address.
+func (a callerAddr) addr() netip.Addr { return netip.AddrFrom16(a).Unmap() }
+
 // appendTo appends the address as HTTP requests from it are named.
-func (a callerAddr) appendTo(b []byte) []byte { return netip.AddrFrom16(a).Unmap().AppendTo(b) }
+func (a callerAddr) appendTo(b []byte) []byte { return a.addr().AppendTo(b) }

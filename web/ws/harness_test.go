@@ -43,6 +43,9 @@ type world struct {
 	addr     string
 	// others are the servers that a bye names.
 	others []string
+	// table knows the callers, of whom who is the one that shakes hands; nil without authentication.
+	table *auth.Table
+	who   *auth.Caller
 }
 
 // newWorld returns a world on a port of its own. logged, if not nil, returns the log
@@ -83,8 +86,14 @@ func (w *world) listen() *world {
 // newServer returns a world without a port, whose sockets are charged to b.
 func newServer(t testing.TB, b *ratelimit.Budget, logged ...func(*kvtest.Direct) kv.Log) *world {
 	t.Helper()
+	return newServerFor(t, nil, b, logged...)
+}
+
+// newServerFor is newServer with authentication by table, if that is not nil.
+func newServerFor(t testing.TB, table *auth.Table, b *ratelimit.Budget, logged ...func(*kvtest.Direct) kv.Log) *world {
+	t.Helper()
 	w := &world{
-		t: t, registry: prometheus.NewRegistry(),
+		t: t, table: table, registry: prometheus.NewRegistry(),
 		reactor: reactor.New(reactor.Options{Short: b.Short, WriteTimeout: time.Minute}),
 	}
 	w.hub = watch.New(watch.Options{Others: func() []string { return slices.Clone(w.others) }})
@@ -100,7 +109,7 @@ func newServer(t testing.TB, b *ratelimit.Budget, logged ...func(*kvtest.Direct)
 	}
 	w.store = kv.NewStore(w.state, log, kv.Limits{})
 	w.server, err = ws.New(ws.Options{
-		Door: auth.NewDoor(w.store, w.hub, nil), Reactor: w.reactor, Deadlines: api.NewDeadlines(context.Background(), 10*time.Second),
+		Door: auth.NewDoor(w.store, w.hub, table), Reactor: w.reactor, Deadlines: api.NewDeadlines(context.Background(), 10*time.Second),
 		MaxBody: 2 << 20, Durability: func() []byte { return []byte("memory; copies=1/1") }, Budget: b,
 	})
 	if err != nil {
@@ -145,7 +154,7 @@ func (w *world) shake(conn net.Conn) {
 // begin opens what a request asks for.
 func (w *world) begin(req *http.Request) (ws.Handshake, error) {
 	query := req.URL.Query()
-	h, err := w.server.Begin(ws.Caller{}, req.Header.Get("Sec-WebSocket-Protocol") == ws.SubprotocolLines)
+	h, err := w.server.Begin(ws.Caller{Who: w.who}, req.Header.Get("Sec-WebSocket-Protocol") == ws.SubprotocolLines)
 	if err != nil || len(query) == 0 {
 		return h, err
 	}

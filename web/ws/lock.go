@@ -40,6 +40,10 @@ func (c *command) readLock(s *api.Scanner, field api.FieldSet) {
 	case hasWait:
 		k.wait = s.Wait()
 	case hasToken:
+		if s.Peek() == '"' { // that of auth
+			c.secret = s.Text().String()
+			return
+		}
 		if k.token = s.Uint(); s.Err() == nil && k.token == 0 {
 			s.Fail("a token is a number from 1 on")
 		}

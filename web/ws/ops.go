@@ -40,6 +40,7 @@ var ops = [...]op{
 	{"bind", hasLease, anyWrite, (*runner).bind},
 	{"unbind", hasLease, anyWrite, (*runner).unbind},
 	{"unlock", hasLock, hasToken | hasForce | anyWrite, (*runner).unlock},
+	{"auth", hasToken, 0, (*runner).auth},
 }
 
 // opNames are the names of ops.

@@ -17,6 +17,8 @@ import (
 type Options struct {
 	// Door is the way to the store and the hub.
 	Door *auth.Door
+	// Unproved counts sockets whose callers have not proved who they are; nil bounds nothing.
+	Unproved *api.Unproved
 	// Limiter counts what callers ask for; nil limits nothing.
 	Limiter *ratelimit.Limiter
 	// Budget bounds the memory that callers make the server hold; nil bounds nothing.

@@ -2,10 +2,12 @@ package ws
 
 import (
 	"slices"
+	"time"
 
+	"keywatch/auth"
+	"keywatch/kv/kvjson"
 	"keywatch/watch"
 	"keywatch/web/api"
-	"keywatch/web/wire"
 )
 
 // Recheck wakes the sockets whose callers may do something else than they saw last.
@@ -17,15 +19,43 @@ func (v *Server) Recheck() {
 	}
 }
 
-// recheck looks whether the caller may go on with its watches, if its standing has changed, and
-// appends a denied event for each that it may not. It is called after what a watch tells was
-// polled, and before that is sent.
-func (s *session) recheck(b []byte) []byte {
+// recheck looks whether the caller may go on with its watches, if its standing has changed or it is
+// another one, and appends a denied event for each that it may not. Where the credential has only
+// expired the watches are kept for a while, and tell nothing. It is called after what a watch tells
+// was polled, and before that is sent.
+func (s *session) recheck(b []byte, at time.Duration) []byte {
+	stale := s.stale.Load() && s.stale.Swap(false) // before the caller is looked at: see become
 	who := s.who.Load()
-	if !who.Changed(s.seen.Load()) {
+	if !stale && !who.Changed(s.seen.Load()) {
 		return b
 	}
 	now := who.Look()
+	s.seen.Store(now.Since)
+	if stale {
+		s.warned = false
+	}
+	if now.Ended == auth.Expired && s.stage == stageOpen {
+		return s.beginGrace(b, at)
+	}
+	if s.active != nil {
+		s.active.grace = 0
+	}
+	return s.deny(b, who, now)
+}
+
+// beginGrace says that the credential has expired, and until when another one is waited for.
+func (s *session) beginGrace(b []byte, at time.Duration) []byte {
+	if s.grace() != 0 {
+		return b
+	}
+	s.activate().grace = at + expiryGrace
+	return s.frame(b, func(b []byte) []byte {
+		return append(kvjson.AppendNumber(append(b, `{"type":"denied","code":"expired",`...), "grace_ms", uint64(expiryGrace.Milliseconds())), '}')
+	})
+}
+
+// deny ends the watches that the caller may not have, and the socket if the credential has ended.
+func (s *session) deny(b []byte, who *auth.Caller, now *auth.Standing) []byte {
 	for _, w := range s.openWatches() {
 		if why, _ := who.StreamEnd(now.Since-1, w.watcher.Names); why != "" {
 			m := watch.Message{Kind: watch.Denied, Code: why}
@@ -33,9 +63,7 @@ func (s *session) recheck(b []byte) []byte {
 				w.fresh = false
 				b = appendOK(b, w.id)
 			}
-			start := len(b)
-			b = wire.Finish(m.AppendFor(append(b, make([]byte, wire.Reserve)...), w.id), start, wire.Text)
-			s.server.framesOut.Inc()
+			b = s.frame(b, func(b []byte) []byte { return m.AppendFor(b, w.id) })
 			w.denied = true
 			s.forget(w)
 		}
@@ -43,7 +71,6 @@ func (s *session) recheck(b []byte) []byte {
 	if now.Ended != "" {
 		s.close(api.CodeUnauthenticated.WebSocketClose(), now.Ended)
 	}
-	s.seen.Store(now.Since)
 	return b
 }
 

@@ -131,6 +131,7 @@ func (v *Server) end(s *session) {
 
 func (v *Server) leave(s *session) {
 	s.hold.Close()
+	s.leaveUnproved()
 	s.who.Load().Unfollow()
 	v.mu.Lock()
 	defer v.mu.Unlock()

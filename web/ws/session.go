@@ -82,6 +82,8 @@ type session struct {
 	// exempt says that the caller is not limited, lines that the client speaks
 	// SubprotocolLines.
 	exempt, lines bool
+	// warned says that the client was told that its credential is about to expire.
+	warned bool
 	// epoch and rev are the newest position that a synced watch was given.
 	epoch kv.Epoch
 	rev   kv.Rev
@@ -95,7 +97,10 @@ type session struct {
 	who atomic.Pointer[auth.Caller]
 	// seen is the standing of the caller that all watches were allowed under last.
 	seen atomic.Uint32
-	hold ratelimit.Hold
+	// stale says that who is another caller than the one that seen is of, unproved that it has proved
+	// nothing yet and may do nothing before.
+	stale, unproved atomic.Bool
+	hold            ratelimit.Hold
 	// charged is what is charged of what was read and is under way.
 	charged int
 
@@ -132,6 +137,9 @@ func (s *session) attach(sock reactor.Socket) reactor.Handler {
 	s.sock = sock
 	s.nextPing = now + jittered(pingEvery)
 	s.nextProgress = now + jittered(s.server.opts.Heartbeat)
+	if s.unproved.Load() {
+		s.activate().proveBy = now + unprovedTime
+	}
 	s.attached.Store(true)
 	s.sock.Wake()
 	return s
@@ -177,7 +185,7 @@ func (s *session) Receive(p []byte) {
 // returns how many bytes it has used.
 func (s *session) parse(p []byte) (n int) {
 	for n < len(p) && s.listens() {
-		m, used, err := s.in.Next(p[n:], s.server.opts.MaxBody)
+		m, used, err := s.in.Next(p[n:], s.maxMessage())
 		n += used
 		if err != nil {
 			s.broken(err)
@@ -251,6 +259,8 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 		b = s.fillClose(b, at)
 		return b, s.time(s.active.ending.until)
 	}
+	b = s.endProof(b, at)
+	b = s.warn(b, at)
 	b, more := s.events(b, now, heavy)
 	b = s.progress(b, at)
 	b = s.ping(b, at)
@@ -259,7 +269,7 @@ func (s *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 		return b, now
 	}
 	s.tidy()
-	return b, s.again()
+	return b, s.again(at)
 }
 
 // readOn continues with what was received, where that had to wait.
@@ -314,8 +324,11 @@ func (s *session) time(at time.Duration) time.Time {
 }
 
 // again returns when there is something to do although the session is not woken.
-func (s *session) again() time.Time {
-	at := min(s.nextPing, s.unfinishedAgain())
+func (s *session) again(now time.Duration) time.Time {
+	at := min(s.nextPing, s.unfinishedAgain(), s.proofAgain(now))
+	if s.grace() != 0 {
+		return s.time(at)
+	}
 	if s.synced > 0 {
 		at = min(at, s.nextProgress)
 	}

@@ -117,21 +117,24 @@ func (s *session) requeue(w *subscription) {
 // at once. What takes long is left for a call that may do so.
 func (s *session) events(b []byte, now time.Time, heavy bool) (_ []byte, more bool) {
 	at := s.server.clock(now)
-	b = s.recheck(b)
+	b = s.recheck(b, at)
+	if s.grace() != 0 {
+		return b, false
+	}
 	s.collect(at)
 	if s.queue.head == nil {
 		return b, false
 	}
 	scratch := s.server.scratches.Get().(*watch.Scratch)
 	defer s.server.scratches.Put(scratch)
-	for n := 0; s.queue.head != nil && len(b) < reactor.Piece && n < maxPolls; n++ {
+	for n := 0; s.queue.head != nil && len(b) < reactor.Piece && n < maxPolls && s.grace() == 0; n++ {
 		if !heavy && s.queue.head.watcher.Heavy() {
 			s.heavy = true
 			break
 		}
 		b = s.poll(b, s.queue.pop(), scratch, now)
 	}
-	return b, s.queue.head != nil
+	return b, s.queue.head != nil && s.grace() == 0
 }
 
 // poll appends what w has to tell.
@@ -142,7 +145,7 @@ func (s *session) poll(b []byte, w *subscription, scratch *watch.Scratch, now ti
 		b = appendOK(b, w.id)
 	}
 	messages, again, err := w.watcher.Poll(scratch, now)
-	if b = s.recheck(b); w.denied {
+	if b = s.recheck(b, s.server.clock(now)); w.denied {
 		return b
 	}
 	if err != nil {
@@ -231,7 +234,7 @@ func (s *session) setSynced(w *subscription, synced bool) {
 // progress appends a bookmark for all watches that are synced, when it is time
 // and none of them has anything pending.
 func (s *session) progress(b []byte, at time.Duration) []byte {
-	if s.synced == 0 || at < s.nextProgress {
+	if s.synced == 0 || at < s.nextProgress || s.grace() != 0 {
 		return b
 	}
 	// The position first: what was left with watches up to there has woken them.
