@@ -43,10 +43,12 @@ var ops = [...]op{
 	{"auth", hasToken, 0, (*runner).auth},
 }
 
-// opNames are the names of ops.
+// opNames are the names of ops, but for auth: without authentication there is no such operation.
 var opNames = func() (names []string) {
 	for i := range ops {
-		names = append(names, ops[i].name)
+		if ops[i].name != "auth" {
+			names = append(names, ops[i].name)
+		}
 	}
 	return names
 }()
