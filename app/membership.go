@@ -230,6 +230,10 @@ func (m *membership) accept(h peer.Hello) error {
 			"to move it to this cluster start it with an empty data folder and --join", about.Name, h.ID, h.Cluster, me.Name, me.ID, own)
 	}
 	r := m.roster()
+	if about.Level > 0 && about.Level < r.Level {
+		return fmt.Errorf("server %s (%v) runs release %s, which knows level %d, and the cluster has level %d: start it with a later release",
+			about.Name, h.ID, about.Version, about.Level, r.Level)
+	}
 	if r.WasRemoved(cluster.ServerID(h.ID)) {
 		return fmt.Errorf("server %s (%v) was removed from cluster %s: to join again start it with an empty data folder and --join", about.Name, h.ID, me.Cluster)
 	}

@@ -62,6 +62,9 @@ func (n *Node) readRoster() error {
 	if err != nil {
 		return err
 	}
+	if r.Level > n.opts.Level {
+		return fmt.Errorf("the cluster has level %d, and this release knows up to %d: start this server with a later release", r.Level, n.opts.Level)
+	}
 	n.roster.Store(&parsed{r, text})
 	if n.opts.Changed != nil {
 		n.opts.Changed(r)
@@ -103,7 +106,9 @@ func (n *Node) proposeRoster(f func(*Roster) error, done chan error) error {
 	now := n.Roster()
 	next := now
 	next.Members, next.Removed = slices.Clone(now.Members), slices.Clone(now.Removed)
-	next.Level = max(next.Level, Level)
+	if next.Level == 0 {
+		next.Level = n.ownLevel() // it begins
+	}
 	if err := f(&next); err != nil {
 		return err
 	}

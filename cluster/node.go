@@ -60,6 +60,10 @@ type Options struct {
 	// with it; nil where it has one.
 	Cluster string
 	Founder *Member
+	// Level is the newest format that this release knows; the constant Level. LevelOf returns the level that the
+	// cluster must have for a command to be logged; by default its method Level. Tests have others.
+	Level   int
+	LevelOf func(*kv.Command) int
 	// Expect is with how many voters the store begins to take commands; 0 for one.
 	Expect int
 	// About returns what this server says about itself, Reach whether another is connected, and since
@@ -105,6 +109,10 @@ func (o Options) withDefaults() Options {
 	set(&o.EntryCommands, 512)
 	set(&o.EntryBytes, 256<<10)
 	set(&o.Shipments, 2)
+	set(&o.Level, Level)
+	if o.LevelOf == nil && o.Level > kv.MinLevel {
+		o.LevelOf = (*kv.Command).Level
+	}
 	if o.LogKeep == 0 {
 		o.LogKeep = DefaultLogKeep
 	}

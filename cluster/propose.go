@@ -73,7 +73,10 @@ func (n *Node) add(c *kv.Command) (*batch, int, error) {
 	if err := n.Ready(); err != nil {
 		return nil, 0, err
 	}
-	err := n.room()
+	err := n.knownToAll(c)
+	if err == nil {
+		err = n.room()
+	}
 	if err == nil {
 		var b *batch
 		var place int

@@ -66,15 +66,12 @@ type Removed struct {
 
 // A Roster says who the servers of a store are. It is part of the state: all servers have the same.
 type Roster struct {
-	// Level is the newest format that all servers write.
+	// Level is the one that all servers know: nothing newer is written.
 	Level   int       `json:"level"`
 	Cluster string    `json:"cluster"`
 	Members []Member  `json:"members"`
 	Removed []Removed `json:"removed,omitempty"`
 }
-
-// Level is the newest level that this release writes.
-const Level = 3
 
 // maxRemoved is how many removed servers a roster remembers: the newest. A server that is forgotten is
 // one that is not known, which is refused too.

@@ -15,6 +15,8 @@ const (
 	// nearEntries and nearBytes are how much a server may lack that is near.
 	nearEntries = 1024
 	nearBytes   = 1 << 20
+	// heardFor is for how long a report says how a server does.
+	heardFor = 3 * time.Second
 	// maxVoters is how many voters there are at most.
 	maxVoters = 5
 )
@@ -24,7 +26,10 @@ const (
 // on its own. Raft checks none of that: a voter that has nothing would take the quorum away.
 type steward struct {
 	term uint64
-	near map[ServerID]time.Time // since when each has been near
+	// all is the least level of the members, if they are all there, and since when.
+	all   int
+	since time.Time
+	near  map[ServerID]time.Time // since when each has been near
 }
 
 // tend is the goroutine.
@@ -52,7 +57,7 @@ func (n *Node) tendOnce(ctx context.Context, s *steward) {
 		return
 	}
 	if view.Term != s.term || s.near == nil {
-		s.term, s.near = view.Term, make(map[ServerID]time.Time)
+		*s = steward{term: view.Term, near: make(map[ServerID]time.Time)}
 	}
 	now := time.Now()
 	for _, m := range view.Members {
@@ -77,7 +82,7 @@ func (n *Node) tendOnce(ctx context.Context, s *steward) {
 // near reports whether a server lacks so little that it can become a voter.
 func (n *Node) near(m Standing) bool {
 	return m.Reachable && !m.Installing && !m.Differs && (m.Votes || m.Learns) && m.Behind <= nearEntries &&
-		n.store.BytesAfter(m.Applied) <= nearBytes && time.Since(m.Heard) < 3*time.Second
+		n.store.BytesAfter(m.Applied) <= nearBytes && time.Since(m.Heard) < heardFor
 }
 
 // plan returns what is to be done next, nil for nothing.
@@ -95,6 +100,9 @@ func (n *Node) plan(v *Standings, s *steward, now time.Time) func(context.Contex
 		if a := m.About; a.Peer != "" && (a.URL != m.URL || a.Peer != m.Peer) {
 			return func(ctx context.Context) error { return n.readdress(ctx, m.Member, a) }
 		}
+	}
+	if do := n.planLevel(v, s, now); do != nil {
+		return do
 	}
 	return n.planVoters(v, s.ready(v, now, n.settleTime(v)))
 }

@@ -14,6 +14,11 @@ import (
 
 // rostered runs a test with three nodes whose roster names all of them.
 func rostered(t *testing.T, test func(w *team, told *[4]atomic.Int32)) {
+	rosteredAs(t, func(int, *cluster.Options) {}, test)
+}
+
+// rosteredAs is rostered with nodes that have other options.
+func rosteredAs(t *testing.T, change func(id int, o *cluster.Options), test func(w *team, told *[4]atomic.Int32)) {
 	var told [4]atomic.Int32
 	var w *team
 	inTeam(t, func(id int, o *cluster.Options) {
@@ -26,6 +31,7 @@ func rostered(t *testing.T, test func(w *team, told *[4]atomic.Int32)) {
 			return to < 4 && w.node[to] != nil && !w.cut[to] && !w.cut[id], time.Time{}
 		}
 		o.Removed = func() { told[id].Add(1) }
+		change(id, o)
 	}, func(made *team) {
 		w = made
 		l := w.leader()

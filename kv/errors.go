@@ -26,6 +26,9 @@ var (
 var (
 	// ErrQueueFull is returned when too many commands wait for the log.
 	ErrQueueFull = errors.New("the write queue is full")
+	// ErrLevel is returned for a command that a member of the cluster could not apply, because its release is
+	// older.
+	ErrLevel = errors.New("a member of the cluster runs a release that does not know this operation")
 	// ErrNoLeader is returned when no leader is known.
 	ErrNoLeader = errors.New("no leader")
 	// ErrStarting is returned until the state has caught up with its log.

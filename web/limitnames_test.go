@@ -189,7 +189,7 @@ var notLimits = []api.Code{
 	api.CodeMethodNotAllowed, api.CodeNotAcceptable, api.CodeLockHeld, api.CodeLockLost, api.CodeLeaseEnded, api.CodeNotANumber, api.CodeNumberOverflow, api.CodeContended,
 	api.CodeCompareFailed, api.CodeCheckFailed, api.CodeFenceLost, api.CodeEncodingNotSupported, api.CodeHostNotAllowed,
 	api.CodeIdempotencyMismatch, api.CodeInternal, api.CodeDataDamaged, api.CodeDiskFull, api.CodeNoLeader,
-	api.CodeMemberNotFound, api.CodeMemberExists, api.CodeChangePending, api.CodeNotCaughtUp, api.CodeQuorumAtRisk, api.CodeLagging,
+	api.CodeMemberNotFound, api.CodeMemberExists, api.CodeChangePending, api.CodeNotCaughtUp, api.CodeQuorumAtRisk, api.CodeClusterLevel, api.CodeLagging,
 	api.CodeStarting, api.CodeStopping, api.CodeTierUnavailable, api.CodeOutcomeUnknown,
 	api.CodeUnauthenticated, api.CodeDenied, api.CodePermissionsChanged,
 	api.CodeAccountNotFound, api.CodeAccountExists, api.CodeLastAdmin, api.CodeTooManyAccounts, api.CodeTooManyLogins, api.CodeTooManyTickets,

@@ -66,6 +66,7 @@ const (
 	CodeChangePending        Code = "change_pending"
 	CodeNotCaughtUp          Code = "not_caught_up"
 	CodeQuorumAtRisk         Code = "quorum_at_risk"
+	CodeClusterLevel         Code = "cluster_level"
 	CodeLagging              Code = "lagging"
 	CodeRateLimited          Code = "rate_limited"
 	CodeTooManyWatches       Code = "too_many_watches"
@@ -134,6 +135,7 @@ var codes = []codeRow{
 	{CodeChangePending, 409, 3509, nil},
 	{CodeNotCaughtUp, 409, 3509, nil},
 	{CodeQuorumAtRisk, 409, 3509, nil},
+	{CodeClusterLevel, 409, 3509, []error{kv.ErrLevel}},
 	{CodeCompareFailed, 412, 3512, []error{auth.ErrChanged}},
 	{CodeCheckFailed, 412, 3512, nil},
 	{CodeFenceLost, 412, 3512, nil},
