@@ -12,7 +12,7 @@ import (
 // sent is of the level that the roster names, which rises only once all members know the next.
 const Level = 3
 
-// levelFor is how long all members must have known a level before the cluster rises to it: a release that is taken
+// levelFor is how long all members must have known a level before the cluster rises to it: a release that is put
 // back at once changes nothing.
 const levelFor = time.Minute
 

@@ -52,7 +52,7 @@ func TestLevelRisesWithTheLastMember(t *testing.T) {
 		refused("one is old", true)
 		knows[last].Store(4)
 		time.Sleep(30 * time.Second)
-		knows[last].Store(3) // the release is taken back
+		knows[last].Store(3) // the release is put back
 		time.Sleep(5 * time.Minute)
 		refused("one is old again", true)
 		knows[last].Store(4)
