@@ -26,7 +26,7 @@ var static embed.FS
 var client embed.FS
 
 // clientParts are the parts of keywatch.js, from the wire inwards.
-var clientParts = []string{"base", "sse", "socket", "stream", "hub", "tabs", "watch", "mirror", "places", "keywatch"}
+var clientParts = []string{"base", "credential", "sse", "socket", "stream", "hub", "tabs", "watch", "mirror", "places", "keywatch"}
 
 // A File is what is served under one path. It is immutable.
 type File struct {

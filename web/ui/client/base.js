@@ -7,6 +7,7 @@
 //   Hub                      keeps a link up, resumes every subscription on it
 //   Tabs                     one tab of an origin runs the Hub, the others relay to it
 //   Watch, Mirror            what a page holds
+//   Credential               what proves who the page is
 //   Places                   the servers of the cluster: one is used until it fails
 //   Keywatch                 what a page imports: watches, and commands by fetch
 //

@@ -130,7 +130,10 @@ export class Hub {
   #message(sub, o) {
     switch (o.type) {
       case 'bye': return this.#later(sub, o.retry_ms)
-      case 'denied': return this.#fail(sub, new KeywatchError('denied', 'the credential ended'))
+      case 'denied':
+        // With another credential it continues where it is, unless the user may not have it any more.
+        if (this.#options.renews && o.code !== 'narrowed') return this.#later(sub)
+        return this.#fail(sub, new KeywatchError('denied', o.code === 'narrowed' ? 'the permission was taken away' : 'the credential ended'))
       case 'reset': case 'resync': sub.live = false; break
       case 'synced':
         sub.live = true

@@ -1,13 +1,14 @@
 // ---------------------------------------------------------------- client
 
 export class Keywatch extends EventTarget {
-  #places; #fetch; #headers; #source; #watches = new Set(); #n = 0; #stop = new AbortController()
+  #places; #fetch; #headers; #credential; #source; #watches = new Set(); #n = 0; #stop = new AbortController()
 
-  constructor({ url, fixed = false, transport = 'auto', share = true, headers, fetch } = {}) {
+  constructor({ url, fixed = false, transport = 'auto', share = true, headers, token, user, fetch } = {}) {
     super()
     const own = url === undefined ? globalThis.location?.origin ?? 'http://127.0.0.1:7070' : url
     this.#places = new Places([own].flat().map(baseOf), fixed, base => this.#cluster(base))
-    this.#fetch = fetch ?? globalThis.fetch.bind(globalThis)
+    this.#credential = token === undefined ? undefined : new Credential(token)
+    this.#fetch = fetchAs(fetch ?? globalThis.fetch.bind(globalThis), this.#credential)
     this.#headers = headers ?? {}
     // A WebSocket cannot carry headers, and who has a credential of its own shares no link.
     if (headers) transport = 'sse'
@@ -24,11 +25,14 @@ export class Keywatch extends EventTarget {
         leaving: o => this.#places.leave(base, o.endpoints),
         ended: end => { if (!socket || end.opened) this.#places.failed(base); on.ended(end) },
       }
-      return socket ? new SocketLink(base, and) : new StreamLink(base, and, this.#fetch, this.#headers)
+      return socket ? new SocketLink(base, and, this.#credential) : new StreamLink(base, and, this.#fetch, this.#headers)
     }
-    const newHub = onstate => new Hub({ transport, link }, onstate)
+    const newHub = onstate => new Hub({ transport, link, renews: this.#credential?.renews }, onstate)
     const onstate = () => this.dispatchEvent(new Event('state'))
-    this.#source = share && !headers && canShare() ? new Tabs(`keywatch.1:${this.#places.base}:${transport}`, newHub, onstate) : newHub(onstate)
+    // Tabs of two users never share a link: who they are is part of its name.
+    const shares = share && !headers && (token === undefined || user !== undefined) && canShare()
+    const name = `keywatch.1:${this.#places.base}:${transport}${user === undefined ? '' : `:${user}`}`
+    this.#source = shares ? new Tabs(name, newHub, onstate) : newHub(onstate)
     this.#listen()
   }
 
@@ -125,6 +129,12 @@ export class Keywatch extends EventTarget {
     const answer = await this.#write('POST', '/v1/batch', { ...options, body: JSON.stringify(body) })
     answer.results?.forEach(decode)
     return answer
+  }
+
+  /** ticket returns a text that opens a watch of these names in a URL, as an EventSource needs it: {ticket, expires_ms}. */
+  async ticket({ keys, prefixes, ttl, reuse, origin } = {}) {
+    const { body } = await this.#call('POST', '/v1/auth/tickets', { body: JSON.stringify({ keys, prefixes, ttl: duration(ttl), reuse, origin }) })
+    return body
   }
 
   /** write sends a command that may change something. A failed condition is an answer, not an error. */

@@ -9,13 +9,16 @@ class SocketLink {
   transport = 'websocket'
   heard = Date.now()
   #socket; #on; #n = 0; #opened = false; #over = false; #pings = new Map(); #retry; #watchdog; #pinged = 0
+  #credential; #said; #proof = 0; #proved = false; #again = false
 
-  constructor(base, on) {
+  constructor(base, on, credential) {
     this.#on = on
+    this.#credential = credential
     this.#socket = new WebSocket(base.replace(/^http/, 'ws') + '/v1/ws', ['keywatch.v1.ndjson', 'keywatch.v1.json'])
     this.#socket.onopen = () => {
       this.heard = Date.now()
-      on.open()
+      if (credential) this.#prove(false)
+      else on.open()
     }
     this.#socket.onmessage = ({ data }) => this.#frame(data)
     this.#socket.onclose = ({ code, reason }) => this.#end(code, reason)
@@ -55,6 +58,29 @@ class SocketLink {
     }
   }
 
+  /** prove says who the page is: when the socket opens and, with another credential, when what it said ends. */
+  async #prove(another) {
+    try {
+      this.#said = await (another ? this.#credential.renew(this.#said) : this.#credential.get())
+      if (!this.#over) this.#send({ id: this.#proof = ++this.#n, op: 'auth', token: this.#said })
+    } catch (err) { // no token is to be had, which says nothing about the socket
+      this.#opened = true
+      this.#give(err, !this.#credential.renews)
+    }
+  }
+
+  #isProved(error) {
+    this.#proof = 0
+    if (!error) {
+      this.#again = false
+      if (!this.#proved) this.#on.open()
+      this.#proved = true
+    } else if (error.status === 401 && this.#credential.renews && !this.#again) {
+      this.#again = true
+      this.#prove(true)
+    } else this.#give(failed(error), true)
+  }
+
   #frame(data) {
     this.#opened = true // a socket through which nothing comes is not open, whatever a proxy says
     this.heard = Date.now()
@@ -73,6 +99,8 @@ class SocketLink {
       return this.#end(1012, o.code)
     }
     if (o.watch !== undefined) this.#on.message(o.watch, o)
+    // What it said is about to end, or has.
+    else if ((o.type === 'auth' || o.type === 'denied') && this.#credential?.renews && !this.#proof) this.#prove(true)
   }
 
   #answer({ id, error }) {
@@ -81,14 +109,20 @@ class SocketLink {
       this.#pings.delete(id)
       return error ? ping.reject(failed(error)) : ping.resolve(performance.now() - ping.sent)
     }
+    if (id === this.#proof) return this.#isProved(error)
     if (error) this.#on.refused(id, failed(error), error.retry_ms)
   }
 
   #end(code, reason) {
+    const ended = code === UNAUTHENTICATED && this.#credential
+    const error = new KeywatchError(ended ? 'denied' : 'network', reason || `socket closed with ${code}`, { close: code })
+    this.#give(error, !reconnects(code) && !(ended && this.#credential.renews))
+  }
+
+  #give(error, final) {
     if (this.#over) return
     this.close()
-    const error = new KeywatchError('network', reason || `socket closed with ${code}`, { close: code })
-    this.#on.ended({ opened: this.#opened, error, retry: this.#retry, final: !reconnects(code) })
+    this.#on.ended({ opened: this.#opened, error, retry: this.#retry, final })
   }
 
   close() {
@@ -100,5 +134,8 @@ class SocketLink {
     this.#pings.clear()
   }
 }
+
+/** The code that a socket is closed with whose credential has ended. */
+const UNAUTHENTICATED = 3501
 
 const failed = problem => new KeywatchError(problem.code ?? 'internal', problem.detail, problem)

@@ -174,6 +174,13 @@ export interface Options {
   share?: boolean
   /** Sent with every request, such as Authorization. Implies `sse` and `share: false`. */
   headers?: Record<string, string>
+  /**
+   * What proves who the page is: a token, or a function that returns one. The function is asked again when a token ends
+   * or is refused: watches continue at their positions. With a text they end with the error `denied`.
+   */
+  token?: string | (() => string | Promise<string>)
+  /** Whose token it is. Tabs of one user share a connection; without this a page with a token has its own. */
+  user?: string
   fetch?: typeof fetch
 }
 
@@ -201,6 +208,11 @@ export class Keywatch extends EventTarget {
   scan(options?: { prefix?: string; limit?: number; keys?: boolean; signal?: AbortSignal }): AsyncIterable<Entry>
   /** Round trip over the shared connection in ms. */
   ping(): Promise<number>
+  /**
+   * A text that opens a watch of these names in a URL, as an EventSource needs it: `/v1/watch?key=a&ticket=...`. It is good
+   * once and for 30 s or, with `reuse`, until `ttl` ends; `origin` is the only origin then whose pages may use it.
+   */
+  ticket(query: { keys?: string[]; prefixes?: string[]; ttl?: number | string; reuse?: boolean; origin?: string }): Promise<{ ticket: string; expires_ms: number }>
   /** Looks at once whether the connection lives, and opens a lost one now instead of after its delay: for a button. */
   wake(): void
   /** Ends all watches and mirrors. */

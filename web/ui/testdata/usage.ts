@@ -3,6 +3,9 @@
 import { Keywatch, KeywatchError, type Message, type Mirror, type State } from './keywatch.js'
 
 const kw = new Keywatch({ url: 'https://example.test', transport: 'auto' })
+new Keywatch({ token: async () => 'kws_1', user: 'ann' }).ticket({ keys: ['a'], ttl: '1h', reuse: true }).then(t => t.ticket.length + t.expires_ms)
+// @ts-expect-error a token is a text, or a function
+new Keywatch({ token: 1 })
 kw.addEventListener('state', () => { const state: State = kw.state; state.phase === 'waiting' && kw.wake() })
 
 async function commands(): Promise<number> {
