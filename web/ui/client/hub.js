@@ -133,7 +133,7 @@ export class Hub {
       case 'denied':
         // With another credential it continues where it is, unless the user may not have it any more.
         if (this.#options.renews && o.code !== 'narrowed') return this.#later(sub)
-        return this.#fail(sub, new KeywatchError('denied', o.code === 'narrowed' ? 'the permission was taken away' : 'the credential ended'))
+        return this.#fail(sub, new KeywatchError('denied', o.code === 'narrowed' ? 'the permission has ended' : 'the credential ended'))
       case 'reset': case 'resync': sub.live = false; break
       case 'synced':
         sub.live = true
