@@ -79,6 +79,9 @@ func FieldOf(name string) int {
 	return -1
 }
 
+// Untimed has the server not count how long requests take.
+func (s *Server) Untimed() { s.metrics.untimed = true }
+
 // Streams returns how many streams are open.
 func (s *Server) Streams() int { return s.streams.Len() }
 

@@ -32,6 +32,8 @@ type metrics struct {
 	refused map[api.Code]*xsync.Counter
 	// times has how long requests took, by route and method.
 	times [routes][len(methodLabels)]atomic.Pointer[latency.Histogram]
+	// untimed leaves that out, for a benchmark of what it costs.
+	untimed bool
 	// fast counts the requests on the fast path.
 	fast *xsync.Counter
 }

@@ -178,7 +178,9 @@ func (r *request) givenUp() time.Time { return r.s.born.Add(r.came + r.s.opts.Re
 func (r *request) end() {
 	r.bodiless()
 	r.s.metrics.count(r.route, r.method, r.f.Response.StatusCode())
-	r.s.metrics.time(r.route, r.method, time.Since(r.s.born)-r.came)
+	if !r.s.metrics.untimed {
+		r.s.metrics.time(r.route, r.method, time.Since(r.s.born)-r.came)
+	}
 	if r.span != nil {
 		r.endSpan()
 	}

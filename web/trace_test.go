@@ -34,7 +34,11 @@ func tracedRequest(t testing.TB, mode int, method string) func() {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Shutdown(t.Context()) })
-	handler := s.Handler()
+	return requestOf(t, s.Handler(), method, m.traceparent)
+}
+
+// requestOf returns what has handler answer a request for a key, which is there, again and again.
+func requestOf(t testing.TB, handler fasthttp.RequestHandler, method string, traceparent ...string) func() {
 	var put, ctx fasthttp.RequestCtx
 	for _, c := range []*fasthttp.RequestCtx{&put, &ctx} {
 		c.Request.SetRequestURI("/v1/kv/bench/key")
@@ -46,8 +50,10 @@ func tracedRequest(t testing.TB, mode int, method string) func() {
 	if ctx.Request.Header.SetMethod(method); method == "GET" {
 		ctx.Request.SetBodyString("")
 	}
-	if m.traceparent != "" {
-		ctx.Request.Header.Set("Traceparent", m.traceparent)
+	for _, parent := range traceparent {
+		if parent != "" {
+			ctx.Request.Header.Set("Traceparent", parent)
+		}
 	}
 	return func() {
 		handler(&ctx)
