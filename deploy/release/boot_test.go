@@ -5,8 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -51,25 +53,48 @@ type machine struct {
 // boot installs a package into a system and boots that.
 func boot(t *testing.T, pkg string) *machine {
 	t.Helper()
-	nspawn := try.Program(t, "systemd-nspawn")
+	nspawn, unshare := try.Program(t, "systemd-nspawn"), try.Program(t, "unshare")
 	if os.Getuid() != 0 {
 		try.Missing(t, "a system is booted by root")
 	}
 	root := emptyRoot(t)
 	shareUsr(t, root)
 	try.Run(t, "dpkg", "--root="+root, "--force-script-chrootless", "--force-depends", "--log="+filepath.Join(root, "log"), "--install", pkg)
-	p := try.Start(t, exec.Command(nspawn, "--quiet", "--directory="+root, "--register=no", "--keep-unit", "--private-network", "--console=pipe", "--link-journal=no", "--boot"))
+	// systemd-nspawn that is killed leaves the system running. As the first process of a namespace
+	// it takes the system with it, also if this process is killed.
+	p := try.Start(t, exec.Command(unshare, "--pid", "--fork", "--kill-child", "--mount-proc", nspawn, "--quiet", "--directory="+root, "--register=no", "--keep-unit", "--private-network", "--console=pipe", "--link-journal=no", "--boot"))
 	m := &machine{t: t}
-	children := fmt.Sprintf("/proc/%d/task/%[1]d/children", p.Pid())
+	t.Cleanup(func() { gone(t, p, m.pid) })
 	try.Until(t, func() bool {
 		if p.Ended() {
 			t.Fatal("the system ended")
 		}
-		text, _ := os.ReadFile(children)
-		m.pid, _, _ = strings.Cut(string(text), " ")
+		m.pid = childOf(childOf(strconv.Itoa(p.Pid())))
 		return m.pid != "" && m.property("LoadState") == "loaded"
 	}, "the system is up")
 	return m
+}
+
+// childOf returns the first child of a process, empty if there is none.
+func childOf(pid string) string {
+	text, _ := os.ReadFile(filepath.Join("/proc", pid, "task", pid, "children"))
+	child, _, _ := strings.Cut(string(text), " ")
+	return child
+}
+
+// gone ends the system and looks that nothing of it is left.
+func gone(t *testing.T, p *try.Process, pid string) {
+	p.Kill()
+	if pid == "" {
+		return
+	}
+	for range 1000 { // the kernel takes a moment to end all of a namespace
+		if _, err := os.Stat(filepath.Join("/proc", pid)); err != nil {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Errorf("the system that was booted is still there, as process %s", pid)
 }
 
 // shareUsr gives a system the programs of this one; what it writes there stays its own.

@@ -4,12 +4,15 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"keywatch/deploy/try"
 )
@@ -91,8 +94,14 @@ func TestArchive(t *testing.T) {
 			t.Errorf("%s has mode %o, want %o", name, got[name], mode)
 		}
 	}
-	if out := try.Run(t, filepath.Join(dir, "keywatch"), "version"); !strings.HasPrefix(out, "keywatch v0.1.0 ") || !strings.Contains(out, "\ncommit "+head(t)) {
-		t.Errorf("keywatch version printed %q", out)
+	var says struct{ Version, Commit, Date string }
+	out := try.Run(t, filepath.Join(dir, "keywatch"), "version", "-o", "json")
+	if err := json.Unmarshal([]byte(out), &says); err != nil || says.Version != "v0.1.0" || says.Commit != commit(t, "%H") {
+		t.Errorf("keywatch version printed %q, %v", out, err)
+	}
+	made, err := time.Parse(time.RFC3339, says.Date)
+	if want := commit(t, "%ct"); err != nil || strconv.FormatInt(made.Unix(), 10) != want {
+		t.Errorf("keywatch version printed the date %q, want the commit's, %s s", says.Date, want)
 	}
 	if page := string(content(t, filepath.Join(dir, "keywatch.1"))); !strings.Contains(page, `"keywatch v0.1.0"`) {
 		t.Error("the manual page does not name the release")
@@ -106,8 +115,9 @@ func TestArchive(t *testing.T) {
 }
 
 // head returns the hash of the commit that is tested.
-func head(t *testing.T) string {
-	return strings.TrimSpace(try.Run(t, "git", "-C", try.Root(t), "rev-parse", "HEAD"))
+// commit returns what git says of the commit that is built.
+func commit(t *testing.T, format string) string {
+	return strings.TrimSpace(try.Run(t, "git", "-C", try.Root(t), "log", "-1", "--format="+format))
 }
 
 // If a release could be made of what no commit describes, of a version that packages
