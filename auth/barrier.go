@@ -5,11 +5,15 @@ import "keywatch/kv"
 // BeginBarrier is kv.Store.BeginBarrier. It shows nothing.
 func (v View) BeginBarrier(w kv.Waker) *kv.Barrier { return v.door.store.BeginBarrier(w) }
 
-// GetAfter is kv.State.ReadNow, for a read whose barrier is done, where there is no authentication;
-// otherwise it fails with kv.ErrWouldWait.
+// GetAfter is GetNow for a read whose barrier is done.
 func (v View) GetAfter(key string) (*kv.Entry, kv.Position, error) {
-	if !v.open() {
+	p, err := v.MayKey(Read, key)
+	if err != nil {
+		return nil, kv.Position{}, err
+	}
+	e, at, err := v.door.store.State().ReadNow(key)
+	if err == nil && p.Still() != nil {
 		return nil, kv.Position{}, kv.ErrWouldWait
 	}
-	return v.door.store.State().ReadNow(key)
+	return e, at, err
 }

@@ -169,7 +169,7 @@ func (s *session) runSlow(cmd *command, args [][]byte) {
 // job has run called on a runner, once all that the connection has begun is applied. Nothing
 // more is parsed until its reply is there.
 func (s *session) job(run func() reply) {
-	s.blocked = true
+	s.blocked, s.jobQuiet = true, s.silent()
 	last := s.last
 	ctx, span := s.server.deadline(), s.takeSpan()
 	s.server.runners.Run(func() {
@@ -239,7 +239,10 @@ func (s *session) runPlan(cmd *command, args [][]byte) {
 // read answers a command that only reads, if it need not wait.
 func (s *session) read(cmd *command, args [][]byte, c *call, p *plan) {
 	if p.value {
-		e, _, err := s.view().GetNow(p.ops[0].Key)
+		if !s.fresh && s.asks(cmd, args) {
+			return
+		}
+		e, err := s.readNow(p.ops[0].Key)
 		switch {
 		case err == kv.ErrWouldWait:
 			s.runAgain(cmd, args)

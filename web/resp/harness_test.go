@@ -35,6 +35,9 @@ type slowLog struct {
 	wake  chan struct{}
 	stop  chan struct{}
 	ended sync.WaitGroup
+	// barrier, if set, is what reads wait for. life ends with the test.
+	barrier func(ctx context.Context) error
+	life    context.Context
 }
 
 type slowPending struct {
@@ -51,7 +54,7 @@ func (p *slowPending) Notify(w kv.Waker) {
 }
 
 func newSlowLog(t testing.TB, state *kv.State) *slowLog {
-	l := &slowLog{state: state, start: time.Now(), wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	l := &slowLog{life: t.Context(), state: state, start: time.Now(), wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	var b kv.EntryBuilder
 	b.AddSetup(kv.Setup{Epoch: epoch})
 	l.index = 1
@@ -92,9 +95,28 @@ func (l *slowLog) run() {
 	}
 }
 
-func (l *slowLog) Now() int64                        { return time.Since(l.start).Milliseconds() }
-func (l *slowLog) ReadBarrier(context.Context) error { return nil }
-func (l *slowLog) ReadBarrierNow() error             { return nil }
+func (l *slowLog) Now() int64 { return time.Since(l.start).Milliseconds() }
+
+func (l *slowLog) ReadBarrier(ctx context.Context) error {
+	if l.barrier != nil {
+		return l.barrier(ctx)
+	}
+	return nil
+}
+
+func (l *slowLog) ReadBarrierNow() error {
+	if l.barrier != nil {
+		return kv.ErrWouldWait
+	}
+	return nil
+}
+
+// BeginReadBarrier implements kv.BarrierBeginner.
+func (l *slowLog) BeginReadBarrier(w kv.Waker) *kv.Barrier {
+	b := kv.NewBarrier(w)
+	go func() { b.Finish(l.barrier(l.life)) }()
+	return b
+}
 
 func (l *slowLog) Begin(c *kv.Command) (kv.Pending, error) {
 	l.mu.Lock()
@@ -124,6 +146,7 @@ func (l *slowLog) Propose(ctx context.Context, c *kv.Command) (kv.Result, error)
 // A world is a server with everything behind it, on a port of its own.
 type world struct {
 	t      testing.TB
+	log    *slowLog
 	store  *kv.Store
 	hub    *watch.Hub
 	server *resp.Server
@@ -136,7 +159,8 @@ func newWorld(t testing.TB, change ...func(*resp.Options)) *world {
 	t.Cleanup(hub.Close)
 	state := kv.NewState(kv.StateOptions{Publisher: hub, Presize: 1024})
 	hub.Bind(state)
-	w := &world{t: t, hub: hub, store: kv.NewStore(state, newSlowLog(t, state), kv.Limits{})}
+	log := newSlowLog(t, state)
+	w := &world{t: t, hub: hub, log: log, store: kv.NewStore(state, log, kv.Limits{})}
 	r := reactor.New(reactor.Options{})
 	life, kill := context.WithCancel(context.Background())
 	deadlines := api.NewDeadlines(life, 10*time.Second)

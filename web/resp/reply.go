@@ -83,7 +83,7 @@ func (s *session) say(text []byte) { s.push(reply{text: text}) }
 
 // push queues a reply, unless the client has asked for none.
 func (s *session) push(r reply) {
-	if s.off || s.skip > 0 {
+	if s.silent() {
 		if r.rest == nil {
 			return
 		}
@@ -147,6 +147,10 @@ func (s *session) renderRest(b []byte, r *rest) ([]byte, bool) {
 
 // again returns when the reply that is next is looked at although nothing was heard of it.
 func (s *session) again() time.Time {
+	if s.asking() {
+		at, _ := s.barrier.until.Deadline()
+		return at.Add(time.Millisecond)
+	}
 	if s.replies.len() == 0 {
 		return time.Time{}
 	}

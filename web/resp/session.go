@@ -54,6 +54,12 @@ type session struct {
 	watched []kv.Read
 	// span is that of the command that runs, if it is sampled.
 	span *trace.Span
+	// barrier is what reads wait for, or have waited for; fresh says that it holds for the command
+	// that runs.
+	barrier *barrier
+	fresh   bool
+	// jobQuiet says that the job is not answered.
+	jobQuiet bool
 	// skip counts replies that are not sent, off says that none are.
 	skip int
 	off  bool
@@ -216,6 +222,7 @@ func (s *session) parse(p []byte) (n int) {
 	for n < len(p) && s.listens() {
 		q, used, ok, err := s.in.Next(p[n:])
 		n += used
+		s.uncover(used)
 		if err != nil {
 			s.say(wire.AppendError(nil, "ERR "+err.Error()))
 			s.closing = true
@@ -227,31 +234,41 @@ func (s *session) parse(p []byte) (n int) {
 		if len(q.Args) > 0 {
 			s.handle(&q)
 		}
+		if s.asking() {
+			s.barrier.covered = len(p) - n
+		}
 	}
+	s.fresh = false
 	if s.closing {
 		return len(p)
 	}
 	return n
 }
 
-// handle runs one command. If it panics the command fails, not the server.
+// handle runs one command.
 func (s *session) handle(q *wire.Request) {
-	before := s.replies.len()
-	defer func() {
-		if p := recover(); p != nil {
-			s.server.opts.Logger.Error("command panicked", "command", string(q.Args[0]), "panic", p, "stack", string(debug.Stack()))
-			if s.replies.len() == before {
-				s.say(wire.AppendError(nil, "ERR internal error"))
-			}
-		}
-	}()
+	defer s.recovered(q.Args[0], s.replies.len())
 	s.dispatch(q)
+}
+
+// recovered ends a command that panics: it fails, not the server. before is how many replies were
+// queued before it.
+func (s *session) recovered(name []byte, before int) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s.server.opts.Logger.Error("command panicked", "command", string(name), "panic", p, "stack", string(debug.Stack()))
+	if s.replies.len() == before {
+		s.say(wire.AppendError(nil, "ERR internal error"))
+	}
 }
 
 // Fill implements reactor.Handler.
 func (s *session) Fill(b []byte, now time.Time) (_ []byte, again time.Time) {
 	heavy := s.heavy
 	s.heavy = false
+	s.agreed()
 	s.takeResult()
 	unproved := s.endUnproved()
 	b, more := s.render(b)
@@ -288,21 +305,6 @@ func (s *session) abort(err error) {
 	}
 }
 
-// whenGone has do called if the client leaves before the function is called that it returns.
-func (s *session) whenGone(do func()) (done func()) {
-	s.mu.Lock()
-	s.mu.onGone = do
-	s.mu.Unlock()
-	if s.gone.Load() || s.left.Load() {
-		do()
-	}
-	return func() {
-		s.mu.Lock()
-		s.mu.onGone = nil
-		s.mu.Unlock()
-	}
-}
-
 // takeResult takes what a job has come to.
 func (s *session) takeResult() {
 	if !s.blocked {
@@ -322,23 +324,8 @@ func (s *session) takeResult() {
 			r.then()
 			r.then = nil
 		}
-		s.push(r)
+		s.silently(s.jobQuiet, func() { s.push(r) })
 	}
-}
-
-// Ended implements reactor.Answerer: what the client has asked before is answered.
-func (s *session) Ended() bool {
-	s.ended = true
-	s.sock.Wake()
-	return s.Stays()
-}
-
-// Stays implements reactor.Answerer. Who waits for a lock would get it although it has left.
-func (s *session) Stays() bool {
-	s.left.Store(true)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.mu.onGone == nil
 }
 
 // Unsent implements reactor.Handler.

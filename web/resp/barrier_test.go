@@ -1,0 +1,91 @@
+package resp_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"keywatch/kv"
+	"keywatch/test/gate"
+)
+
+// agreeing has reads wait until one is sent to the channel that it returns for each barrier; asked
+// counts the barriers.
+func (w *world) agreeing() (agree chan error, asked *atomic.Int32) {
+	agree, asked = make(chan error), new(atomic.Int32)
+	w.log.barrier = func(ctx context.Context) error {
+		asked.Add(1)
+		select {
+		case err := <-agree:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return agree, asked
+}
+
+// wantAll compares the next replies.
+func (c *client) wantAll(want ...string) {
+	c.t.Helper()
+	for i, want := range want {
+		if got := c.reply(); got != want {
+			c.t.Errorf("reply %d: got %s, want %s", i, got, want)
+		}
+	}
+}
+
+// If this failed, reads of one pipeline would wait for other servers one after the other in a
+// cluster, or one would show what its own connection wrote behind it.
+func TestPipelineSharesABarrier(t *testing.T) {
+	w := newWorld(t)
+	agree, asked := w.agreeing()
+	c := w.dial()
+	get, set := encode("GET", "k"), encode("SET", "k", "1")
+	c.send(get + get + get + set + get + "*2\r\n$3\r\nGE")
+	agree <- nil
+	c.wantAll("nil", "nil", "nil", "+OK", `"1"`)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("reads waited for %d barriers, want 1", n)
+	}
+	c.send("T\r\n$1\r\nk\r\n" + get)
+	agree <- nil
+	c.wantAll(`"1"`, `"1"`)
+	c.send(encode("CLIENT", "REPLY", "SKIP") + get + get)
+	agree <- nil
+	c.wantAll(`"1"`)
+	c.send(get + get)
+	agree <- kv.ErrNoLeader
+	c.wantAll("-TRYAGAIN no_leader", "-TRYAGAIN no_leader")
+	c.send(get)
+	agree <- nil
+	c.wantAll(`"1"`)
+}
+
+// If this failed, a read that was sent after another client's write was answered could be told of a
+// barrier that began before, and show what was there before the write.
+func TestReadTakesNoEarlierBarrier(t *testing.T) {
+	w := newWorld(t)
+	agree, asked := w.agreeing()
+	c, other := w.dial(), w.dial()
+	c.send(encode("GET", "k"))
+	gate.Until(t, func() bool { return asked.Load() == 1 }, "never: the first read waits")
+	other.want("SET k 1", "+OK")
+	c.send(encode("GET", "k"))
+	agree <- nil
+	c.reply()
+	gate.Until(t, func() bool { return asked.Load() == 2 }, "never: the second read waits")
+	other.want("SET k 2", "+OK")
+	agree <- nil
+	c.wantAll(`"2"`)
+}
+
+// If this failed, a client that asked for no reply would take that of a slow command for the reply
+// to its next one.
+func TestSlowCommandsAreSkippedToo(t *testing.T) {
+	c := newWorld(t).dial()
+	c.send(encode("CLIENT", "REPLY", "SKIP") + encode("SCAN", "0") + encode("PING"))
+	c.wantAll("+PONG")
+	c.send(encode("CLIENT", "REPLY", "OFF") + encode("KEYS", "*") + encode("CLIENT", "REPLY", "ON") + encode("PING"))
+	c.wantAll("+OK", "+PONG")
+}
