@@ -84,6 +84,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	if e.members != nil {
 		e.running.Go(func() { e.leaveWhenRemoved(life) })
 		e.running.Go(func() { e.members.watchDisk(life) })
+		e.running.Go(func() { e.members.formed(life, e.node) })
 	}
 	if e.access.on {
 		e.running.Go(func() { e.access.watch(life) })

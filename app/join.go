@@ -47,6 +47,25 @@ func (m *membership) enter(ctx context.Context) error {
 	}
 }
 
+// formed notes once the cluster has as many voters as it begins with, until ctx ends: it may have fewer later.
+func (m *membership) formed(ctx context.Context, n *cluster.Node) {
+	tick := time.NewTicker(joinEvery)
+	defer tick.Stop()
+	for m.me().Expect > 0 {
+		if n.Ready() == nil {
+			if err := m.become(func(n *nodeFile) { n.Expect = 0 }); err != nil {
+				m.config.Logger.Error("it cannot be noted that the cluster has begun", "err", err)
+			}
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // setWait and waits are about why this server has not joined yet.
 func (m *membership) setWait(why string) {
 	m.mu.Lock()

@@ -164,7 +164,7 @@ func (m *membership) member() cluster.Member {
 // about returns what this server says about itself.
 func (m *membership) about() cluster.About {
 	p := &m.config.Peers
-	return cluster.About{Name: p.Name, Peer: p.PeerAdvertise, URL: p.Advertise, Version: m.config.Version, Level: cluster.Level, Free: m.free.Load()}
+	return cluster.About{Name: p.Name, Peer: p.PeerAdvertise, URL: p.Advertise, Version: m.config.Version, Level: cluster.Level, Free: m.free.Load(), Election: p.ElectionTimeout.Milliseconds()}
 }
 
 // connect opens the connections.
@@ -228,6 +228,10 @@ func (m *membership) accept(h peer.Hello) error {
 	if own := me.Cluster.String(); h.Cluster != "" && me.Cluster != 0 && h.Cluster != own {
 		return fmt.Errorf("server %s (%v) belongs to cluster %s, and %s (%v) to cluster %s: one of them is told a wrong address, or runs on a restored copy; "+
 			"to move it to this cluster start it with an empty data folder and --join", about.Name, h.ID, h.Cluster, me.Name, me.ID, own)
+	}
+	if own := m.config.Peers.ElectionTimeout.Milliseconds(); about.Election != 0 && about.Election != own {
+		m.config.Logger.Warn("servers have different election timeouts: give all the same --election-timeout, or the one with the shorter stands for election while the leader is well",
+			"name", about.Name, "id", h.ID, "its_ms", about.Election, "own_ms", own)
 	}
 	r := m.roster()
 	if about.Level > 0 && about.Level < r.Level {

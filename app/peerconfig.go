@@ -19,7 +19,7 @@ import (
 type PeerConfig struct {
 	PeerListen    string   `help:"Address at which the other servers of a cluster reach this one; without it the server is alone." placeholder:"HOST:PORT"`
 	PeerAdvertise string   `help:"The same address as the other servers name it. Required if --peer-listen is for all addresses." placeholder:"HOST:PORT"`
-	Advertise     string   `help:"URL at which clients reach this server, as the others tell them. By default the host of --peer-advertise and the port of --listen." placeholder:"URL"`
+	Advertise     string   `help:"URL at which clients reach this server, as the others tell them. By default the host of --peer-advertise and the port of --listen, unless that is on this machine only." placeholder:"URL"`
 	Name          string   `help:"Name of this server in the cluster. By default the host name."`
 	Join          []string `help:"Addresses, as in their --peer-advertise, of servers of the cluster to join; any of them will do." placeholder:"HOST:PORT"`
 	Expect        int      `help:"With how many voters a new cluster begins: give all of them the same --join, with all addresses. It takes no writes before." placeholder:"N"`
@@ -158,11 +158,16 @@ func (c *PeerConfig) secrets() (o peer.Options, err error) {
 	return o, nil
 }
 
-// advertise fills in the URL for clients, who reach the server at the address that it listens at.
+// advertise fills in the URL for clients, who reach the server at the address that it listens at. There is none where
+// that is on this machine only, and the other servers are elsewhere: a client that was told it would reach another
+// server, or nothing.
 func (c *PeerConfig) advertise(listen net.Addr) {
 	host, _, err := net.SplitHostPort(c.PeerAdvertise)
 	tcp, ok := listen.(*net.TCPAddr)
 	if !c.together() || c.Advertise != "" || err != nil || !ok {
+		return
+	}
+	if ip := net.ParseIP(host); tcp.IP.IsLoopback() && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return
 	}
 	c.Advertise = "http://" + net.JoinHostPort(host, strconv.Itoa(tcp.Port))

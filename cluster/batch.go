@@ -13,9 +13,11 @@ import (
 type batch struct {
 	builder kv.EntryBuilder
 	size    int // of what builder has built, in bytes
-	held    *atomic.Int64
-	began   time.Time
-	times   *latency.Histogram
+	// sealed says that no command is added any more.
+	sealed bool
+	held   *atomic.Int64
+	began  time.Time
+	times  *latency.Histogram
 	// traced are the commands whose requests are sampled, nil for none; taken is when the batch left
 	// the queue, if there are any.
 	traced []traced

@@ -74,7 +74,8 @@ func (q *queue) bound(n int) {
 func (q *queue) addSetup(u kv.Setup) *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	b := q.lastLocked()
+	b := q.newLocked()
+	b.sealed = true
 	before := b.builder.Size()
 	b.builder.AddSetup(u)
 	q.mu.commands++
@@ -91,15 +92,19 @@ func (q *queue) addTick() {
 	}
 }
 
-// lastLocked returns the batch that takes the next command. A new one is
-// signalled here, once: the goroutine that takes batches takes all there are.
+// lastLocked returns the batch that takes the next command.
 func (q *queue) lastLocked() *batch {
 	if n := len(q.mu.batches); n > 0 {
 		b := q.mu.batches[n-1]
-		if b.builder.Len() < q.opts.EntryCommands && b.builder.Size() < q.opts.EntryBytes {
+		if !b.sealed && b.builder.Len() < q.opts.EntryCommands && b.builder.Size() < q.opts.EntryBytes {
 			return b
 		}
 	}
+	return q.newLocked()
+}
+
+// newLocked adds a batch. It is signalled here, once: the goroutine that takes batches takes all there are.
+func (q *queue) newLocked() *batch {
 	b := &batch{done: make(chan struct{}), held: &q.held, began: time.Now(), times: &q.times}
 	var buf []byte
 	if n := len(q.mu.spare); n > 0 {

@@ -17,6 +17,8 @@ type About struct {
 	URL     string `json:"url"`
 	Version string `json:"version"`
 	Level   int    `json:"level"`
+	// Election is its election timeout in milliseconds, 0 if it does not say.
+	Election int64 `json:"election_ms,omitempty"`
 	// Free is how many bytes its disk has free; 0 if that is not known.
 	Free int64 `json:"disk_free,omitempty"`
 }

@@ -32,8 +32,8 @@ Each of these commands may be sent to any member, but for token and recover, whi
 Examples:
 
     keywatch cluster token > peer.token
-    keywatch serve --peer-listen=10.0.0.1:7071 --peer-token-file=peer.token --name=n1
-    keywatch serve --peer-listen=10.0.0.2:7071 --peer-token-file=peer.token --name=n2 --join=10.0.0.1:7071
+    keywatch serve --peer-listen=10.0.0.1:7072 --peer-token-file=peer.token --name=n1
+    keywatch serve --peer-listen=10.0.0.2:7072 --peer-token-file=peer.token --name=n2 --join=10.0.0.1:7072
     keywatch cluster status
 `
 }

@@ -213,6 +213,12 @@ func TestThreeBeginTogether(t *testing.T) {
 			t.Errorf("the metrics do not have %q", want)
 		}
 	}
+	for i, dir := range w.dir { // it may have fewer voters later, and must start with those
+		gate.Until(t, func() bool {
+			b, err := os.ReadFile(filepath.Join(dir, "node"))
+			return err == nil && !strings.Contains(string(b), "\nexpect ")
+		}, "n%d does not note that the cluster has begun", i+1)
+	}
 	dead := w.leads(0)
 	w.servers[dead].kill()
 	other := (dead + 1) % 3
