@@ -16,10 +16,13 @@ import (
 	"keywatch/kv"
 )
 
+// FirstAdminFile is the file in the data folder with the API key that the first start with
+// authentication makes.
+const FirstAdminFile = "first-admin.key"
+
 const (
-	// sealKeyName and firstAdminName are files in the data folder.
-	sealKeyName    = "auth.key"
-	firstAdminName = "first-admin.key"
+	// sealKeyName is a file in the data folder.
+	sealKeyName = "auth.key"
 	// firstAdminTTL is how long a key that the server made for an administrator is valid.
 	firstAdminTTL = 24 * time.Hour
 	// accessEvery is how often it is looked whether keys are to be made, accessSoon how often where
@@ -144,7 +147,7 @@ func (a *access) warn() {
 	if a.data == "" {
 		return
 	}
-	path := filepath.Join(a.data, firstAdminName)
+	path := filepath.Join(a.data, FirstAdminFile)
 	if _, err := os.Stat(path); err == nil && !a.table.Empty() {
 		a.logger.Warn("a file has an API key for an administrator: delete it once you have others", "file", path)
 	}
@@ -188,7 +191,7 @@ func (a *access) bootstrap(ctx context.Context) error {
 	first, err := a.registry.Bootstrap(ctx, secret, ttl)
 	if err != nil || !first {
 		if made {
-			err = errors.Join(err, os.Remove(filepath.Join(a.data, firstAdminName)))
+			err = errors.Join(err, os.Remove(filepath.Join(a.data, FirstAdminFile)))
 		}
 		return err
 	}
@@ -204,7 +207,7 @@ func (a *access) makesSealKey() bool {
 func (a *access) whereKey(made bool) string {
 	switch {
 	case made:
-		return filepath.Join(a.data, firstAdminName)
+		return filepath.Join(a.data, FirstAdminFile)
 	case a.config.AdminKeyFile != "":
 		return a.config.AdminKeyFile
 	}
@@ -225,7 +228,7 @@ func (a *access) adminKey() (secret string, made bool, ttl time.Duration, err er
 	if text = strings.TrimSpace(text); text != "" {
 		return text, false, 0, checkAdminKey(text)
 	}
-	path := filepath.Join(a.data, firstAdminName)
+	path := filepath.Join(a.data, FirstAdminFile)
 	text = auth.NewSecret(auth.Key)
 	err = auth.WriteSecret(path, text+"\n")
 	if errors.Is(err, fs.ErrExist) { // of a start that ended between the file and its use
@@ -253,7 +256,7 @@ func (a *access) recover(ctx context.Context) error {
 	if a.data == "" {
 		return errors.New("auth-recover: not supported with --memory-only")
 	}
-	path := filepath.Join(a.data, firstAdminName)
+	path := filepath.Join(a.data, FirstAdminFile)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -281,7 +284,7 @@ func (a *access) forget(ctx context.Context) error {
 		return fmt.Errorf("auth-forget: %w", err)
 	}
 	if a.data != "" {
-		if err := os.Remove(filepath.Join(a.data, firstAdminName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(a.data, FirstAdminFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -336,3 +339,6 @@ func (a *access) look(ctx context.Context) {
 		a.logger.Error("keys cannot be made", "err", err)
 	}
 }
+
+// NewAPIKey draws an API key, which no server knows.
+func NewAPIKey() string { return auth.NewSecret(auth.Key) }

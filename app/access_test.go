@@ -338,6 +338,13 @@ func TestNothingSecretInPlain(t *testing.T) {
 	backup := s.want(200, root, "GET", "/v1/admin/backup", "")
 	must(t, s.stop())
 
+	audited, err := os.ReadFile(filepath.Join(dir, "audit.jsonl"))
+	must(t, err)
+	for _, want := range []string{`"operation":"POST login"`, `"code":"unauthenticated"`, `"operation":"POST users","target":"secretname"`, `"name":"admin"`, `"GET backup"`} {
+		if !strings.Contains(string(audited), want) {
+			t.Errorf("the audit log has no %s:\n%s", want, audited)
+		}
+	}
 	places := map[string]string{"the log": s.log.String(), "metrics": metrics, "the backup": backup}
 	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasSuffix(path, ".key") {
@@ -347,7 +354,7 @@ func TestNothingSecretInPlain(t *testing.T) {
 		places[path] = string(b)
 		return err
 	}))
-	secrets := []string{password, metadata, root, field(t, made, "key"), session, ticket, "secretrole", "secretlabel", "argon2id"}
+	secrets := []string{password, metadata, root, field(t, made, "key"), session, ticket, "secretlabel", "argon2id"}
 	sealed, err := os.ReadFile(filepath.Join(dir, "auth.key"))
 	must(t, err)
 	secrets = append(secrets, strings.TrimSpace(string(sealed)))
@@ -361,7 +368,7 @@ func TestNothingSecretInPlain(t *testing.T) {
 				}
 			}
 		}
-		if where != "the log" && strings.Contains(text, "secretname") {
+		if where != "the log" && !strings.HasSuffix(where, "audit.jsonl") && strings.Contains(text, "secretname") {
 			t.Errorf("%s has the name of a user", where)
 		}
 	}

@@ -64,7 +64,7 @@ type Config struct {
 	objectStep func(object.Step) error
 
 	// AuthConfig is about who may use the store.
-	AuthConfig `kong:"-"`
+	AuthConfig `embed:""`
 
 	// Peers are about the other servers of the store.
 	Peers PeerConfig `embed:""`

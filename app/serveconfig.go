@@ -25,8 +25,9 @@ type ServeConfig struct {
 	AllowOrigin      []string `help:"Further origins whose pages may use the server." placeholder:"URL" group:"Network"`
 	TrustedProxy     []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." placeholder:"CIDR" group:"Network"`
 	RateLimit        string   `help:"Limits for each caller, such as reads=1000/s,writes=200/s:400,watches=10/s." default:"off" group:"Limits"`
-	LoginRateAddress string   `kong:"-"`
-	LoginRateName    string   `kong:"-"`
+	LoginRateAddress string   `help:"Logins that fail from one address, or one /64 of IPv6: the rate and how many at once." default:"30/m:10" placeholder:"RATE" group:"Access"`
+	LoginRateName    string   `help:"Logins that fail under one name." default:"12/m:20" placeholder:"RATE" group:"Access"`
+	AuditLog         string   `help:"Where logins, changes of users and credentials, an operator's work and denials are written down: a file, stderr or off. By default audit.jsonl in the data folder, with authentication." placeholder:"FILE" group:"Access"`
 	RateLoopback     bool     `help:"Limit callers on this machine too." group:"Limits"`
 
 	ClientMemory          Size `help:"Memory that clients can make the server hold beside --memory-max: connections, watches, waits for locks, requests and answers under way. By default a quarter of --memory-max and 16MiB." placeholder:"SIZE" group:"Memory"`

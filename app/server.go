@@ -14,6 +14,7 @@ import (
 
 	"keywatch/app/hugepages"
 	"keywatch/auth"
+	"keywatch/auth/audit"
 	"keywatch/ratelimit"
 	"keywatch/web"
 )
@@ -66,9 +67,20 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 		return errors.Join(err, ln.Close(), redis.close())
 	}
 	live := &live{addr: ln.Addr(), ops: ops, engine: engine, tracer: tracer}
-	server, err := newServer(config, live, registry, ln.Addr())
+	var events *audit.Log
+	if engine.access.on {
+		events, err = config.openAudit()
+	}
+	var server *web.Server
+	if err == nil {
+		server, err = newServer(config, live, registry, events, ln.Addr())
+	}
 	if err != nil {
-		return errors.Join(err, ln.Close(), redis.close(), engine.Close())
+		return errors.Join(err, ln.Close(), redis.close(), engine.Close(), events.Close())
+	}
+	defer events.Close()
+	if engine.access.on {
+		events.Record(audit.Event{Operation: "start with authentication"})
 	}
 	ops.attach(server)
 	if engine.access.on && config.AuthStarted != nil {
@@ -159,7 +171,7 @@ func (c ServeConfig) newRegistry(pages *hugepages.Keeper) *prometheus.Registry {
 }
 
 // newServer returns the server, of which live gets what can be changed.
-func newServer(config ServeConfig, live *live, registry *prometheus.Registry, addr net.Addr) (*web.Server, error) {
+func newServer(config ServeConfig, live *live, registry *prometheus.Registry, events *audit.Log, addr net.Addr) (*web.Server, error) {
 	engine := live.engine
 	proxies, err := config.proxies()
 	if err != nil {
@@ -181,7 +193,7 @@ func newServer(config ServeConfig, live *live, registry *prometheus.Registry, ad
 		table, accounts = engine.access.table, engine.access.registry
 	}
 	live.server, err = web.New(web.Options{
-		Auth: table, Accounts: accounts, LoginRate: logins,
+		Auth: table, Accounts: accounts, LoginRate: logins, Audit: events,
 		Store: engine.Store(), Hub: engine.Hub(),
 		Tracer: config.Tracer, Limiter: live.limiter, RateLoopback: config.RateLoopback,
 		Budget:    live.budget,

@@ -23,15 +23,16 @@ type FailedError struct {
 
 func (e *FailedError) Error() string { return "credential not accepted: " + e.Reason }
 
-// noncesMax bounds the tickets for one use that are remembered.
-const noncesMax = 100_000
+// ticketsMax is the default of TableOptions.UsedTickets.
+const ticketsMax = 100_000
 
 // ErrTooManyTickets is returned when so many tickets for one use were used that no more can be
 // remembered.
-var ErrTooManyTickets = errors.New("too many tickets for one use")
+var ErrTooManyTickets = errors.New("too many tickets for one use within 30 s: how many are remembered is fixed")
 
 // nonces are the tickets for one use that were used, until they expire.
 type nonces struct {
+	max  int
 	mu   sync.Mutex
 	used map[[8]byte]int64
 }
@@ -46,14 +47,14 @@ func (n *nonces) use(nonce [8]byte, expires, now int64) error {
 	if n.used == nil {
 		n.used = make(map[[8]byte]int64)
 	}
-	if len(n.used) >= noncesMax {
+	if len(n.used) >= n.max {
 		for k, end := range n.used {
 			if end <= now {
 				delete(n.used, k)
 			}
 		}
 	}
-	if len(n.used) >= noncesMax {
+	if len(n.used) >= n.max {
 		return ErrTooManyTickets
 	}
 	n.used[nonce] = expires

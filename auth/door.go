@@ -98,7 +98,12 @@ func (p Pass) Still() error {
 
 // deny returns err, or that a credential is missing if it says that a caller without one may not.
 func (v View) deny(err error) error {
-	if _, denied := errors.AsType[*DeniedError](err); denied && v.who.kind == Anonymous {
+	denied, ok := errors.AsType[*DeniedError](err)
+	if !ok {
+		return err
+	}
+	v.door.table.deniedVerb(denied)
+	if v.who.kind == Anonymous {
 		return &FailedError{Missing}
 	}
 	return err

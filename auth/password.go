@@ -42,7 +42,7 @@ var (
 	// ErrBadHash is returned when a text is not the hash of a password.
 	ErrBadHash = errors.New("malformed password hash: expected one of argon2id or bcrypt")
 	// ErrLoginBusy is returned when too many logins wait for their turn.
-	ErrLoginBusy = errors.New("too many logins at once")
+	ErrLoginBusy = fmt.Errorf("too many logins at once: at most %d wait for their turn, which is fixed", loginsWaiting)
 )
 
 // argonParams are what argon2id is given: memory in KiB, passes, threads.

@@ -38,7 +38,7 @@ var (
 	// ErrLastAdmin is returned where no enabled administrator would be left.
 	ErrLastAdmin = errors.New("no enabled administrator would be left")
 	// ErrTooMany is matched by errors about a bound on users, roles or private records.
-	ErrTooMany = errors.New("too many")
+	ErrTooMany = errors.New("too many, which is fixed")
 	// ErrBusy is returned where other changes came between too often; nothing was done.
 	ErrBusy = errors.New("too many changes at once")
 	// ErrWrongPassword is returned by a login that is not accepted, whatever the reason.

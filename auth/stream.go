@@ -13,11 +13,12 @@ func (c *Caller) StreamEnd(since uint32, names func() (keys, prefixes []string))
 	if s.Since == since {
 		return "", since
 	}
-	if s.Ended != "" {
-		return s.Ended, s.Since
+	if why = s.Ended; why == "" && s.Stream(names()) != nil {
+		why = Narrowed
 	}
-	if s.Stream(names()) != nil {
-		return Narrowed, s.Since
+	if why != "" {
+		c.table.counts.ended.add(why)
+		return why, s.Since
 	}
 	return "", s.Since
 }

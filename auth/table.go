@@ -67,6 +67,8 @@ type TableOptions struct {
 	Wrapper Wrapper
 	// Logger says what cannot be read; slog.Default by default.
 	Logger *slog.Logger
+	// UsedTickets bounds the tickets for one use that are remembered until they end; 100,000.
+	UsedTickets int
 	// Now returns the wall time; time.Now by default.
 	Now func() time.Time
 }
@@ -86,6 +88,7 @@ type Table struct {
 	highest atomic.Int64
 	nonces  nonces
 	ends    ends
+	counts  tallies
 	// wakers are told of every change.
 	wakers atomic.Pointer[[]func()]
 
@@ -118,7 +121,10 @@ func NewTable(opts TableOptions) *Table {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	t := &Table{opts: opts, sealer: NewSealer(), byHash: xsync.NewMapOf[Hash, *Caller]()}
+	t := &Table{opts: opts, sealer: NewSealer(), byHash: xsync.NewMapOf[Hash, *Caller](), counts: newTallies()}
+	if t.nonces.max = opts.UsedTickets; t.nonces.max == 0 {
+		t.nonces.max = ticketsMax
+	}
 	t.anonymous = &Caller{table: t, kind: Anonymous}
 	t.ends.init()
 	t.clearLocked()

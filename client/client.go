@@ -23,8 +23,14 @@ type Options struct {
 	Endpoints []string
 	// Fixed uses no other endpoints than these.
 	Fixed bool
-	// Header is sent with every request, such as Authorization.
+	// Header is sent with every request.
 	Header http.Header
+	// Token is the text of an API key or a session, which is sent with every request. TokenSource, if
+	// not nil, returns it instead.
+	Token       string
+	TokenSource TokenSource
+	// Plaintext sends the token over http to other machines too, where everyone on the way can read it.
+	Plaintext bool
 	// Patience is how long a request is tried if its context has no deadline;
 	// 30 s.
 	Patience time.Duration
@@ -48,6 +54,8 @@ type Client struct {
 	dir  directory // of the endpoints, without a slash at the end
 	http *http.Client
 	own  *http.Transport // nil if the caller brought the client
+	// tokens is what Options.TokenSource returned.
+	tokens tokens
 
 	// preferred is the index of the endpoint that answered last.
 	preferred atomic.Uint32

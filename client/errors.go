@@ -86,16 +86,19 @@ func (e *Error) Error() string {
 
 // sentinels lists what the codes match.
 var sentinels = map[string][]error{
-	"key_not_found":   {ErrNotFound},
-	"lease_not_found": {ErrNotFound, ErrLeaseEnded},
-	"lock_not_held":   {ErrNotFound, ErrLockLost},
-	"lock_held":       {ErrLockHeld},
-	"lock_lost":       {ErrLockLost},
-	"lease_ended":     {ErrLeaseEnded},
-	"compare_failed":  {ErrConflict},
-	"check_failed":    {ErrConflict},
-	"fence_lost":      {ErrFenceLost, ErrLockLost},
-	"outcome_unknown": {ErrOutcomeUnknown},
+	"key_not_found":     {ErrNotFound},
+	"account_not_found": {ErrNotFound},
+	"unauthenticated":   {ErrUnauthenticated},
+	"denied":            {ErrForbidden},
+	"lease_not_found":   {ErrNotFound, ErrLeaseEnded},
+	"lock_not_held":     {ErrNotFound, ErrLockLost},
+	"lock_held":         {ErrLockHeld},
+	"lock_lost":         {ErrLockLost},
+	"lease_ended":       {ErrLeaseEnded},
+	"compare_failed":    {ErrConflict},
+	"check_failed":      {ErrConflict},
+	"fence_lost":        {ErrFenceLost, ErrLockLost},
+	"outcome_unknown":   {ErrOutcomeUnknown},
 }
 
 // Is reports whether target is what the code stands for.

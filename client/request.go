@@ -89,9 +89,21 @@ func (c *Client) Open(ctx context.Context, r *Request) (*http.Response, error) {
 	return c.send(ctx, int(c.preferred.Load()), r)
 }
 
-// send sends r once to endpoint i and returns a good answer. Errors are *Error,
-// *lostError and *unreachableError.
+// send sends r once to endpoint i and returns a good answer, and twice if the token was not
+// accepted and Options.TokenSource has another. Errors are *Error, *lostError, *unreachableError, and
+// those of TokenSource.
 func (c *Client) send(ctx context.Context, i int, r *Request) (*http.Response, error) {
+	resp, token, err := c.sendOnce(ctx, i, r)
+	if c.opts.TokenSource == nil || token == "" || !errors.Is(err, ErrUnauthenticated) {
+		return resp, err
+	}
+	c.tokens.forget(token)
+	resp, _, err = c.sendOnce(ctx, i, r)
+	return resp, err
+}
+
+// sendOnce is send for one attempt. It returns the token that was sent.
+func (c *Client) sendOnce(ctx context.Context, i int, r *Request) (resp *http.Response, token string, err error) {
 	var asked, connected atomic.Bool
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { asked.Store(true) },
@@ -99,21 +111,23 @@ func (c *Client) send(ctx context.Context, i int, r *Request) (*http.Response, e
 	})
 	req, err := c.newRequest(traced, c.dir.all()[i], r)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, transportError(req.URL.Host, err, asked.Load() && !connected.Load())
+	if token, err = c.authorize(req); err != nil {
+		return nil, "", err
+	}
+	if resp, err = c.http.Do(req); err != nil {
+		return nil, token, transportError(req.URL.Host, err, asked.Load() && !connected.Load())
 	}
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 || resp.StatusCode == http.StatusNotModified {
-		return resp, nil
+		return resp, token, nil
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
 	if err != nil {
-		return nil, &lostError{fmt.Errorf("read the answer: %w", err)}
+		return nil, token, &lostError{fmt.Errorf("read the answer: %w", err)}
 	}
-	return nil, parseError(resp.StatusCode, resp.Header, body)
+	return nil, token, parseError(resp.StatusCode, resp.Header, body)
 }
 
 func (c *Client) newRequest(ctx context.Context, base string, r *Request) (*http.Request, error) {

@@ -30,6 +30,7 @@ func (w *watcher) open(ctx context.Context) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.token = w.c.tokens.last()
 	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media != "application/x-ndjson" {
 		resp.Body.Close()
 		return nil, fmt.Errorf("%w: expected application/x-ndjson, got %q", ErrNotKeywatch, media)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ErrDenied ends a watch whose credential has ended.
+// ErrDenied ends a watch whose credential has ended, and Options.TokenSource has no other.
 var ErrDenied = errors.New("the credential has ended")
 
 const (
@@ -85,7 +85,8 @@ type watcher struct {
 	opts  WatchOptions
 	yield func(Event, error) bool
 
-	at        int // endpoint
+	at        int    // endpoint
+	token     string // that the connection was opened with, if there is a TokenSource
 	pos       Position
 	failures  int     // connections in a row that told nothing
 	resyncing bool    // between resync and synced
@@ -127,7 +128,20 @@ func (w *watcher) final(err error) bool {
 	if errors.As(err, &unreachable) && w.c.opts.FailFast && w.pos == "" {
 		return w.failures >= len(w.c.dir.all())
 	}
-	return errors.Is(err, ErrDenied) || errors.Is(err, ErrNotKeywatch)
+	if errors.Is(err, ErrDenied) {
+		return !w.renewed()
+	}
+	return errors.Is(err, ErrNotKeywatch)
+}
+
+// renewed reports whether a watch whose credential has ended can continue with another. One that
+// ends before it told anything cannot.
+func (w *watcher) renewed() bool {
+	if w.c.opts.TokenSource == nil || w.failures > 0 {
+		return false
+	}
+	w.c.tokens.forget(w.token)
+	return true
 }
 
 // delay moves on to the next endpoint and returns when to ask it.

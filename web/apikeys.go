@@ -123,6 +123,7 @@ func (r *request) addAPIKey() error {
 	if err != nil {
 		return err
 	}
+	r.subject = cred.ID
 	return r.answerJSON(201, &keyAnswer{cred, secret})
 }
 
@@ -142,6 +143,7 @@ func (r *request) rotate() error {
 	if !ok {
 		return api.Refuse(api.CodeBadJSON, `field "what" must be master, data or tickets`)
 	}
+	r.subject = in.What
 	n, err := r.s.opts.Accounts.Rotate(r.deadline(), r.by(), what)
 	if err != nil {
 		return err

@@ -58,7 +58,8 @@ func (r *request) authenticate() (err error) {
 	if table == nil || n.kind == needNothing {
 		return nil
 	}
-	if r.who, err = r.identity(table); err != nil {
+	r.who, err = r.identity(table)
+	if table.Count(r.who, err); err != nil {
 		return err
 	}
 	switch n.kind {

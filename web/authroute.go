@@ -55,6 +55,9 @@ func (r *request) accounts() error {
 			return err
 		}
 	}
+	if err := r.auditable(); err != nil {
+		return err
+	}
 	switch r.route {
 	case routeLogin:
 		return r.login()

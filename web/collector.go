@@ -104,6 +104,11 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		ch <- d
 	}
+	for _, d := range []*prometheus.Desc{
+		descAuthRequests, descAuthDenied, descAuthEnded, descLogins, descLoginQueue, descAccounts, descAuthRevision, descAuditWritten, descAuditFailing,
+	} {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -117,6 +122,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.m.collectTimes(ch)
 	ch <- NewHistogram(descDelivery, timesRange, c.s.door.Hub().DeliveryTimes())
 	collectBudget(c.s.opts.Budget, ch)
+	c.s.collectAuth(ch)
 	for i, g := range scraped {
 		ch <- prometheus.MustNewConstMetric(c.descs[i], g.kind, g.read(x))
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/test/gate"
@@ -180,6 +181,59 @@ var limitCases = []limitCase{
 	}, exceed: secondBackup},
 }
 
+// asksWhoMay returns options of a server with authentication, where begin has made an administrator with a key.
+func asksWhoMay(opts auth.TableOptions, rate web.LoginRate, begin *func() (registry *auth.Registry, key string)) func(*web.Options) {
+	return func(o *web.Options) {
+		opts.Wrapper, _ = auth.WrapperOf(auth.NewSealKey())
+		o.Auth, o.LoginRate = auth.NewTable(opts), rate
+		o.Accounts = auth.NewRegistry(o.Auth, o.Store, nil)
+		o.Store.State().FollowPrivate(o.Auth)
+		registry := o.Accounts
+		*begin = func() (*auth.Registry, string) {
+			key := auth.NewSecret(auth.Key)
+			if _, err := registry.Bootstrap(context.Background(), key, 0); err != nil {
+				panic(err)
+			}
+			return registry, key
+		}
+	}
+}
+
+// accessCases exceed the limits on logins, tickets and accounts.
+func accessCases() []limitCase {
+	var begin func() (*auth.Registry, string)
+	one := ratelimit.Rate{PerSecond: 1e-7, Burst: 1}
+	login := func(w *world) string {
+		w.do("POST", "/v1/auth/login", `{"user":"ann","password":"x"}`)
+		return w.do("POST", "/v1/auth/login", `{"user":"ann","password":"x"}`).body
+	}
+	return []limitCase{
+		{name: "logins of a name", code: api.CodeTooManyLogins, flags: []string{"--login-rate-name"}, exceed: login,
+			options: asksWhoMay(auth.TableOptions{}, web.LoginRate{Name: one}, &begin)},
+		{name: "logins from an address", code: api.CodeTooManyLogins, flags: []string{"--login-rate-address"}, exceed: login,
+			options: asksWhoMay(auth.TableOptions{}, web.LoginRate{Address: one}, &begin)},
+		{name: "tickets", code: api.CodeTooManyTickets, options: asksWhoMay(auth.TableOptions{UsedTickets: 1}, web.LoginRate{}, &begin), exceed: func(w *world) string {
+			_, key := begin()
+			for range 2 {
+				ticket := w.want(201, "POST", "/v1/auth/tickets", `{"keys":["a"]}`, as(key)...).field("ticket").(string)
+				if r := w.do("GET", "/v1/watch?interval=x&key=a&ticket="+ticket, ""); r.status == 429 {
+					return r.body
+				}
+			}
+			return ""
+		}},
+		{name: "roles", code: api.CodeTooManyAccounts, options: asksWhoMay(auth.TableOptions{}, web.LoginRate{}, &begin), exceed: func(w *world) string {
+			registry, key := begin()
+			for i := range auth.RolesMax - 1 {
+				if _, _, err := registry.PutRole(context.Background(), auth.Server, fmt.Sprint("r", i), nil, auth.Condition{}); err != nil {
+					w.t.Fatal(err)
+				}
+			}
+			return w.do("PUT", "/v1/auth/roles/last", `{"grants":[]}`, as(key)...).body
+		}},
+	}
+}
+
 // notLimits are the codes that say something else than that there is too much of something.
 // disk_full is the end of the disk, of which no flag knows.
 var notLimits = []api.Code{
@@ -192,7 +246,7 @@ var notLimits = []api.Code{
 	api.CodeMemberNotFound, api.CodeMemberExists, api.CodeChangePending, api.CodeNotCaughtUp, api.CodeQuorumAtRisk, api.CodeClusterLevel, api.CodeLagging,
 	api.CodeStarting, api.CodeStopping, api.CodeTierUnavailable, api.CodeOutcomeUnknown,
 	api.CodeUnauthenticated, api.CodeDenied, api.CodePermissionsChanged,
-	api.CodeAccountNotFound, api.CodeAccountExists, api.CodeLastAdmin, api.CodeTooManyAccounts, api.CodeTooManyLogins, api.CodeTooManyTickets,
+	api.CodeAccountNotFound, api.CodeAccountExists, api.CodeLastAdmin,
 }
 
 // If this failed, a client that meets a limit would not know which setting it is, or that there is none,
@@ -201,7 +255,7 @@ func TestLimitsNameTheirFlags(t *testing.T) {
 	flag := regexp.MustCompile(`--[a-z][a-z-]*`)
 	readme, settings := readFile(t, "../README.md"), readFile(t, "../app/config.go")+readFile(t, "../app/serveconfig.go")
 	met := slices.Clone(notLimits)
-	for _, c := range limitCases {
+	for _, c := range append(accessCases(), limitCases...) {
 		met = append(met, c.code)
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorldWith(t, c.params, c.limits, func(o *web.Options) {

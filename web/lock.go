@@ -116,6 +116,7 @@ func (r *request) releaseLock() error {
 	if err := r.params.done(); err != nil {
 		return err
 	}
+	r.forced = force
 	if hasToken == force {
 		return api.Refuse(api.CodeBadParameter, "one of the parameters token and force=1 is required")
 	}

@@ -34,6 +34,7 @@ func (r *request) login() error {
 		return api.Refuse(api.CodeBadRequest, "a session in a cookie requires https: over http leave out cookie and keep the token")
 	}
 	r.findCaller()
+	r.actor = in.User[:min(len(in.User), auth.MaxName)]
 	limits := r.s.logins
 	if err := limits.admit(borrow(r.caller), in.User); err != nil {
 		return err

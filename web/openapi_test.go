@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -66,7 +67,10 @@ func (d *describer) check(valid bool, status int, method, path, body string, hea
 		d.t.Fatalf("%s %s: %v", method, path, err)
 	}
 	d.seen[route.Operation.OperationID] = true
-	in := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route}
+	in := &openapi3filter.RequestValidationInput{
+		Request: req, PathParams: params, Route: route,
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc},
+	}
 	if err := openapi3filter.ValidateRequest(context.Background(), in); valid && err != nil {
 		d.t.Errorf("%s %s: request: %v", method, path, err)
 	}
@@ -182,14 +186,17 @@ func TestDescription(t *testing.T) {
 	d.check(true, 200, "POST", "/v1/admin/migrate", "")
 	d.check(true, 200, "GET", "/v1/admin/backup", "")
 	d.check(true, 200, "GET", "/v1/admin/backup?objects=1", "")
-	d.complete()
+	d.complete(func(op *openapi3.Operation) bool { return !isAccess(op) })
 }
 
-// complete checks that no operation was left out.
-func (d *describer) complete() {
+// isAccess reports whether an operation is about users, roles and credentials.
+func isAccess(op *openapi3.Operation) bool { return slices.Contains(op.Tags, "access") }
+
+// complete checks that none of the operations was left out.
+func (d *describer) complete(of func(*openapi3.Operation) bool) {
 	for path, item := range d.doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			if !d.seen[op.OperationID] {
+			if of(op) && !d.seen[op.OperationID] {
 				d.t.Errorf("%s %s is described, but was not tried", method, path)
 			}
 		}

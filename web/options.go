@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keywatch/auth"
+	"keywatch/auth/audit"
 	"keywatch/kv"
 	"keywatch/kv/trace"
 	"keywatch/ratelimit"
@@ -57,6 +58,9 @@ type Options struct {
 	// Accounts changes users, roles and credentials; nil makes the routes of these 404. It is over
 	// the table in Auth.
 	Accounts *auth.Registry
+	// Audit is where changes of users and credentials, an operator's work and denials are written
+	// down; nil is nowhere.
+	Audit *audit.Log
 	// LoginRate bounds the logins that fail; the zero value is DefaultLoginRate.
 	LoginRate LoginRate
 	// Limiter counts what callers ask for; nil limits nothing. Callers on

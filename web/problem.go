@@ -18,6 +18,7 @@ import (
 // reconnect.
 func (r *request) fail(err error) {
 	f := api.FailureOf(err)
+	r.failed, r.need = f.Code, f.Need
 	r.s.metrics.refuse(f.Code)
 	if f.Code.Status() == 500 {
 		r.s.opts.Logger.Error("request failed", "method", string(r.f.Method()), "route", routeNames[r.route], "err", err)

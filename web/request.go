@@ -72,6 +72,12 @@ type request struct {
 	// caller, once asked for, is the address that the request counts for.
 	caller []byte
 	exempt bool
+	// failed is the code of a problem that was answered, need the grant that was missing. actor is
+	// the name that a login says, subject what a request about users and credentials is about, and
+	// forced is set if it takes a lock away.
+	failed               api.Code
+	need, actor, subject string
+	forced               bool
 	// who is the caller that the credential proves; nil where there is no authentication.
 	who *auth.Caller
 	// command and op are what a put asks for. No log keeps any of them.
@@ -123,6 +129,7 @@ func (s *Server) release(r *request) {
 	r.head.present, r.head.repeated = 0, 0
 	r.params.names, r.params.values = r.params.names[:0], r.params.values[:0]
 	r.caller, r.exempt, r.cut, r.who = r.caller[:0], false, false, nil
+	r.failed, r.need, r.actor, r.subject, r.forced = "", "", "", "", false
 	r.command, r.op = kv.Command{}, [1]kv.Op{}
 	r.prompt, r.begun, r.then, r.span = false, kv.Begun{}, nil, nil
 	r.out, r.decoded = r.out[:0], r.decoded[:0]
@@ -177,6 +184,9 @@ func (r *request) givenUp() time.Time { return r.s.born.Add(r.came + r.s.opts.Re
 // end counts the answer, and lets go of r.
 func (r *request) end() {
 	r.bodiless()
+	if r.s.opts.Audit != nil {
+		r.audit()
+	}
 	r.s.metrics.count(r.route, r.method, r.f.Response.StatusCode())
 	if !r.s.metrics.untimed {
 		r.s.metrics.time(r.route, r.method, time.Since(r.s.born)-r.came)

@@ -11,7 +11,6 @@ import (
 type userBody struct {
 	Name     *string          `json:"name"`
 	Roles    *[]string        `json:"roles"`
-	Certs    *[]string        `json:"certificates"`
 	Disabled *bool            `json:"disabled"`
 	Metadata *json.RawMessage `json:"metadata"`
 	Password *string          `json:"password"`
@@ -19,7 +18,7 @@ type userBody struct {
 }
 
 func (b *userBody) spec() auth.UserSpec {
-	return auth.UserSpec{Roles: b.Roles, Certs: b.Certs, Disabled: b.Disabled, Metadata: b.Metadata, Password: b.Password, Hash: b.Hash}
+	return auth.UserSpec{Roles: b.Roles, Disabled: b.Disabled, Metadata: b.Metadata, Password: b.Password, Hash: b.Hash}
 }
 
 const userExample = `{"name":"ann","roles":["editor"],"password":"..."}`
@@ -90,6 +89,7 @@ func (r *request) addUser() error {
 	if in.Name == nil {
 		return api.Refuse(api.CodeBadJSON, `field "name" is required`)
 	}
+	r.subject = (*in.Name)[:min(len(*in.Name), auth.MaxName)]
 	user, err := r.s.opts.Accounts.AddUser(r.deadline(), r.by(), *in.Name, in.spec())
 	if err != nil {
 		return err

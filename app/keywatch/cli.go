@@ -22,7 +22,8 @@ type commandLine struct {
 	Server  string        `help:"Address of the server, or of several of one cluster with commas between: the next is asked while one fails." default:"http://127.0.0.1:7070" placeholder:"URL"`
 	Output  string        `help:"How to print: text for people, json for programs; errors and messages too." short:"o" enum:"text,json" default:"text" placeholder:"text|json"`
 	Timeout time.Duration `help:"How long one request may take, retries included. A watch, a backup, a migration, a compaction and a benchmark have no bound." default:"30s"`
-	Info    versionFlag   `name:"version" help:"Print the version."`
+	tokenFlags
+	Info versionFlag `name:"version" help:"Print the version."`
 
 	Serve serveCmd `cmd:"" help:"Run the server."`
 
@@ -44,6 +45,7 @@ type commandLine struct {
 	Lease  leaseCmd  `cmd:"" help:"Grant, renew, show and end leases." group:"Coordination"`
 	Mirror mirrorCmd `cmd:"" help:"Keep a folder in step with a prefix." group:"Coordination"`
 
+	Auth    authCmd    `cmd:"" help:"Log in; show and change users, roles, API keys and tickets." group:"Operations"`
 	Top     topCmd     `cmd:"" help:"Show live rates of the server." group:"Operations"`
 	Status  statusCmd  `cmd:"" help:"Print the state of the server." group:"Operations"`
 	Ready   readyCmd   `cmd:"" help:"Exit with 0 if the server serves requests, else with 1." group:"Operations"`
@@ -139,7 +141,7 @@ func (s *session) parseAndRun(args []string) (err error) {
 		return asUsage(err)
 	}
 	if needsServer(parsed.Selected().Name) {
-		if s.client, err = newClient(s.cli.Server, s.cli.Timeout); err != nil {
+		if s.client, err = s.newClient(); err != nil {
 			return err
 		}
 		s.kw = s.client.kw
@@ -151,7 +153,7 @@ func (s *session) parseAndRun(args []string) (err error) {
 // needsServer reports whether a command sends requests to a server.
 func needsServer(command string) bool {
 	switch command {
-	case "serve", "restore", "inspect", "token", "recover", "completion", "man", "version", "help":
+	case "serve", "restore", "inspect", "token", "recover", "init", "new", "completion", "man", "version", "help":
 		return false
 	}
 	return true

@@ -19,9 +19,29 @@ type client struct {
 	timeout time.Duration
 }
 
+// A clientToken is the credential of a client. overHTTP sends it over http to other machines too.
+type clientToken struct {
+	text     string
+	overHTTP bool
+}
+
+// newClient returns a client of --server, with the credential that the flags or the environment name.
+func (s *session) newClient() (*client, error) {
+	c, err := newClient(s.cli.Server, s.cli.Timeout, clientToken{})
+	if err != nil {
+		return nil, err
+	}
+	text, err := s.cli.token(c.base)
+	if err != nil || text == "" {
+		return c, err
+	}
+	c.kw.Close()
+	return newClient(s.cli.Server, s.cli.Timeout, clientToken{text, s.cli.TokenOverHTTP})
+}
+
 // newClient returns a client of the server at address, a URL or host:port, or of several, with commas
 // between.
-func newClient(address string, timeout time.Duration) (*client, error) {
+func newClient(address string, timeout time.Duration, token clientToken) (*client, error) {
 	var all []string
 	for _, text := range strings.Split(address, ",") {
 		if text = strings.TrimSpace(text); text != "" && !strings.Contains(text, "://") {
@@ -39,6 +59,7 @@ func newClient(address string, timeout time.Duration) (*client, error) {
 	c, err := kw.New(kw.Options{
 		Endpoints: all, Fixed: len(all) > 1, Patience: timeout, Attempt: timeout, FailFast: true,
 		Header: http.Header{"User-Agent": {"keywatch"}},
+		Token:  token.text, Plaintext: token.overHTTP,
 	})
 	if err != nil || base.Host == "" {
 		return nil, usagef("--server: %q is not an http or https address", address)

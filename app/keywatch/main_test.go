@@ -46,6 +46,17 @@ func TestServerScripts(t *testing.T) {
 	runScripts(t, "testdata/server", startServer)
 }
 
+// If a script fails, the commands about users and credentials are of no use, or who has no credential
+// gets in.
+func TestAccessScripts(t *testing.T) {
+	runScripts(t, "testdata/access", func(env *testscript.Env) string {
+		env.Setenv("HOME", env.WorkDir)
+		env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
+		env.Setenv("ADMIN", filepath.Join(env.WorkDir, ".data", app.FirstAdminFile))
+		return startServerWith(env, app.AuthConfig{Auth: "on"})
+	})
+}
+
 // If a script fails, the command does not survive what networks and servers
 // do: lost answers, refusals, cut streams. Only the fake fails to order.
 func TestFaults(t *testing.T) {
@@ -57,12 +68,14 @@ func TestFaults(t *testing.T) {
 }
 
 // startServer runs a server until the script ends.
-func startServer(env *testscript.Env) (url string) {
+func startServer(env *testscript.Env) (url string) { return startServerWith(env, app.AuthConfig{}) }
+
+func startServerWith(env *testscript.Env, access app.AuthConfig) (url string) {
 	t := env.T().(testing.TB)
 	ctx, stop := context.WithCancel(context.Background())
 	ready, done := make(chan net.Addr, 1), make(chan error, 1)
 	go func() {
-		config := app.ServeConfig{Config: app.Config{Data: filepath.Join(env.WorkDir, ".data")}, Listen: "127.0.0.1:0"}
+		config := app.ServeConfig{Config: app.Config{Data: filepath.Join(env.WorkDir, ".data"), AuthConfig: access}, Listen: "127.0.0.1:0"}
 		done <- app.Serve(ctx, config, func(addr net.Addr) { ready <- addr })
 	}()
 	env.Defer(func() { // before the script's folder goes

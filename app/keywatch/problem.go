@@ -21,7 +21,11 @@ const (
 	exitCompareFailed = 4
 	exitLockNotGot    = 5
 	exitLockLost      = 6
+	exitNotPermitted  = 7
 )
+
+// errNotPermitted says that a grant is missing.
+var errNotPermitted = errors.New("not permitted")
 
 // exitHelp is the table of exit codes.
 const exitHelp = `Exit codes:
@@ -33,6 +37,7 @@ const exitHelp = `Exit codes:
     4    the expected value, etag or check does not hold; nothing was changed
     5    the lock was not got in time
     6    the lock was lost
+    7    the credential is missing, not accepted, or does not permit it
     126  the command of lock, elect or watch --exec cannot be run
     127  ... does not exist; else its own exit code is passed on
     128  and the number of a signal: a signal ended keywatch or the command`
@@ -48,6 +53,8 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.Is(err, errNotPermitted):
+		return exitNotPermitted
 	case errors.Is(err, errLockLost):
 		return exitLockLost
 	case errors.As(err, &child):
@@ -71,7 +78,9 @@ func refusedCode(e *kw.Error) int {
 	switch e.Code {
 	case "":
 		return exitFailed // no keywatch has answered
-	case "key_not_found", "lease_not_found", "lock_not_held":
+	case "unauthenticated", "denied":
+		return exitNotPermitted
+	case "key_not_found", "account_not_found", "lease_not_found", "lock_not_held":
 		return exitNotFound
 	case "lock_held":
 		return exitLockNotGot
@@ -203,6 +212,10 @@ func refusedHint(e *kw.Error) string {
 	switch {
 	case e.Code == "":
 		return notKeywatchHint
+	case e.Code == "unauthenticated":
+		return "log in with keywatch auth login, or name a credential with --token-file or KEYWATCH_TOKEN"
+	case e.Code == "denied":
+		return "keywatch auth whoami prints what is permitted"
 	case e.Code == "host_not_allowed":
 		return "start the server with --allow-host for this name"
 	case e.Code == "prefix_required":

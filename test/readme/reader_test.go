@@ -27,7 +27,9 @@ type reader struct {
 	env  []string
 	// addr stands for 127.0.0.1:7070, page and board for ports 8000 and 8080.
 	addr, page, board string
-	rewrite           *strings.Replacer
+	// team and wall stand for ports 7074 and 8001.
+	team, wall string
+	rewrite    *strings.Replacer
 	// later are looks into a browser, which come at the end: they write, and the
 	// text shows revisions.
 	later []func()
@@ -44,13 +46,15 @@ func newReader(t *testing.T) *reader {
 	if err := lookAtSources(root); err != nil {
 		t.Fatal(err)
 	}
-	r := &reader{T: t, root: root, home: t.TempDir(), addr: freeAddr(t), page: freeAddr(t), board: freeAddr(t)}
+	r := &reader{T: t, root: root, home: t.TempDir(), addr: freeAddr(t), page: freeAddr(t), board: freeAddr(t), team: freeAddr(t), wall: freeAddr(t)}
 	r.env = append(cleanEnv(), goEnv(t)...)
 	r.env = append(r.env, "HOME="+r.home, "GOPATH="+r.home+"/go", "PATH="+r.home+"/go/bin:"+os.Getenv("PATH"),
 		"KEYWATCH_LISTEN="+r.addr, "KEYWATCH_SERVER=http://"+r.addr)
 	r.rewrite = strings.NewReplacer(
 		"127.0.0.1:7070", r.addr, "127.0.0.1:8000", r.page,
 		"http.server -b 127.0.0.1 8000", "http.server -b 127.0.0.1 "+r.page[strings.LastIndex(r.page, ":")+1:],
+		"127.0.0.1:7074", r.team, "127.0.0.1:8001", r.wall,
+		"http.server -b 127.0.0.1 8001", "http.server -b 127.0.0.1 "+r.wall[strings.LastIndex(r.wall, ":")+1:],
 		"client.Options{}", `client.Options{Endpoints: []string{"http://`+r.addr+`"}}`,
 		"./examples/dashboard", "./examples/dashboard -server http://"+r.addr+" -listen "+r.board,
 		"./examples/workers", "./examples/workers -server http://"+r.addr,
@@ -217,8 +221,8 @@ func (r *reader) eventually(ok func() bool, otherwise func() string) {
 }
 
 // run runs a script to its end, which must be a good one, and all that it prints
-// must match a pattern.
-func (r *reader) run(dir, text, pattern string) {
+// must match a pattern. It returns that.
+func (r *reader) run(dir, text, pattern string) string {
 	r.Helper()
 	p := r.start(dir, text)
 	select {
@@ -229,4 +233,5 @@ func (r *reader) run(dir, text, pattern string) {
 	if want := regexp.MustCompile("^(?:" + r.rewrite.Replace(pattern) + ")$"); p.err != nil || !want.MatchString(p.output()) {
 		r.Fatalf("%s\nended (%v) and printed\n%q\nwant %s", text, p.err, p.output(), want)
 	}
+	return p.output()
 }

@@ -49,6 +49,11 @@ var steps = []step{
 	{`keywatch elect --value=10.0.0.7:80 api -- sleep 60 &`, elect},
 	{`package main`, goProgram},
 	{`db, err := app.Open(ctx, app.Config{Data: "keywatch-data"}) // or MemoryOnly: true`, goSnippet},
+	{`keywatch serve --auth=on --data team-data --listen 127.0.0.1:7074 --allow-origin http://127.0.0.1:8001 &`, serveTeam},
+	{`export KEYWATCH_SERVER=http://127.0.0.1:7074`, asTeam(`logged in as admin until .*\nset viewer\nadded wall\n` + put)},
+	{`keywatch --token-file wall.key get sensors/1; echo`, asTeam(`21.5\n(?s:keywatch: error: not permitted: requires write:sensors/1 .*)exit code 7, .*\n`)},
+	{`<!doctype html>`, func(r *reader, b block) { r.write("wall.html", b.text) }},
+	{`echo "http://127.0.0.1:8001/wall.html#$(keywatch --token-file wall.key auth ticket sensors/ --reuse --ttl 12h)"`, teamPage},
 	{`examples/cluster/run &`, startCluster},
 	{`curl -X PUT --data-binary 21 127.0.0.1:7171/v1/kv/room; echo`, func(r *reader, b block) {
 		r.run(r.root, b.text, `\{"rev":\d+,.*\}\n\n21\n(?s:.*copies 2/3.*n1 .*n2 .*n3 .*)`)

@@ -1,0 +1,218 @@
+// Package audit writes down who did what: logins, changes of users and credentials, the work of
+// administrators, and what was denied.
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// An Event is one line of the log. It has no value of a key, and nothing that is secret.
+type Event struct {
+	Time time.Time `json:"time"`
+	// User is the id of the user, Name its name, Credential the id of the credential.
+	User       string `json:"user,omitempty"`
+	Name       string `json:"name,omitempty"`
+	Credential string `json:"credential,omitempty"`
+	// Address is whom the request counts for.
+	Address string `json:"address,omitempty"`
+	// Operation is the method and the route, Target the user, role, credential, key or lock that
+	// it names.
+	Operation string `json:"operation"`
+	Target    string `json:"target,omitempty"`
+	// Status and Code are those of the answer; Code is empty if it is a good one.
+	Status int    `json:"status,omitempty"`
+	Code   string `json:"code,omitempty"`
+	Need   string `json:"need,omitempty"`
+	// LeftOut is how many denials before this event were not written, because there were too many.
+	LeftOut uint64 `json:"left_out,omitempty"`
+}
+
+const (
+	// queueMax bounds the events that wait to be written.
+	queueMax = 4096
+	// deniedPerSecond bounds the denials that are written; the others are counted.
+	deniedPerSecond = 10
+	// FileMax is the size at which a file is put away, filesMax how many there are.
+	FileMax  = 32 << 20
+	filesMax = 4
+)
+
+// A Log writes events, one JSON object a line. It is safe for concurrent use and must be closed.
+type Log struct {
+	path string // empty for a writer that the caller owns
+	out  io.Writer
+	file *os.File
+	size int64
+
+	queue   chan Event
+	done    chan struct{}
+	failed  atomic.Pointer[error]
+	written atomic.Uint64
+	dropped atomic.Uint64 // since the last event
+
+	mu struct {
+		sync.Mutex
+		closed bool
+		second int64
+		denied int
+	}
+}
+
+// Open returns a log that appends to a file, which only its owner may read, and puts it away when it
+// has FileMax bytes: as path.1, then .2 and .3.
+func Open(path string) (*Log, error) {
+	l := &Log{path: path}
+	if err := l.open(); err != nil {
+		return nil, fmt.Errorf("audit log: %w", err)
+	}
+	l.start()
+	return l, nil
+}
+
+// New returns a log that writes to w, which Close does not close.
+func New(w io.Writer) *Log {
+	l := &Log{out: w}
+	l.start()
+	return l
+}
+
+func (l *Log) start() {
+	l.queue, l.done = make(chan Event, queueMax), make(chan struct{})
+	go l.run()
+}
+
+func (l *Log) open() error {
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	l.file, l.out, l.size = f, f, info.Size()
+	return nil
+}
+
+// Record writes an event. It waits while queueMax others wait. A nil Log does nothing.
+func (l *Log) Record(e Event) { l.put(e, true) }
+
+// Denied writes that something was denied, unless too much is: then it is counted.
+func (l *Log) Denied(e Event) { l.put(e, false) }
+
+func (l *Log) put(e Event, must bool) {
+	if l == nil {
+		return
+	}
+	e.Time = time.Now().UTC()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.closed {
+		return
+	}
+	if !must && !l.spareLocked(e.Time.Unix()) {
+		l.dropped.Add(1)
+		return
+	}
+	l.queue <- e
+}
+
+// spareLocked reports whether another denial may be written in this second.
+func (l *Log) spareLocked(second int64) bool {
+	if l.mu.second != second {
+		l.mu.second, l.mu.denied = second, 0
+	}
+	l.mu.denied++
+	return l.mu.denied <= deniedPerSecond && len(l.queue) < queueMax
+}
+
+func (l *Log) run() {
+	defer close(l.done)
+	for e := range l.queue {
+		e.LeftOut = l.dropped.Swap(0)
+		if err := l.write(&e); err != nil {
+			l.failed.Store(&err)
+			continue
+		}
+		l.failed.Store(nil)
+		l.written.Add(1)
+	}
+}
+
+func (l *Log) write(e *Event) error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	if l.path != "" && l.size+int64(len(line)) > FileMax {
+		if err := l.putAway(); err != nil {
+			return err
+		}
+	}
+	n, err := l.out.Write(append(line, '\n'))
+	l.size += int64(n)
+	return err
+}
+
+// putAway begins a new file.
+func (l *Log) putAway() error {
+	if err := l.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	for i := filesMax - 1; i > 0; i-- {
+		from := fmt.Sprint(l.path, ".", i-1)
+		if i == 1 {
+			from = l.path
+		}
+		if err := os.Rename(from, fmt.Sprint(l.path, ".", i)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return l.open()
+}
+
+// Err returns why the last event could not be written, nil if it was.
+func (l *Log) Err() error {
+	if l == nil {
+		return nil
+	}
+	if err := l.failed.Load(); err != nil {
+		return fmt.Errorf("the audit log cannot be written: %w", *err)
+	}
+	return nil
+}
+
+// Written returns how many events were written.
+func (l *Log) Written() uint64 {
+	if l == nil {
+		return 0
+	}
+	return l.written.Load()
+}
+
+// Close writes what waits, and closes the file. It may be called twice.
+func (l *Log) Close() error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	if l.mu.closed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.mu.closed = true
+	close(l.queue)
+	l.mu.Unlock()
+	<-l.done
+	if l.file != nil {
+		return l.file.Close()
+	}
+	return nil
+}

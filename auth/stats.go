@@ -1,0 +1,86 @@
+package auth
+
+import (
+	"strings"
+
+	"github.com/puzpuzpuz/xsync/v3"
+)
+
+// Results are how credentials of requests are counted: by their kind if they were accepted, else by
+// why not.
+var Results = []string{
+	kindNames[Anonymous], kindNames[Key], kindNames[Session], kindNames[Ticketed], kindNames[Certificate],
+	Missing, Malformed, Unknown, Expired, Revoked, Disabled,
+}
+
+// Ends are why streams are ended.
+var Ends = []string{Expired, Revoked, Narrowed, Disabled}
+
+// Verbs returns the names of all verbs.
+func Verbs() []string { return verbNames[:] }
+
+// Stats are figures of a table.
+type Stats struct {
+	// Requests count credentials by result, Denied what was denied by verb, Ended streams that were
+	// ended by why, since the start.
+	Requests, Denied, Ended map[string]int64
+	// Users, Roles and Credentials are how many there are, Revision is the auth revision.
+	Users, Roles, Credentials int
+	Revision                  uint64
+}
+
+// tally counts by one of a fixed list of names.
+type tally map[string]*xsync.Counter
+
+func newTally(names []string) tally {
+	t := make(tally, len(names))
+	for _, name := range names {
+		t[name] = xsync.NewCounter()
+	}
+	return t
+}
+
+func (t tally) add(name string) {
+	if c := t[name]; c != nil {
+		c.Inc()
+	}
+}
+
+func (t tally) read() map[string]int64 {
+	out := make(map[string]int64, len(t))
+	for name, c := range t {
+		out[name] = c.Value()
+	}
+	return out
+}
+
+// tallies are the counts of a table.
+type tallies struct{ requests, denied, ended tally }
+
+func newTallies() tallies {
+	return tallies{requests: newTally(Results), denied: newTally(verbNames[:]), ended: newTally(Ends)}
+}
+
+// Count counts the credential of a request, of which Authenticate, UseTicket or Good returned err.
+func (t *Table) Count(c *Caller, err error) {
+	if failed, ok := err.(*FailedError); ok {
+		t.counts.requests.add(failed.Reason)
+	} else if err == nil && c != nil {
+		t.counts.requests.add(c.kind.String())
+	}
+}
+
+// deniedVerb counts what was denied.
+func (t *Table) deniedVerb(e *DeniedError) {
+	verb, _, _ := strings.Cut(e.Need, ":")
+	t.counts.denied.add(verb)
+}
+
+// Stats returns the figures.
+func (t *Table) Stats() Stats {
+	n := t.count()
+	return Stats{
+		Requests: t.counts.requests.read(), Denied: t.counts.denied.read(), Ended: t.counts.ended.read(),
+		Users: n.users, Roles: n.roles, Credentials: n.creds, Revision: t.auth.Load(),
+	}
+}

@@ -1,0 +1,50 @@
+package web
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var (
+	descAuthRequests = prometheus.NewDesc("keywatch_auth_requests_total", "Credentials of requests: by their kind if they were accepted, else by why not.", []string{"result"}, nil)
+	descAuthDenied   = prometheus.NewDesc("keywatch_auth_denied_total", "What was denied for a lack of permission, by the verb that it requires.", []string{"verb"}, nil)
+	descAuthEnded    = prometheus.NewDesc("keywatch_auth_streams_ended_total", "Watches that ended because their caller may do less, by why.", []string{"code"}, nil)
+	descLogins       = prometheus.NewDesc("keywatch_auth_logins_total", "Logins, by how they ended; refused is for too many.", []string{"result"}, nil)
+	descLoginQueue   = prometheus.NewDesc("keywatch_auth_login_queue", "Logins that wait until their password is looked at, or are.", nil, nil)
+	descAccounts     = prometheus.NewDesc("keywatch_auth_records", "Users, roles and credentials.", []string{"kind"}, nil)
+	descAuthRevision = prometheus.NewDesc("keywatch_auth_revision", "Revision of the last change that narrowed what anyone may do.", nil, nil)
+	descAuditWritten = prometheus.NewDesc("keywatch_audit_events_total", "Events written to the audit log.", nil, nil)
+	descAuditFailing = prometheus.NewDesc("keywatch_audit_failing", "1 while the audit log cannot be written.", nil, nil)
+)
+
+// collectAuth tells of callers, where they have to prove who they are.
+func (s *Server) collectAuth(ch chan<- prometheus.Metric) {
+	table := s.door.Table()
+	if table == nil {
+		return
+	}
+	stats := table.Stats()
+	count := func(desc *prometheus.Desc, kind prometheus.ValueType, by map[string]int64) {
+		for name, n := range by {
+			ch <- prometheus.MustNewConstMetric(desc, kind, float64(n), name)
+		}
+	}
+	count(descAuthRequests, counter, stats.Requests)
+	count(descAuthDenied, counter, stats.Denied)
+	count(descAuthEnded, counter, stats.Ended)
+	count(descLogins, counter, map[string]int64{
+		"accepted": int64(s.logins.good.Load()), "wrong": int64(s.logins.wrong.Load()), "refused": int64(s.logins.refused.Load()),
+	})
+	count(descAccounts, gauge, map[string]int64{
+		"users": int64(stats.Users), "roles": int64(stats.Roles), "credentials": int64(stats.Credentials),
+	})
+	if s.opts.Accounts != nil {
+		ch <- prometheus.MustNewConstMetric(descLoginQueue, gauge, float64(s.opts.Accounts.Passwords.Waiting()))
+	}
+	ch <- prometheus.MustNewConstMetric(descAuthRevision, gauge, float64(stats.Revision))
+	ch <- prometheus.MustNewConstMetric(descAuditWritten, counter, float64(s.opts.Audit.Written()))
+	failing := 0.0
+	if s.opts.Audit.Err() != nil {
+		failing = 1
+	}
+	ch <- prometheus.MustNewConstMetric(descAuditFailing, gauge, failing)
+}
