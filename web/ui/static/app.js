@@ -12,6 +12,7 @@ import { Grid } from './grid.js'
 import { inBrowser, inTab } from './kept.js'
 import { Nodes } from './nodes.js'
 import { notice, say } from './notice.js'
+import { arrive as identify, credential, login, permit } from './person.js'
 import { readPalette } from './spark.js'
 import { Store, MAX_KEYS } from './store.js'
 
@@ -19,7 +20,7 @@ const LATEST = '100ms' // how often one key may change on the screen
 const TYPED = 300 // ms without a key after which what was typed is used
 
 // A proxy may have the server below a path. The page is about this server; its policy allows no other.
-const kw = new Keywatch({ url: new URL('..', import.meta.url).href, fixed: true })
+const kw = new Keywatch({ url: new URL('..', import.meta.url).href, fixed: true, ...credential })
 const folders = `folders ${kw.url}`
 const store = new Store(inTab.get(folders) ?? [])
 const narrow = matchMedia('(max-width: 720px)')
@@ -54,7 +55,7 @@ const nothing = {
   filter: () => [h('strong', {}, 'No key contains this text'), h('button', { onclick: () => narrowTo(prefix, '') }, 'Clear the filter')],
   prefix: () => [h('strong', {}, 'No key begins with this prefix'), h('button', { onclick: () => narrowTo('', $('filter').value) }, 'Show all keys')],
   store: () => [h('strong', {}, 'No keys yet'), h('span', {}, 'Create one here or from a shell. It appears as soon as it is written.'),
-    h('code', {}, `curl -X PUT --data-binary 21.5 ${kw.url}/v1/kv/sensors/1`), h('button', { onclick: newKey }, 'New key')],
+    h('code', {}, `curl -X PUT --data-binary 21.5 ${kw.url}/v1/kv/sensors/1`), $('create').hidden ? null : h('button', { onclick: newKey }, 'New key')].filter(Boolean),
 }
 
 const grid = new Grid($('grid'), $('rows'), store, key => go(key), wake)
@@ -75,7 +76,9 @@ function start() {
   notice('list', '')
   notice('hidden', '')
   setPaused(0)
-  watch = kw.watch({ prefixes: [prefix], mode: 'latest', interval: LATEST }, {
+  const names = permitted()
+  if (!names.prefixes && !names.keys) return notice('list', 'Your user may not watch any key.')
+  watch = kw.watch({ ...names, mode: 'latest', interval: LATEST }, {
     reset: () => store.begin(),
     synced: () => {
       const first = !store.settled
@@ -90,11 +93,18 @@ function start() {
       wake()
     },
     delete: e => { store.delete(e); wake() },
-    error: err => { notice('list', explain(err), h('button', { onclick: start }, 'Try again')); connection.draw() },
+    error: err => {
+      if (err.status === 401 || credential.token && kw.state.phase === 'closed') login()
+      notice('list', explain(err), h('button', { onclick: start }, 'Try again'))
+      connection.draw()
+    },
   })
   connection.draw()
   wake()
 }
+
+/** permitted returns what is watched: all that the prefix says or, of everything, what the person may watch. */
+const permitted = () => permit && prefix === '' ? permit.watched() : { prefixes: [prefix] }
 
 /** reveal puts the cursor on a key, and opens what it is in. */
 function reveal(key) {
@@ -110,7 +120,7 @@ function tooMany() {
 }
 
 function pause() {
-  if (watch.phase === 'closed') return
+  if (!watch || watch.phase === 'closed') return
   if (pausedAt) watch.resume()
   else watch.pause()
   setPaused(pausedAt ? 0 : Date.now())
@@ -191,6 +201,7 @@ async function fromAddress() {
 // ---------------------------------------------------------------- new keys
 
 async function newKey() {
+  if ($('create').hidden) return
   const selected = grid.selected ?? ''
   const folder = selected.slice(0, selected.lastIndexOf('/') + 1)
   const key = await create(kw, folder && !folder.startsWith('locks/') ? folder : prefix)
@@ -245,7 +256,7 @@ function cluster(visible) {
 }
 
 const nextTheme = () => theme({ auto: 'light', light: 'dark', dark: 'auto' }[document.documentElement.dataset.theme])
-const toggleServer = () => server($('figures').hidden)
+const toggleServer = () => { if (!$('figures-toggle').hidden) server($('figures').hidden) }
 const toggleNodes = () => cluster(!nodes.open)
 const later = () => { clearTimeout(typed); typed = setTimeout(fromFields, TYPED) }
 const fromFields = () => narrowTo($('prefix').value, $('filter').value)
@@ -284,5 +295,8 @@ setInterval(() => { connection.draw(); wake() }, 500)
 theme(Object.hasOwn(themes, inBrowser.get('theme')) ? inBrowser.get('theme') : 'auto')
 server(inBrowser.get('server') ?? true)
 cluster(inBrowser.get('nodes') ?? false)
+await identify()
+$('create').hidden = permit !== null && !permit.any('write')
+if (permit && !permit.may('metrics')) $('figures').hidden = $('figures-toggle').hidden = true
 fromAddress()
 if (interrupted()) newKey()

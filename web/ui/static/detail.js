@@ -8,6 +8,7 @@ import { Editor, mayDiscard, revive, tooLong } from './edit.js'
 import { explain } from './explain.js'
 import { Facts } from './facts.js'
 import { inTab } from './kept.js'
+import { permit } from './person.js'
 import { pretty } from './value.js'
 
 const LOOK = 1000 // ms between looks at what a watch does not tell: lease and tier
@@ -92,7 +93,7 @@ export class Detail {
     p.edit = h('button', { id: 'edit', title: 'Edit (e)', onclick: () => this.edit() }, 'Edit')
     p.remove = h('button', { id: 'remove', class: 'danger', disabled: true, onclick: () => this.remove() }, 'Delete')
     p.copy = copyButton('Copy value', () => text(this.#entry?.value ?? '', Infinity))
-    p.actions = h('div', { class: 'actions' }, this.#reserved ? this.#lock() : [p.edit, p.remove], h('span', { class: 'far' }, p.copy))
+    p.actions = h('div', { class: 'actions' }, this.#reserved ? this.#lock() : this.#allowed ? [p.edit, p.remove] : null, h('span', { class: 'far' }, p.copy))
     p.body.append(p.value, p.chart)
     const cut = this.key.lastIndexOf('/') + 1
     this.#box.replaceChildren(
@@ -102,6 +103,9 @@ export class Detail {
       p.state, p.body, p.actions, p.facts.el,
       h('h3', {}, 'Last changes'), this.#changes.el)
   }
+
+  /** Whether the person may write the key. */
+  get #allowed() { return permit === null || permit.key('write', this.key) }
 
   get #reserved() { return this.key.startsWith(LOCKS) }
 
@@ -221,7 +225,7 @@ export class Detail {
 
   /** edit begins an edit of what is there now. */
   async edit() {
-    if (!this.key || this.#editor || this.#reserved) return
+    if (!this.key || this.#editor || this.#reserved || !this.#allowed) return
     const key = this.key
     let base
     this.#trouble = ''

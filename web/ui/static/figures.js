@@ -1,6 +1,7 @@
 // The server's figures, asked for every two seconds while the page is visible.
 
 import { h, set, bytes, count, plural, span } from './dom.js'
+import { headers, offer } from './person.js'
 import { Samples, draw } from './spark.js'
 
 /** STALE says why figures are not those of now. */
@@ -108,8 +109,9 @@ export class Figures {
 
   async #ask() {
     try {
-      const [status, metrics] = await Promise.all([fetch(`${this.#url}/v1/status`), fetch(`${this.#url}/metrics`)])
+      const [status, metrics] = await Promise.all([fetch(`${this.#url}/v1/status`, { headers }), fetch(`${this.#url}/metrics`, { headers })])
       const ok = status.ok && metrics.ok
+      if (status.status === 401) offer()
       if (ok) this.#take(await status.json(), parse(await metrics.text()))
       this.#stale(!ok)
     } catch {

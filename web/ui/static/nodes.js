@@ -2,6 +2,7 @@
 
 import { h, set, bytes, count, plural } from './dom.js'
 import { STALE } from './figures.js'
+import { headers } from './person.js'
 
 /** faults says what is wrong with a cluster, the worst first; nothing if all is well. */
 export function faults({ leader, members }) {
@@ -77,7 +78,7 @@ export class Nodes {
     if (!this.#several || this.#asking) return
     this.#asking = true
     try {
-      const answer = await fetch(`${this.#url}/v1/cluster`)
+      const answer = await fetch(`${this.#url}/v1/cluster`, { headers })
       if (answer.ok) this.draw(await answer.json())
       this.#stale(!answer.ok)
     } catch {
