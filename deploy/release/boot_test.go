@@ -25,6 +25,18 @@ func TestInstalledServiceRuns(t *testing.T) {
 	}
 	m.do("keywatch", "put", "a", "1")
 
+	// Without a file a reload must not end the server, and with one it must be read.
+	if out, err := m.command("systemctl", "reload", "keywatch").CombinedOutput(); err == nil || m.property("ActiveState") != "active" {
+		t.Errorf("a reload without a file: %v, %s", err, out)
+	}
+	m.do("sh", "-c", `echo KEYWATCH_CONFIG=/etc/keywatch.toml >>/etc/default/keywatch; printf 'log-level = "info"\ngrace = "9s"\n' >/etc/keywatch.toml`)
+	m.do("systemctl", "restart", "keywatch")
+	m.do("sh", "-c", `printf 'log-level = "info"\ngrace = "8s"\n' >/etc/keywatch.toml`)
+	m.do("systemctl", "reload", "keywatch")
+	try.Until(t, func() bool {
+		return strings.Contains(m.do("journalctl", "--no-pager", "-u", "keywatch"), `msg="configuration read again" changed=[grace]`)
+	}, "the file is read again")
+
 	m.do("systemctl", "kill", "--signal=KILL", "keywatch")
 	try.Until(t, func() bool { return m.property("NRestarts") == "1" && m.property("ActiveState") == "active" }, "a restart")
 	if got := strings.TrimSpace(m.do("keywatch", "get", "a")); got != "1" {
