@@ -291,3 +291,25 @@ func TestUsersBehindOneAddress(t *testing.T) {
 	s.want(409, "PUT", "/v1/kv/a/2?lease="+lease, "v", as(bob)...)
 	s.want(200, "DELETE", "/v1/leases/"+lease, "", as(ann)...)
 }
+
+// A large body of who has no credential must be refused before it is read.
+func TestBodyBeforeCredential(t *testing.T) {
+	s := newSecured(t)
+	large := strings.Repeat("x", 200<<10)
+	for _, headers := range [][]string{nil, as("x"), as(auth.NewSecret(auth.Key))} {
+		if r := s.do("PUT", "/v1/kv/a", large, headers...); r.status != 401 {
+			t.Errorf("%q: got %d %s", headers, r.status, r.body)
+		}
+	}
+	got := s.raw("PUT /v1/kv/a HTTP/1.1\r\nHost: " + s.addr + "\r\nContent-Length: 200000\r\n\r\nx")
+	if !strings.HasPrefix(got, "HTTP/1.1 401 ") {
+		t.Errorf("without waiting for the body: got %.200q", got)
+	}
+	got = s.raw("PUT /v1/kv/a HTTP/1.1\r\nHost: " + s.addr + "\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+	if !strings.HasPrefix(got, "HTTP/1.1 401 ") {
+		t.Errorf("without waiting for the end: got %.200q", got)
+	}
+	s.want(201, "PUT", "/v1/kv/a", large, as(s.secret)...)
+	s.user("anonymous", "write:open/")
+	s.want(201, "PUT", "/v1/kv/open/a", large)
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
@@ -53,6 +54,10 @@ func (r *request) readBody() error {
 		r.cut = true
 		return r.s.tooLarge(mark)
 	}
+	if err := r.mayUpload(req.Header.ContentLength()); err != nil {
+		r.cut = true
+		return err
+	}
 	own := r.connection()
 	if own != nil {
 		own.beginBody()
@@ -76,6 +81,26 @@ func (r *request) readBody() error {
 	}
 	req.SetBodyRaw(body)
 	return nil
+}
+
+// unprovedBody is the largest body that is read of who may do nothing, in bytes.
+const unprovedBody = 64 << 10
+
+// mayUpload refuses a large body, or one of unknown length, of who may do nothing: it would take
+// memory before it is known who sends it.
+func (r *request) mayUpload(length int) error {
+	table := r.s.door.Table()
+	if table == nil || length >= 0 && length <= unprovedBody {
+		return nil
+	}
+	who, err := r.identity(table)
+	if err == nil && who.Kind() == auth.Anonymous && who.Look().Empty() {
+		err = &auth.FailedError{Reason: auth.Missing}
+	}
+	if err != nil {
+		table.Count(nil, err)
+	}
+	return err
 }
 
 // readStream reads a body of length bytes; a negative length is not known.
