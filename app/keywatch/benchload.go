@@ -137,13 +137,13 @@ func (w *worker) release() {
 	fasthttp.ReleaseResponse(w.resp)
 }
 
-// run sends requests on one connection until ctx ends.
+// run sends requests on one connection until ctx ends, but one in any case.
 func (l *load) run(ctx context.Context, number int, t *tally) {
 	w := l.worker(number)
 	defer w.release()
 	t.errors = map[string]int{}
 	broken := 0 // requests in a row without an answer
-	for ctx.Err() == nil && broken < maxBroken {
+	for first := true; (first || ctx.Err() == nil) && broken < maxBroken; first = false {
 		op, swapped := l.c.Op, -1
 		if op == "mixed" {
 			op = "get"

@@ -204,7 +204,7 @@ func stop(t testing.TB, c *cluster, _ *rand.Rand) func() {
 	c.did("%s, which leads, is asked to stop", n.name)
 	n.signal(syscall.SIGTERM)
 	return func() {
-		n.stop(t)
+		n.awaitStop(t)
 		c.did("%s starts", n.name)
 		c.start(t, n)
 	}

@@ -133,8 +133,14 @@ func (n *node) kill() {
 // stop asks the process to stop and waits until it has, with exit code 0.
 func (n *node) stop(t testing.TB) {
 	t.Helper()
-	p := n.process()
 	n.signal(syscall.SIGTERM)
+	n.awaitStop(t)
+}
+
+// awaitStop waits until the process has ended as it was asked to. A second SIGTERM would cut it off.
+func (n *node) awaitStop(t testing.TB) {
+	t.Helper()
+	p := n.process()
 	select {
 	case <-p.exited:
 		if code := p.cmd.ProcessState.ExitCode(); code != 0 {

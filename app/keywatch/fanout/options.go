@@ -68,7 +68,7 @@ type Options struct {
 	Settle time.Duration
 	// Stalled is the percentage of watchers that read nothing once connected.
 	Stalled int
-	// Drops is how often, during Duration, all connections are dropped at once
+	// Drops is how often, evenly over Duration, all connections are dropped at once
 	// and reconnect at once, each where it was.
 	Drops int
 	// Churn is how many connections a second, drawn at random, are dropped during

@@ -102,7 +102,7 @@ func (p *publisher) dial(addr string) (net.Conn, error) {
 	}
 }
 
-// run publishes until ctx ends.
+// run publishes until ctx ends, but the first value in any case.
 func (p *publisher) run(ctx context.Context) {
 	began := time.Now()
 	interval := time.Duration(float64(p.o.Burst*p.o.Batch) / p.o.Rate * float64(time.Second))
@@ -116,7 +116,7 @@ func (p *publisher) run(ctx context.Context) {
 				if p.perKey > 1 && n%p.lanes != lane || p.perKey == 1 && block%p.lanes != lane {
 					continue
 				}
-				if !until(ctx, began.Add(time.Duration(n/p.o.Burst)*interval)) {
+				if n > 0 && !until(ctx, began.Add(time.Duration(n/p.o.Burst)*interval)) {
 					return
 				}
 				series[block]++
@@ -196,12 +196,12 @@ func (p *publisher) send(m publication, headers []string) string {
 	return ""
 }
 
-// probe puts to keys without watchers until ctx ends.
+// probe puts to keys without watchers until ctx ends, but once in any case.
 func (p *publisher) probe(ctx context.Context) {
 	began := time.Now()
 	interval := time.Duration(float64(time.Second) / p.o.Probe)
 	value := stamp{}.appendTo(nil, p.o.Size)
-	for n := 0; until(ctx, began.Add(time.Duration(n)*interval)); n++ {
+	for n := 0; n == 0 || until(ctx, began.Add(time.Duration(n)*interval)); n++ {
 		at := time.Now()
 		m := publication{"PUT", p.t.base() + "/v1/kv/" + p.o.Prefix + "probe", value}
 		code := p.send(m, p.o.PubHeaders)

@@ -175,15 +175,18 @@ func (x *run) publish(ctx context.Context) error {
 	timed, cancel := context.WithTimeout(ctx, x.o.Duration)
 	defer cancel()
 	var all sync.WaitGroup
-	if all.Go(func() { x.pub.run(timed) }); x.o.Probe > 0 {
+	all.Go(func() {
+		x.pub.run(timed)
+		x.r.Seconds = time.Since(began).Seconds()
+	})
+	if x.o.Probe > 0 {
 		all.Go(func() { x.pub.probe(timed) })
 	}
 	if x.o.Churn > 0 {
 		all.Go(func() { x.churn(timed) })
 	}
-	err = x.drops(timed, ctx)
+	err = x.drops(ctx)
 	all.Wait()
-	x.r.Seconds = time.Since(began).Seconds()
 	if err != nil || ctx.Err() != nil {
 		return cmpErr(err, ctx.Err())
 	}
@@ -198,10 +201,11 @@ func cmpErr(a, b error) error {
 	return b
 }
 
-// drops drops all connections as often as asked for, evenly over the time.
-func (x *run) drops(timed, ctx context.Context) error {
+// drops drops all connections as often as asked for, evenly over the time, or over more where
+// they take long to come back.
+func (x *run) drops(ctx context.Context) error {
 	for range x.o.Drops {
-		if !until(timed, time.Now().Add(x.o.Duration/time.Duration(x.o.Drops+1))) {
+		if !until(ctx, time.Now().Add(x.o.Duration/time.Duration(x.o.Drops+1))) {
 			return nil
 		}
 		began := time.Now()
