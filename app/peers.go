@@ -14,9 +14,8 @@ import (
 	"keywatch/kv"
 )
 
-// peers make an engine one of several servers of a store that begin together. They are for tests:
-// no flag sets them, because a server that has fallen behind the log of the others cannot catch up
-// yet.
+// peers make an engine one of several servers of a store that begin together, without a way in or
+// out. They are for tests: no flag sets them.
 type peers struct {
 	id       uint64
 	listener net.Listener

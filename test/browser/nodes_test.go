@@ -1,24 +1,17 @@
 package browser_test
 
 import (
-	"net"
 	"testing"
 	"time"
 
 	"keywatch/app"
+	"keywatch/test/gate"
 )
 
 // newMember starts a server of a cluster; further ones are told to join the first.
 func newMember(t *testing.T, name string, join ...string) (s *server, peer string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	peer = ln.Addr().String()
-	if err := ln.Close(); err != nil {
-		t.Fatal(err)
-	}
+	peer = gate.Address(t)
 	s = &server{t: t, config: app.ServeConfig{
 		Config: app.Config{Data: t.TempDir(), Peers: app.PeerConfig{PeerListen: peer, Name: name, PeerInsecure: true, Join: join}},
 		Listen: "127.0.0.1:0", Grace: 2 * time.Second,

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -41,20 +40,9 @@ func newTeam(t testing.TB, size int) *team {
 	}
 	for range size {
 		w.dir = append(w.dir, filepath.Join(t.TempDir(), "data"))
-		w.listen, w.peer = append(w.listen, freeAddress(t)), append(w.peer, freeAddress(t))
+		w.listen, w.peer = append(w.listen, gate.Address(t)), append(w.peer, gate.Address(t))
 	}
 	return w
-}
-
-// freeAddress returns an address on which nothing listened a moment ago.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // args returns the arguments of a server.

@@ -227,7 +227,7 @@ func (s *secured) eventually(what string, holds func() bool) {
 }
 
 // A connection that proves nothing must end in time; one that has must stay.
-func TestProofTakesNotForEver(t *testing.T) {
+func TestCredentialsDoNotTakeForEver(t *testing.T) {
 	s := newSecured(t, func(o *resp.Options) { o.ProofTime = 300 * time.Millisecond })
 	late := s.dial()
 	proved := s.as(s.secret)
