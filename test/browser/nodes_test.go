@@ -11,10 +11,11 @@ import (
 // newMember starts a server of a cluster; further ones are told to join the first.
 func newMember(t *testing.T, name string, join ...string) (s *server, peer string) {
 	t.Helper()
+	listen := gate.Address(t)
 	peer = gate.Address(t)
 	s = &server{t: t, config: app.ServeConfig{
 		Config: app.Config{Data: t.TempDir(), Peers: app.PeerConfig{PeerListen: peer, Name: name, PeerInsecure: true, Join: join}},
-		Listen: "127.0.0.1:0", Grace: 2 * time.Second,
+		Listen: listen, Grace: 2 * time.Second,
 	}}
 	s.start()
 	t.Cleanup(func() { s.stop() })

@@ -202,7 +202,7 @@ func cmpErr(a, b error) error {
 }
 
 // drops drops all connections as often as asked for, evenly over the time, or over more where
-// they take long to come back.
+// it takes long until they are there again.
 func (x *run) drops(ctx context.Context) error {
 	for range x.o.Drops {
 		if !until(ctx, time.Now().Add(x.o.Duration/time.Duration(x.o.Drops+1))) {
