@@ -38,7 +38,7 @@ func encodeSpan(s *trace.Span) *tracepb.Span {
 	p := &tracepb.Span{
 		TraceId: s.Trace[:], SpanId: s.ID[:], Name: s.Name, Kind: tracepb.Span_SPAN_KIND_INTERNAL,
 		StartTimeUnixNano: uint64(s.Began.UnixNano()),
-		EndTimeUnixNano:   uint64(s.Began.UnixNano() + max(0, s.Ended.Sub(s.Began).Nanoseconds())),
+		EndTimeUnixNano:   uint64(max(s.Began.UnixNano(), s.Ended.UnixNano())),
 		Attributes:        encodeAttrs(s.Attrs), Flags: flagSampled | flagKnowsRemote,
 	}
 	if s.Request {
