@@ -67,11 +67,15 @@ func (a *authority) sign(t testing.TB, name string, template *x509.Certificate) 
 	return cert, key
 }
 
-// args returns the flags of a server with a certificate for this machine.
-func (a *authority) args(t testing.TB, name string) []string {
+// args returns the flags of a server with a certificate for its address.
+func (a *authority) args(t testing.TB, name, address string) []string {
 	t.Helper()
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
 	a.sign(t, name, &x509.Certificate{
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
+		IPAddresses: []net.IP{net.ParseIP(host)}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	})
 	path := func(file string) string { return filepath.Join(a.dir, file) }
@@ -81,7 +85,7 @@ func (a *authority) args(t testing.TB, name string) []string {
 // startAs starts a server with a certificate of an authority instead of the token, and waits until it answers.
 func (w *team) startAs(a *authority, i int, more ...string) {
 	w.t.Helper()
-	args := w.args(i, append(a.args(w.t, fmt.Sprint("n", i+1)), more...)...)
+	args := w.args(i, append(a.args(w.t, fmt.Sprint("n", i+1), w.peer[i]), more...)...)
 	at := slices.Index(args, "--peer-token-file")
 	s, err := launch(gate.Context(w.t), slices.Delete(args, at, at+2)...)
 	if err != nil {

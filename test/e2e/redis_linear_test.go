@@ -138,6 +138,10 @@ var (
 	respAddr   = regexp.MustCompile(`resp=(\S+)`)
 )
 
+// firstSet is below every value that is set. What is counted from 1 stays below it, and no two sets
+// meet by counting: a value that was deleted never returns.
+const firstSet = 1_000_000_000
+
 // A registerWorker sends one operation after the other.
 type registerWorker struct {
 	id     int
@@ -158,7 +162,7 @@ func (w *registerWorker) run(ctx context.Context) {
 	}()
 	for ctx.Err() == nil {
 		w.n++
-		in := registerInput{key: fmt.Sprintf("k%d", w.random.IntN(3)), new: strconv.Itoa(w.id*1_000_000 + w.n)}
+		in := registerInput{key: fmt.Sprintf("k%d", w.random.IntN(3)), new: strconv.Itoa(firstSet*(w.id+1) + 1000*w.n)}
 		in.kind = []string{"get", "get", "set", "add", "delete", "swap"}[w.random.IntN(6)]
 		if !w.redis && w.random.IntN(6) > 3 || !w.redis && (in.kind == "swap" || in.kind == "delete") {
 			in.kind = "add"
@@ -259,13 +263,18 @@ func answered(reply string) (out registerOutput, err error) {
 	return out, nil
 }
 
-// swap replaces what it has read, by WATCH.
+// swap replaces what it has read, by WATCH. A key that is created and deleted again counts as
+// unchanged, so that WATCH must not have seen it absent where it is read after that: it is read
+// before, too, and only what cannot return counts.
 func (w *registerWorker) swap(in *registerInput) (out registerOutput, err error) {
-	replies, err := w.say("WATCH "+in.key, "GET "+in.key)
-	if err != nil || strings.HasPrefix(replies[0], "-") || strings.HasPrefix(replies[1], "-") {
+	replies, err := w.say("GET "+in.key, "WATCH "+in.key, "GET "+in.key)
+	if err != nil || replies[1] != "+OK" || replies[0] != replies[2] {
 		return out, errRefused
 	}
-	in.old = replies[1]
+	in.old = replies[2]
+	if n, _ := strconv.Atoi(in.old); in.old != "" && n < firstSet {
+		return out, errRefused
+	}
 	replies, err = w.say("MULTI", "SET "+in.key+" "+in.new, "EXEC")
 	if err != nil {
 		return out, err
