@@ -131,7 +131,7 @@ func (s *Server) release(r *request) {
 	r.caller, r.exempt, r.cut, r.who = r.caller[:0], false, false, nil
 	r.failed, r.need, r.actor, r.subject, r.forced = "", "", "", "", false
 	r.command, r.op = kv.Command{}, [1]kv.Op{}
-	r.prompt, r.begun, r.then, r.span = false, kv.Begun{}, nil, nil
+	r.prompt, r.begun, r.after, r.then, r.span = false, kv.Begun{}, nil, nil, nil
 	r.out, r.decoded = r.out[:0], r.decoded[:0]
 	s.requests.Put(r)
 }

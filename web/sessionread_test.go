@@ -104,3 +104,22 @@ func TestReadsThatAreNotConfirmed(t *testing.T) {
 		}
 	}
 }
+
+// If this failed, a request that a goroutine reads could be told of the barrier of another one that
+// used the same record before, and show what was there before an acknowledged write.
+func TestBarrierIsOfOneRequest(t *testing.T) {
+	w := newWorld(t)
+	agree, asked := w.agreeing()
+	looped, handed := w.wire(t), w.wire(t)
+	handed.send(pipeline[5])
+	agree <- nil
+	handed.answer("GET")
+	for n := int32(2); n < 40; n += 2 {
+		for i, conn := range []*wire{looped, handed} {
+			conn.send(pipeline[2])
+			w.eventually("the read waits", func() bool { return asked.Load() == n+int32(i) })
+			agree <- nil
+			conn.answer("GET")
+		}
+	}
+}
