@@ -251,7 +251,13 @@ func TestOneGrowsToThree(t *testing.T) {
 	for i := 1; i < 3; i++ {
 		w.until(0, "it has caught up", func(d clusterDocument) bool { return len(d.Members) > i && d.Members[i].Role == "voter" })
 	}
-	if out, err := w.command(2, "cluster", "promote", "n2"); err == nil || !strings.Contains(out, "--now") {
+	var out string
+	var err error
+	gate.Until(t, func() bool {
+		out, err = w.command(2, "cluster", "promote", "n2")
+		return !strings.Contains(out, "not_caught_up")
+	}, "n2 never has caught up")
+	if err == nil || !strings.Contains(out, "--now") {
 		t.Errorf("a second voter without a third: %v: %s", err, out)
 	}
 	w.mustCommand(2, "cluster", "promote", "n2", "--now")
