@@ -75,8 +75,8 @@ func readCredentials() (map[string]string, error) {
 		return nil, nil // a process without a home has none
 	}
 	b, err := readPrivate(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, nil // a home that is another user's, as in a container, has none of this one
 	}
 	var all map[string]string
 	if err == nil {
