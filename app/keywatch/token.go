@@ -31,6 +31,9 @@ func (f *tokenFlags) token(base *url.URL) (string, error) {
 		return strings.TrimSpace(text), nil
 	}
 	all, err := readCredentials()
+	if errors.Is(err, fs.ErrPermission) {
+		return "", nil // the home of another user, as in a container, has none of this one
+	}
 	return all[originOf(base)], err
 }
 
@@ -75,8 +78,8 @@ func readCredentials() (map[string]string, error) {
 		return nil, nil // a process without a home has none
 	}
 	b, err := readPrivate(path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		return nil, nil // a home that is another user's, as in a container, has none of this one
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
 	var all map[string]string
 	if err == nil {

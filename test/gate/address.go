@@ -2,33 +2,23 @@ package gate
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
-	"os"
-	"runtime"
-	"sync/atomic"
 	"testing"
 )
 
-// given counts the addresses of this process.
-var given atomic.Int32
-
-// firstPort is the first port that Address gives.
-const firstPort = 7100
-
-// Address returns an address of this machine at which nothing listens, for a server that is
-// told its address before it starts. On Linux it has an IP address of this process: no port of
-// 127.0.0.1 is safe from the connections of others between two starts of a server.
+// Address returns an address of this machine at which nothing listens, for a server that is told
+// its address before it starts. Its port is below those that systems give out unasked, so that no
+// connection takes it, not even while the server restarts.
 func Address(t testing.TB) string {
 	t.Helper()
-	at := "127.0.0.1:0"
-	if runtime.GOOS == "linux" {
-		pid := os.Getpid()
-		at = fmt.Sprintf("127.%d.%d.%d:%d", 1+pid>>16&63, pid>>8&255, pid&255, firstPort+given.Add(1))
+	for range 100 {
+		ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			defer ln.Close()
+			return ln.Addr().String()
+		}
 	}
-	ln, err := net.Listen("tcp", at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no free port in a hundred")
+	return ""
 }

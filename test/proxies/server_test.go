@@ -124,7 +124,7 @@ http {
 func nginx(t *testing.T, addr, http, location string) string {
 	t.Helper()
 	path := gate.Program(t, "nginx", "/usr/sbin/nginx")
-	dir, own := t.TempDir(), freeAddr(t)
+	dir, own := t.TempDir(), gate.Address(t)
 	runProxy(t, own, path, dir, fmt.Sprintf(nginxConf, dir, own, addr, http, location), "-p", dir, "-e", "stderr", "-c")
 	return own
 }
@@ -147,7 +147,7 @@ backend back
 func haproxy(t *testing.T, addr, option string) string {
 	t.Helper()
 	path := gate.Program(t, "haproxy", "/usr/sbin/haproxy")
-	own := freeAddr(t)
+	own := gate.Address(t)
 	runProxy(t, own, path, t.TempDir(), fmt.Sprintf(haproxyConf, option, own, addr), "-db", "-f")
 	return own
 }
@@ -186,16 +186,6 @@ func runProxy(t *testing.T, own, path, dir, conf string, args ...string) {
 		}
 		return err == nil
 	})
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // eventually waits until done.

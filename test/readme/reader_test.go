@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,7 +44,7 @@ func newReader(t *testing.T) *reader {
 	if err := lookAtSources(root); err != nil {
 		t.Fatal(err)
 	}
-	r := &reader{T: t, root: root, home: t.TempDir(), addr: freeAddr(t), page: freeAddr(t), board: freeAddr(t), team: freeAddr(t), wall: freeAddr(t)}
+	r := &reader{T: t, root: root, home: t.TempDir(), addr: gate.Address(t), page: gate.Address(t), board: gate.Address(t), team: gate.Address(t), wall: gate.Address(t)}
 	r.env = append(cleanEnv(), goEnv(t)...)
 	r.env = append(r.env, "HOME="+r.home, "GOPATH="+r.home+"/go", "PATH="+r.home+"/go/bin:"+os.Getenv("PATH"),
 		"KEYWATCH_LISTEN="+r.addr, "KEYWATCH_SERVER=http://"+r.addr)
@@ -92,21 +90,6 @@ func goEnv(t *testing.T) (env []string) {
 		env = append(env, name+"="+value)
 	}
 	return env
-}
-
-// freeAddr returns an address without a listener, from below the ports that
-// systems give out unasked.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
-		if err == nil {
-			defer ln.Close()
-			return ln.Addr().String()
-		}
-	}
-	t.Fatal("no free port in a hundred")
-	return ""
 }
 
 // write puts a file into the home.

@@ -240,7 +240,7 @@ func operating(r *reader, b block) {
 // redisClients runs what clients of Redis do, on free ports.
 func redisClients(r *reader, b block) {
 	gate.Program(r.T, "redis-cli")
-	http, redis := freeAddr(r.T), freeAddr(r.T)
+	http, redis := gate.Address(r.T), gate.Address(r.T)
 	text := strings.NewReplacer("127.0.0.1:7072", http, "6380", redis[strings.LastIndex(redis, ":")+1:]).Replace(b.text)
 	r.run(r.home, text+"\nkill $!; wait", `(?s).*PONG\n.*OK\n7\n.*rev.*\n7\n.*`)
 }
