@@ -162,11 +162,7 @@ func TestStartWithoutItsObjectStore(t *testing.T) {
 // must put another in its place.
 func TestLostSegmentIsDamage(t *testing.T) {
 	s := newShelf(t, true)
-	segments, err := filepath.Glob(filepath.Join(s.objects, "*", "*", "*.seg"))
-	must(t, err)
-	for _, path := range segments {
-		must(t, os.Remove(path))
-	}
+	removeSegments(t, s.objects)
 	e := openEngine(t, s.config)
 	s.wants(e, "k/03", kv.ErrDamaged)
 	for i := range 20 {

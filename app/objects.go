@@ -25,7 +25,8 @@ type objectTier struct {
 	engine *Engine
 	url    string
 	reader object.Reader
-	store  object.Store
+	// store records what is asked of bare with requests that are sampled.
+	store, bare object.Store
 	// moving is the mover, one for each time that this server leads: another server's claim ends it.
 	moving atomic.Pointer[object.Mover]
 	// wake says that there is more on disk than --disk-max.
@@ -61,8 +62,8 @@ func (e *Engine) openObjects() error {
 	if err != nil {
 		return fmt.Errorf("object-store: %w", err)
 	}
-	t := &objectTier{engine: e, url: url, store: store, wake: wake.New()}
-	t.reader = object.Reader{Store: store, Timeout: c.objectRead, Check: t.check}
+	t := &objectTier{engine: e, url: url, bare: store, store: tracedStore{store}, wake: wake.New()}
+	t.reader = object.Reader{Store: t.store, Timeout: c.objectRead, Check: t.check}
 	e.objects = t
 	return nil
 }
@@ -94,7 +95,7 @@ func (e *Engine) startObjects() error {
 		return err
 	}
 	if !used {
-		if err := object.Make(e.objects.store); err != nil {
+		if err := object.Make(e.objects.bare); err != nil {
 			return fmt.Errorf("object-store: %w", err)
 		}
 	}
@@ -224,7 +225,7 @@ func (t *objectTier) turn(ctx context.Context) (worked bool, err error) {
 	}
 	if now.objectAfter > 0 && time.Since(t.aged) >= now.objectAfter {
 		worked, t.aged = true, time.Now()
-		if _, err := t.mover().Move(ctx, 0, idle); err != nil {
+		if _, err := t.move(ctx, 0, idle); err != nil {
 			return true, fmt.Errorf("move what is not used: %w", err)
 		}
 	}
@@ -236,7 +237,7 @@ func (t *objectTier) turn(ctx context.Context) (worked bool, err error) {
 	}
 	if time.Since(t.tidied) >= c.objectTidy {
 		worked, t.tidied = true, time.Now()
-		if _, err := t.mover().Tidy(ctx); err != nil {
+		if err := t.tidy(ctx); err != nil {
 			return true, fmt.Errorf("tidy segments: %w", err)
 		}
 	}
@@ -278,7 +279,7 @@ func (t *objectTier) relieve(ctx context.Context) error {
 	excess += int64(t.engine.tuning.Load().diskMax) / 10
 	all := excess
 	for _, tier := range []kv.Tier{kv.TierDisk, kv.TierMemory} {
-		moved, err := t.mover().Move(ctx, excess, func(r kv.Resident) bool { return r.Tier() == tier })
+		moved, err := t.move(ctx, excess, func(r kv.Resident) bool { return r.Tier() == tier })
 		if err != nil {
 			return err
 		}
@@ -310,9 +311,9 @@ func (e *Engine) Migrate(ctx context.Context) error {
 	if err := e.Checkpoint(ctx); err != nil {
 		return err
 	}
-	_, err := e.objects.mover().Move(ctx, 0, func(r kv.Resident) bool { return r.Tier() != kv.TierObject })
+	_, err := e.objects.move(ctx, 0, func(r kv.Resident) bool { return r.Tier() != kv.TierObject })
 	if err == nil {
-		_, err = e.objects.mover().Tidy(ctx)
+		err = e.objects.tidy(ctx)
 	}
 	if errors.Is(err, object.ErrUnavailable) || errors.Is(err, object.ErrUnfit) || errors.Is(err, object.ErrTaken) {
 		err = fmt.Errorf("%w: %w", kv.ErrTierUnavailable, err)

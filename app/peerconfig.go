@@ -38,7 +38,7 @@ type PeerConfig struct {
 	ElectionTimeout time.Duration `help:"How long the leader may be silent before the others elect one; up to twice as long." default:"1s"`
 
 	// PeerToken is the secret itself, instead of a file. As a flag others on the machine could read it.
-	PeerToken string `help:"The secret itself; set KEYWATCH_PEER_TOKEN, which others on the machine cannot read." placeholder:"TOKEN" hidden:""`
+	PeerToken string `help:"The secret itself; set KEYWATCH_PEER_TOKEN, which others on the machine cannot read." placeholder:"TOKEN" hidden:"" secret:"text"`
 	// peerListener is open already; tests use it.
 	peerListener net.Listener
 }

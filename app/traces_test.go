@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	commonpb "go.opentelemetry.io/proto/slim/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/slim/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
@@ -23,8 +24,10 @@ import (
 
 // A traceCollector keeps the spans that are sent to it.
 type traceCollector struct {
-	mu    sync.Mutex
-	spans []*tracepb.Span
+	mu     sync.Mutex
+	spans  []*tracepb.Span
+	header http.Header
+	about  []*commonpb.KeyValue
 }
 
 func (c *traceCollector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -36,7 +39,9 @@ func (c *traceCollector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.header = r.Header
 	for _, one := range data.ResourceSpans {
+		c.about = one.Resource.Attributes
 		c.spans = append(c.spans, one.ScopeSpans[0].Spans...)
 	}
 }
@@ -118,6 +123,22 @@ func (s *traced) do(method, path, body string, headers ...string) *http.Response
 		s.t.Fatal(err)
 	}
 	return resp
+}
+
+// ask sends a command of Redis on a connection of its own, whose answer must begin as want.
+func (s *traced) ask(text, want string) {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.resp)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, text); err != nil {
+		s.t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, want) {
+		s.t.Fatalf("%q: got %q, %v", text, line, err)
+	}
 }
 
 // An operator who asks why a put was slow must see it from the request to the fsync and to those who
@@ -223,10 +244,64 @@ func TestTraceOfCommands(t *testing.T) {
 func TestTraceSettings(t *testing.T) {
 	for want, c := range map[string]app.TraceConfig{
 		"otlp-ratio: ": {OTLPRatio: 1.5}, "otlp-endpoint: ": {OTLPEndpoint: "127.0.0.1:4318"}, "otlp-header: ": {OTLPHeader: []string{"x"}},
+		"otlp-header: requires --otlp-endpoint": {OTLPHeader: []string{"x=y"}},
+		"otlp-ratio: requires --otlp-endpoint":  {OTLPRatio: 0.5}, "otlp-keys: requires --otlp-endpoint": {OTLPKeys: true},
 	} {
 		config := app.ServeConfig{Config: app.Config{MemoryOnly: true}, Traces: c}
 		if err := config.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// Commands that are traced must be refused like all others where their caller has not proved who it is.
+func TestTracesLetNobodyIn(t *testing.T) {
+	s := startTraced(t, app.ServeConfig{Config: app.Config{AuthConfig: app.AuthConfig{Auth: "on"}}, Traces: app.TraceConfig{OTLPRatio: 1}})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, s.url+"/v1/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow()
+	if err := ws.Write(ctx, websocket.MessageText, []byte(`{"id":1,"op":"ping"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, text, err := ws.Read(ctx); err != nil || !strings.Contains(string(text), "unauthenticated") {
+		t.Errorf("got %s, %v", text, err)
+	}
+}
+
+// A server must take what the environment says to all programs that send traces, as they do, unless it is
+// told otherwise itself.
+func TestTraceEnvironment(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20a%2Cb, X-Tenant = team ,nothing")
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=test%20one,service.name=no,host.name=here")
+	t.Setenv("OTEL_SERVICE_NAME", "kv")
+	for name, own := range map[string][]string{"Bearer a,b": nil, "Basic x": {"Authorization=Basic x"}} {
+		s := startTraced(t, app.ServeConfig{Traces: app.TraceConfig{OTLPRatio: 1, OTLPHeader: own}})
+		s.do("PUT", "/v1/kv/a", "x").Body.Close()
+		s.stop()
+		if got := s.collector.header.Get("Authorization"); got != name {
+			t.Errorf("Authorization is %q, want %q", got, name)
+		}
+		if got, want := s.collector.header.Get("X-Tenant"), map[bool]string{true: "team"}[own == nil]; got != want {
+			t.Errorf("X-Tenant is %q, want %q", got, want)
+		}
+		said := make(map[string]string)
+		for _, a := range s.collector.about {
+			if _, twice := said[a.Key]; twice {
+				t.Errorf("%s is said twice", a.Key)
+			}
+			said[a.Key] = a.Value.GetStringValue()
+		}
+		if said["service.name"] != "kv" || said["deployment.environment"] != "test one" || said["host.name"] != "here" {
+			t.Errorf("got %v", said)
+		}
+	}
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "a b=secret")
+	config := app.ServeConfig{Config: app.Config{MemoryOnly: true}, Traces: app.TraceConfig{OTLPEndpoint: "http://127.0.0.1:4318"}}
+	if err := config.Validate(); err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_HEADERS") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
 	}
 }

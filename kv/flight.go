@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
+
+	"keywatch/kv/trace"
 )
 
 // flights are the reads of cold values under way: one for each version, however
@@ -28,9 +31,36 @@ type flight struct {
 	err   error
 }
 
-// read returns the value that ref names. A caller whose context is alive does
-// not fail because the one it waited for was given up.
+// read returns the value that ref names, and records the read with the request that ctx is for, if that
+// is sampled. A caller whose context is alive does not fail because the one it waited for was given up.
 func (f *flights) read(ctx context.Context, from ColdReader, ref ColdRef) (string, error) {
+	ctx, part := trace.Begin(ctx, "keywatch.value.read")
+	value, err := f.share(ctx, from, ref)
+	if part != nil {
+		part.Set(slog.String("keywatch.tier", ref.Tier.String()), slog.Int("keywatch.value.bytes", ref.Size))
+		part.Fail(coldErrorType(err))
+		part.End()
+	}
+	return value, err
+}
+
+// coldErrorType returns what traces show of a read that has failed with err; empty for none.
+func coldErrorType(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ErrDamaged):
+		return "data_damaged"
+	case errors.Is(err, ErrTierUnavailable):
+		return "tier_unavailable"
+	case errors.Is(err, ErrColdGone):
+		return "replaced"
+	}
+	return "canceled"
+}
+
+// share is read for a caller and those that ask for the same value meanwhile.
+func (f *flights) share(ctx context.Context, from ColdReader, ref ColdRef) (string, error) {
 	id := flightKey{ref.Key, ref.At}
 	for {
 		fl, mine := f.join(id)

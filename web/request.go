@@ -314,9 +314,9 @@ func (r *request) run() error {
 	return r.operate()
 }
 
-// deadline returns the context that the request waits for the log under.
+// deadline returns the context that the request waits for the log, and reads values, under.
 func (r *request) deadline() context.Context {
-	return r.s.waits.Context()
+	return trace.With(r.s.waits.Context(), r.span)
 }
 
 // body returns the request's body as it was sent.

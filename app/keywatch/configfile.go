@@ -117,7 +117,7 @@ func flagText(value any) (string, error) {
 		for _, one := range v {
 			text, ok := one.(string)
 			if !ok {
-				return "", fmt.Errorf("expected a list of strings, got %v", one)
+				return "", fmt.Errorf("expected a list of strings, got an element of type %T", one)
 			}
 			list = append(list, strings.ReplaceAll(text, ",", `\,`))
 		}

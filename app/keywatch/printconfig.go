@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -11,7 +12,8 @@ import (
 )
 
 // printConfig prints the configuration that serve would have as a file that --config reads:
-// every flag under its group and with its help, those that have their default as comments.
+// every flag under its group and with its help, those that have their default as comments, and those whose
+// values are secret.
 func (c *serveCmd) printConfig(s *session) error {
 	serve := s.serveNode()
 	given := make(map[string]bool)
@@ -31,7 +33,7 @@ func (c *serveCmd) printConfig(s *session) error {
 			fmt.Fprintf(&b, "\n# %s\n", group)
 		}
 		line := tomlLine(flag)
-		if !given[flag.Name] {
+		if !given[flag.Name] || isSecret(flag) {
 			line = "# " + line
 		}
 		fmt.Fprintf(&b, "\n# %s\n%s\n", flag.OrigHelp, line)
@@ -58,8 +60,27 @@ func isDefault(flag *kong.Flag) bool {
 	return reflect.DeepEqual(before.Interface(), flag.Target.Interface())
 }
 
-// tomlLine returns a flag and its value as a line of TOML.
+// isSecret reports whether a flag has a value that must not be shown: all of it, or the password of a
+// URL. The fields of such flags have the tag secret.
+func isSecret(flag *kong.Flag) bool {
+	switch flag.Tag.Get("secret") {
+	case "text": // a string, or several
+		return flag.Target.Len() > 0
+	case "url":
+		u, err := url.Parse(flag.Target.String())
+		return err != nil || u.User != nil || u.RawQuery != ""
+	}
+	return false
+}
+
+// hiddenValue takes the place of a secret that is set.
+const hiddenValue = "set, and not shown"
+
+// tomlLine returns a flag and its value as a line of TOML. A secret is not shown.
 func tomlLine(flag *kong.Flag) string {
+	if isSecret(flag) {
+		return flag.Name + " = " + strconv.Quote(hiddenValue)
+	}
 	var text string
 	switch v := flag.Target.Interface().(type) {
 	case fmt.Stringer: // a duration, a size, a level

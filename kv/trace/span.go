@@ -2,8 +2,13 @@ package trace
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
+
+// MaxParts is how many parts [Begin] begins of one span: a request that reads a thousand values from
+// object storage says all with the first.
+const MaxParts = 64
 
 // An ID names a trace, a SpanID a span of it. The zero value is none.
 type (
@@ -29,6 +34,8 @@ type Span struct {
 	Attrs []slog.Attr
 	// Failed says that it ended with an error of the server's.
 	Failed bool
+
+	begun atomic.Int32 // parts, by Begin
 }
 
 // Keys reports whether names of keys may be recorded.
@@ -43,13 +50,24 @@ func (s *Span) End() {
 	s.tracer.keep(s)
 }
 
+// Fail says that s ends with an error of a type, such as "tier_unavailable"; empty for none.
+func (s *Span) Fail(errorType string) {
+	if errorType != "" {
+		s.Failed = true
+		s.Set(slog.String("error.type", errorType))
+	}
+}
+
+// part returns a part of s that begins now.
+func (s *Span) part(name string) *Span {
+	return &Span{tracer: s.tracer, Trace: s.Trace, ID: newSpanID(), Parent: s.ID, Name: name, Began: time.Now()}
+}
+
 // Add records a part of s, which may have ended before, and returns it. Nothing may be changed of
 // it but parts be added.
 func (s *Span) Add(name string, began, ended time.Time, attrs ...slog.Attr) *Span {
-	part := &Span{
-		tracer: s.tracer, Trace: s.Trace, ID: newSpanID(), Parent: s.ID,
-		Name: name, Began: began, Ended: ended, Attrs: attrs,
-	}
+	part := s.part(name)
+	part.Began, part.Ended, part.Attrs = began, ended, attrs
 	s.tracer.keep(part)
 	return part
 }

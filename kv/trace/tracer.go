@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
@@ -80,7 +81,18 @@ func (t *Tracer) Start(traceparent []byte) *Span {
 	return &Span{tracer: t, Trace: p.Trace, ID: newSpanID(), Parent: p.Span, Remote: told, Request: true, Began: time.Now()}
 }
 
-// draw reports whether a request is sampled by chance.
+// Work begins a trace of what the server does of its own accord, for one in so many, and returns a
+// context that carries its span. It returns ctx and nil if the work is not sampled, or if ctx carries a
+// span already. The span belongs to the caller until End.
+func (t *Tracer) Work(ctx context.Context, name string) (context.Context, *Span) {
+	if t == nil || From(ctx) != nil || !t.draw() {
+		return ctx, nil
+	}
+	s := &Span{tracer: t, Trace: newID(), ID: newSpanID(), Name: name, Began: time.Now()}
+	return With(ctx, s), s
+}
+
+// draw reports whether something is sampled by chance.
 func (t *Tracer) draw() bool {
 	below := t.below.Load()
 	return below > 0 && rand.Uint64() <= below

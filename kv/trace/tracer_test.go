@@ -100,3 +100,56 @@ func TestSpansAreBounded(t *testing.T) {
 		t.Errorf("got %+v", spans)
 	}
 }
+
+// What is done for a request must be a part of its trace, however deep, and nothing else may be; a
+// request that does the same thing a thousand times must not push out all other traces.
+func TestContextCarriesSpans(t *testing.T) {
+	ctx := t.Context()
+	if got := trace.With(ctx, nil); got != ctx || trace.From(ctx) != nil {
+		t.Error("a context carries a span that nobody gave it")
+	}
+	if got, part := trace.Begin(ctx, "a"); got != ctx || part != nil {
+		t.Errorf("began %+v for a request that is not sampled", part)
+	}
+	tracer := trace.New(trace.Options{Ratio: 1})
+	s := tracer.Start(nil)
+	outer, a := trace.Begin(trace.With(ctx, s), "a")
+	_, b := trace.Begin(outer, "b")
+	b.Fail("")
+	b.End()
+	a.Fail("too_bad")
+	a.End()
+	if a.Parent != s.ID || b.Parent != a.ID || b.Trace != s.Trace || a.Request || b.Failed || !a.Failed || a.Attrs[0].Value.String() != "too_bad" {
+		t.Errorf("got %+v and %+v in %+v", a, b, s)
+	}
+	if spans := tracer.Take(9); len(spans) != 2 || spans[0] != b || spans[1] != a {
+		t.Errorf("got %+v", spans)
+	}
+	for range 1000 {
+		if _, part := trace.Begin(trace.With(ctx, s), "c"); part != nil {
+			part.End()
+		}
+	}
+	if n := len(tracer.Take(1000)); n != trace.MaxParts-1 {
+		t.Errorf("a request has %d parts", n+1)
+	}
+}
+
+// Work that no request asks for must be a trace of its own, for as many as the ratio says.
+func TestWork(t *testing.T) {
+	var off *trace.Tracer
+	ctx := t.Context()
+	if got, s := off.Work(ctx, "a"); got != ctx || s != nil {
+		t.Errorf("no tracer has sampled %+v", s)
+	}
+	if _, s := trace.New(trace.Options{}).Work(ctx, "a"); s != nil {
+		t.Errorf("was sampled although the ratio is 0: %+v", s)
+	}
+	inside, s := trace.New(trace.Options{Ratio: 1}).Work(ctx, "a")
+	if s == nil || s.Request || s.Parent != (trace.SpanID{}) || s.Name != "a" || trace.From(inside) != s {
+		t.Fatalf("got %+v", s)
+	}
+	if _, again := trace.New(trace.Options{Ratio: 1}).Work(inside, "b"); again != nil {
+		t.Errorf("work within work began another trace: %+v", again)
+	}
+}

@@ -358,7 +358,7 @@ func (s *session) runAgain(cmd *command, args [][]byte) {
 func (c *call) do(k *kv.Command) (kv.Result, error) {
 	until := time.Now().Add(queueWait)
 	for {
-		result, err := c.s.view().Do(c.v.deadline(), k)
+		result, err := c.s.view().Do(c.deadline(), k)
 		if err != kv.ErrQueueFull || time.Now().After(until) {
 			if err != nil && k.ReadOnly() {
 				err = api.ReadError(err)

@@ -122,7 +122,7 @@ func runLease(c *call) ([]byte, error) {
 		}
 		return b, nil
 	}
-	info, ok, err := c.s.view().Lease(c.v.deadline(), id)
+	info, ok, err := c.s.view().Lease(c.deadline(), id)
 	switch {
 	case err != nil:
 		return nil, api.ReadError(err)

@@ -1,6 +1,8 @@
 package resp
 
 import (
+	"context"
+
 	"keywatch/kv"
 	"keywatch/kv/trace"
 	"keywatch/web/api"
@@ -92,11 +94,14 @@ func (c *call) readAs(key string, e *kv.Entry) (v val, err error) {
 	return v, nil
 }
 
+// deadline returns what the call waits for the log, and reads values, under.
+func (c *call) deadline() context.Context { return trace.With(c.v.deadline(), c.span) }
+
 // look returns the newest version of key with its value. If that takes a wait it fails, where
 // the call must not.
 func (c *call) look(key string) (e *kv.Entry, err error) {
 	if !c.now {
-		e, _, err = c.s.view().Get(c.v.deadline(), key, false, nil)
+		e, _, err = c.s.view().Get(c.deadline(), key, false, nil)
 		return e, api.ReadError(err)
 	}
 	if e, _, err = c.s.view().GetNow(key); err == kv.ErrWouldWait {
@@ -109,7 +114,7 @@ func (c *call) look(key string) (e *kv.Entry, err error) {
 func (c *call) carry(key string) (e *kv.Entry, err error) {
 	store := c.v.opts.Door.Server()
 	if !c.now {
-		e, _, err = store.Get(c.v.deadline(), key)
+		e, _, err = store.Get(c.deadline(), key)
 		return e, api.ReadError(err)
 	}
 	if e, _, err = store.GetNow(key); err == kv.ErrWouldWait {

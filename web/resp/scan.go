@@ -55,7 +55,7 @@ func (k *cursors) key(cursor uint64) (string, bool) {
 // snapshot opens the newest revision, of which only what begins with prefix may be looked at. What
 // that shows may be sent only if the pass still holds.
 func (c *call) snapshot(prefix string) (*kv.Snapshot, auth.Pass, error) {
-	snap, pass, err := c.s.view().Snapshot(c.v.deadline(), prefix, false)
+	snap, pass, err := c.s.view().Snapshot(c.deadline(), prefix, false)
 	return snap, pass, api.ReadError(err)
 }
 
@@ -193,7 +193,7 @@ func runRandomKey(c *call) ([]byte, error) {
 }
 
 func runDBSize(c *call) ([]byte, error) {
-	if err := c.v.opts.Door.Barrier(c.v.deadline()); err != nil {
+	if err := c.v.opts.Door.Barrier(c.deadline()); err != nil {
 		return nil, api.ReadError(err)
 	}
 	return wire.AppendInt(nil, int64(c.v.opts.Door.Server().State().Len())), nil
@@ -238,7 +238,7 @@ func (c *call) someKeys(most int) (ops []kv.Op, err error) {
 	if _, err := c.s.view().MayUnder(auth.Write, ""); err != nil {
 		return nil, err
 	}
-	snap, err := c.v.opts.Door.Server().Snapshot(c.v.deadline())
+	snap, err := c.v.opts.Door.Server().Snapshot(c.deadline())
 	if err != nil {
 		return nil, api.ReadError(err)
 	}

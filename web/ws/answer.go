@@ -36,11 +36,11 @@ func (r *runner) run(text []byte) {
 			r.answered++ // the client has left
 			return nil
 		}
-		if r.s.server.opts.Tracer != nil {
-			return r.runTraced(c)
-		}
 		if r.s.unproved.Load() && c.op.name != "auth" {
 			return &auth.FailedError{Reason: auth.Missing}
+		}
+		if r.s.server.opts.Tracer != nil {
+			return r.runTraced(c)
 		}
 		return c.op.run(r, c)
 	})
@@ -146,7 +146,7 @@ func (r *runner) charge(class ratelimit.Class, cost int) error {
 
 // write begins a write. It is answered by finish, in its turn.
 func (r *runner) write(c *command, cost int, finish func(*runner, uint64, *kv.Command, *kv.Result) error) error {
-	w := write{id: c.id, finish: finish, command: &c.cmd, batch: c.op.name == "batch", ctx: r.deadline()}
+	w := write{id: c.id, finish: finish, command: &c.cmd, batch: c.op.name == "batch", ctx: r.deadline(c)}
 	if w.err = r.identify(c); w.err == nil {
 		class := ratelimit.Write
 		if c.cmd.ReadOnly() {

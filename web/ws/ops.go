@@ -108,7 +108,7 @@ func (r *runner) get(c *command) error {
 
 // read returns the newest version of a key, nil if it is absent.
 func (r *runner) read(c *command) (*kv.Entry, kv.Position, error) {
-	e, at, err := r.s.view().Get(r.deadline(), c.key, c.list.Local, r.fetchRoom)
+	e, at, err := r.s.view().Get(r.deadline(c), c.key, c.list.Local, r.fetchRoom)
 	if c.list.Local {
 		return e, at, api.ColdError(err)
 	}
@@ -132,14 +132,14 @@ func (r *runner) list(c *command) error {
 	if err := r.charge(ratelimit.Read, 1); err != nil {
 		return err
 	}
-	snap, pass, err := r.s.view().Snapshot(r.deadline(), o.Prefix, o.Local)
+	snap, pass, err := r.s.view().Snapshot(r.deadline(c), o.Prefix, o.Local)
 	if err != nil {
 		return api.ReadError(err)
 	}
 	defer snap.Close()
 	b := r.begin(c.id)
 	at := len(b)
-	b, err = o.AppendPage(r.deadline(), b, snap, r.s.server.opts.Door.Now(), r.room)
+	b, err = o.AppendPage(r.deadline(c), b, snap, r.s.server.opts.Door.Now(), r.room)
 	if err == nil {
 		err = cmp.Or(snap.Err(), pass.Still())
 	}

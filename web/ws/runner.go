@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"keywatch/kv"
+	"keywatch/kv/trace"
 	"keywatch/kv/wake"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
@@ -332,5 +333,7 @@ func (r *runner) wait() {
 	}
 }
 
-// deadline returns what a command waits for the log under.
-func (r *runner) deadline() context.Context { return r.s.server.opts.Deadlines.Context() }
+// deadline returns what a command waits for the log, and reads values, under.
+func (r *runner) deadline(c *command) context.Context {
+	return trace.With(r.s.server.opts.Deadlines.Context(), c.cmd.Span)
+}
