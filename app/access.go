@@ -342,3 +342,7 @@ func (a *access) look(ctx context.Context) {
 
 // NewAPIKey draws an API key, which no server knows.
 func NewAPIKey() string { return auth.NewSecret(auth.Key) }
+
+// OwnerOnly reports whether nobody may read a file but its owner and, of a file of root that another user
+// reads, its group: so systemd and Kubernetes give secrets to a service.
+func OwnerOnly(info fs.FileInfo) bool { return auth.OwnerOnly(info) }

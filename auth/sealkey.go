@@ -69,7 +69,7 @@ func WrapperOf(text string) (Wrapper, error) {
 func NewSealKey() string { return base64.StdEncoding.EncodeToString(NewDataKey()) }
 
 // WrapperFromFile returns a Wrapper with the sealing key in a file. It fails with an error that
-// matches ErrNoSealKey if there is no file, and if others than its owner may read it.
+// matches ErrNoSealKey if there is no file, and if others may read it, see OwnerOnly.
 func WrapperFromFile(path string) (Wrapper, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -78,7 +78,7 @@ func WrapperFromFile(path string) (Wrapper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read sealing key: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if !OwnerOnly(info) {
 		return nil, fmt.Errorf("read sealing key: others may read %s: change its mode to 0600", path)
 	}
 	b, err := os.ReadFile(path)

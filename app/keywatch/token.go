@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"keywatch/app"
 )
 
 // tokenFlags say with which credential the commands ask.
@@ -50,13 +52,13 @@ func readToken(path string) (string, error) {
 	return token, nil
 }
 
-// readPrivate reads a file, and refuses one that others than its owner may read.
+// readPrivate reads a file, and refuses one that others may read; see app.OwnerOnly.
 func readPrivate(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+	if info.Mode().IsRegular() && !app.OwnerOnly(info) {
 		return nil, fmt.Errorf("others may read %s: change its mode to 0600", path)
 	}
 	return os.ReadFile(path)
