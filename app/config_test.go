@@ -52,11 +52,13 @@ func TestConfigIsChecked(t *testing.T) {
 		"max-batch:":        {Config: app.Config{MaxBatch: 1 << 10}},
 		"half of":           {Config: app.Config{MemoryMax: 8 << 20, MaxBatch: 5 << 20}},
 		"memory-max:":       {Config: app.Config{MemoryMax: 1 << 20, History: 1 << 20}},
-		"huge-pages:":       {HugePages: "always"},
-		"grace:":            {Grace: -1},
-		"rate-limit:":       {RateLimit: "reads=fast"},
-		"nonsense/33":       {TrustedProxy: []string{"nonsense/33"}},
-		"not.an.address.at": {TrustedProxy: []string{"not.an.address.at"}},
+		"no room for one batch of --max-batch 64MiB": {Config: app.Config{MemoryMax: 1 << 30, MaxBatch: 64 << 20}, ClientMemory: 64 << 20},
+		"must be at least 8256KiB":                   {ClientMemoryPerCaller: 8 << 20},
+		"huge-pages:":                                {HugePages: "always"},
+		"grace:":                                     {Grace: -1},
+		"rate-limit:":                                {RateLimit: "reads=fast"},
+		"nonsense/33":                                {TrustedProxy: []string{"nonsense/33"}},
+		"not.an.address.at":                          {TrustedProxy: []string{"not.an.address.at"}},
 	} {
 		if want != "data:" {
 			config.Data = "x"
@@ -64,6 +66,21 @@ func TestConfigIsChecked(t *testing.T) {
 		if err := config.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an error about %s", err, want)
 		}
+	}
+}
+
+// Without it a server would start that refuses every large request of clients elsewhere.
+func TestClientMemoryHasRoomForABatch(t *testing.T) {
+	c := app.ServeConfig{Config: app.Config{Data: "x", MemoryMax: 1 << 30, MaxBatch: 8 << 20}, ClientMemory: 12 << 20}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Effective().ClientMemoryPerCaller; got != 8<<20+64<<10 {
+		t.Errorf("one caller may hold %v", got)
+	}
+	c.ClientMemory = 1 << 30
+	if got := c.Effective().ClientMemoryPerCaller; got != 512<<20 {
+		t.Errorf("one caller may hold %v", got)
 	}
 }
 

@@ -31,7 +31,7 @@ type ServeConfig struct {
 	RateLoopback     bool     `help:"Limit callers on this machine too." group:"Limits"`
 
 	ClientMemory          Size `help:"Memory that clients can make the server hold beside --memory-max: connections, watches, waits for locks, requests and answers under way. By default a quarter of --memory-max and 16MiB." placeholder:"SIZE" group:"Memory"`
-	ClientMemoryPerCaller Size `help:"How much of it one caller may hold; callers on this machine are not limited unless --rate-loopback is set. By default half." placeholder:"SIZE" group:"Memory"`
+	ClientMemoryPerCaller Size `help:"How much of it one caller may hold; callers on this machine are not limited unless --rate-loopback is set. By default half, or what one batch of --max-batch takes if that is more." placeholder:"SIZE" group:"Memory"`
 
 	MaxBackups     int `help:"Most backups that are read at once." default:"2" group:"Limits"`
 	MaxConnections int `help:"Most connections that ask and answer; streams do not count." default:"10000" group:"Limits"`
@@ -62,7 +62,7 @@ func (c ServeConfig) withDefaults() ServeConfig {
 	c.Config = c.Config.withDefaults()
 	orDefault(&c.Listen, "127.0.0.1:7070")
 	orDefault(&c.ClientMemory, c.MemoryMax/4+16<<20)
-	orDefault(&c.ClientMemoryPerCaller, c.ClientMemory/2)
+	orDefault(&c.ClientMemoryPerCaller, max(c.ClientMemory/2, min(c.MaxBatch+requestExtra, c.ClientMemory)))
 	orDefault(&c.RateLimit, "off")
 	orDefault(&c.LoginRateAddress, "30/m:10")
 	orDefault(&c.LoginRateName, "12/m:20")
@@ -98,8 +98,8 @@ func (c ServeConfig) Validate() error {
 	if c.HugePages != "auto" && c.HugePages != "off" {
 		return fmt.Errorf("huge-pages: expected auto or off, got %q", c.HugePages)
 	}
-	if c.ClientMemory < leastClientMemory {
-		return fmt.Errorf("client-memory: must be at least %v", Size(leastClientMemory))
+	if err := c.checkClientMemory(); err != nil {
+		return err
 	}
 	if err := checkSettings([]setting{
 		{"client-memory", int64(c.ClientMemory)}, {"client-memory-per-caller", int64(c.ClientMemoryPerCaller)},
@@ -118,9 +118,28 @@ func (c ServeConfig) Validate() error {
 	return c.checkListen()
 }
 
-// leastClientMemory is the least that clients need: with less a request of the largest
-// size would never fit.
-const leastClientMemory = 12 << 20
+const (
+	// leastClientMemory is the least that clients need.
+	leastClientMemory = 12 << 20
+	// requestExtra is what a request takes of it beside its body.
+	requestExtra = 64 << 10
+)
+
+// checkClientMemory refuses bounds within which a request of the largest size would never fit, whatever
+// other clients give back.
+func (c ServeConfig) checkClientMemory() error {
+	if c.ClientMemory < leastClientMemory {
+		return fmt.Errorf("client-memory: must be at least %v", Size(leastClientMemory))
+	}
+	need := c.MaxBatch + requestExtra
+	if most := Size(ratelimit.RequestsOf(int64(c.ClientMemory))); most < need {
+		return fmt.Errorf("client-memory: of %v requests may take %v, which has no room for one batch of --max-batch %v", c.ClientMemory, most, c.MaxBatch)
+	}
+	if c.ClientMemoryPerCaller >= 0 && c.ClientMemoryPerCaller < need {
+		return fmt.Errorf("client-memory-per-caller: %v has no room for one batch of --max-batch %v: must be at least %v", c.ClientMemoryPerCaller, c.MaxBatch, need)
+	}
+	return nil
+}
 
 // loginRate returns the limits on failed logins.
 func (c ServeConfig) loginRate() (rate web.LoginRate, err error) {

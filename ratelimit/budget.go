@@ -60,6 +60,9 @@ const (
 	entryShare = 16
 )
 
+// RequestsOf returns how much of a budget of limit bytes requests and answers may take together.
+func RequestsOf(limit int64) int64 { return limit / 4 * groupShare }
+
 // shortFor is how long a budget counts as short after it had no room.
 const shortFor = 10 * time.Second
 
@@ -227,16 +230,34 @@ func (b *Budget) Used() (sum int64) {
 
 // fullLocked returns why n more bytes of kind k do not fit, nil if they do.
 func (b *Budget) fullLocked(a *account, k Kind, n int64) error {
+	return b.refusalLocked(a, a.bytes, &b.mu.used, k, n)
+}
+
+// neverLocked returns why n more bytes of kind k do not fit into h, whatever others give back; nil if
+// they may.
+func (b *Budget) neverLocked(h *Hold, k Kind, n int64) error {
+	var sum int64
+	var own [kinds]int64
+	for kind, held := range h.n {
+		own[kind] = int64(held)
+		sum += own[kind]
+	}
+	return b.refusalLocked(h.account, sum, &own, k, n)
+}
+
+// refusalLocked returns why n more bytes of kind k do not fit where a holds mine and all callers hold
+// used.
+func (b *Budget) refusalLocked(a *account, mine int64, used *[kinds]int64, k Kind, n int64) error {
 	var all, group int64
-	for kind, used := range b.mu.used {
-		all += used
+	for kind, of := range used {
+		all += of
 		if Kind(kind).lasts() == k.lasts() {
-			group += used
+			group += of
 		}
 	}
-	waiting := b.mu.used[Watches] + b.mu.used[Waits]
-	switch most, watches := b.mu.limit/4*groupShare, b.mu.limit/4*watchShare; {
-	case a.name != "" && a.bytes+n > b.mu.perCaller:
+	waiting := used[Watches] + used[Waits]
+	switch most, watches := RequestsOf(b.mu.limit), b.mu.limit/4*watchShare; {
+	case a.name != "" && mine+n > b.mu.perCaller:
 		return &FullError{Kind: k, Limit: b.mu.perCaller, Caller: true}
 	case (k == Watches || k == Waits) && waiting+n > watches:
 		return &FullError{Kind: k, Limit: watches, Part: true}

@@ -268,3 +268,24 @@ func TestBudgetHoldsUnderLoad(t *testing.T) {
 		t.Errorf("after all were closed: %+v", s)
 	}
 }
+
+// Who asks for more than there may ever be must be told at once, and not wait in the way of others until
+// it gives up: whatever part of the budget is in the way.
+func TestWhatNeverFitsDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := ratelimit.NewBudget(1600, 1600)
+		h := b.Open("")
+		defer h.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for _, c := range []struct {
+			kind ratelimit.Kind
+			n    int64
+		}{{ratelimit.Watches, 801}, {ratelimit.Waits, 801}, {ratelimit.Connections, 1201}, {ratelimit.Requests, 1201}} {
+			began := time.Now()
+			if err := h.Wait(ctx, c.kind, c.n); err == nil || time.Since(began) > 0 {
+				t.Errorf("%v: got %v after %v", c.kind, err, time.Since(began))
+			}
+		}
+	})
+}

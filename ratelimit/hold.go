@@ -57,7 +57,7 @@ func (h *Hold) growLocked(b *Budget, k Kind, n int64) error {
 	}
 	err := b.fullLocked(h.account, k, n)
 	if full, ok := err.(*FullError); ok {
-		full.Never = !k.lasts() && h.neverLocked(b, n)
+		full.Never = !k.lasts() && b.neverLocked(h, k, n) != nil
 	}
 	if err == nil && int64(h.n[k])+n > maxHold {
 		err = &FullError{Kind: k, Limit: maxHold, Caller: true}
@@ -109,7 +109,7 @@ func (h *Hold) queue(b *Budget, k Kind, n int64, wait bool) (*waiter, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	room := len(b.mu.queue) == 0 && b.fullLocked(h.account, k, n) == nil
-	if room || !wait || h.closed || h.neverLocked(b, n) {
+	if room || !wait || h.closed || b.neverLocked(h, k, n) != nil {
 		return nil, h.growLocked(b, k, n)
 	}
 	w := &waiter{hold: h, kind: k, n: n, done: make(chan struct{})}
@@ -117,14 +117,6 @@ func (h *Hold) queue(b *Budget, k Kind, n int64, wait bool) (*waiter, error) {
 	b.admitLocked() // those before may wait for room of their own
 	b.press()
 	return w, nil
-}
-
-// neverLocked reports whether n more bytes do not fit whatever others give back.
-func (h *Hold) neverLocked(b *Budget, n int64) bool {
-	for _, own := range h.n {
-		n += int64(own)
-	}
-	return n > b.mu.limit/4*groupShare || h.account.name != "" && n > b.mu.perCaller
 }
 
 // giveUp ends a wait, unless there was room at the last moment.
