@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -119,8 +118,6 @@ func (n nodeFile) roster() (r cluster.Roster) {
 	return r
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 func (n nodeFile) encode() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\nid %v\nstate %s\nname %s\n", nodeHead, n.ID, n.State, n.Name)
@@ -139,18 +136,16 @@ func (n nodeFile) encode() []byte {
 	if n.Before != 0 {
 		fmt.Fprintf(&b, "before %s\n", n.Before)
 	}
-	fmt.Fprintf(&b, "sum %08x\n", crc32.Checksum(b.Bytes(), castagnoli))
-	return b.Bytes()
+	return disk.AppendSum(b.Bytes())
 }
 
 // parseNode reads what encode wrote.
 func parseNode(b []byte) (n nodeFile, err error) {
-	end := bytes.LastIndex(bytes.TrimSuffix(b, []byte("\n")), []byte("\n")) + 1
-	if string(b[end:]) != fmt.Sprintf("sum %08x\n", crc32.Checksum(b[:end], castagnoli)) {
+	lines, whole := disk.SummedLines(b)
+	switch {
+	case !whole:
 		return n, errors.New("it is not what was written")
-	}
-	lines := strings.Split(strings.TrimSuffix(string(b[:end]), "\n"), "\n")
-	if lines[0] != nodeHead {
+	case lines[0] != nodeHead:
 		return n, fmt.Errorf("it begins with %.40q, and this release knows %q", lines[0], nodeHead)
 	}
 	for _, line := range lines[1:] {

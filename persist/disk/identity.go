@@ -6,9 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -110,20 +108,13 @@ func (id *Identity) encode() []byte {
 	for _, line := range id.more {
 		fmt.Fprintln(&b, line)
 	}
-	fmt.Fprintf(&b, "sum %08x\n", crc32.Checksum(b.Bytes(), castagnoli))
-	return b.Bytes()
+	return AppendSum(b.Bytes())
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // parseIdentity reads what encode wrote.
 func parseIdentity(b []byte) (id Identity, ok bool) {
-	end := bytes.LastIndex(bytes.TrimSuffix(b, []byte("\n")), []byte("\n")) + 1
-	if string(b[end:]) != fmt.Sprintf("sum %08x\n", crc32.Checksum(b[:end], castagnoli)) {
-		return id, false
-	}
-	lines := strings.Split(strings.TrimSuffix(string(b[:end]), "\n"), "\n")
-	if lines[0] != storeHead {
+	lines, whole := SummedLines(b)
+	if !whole || lines[0] != storeHead {
 		return id, false
 	}
 	for _, line := range lines[1:] {
@@ -142,40 +133,4 @@ func parseIdentity(b []byte) (id Identity, ok bool) {
 		}
 	}
 	return id, id.Level > 0 && id.Store != 0
-}
-
-// ReadFile returns a file's content, which must not be longer than most bytes.
-func ReadFile(fsys FS, path string, most int64) ([]byte, error) {
-	f, err := fsys.OpenFile(path, os.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	n, err := f.Size()
-	if err != nil || n == 0 {
-		return nil, err
-	}
-	b := make([]byte, min(n, most+1))
-	_, err = f.ReadAt(b, 0)
-	return b, err
-}
-
-// WriteFile replaces a small file as a whole, durably.
-func WriteFile(fsys FS, path string, b []byte) error {
-	temp := path + ".tmp"
-	f, err := fsys.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(b, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = fsys.Rename(temp, path)
-	}
-	if err != nil {
-		return errors.Join(err, fsys.Remove(temp))
-	}
-	return fsys.SyncDir(filepath.Dir(path))
 }
