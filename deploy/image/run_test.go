@@ -3,7 +3,6 @@ package image_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,7 +68,7 @@ func restrict(t *testing.T, bundle string) {
 	process["terminal"] = false
 	process["noNewPrivileges"] = true
 	process["capabilities"] = map[string]any{}
-	process["args"] = append(process["args"].([]any), "--listen="+freeAddress(t))
+	process["args"] = append(process["args"].([]any), "--listen="+try.Address(t))
 	config["root"].(map[string]any)["readonly"] = true
 	config["mounts"] = append(config["mounts"].([]any), map[string]any{
 		"destination": image.Data, "type": "tmpfs", "source": "tmpfs",
@@ -89,16 +88,6 @@ func restrict(t *testing.T, bundle string) {
 	if err := os.WriteFile(path, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// freeAddress returns a loopback address whose port is free.
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // privileges fails t if the server in a container has any.

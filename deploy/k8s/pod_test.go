@@ -244,42 +244,6 @@ func (p *pod) mounts() (list []any) {
 	return list
 }
 
-// secret returns the folder of a volume that shows a Secret: one with a token, which is the
-// only one that the manifests know.
-func (n *node) secret(volume string) string {
-	dir := filepath.Join(n.work, "secret-"+volume)
-	if _, err := os.Stat(dir); err == nil {
-		return dir
-	}
-	for _, v := range n.app.set.Spec.Template.Spec.Volumes {
-		if v.Name != volume || v.Secret == nil {
-			continue
-		}
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			n.t.Fatal(err)
-		}
-		path := filepath.Join(dir, "token")
-		token := try.Run(n.t, filepath.Join(n.bundle, "rootfs", image.Binary), "cluster", "token")
-		if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
-			n.t.Fatal(err)
-		}
-		n.give(path, os.FileMode(*v.Secret.DefaultMode))
-		return dir
-	}
-	n.t.Fatalf("no volume %s that shows a Secret", volume)
-	return ""
-}
-
-// give has a file belong to root and to the group of the pod.
-func (n *node) give(path string, mode os.FileMode) {
-	if err := os.Chown(path, 0, int(*n.app.set.Spec.Template.Spec.SecurityContext.FSGroup)); err != nil {
-		n.t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		n.t.Fatal(err)
-	}
-}
-
 // environment returns the variables of the image and those of the container.
 func (p *pod) environment(ofImage []any) (env []string) {
 	for _, e := range ofImage {
@@ -350,11 +314,20 @@ func (p *pod) awaitStarted() {
 // do sends a request from inside the pod, with another host name if there is one.
 func (p *pod) do(method, url, host, body string) (status int, answer string) {
 	p.node.t.Helper()
+	return p.send(method, url, host, body, "")
+}
+
+// send is do with a value of Authorization; empty for none.
+func (p *pod) send(method, url, host, body, authorization string) (status int, answer string) {
+	p.node.t.Helper()
 	request, err := http.NewRequestWithContext(p.node.t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		p.node.t.Fatal(err)
 	}
 	request.Host = host
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
 	response, err := p.node.network.client(p.name).Do(request)
 	if err != nil {
 		return 0, err.Error()

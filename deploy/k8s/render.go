@@ -18,24 +18,35 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// Render builds an overlay as kubectl kustomize does, and decodes each object strictly: a
-// field that the API does not know is an error.
-func Render(overlay string) ([]runtime.Object, error) {
+// Build builds an overlay as kubectl kustomize does, and returns its objects as YAML.
+func Build(overlay string) ([][]byte, error) {
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), overlay)
 	if err != nil {
 		return nil, err
 	}
-	var list []runtime.Object
+	var list [][]byte
 	for _, resource := range built.Resources() {
 		text, err := resource.AsYAML()
 		if err != nil {
 			return nil, err
 		}
-		object, err := Decode(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", resource.CurId(), err)
+		list = append(list, text)
+	}
+	return list, nil
+}
+
+// Render builds an overlay and decodes each object strictly: a field that the API does not know is an
+// error.
+func Render(overlay string) ([]runtime.Object, error) {
+	texts, err := Build(overlay)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]runtime.Object, len(texts))
+	for i, text := range texts {
+		if list[i], err = Decode(text); err != nil {
+			return nil, fmt.Errorf("%w:\n%s", err, text)
 		}
-		list = append(list, object)
 	}
 	return list, nil
 }

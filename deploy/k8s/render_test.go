@@ -218,7 +218,7 @@ func TestVolumes(t *testing.T) {
 		name           string
 		claims, mounts int
 		memoryOnly     string
-	}{{"dev", 0, 0, "true"}, {"single", 1, 1, ""}, {"three", 1, 2, ""}} {
+	}{{"dev", 0, 0, "true"}, {"single", 1, 1, ""}, {"three", 1, 2, ""}, {"team", 1, 3, ""}} {
 		a := render(t, want.name)
 		if n := len(a.set.Spec.VolumeClaimTemplates); n != want.claims || len(a.container().VolumeMounts) != want.mounts {
 			t.Errorf("%s: %d claims, %d mounts, want %d and %d", want.name, n, len(a.container().VolumeMounts), want.claims, want.mounts)

@@ -3,7 +3,6 @@ package monitoring_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -30,7 +29,7 @@ func TestPrometheus(t *testing.T) {
 	dir := t.TempDir()
 
 	busy := serve(t, binary, "--data", filepath.Join(dir, "busy"), "--object-store", "dir://"+filepath.Join(dir, "objects"), "--checkpoint-every=1s",
-		"--name=n1", "--peer-insecure", "--peer-listen="+freeAddress(t))
+		"--name=n1", "--peer-insecure", "--peer-listen="+try.Address(t))
 	full := serve(t, binary, "--data", smallDisk(t))
 	prom := startPrometheus(t, program, busy, full)
 	try.Start(t, exec.Command(binary, "--server", busy, "watch", "bench/"))
@@ -143,21 +142,11 @@ func startPrometheus(t *testing.T, program string, servers ...string) prometheus
 	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := try.Address(t)
 	try.Start(t, exec.Command(program, "--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address))
 	p := prometheus{"http://" + address}
 	try.Until(t, func() bool { status, _ := try.Get(t, p.url+"/-/ready"); return status == 200 }, "Prometheus is ready")
 	return p
-}
-
-// freeAddress returns a loopback address whose port is free.
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // get reads an answer of the API.

@@ -45,6 +45,7 @@ func TestInstalledServiceRuns(t *testing.T) {
 	if owner := strings.TrimSpace(m.do("stat", "-c", "%U %a", "/var/lib/keywatch")); owner != "keywatch 700" {
 		t.Errorf("the data folder: %s", owner)
 	}
+	m.asksForCredentials()
 	m.do("systemctl", "stop", "keywatch")
 	for name, want := range map[string]string{"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"} {
 		if got := m.property(name); got != want {
@@ -54,6 +55,42 @@ func TestInstalledServiceRuns(t *testing.T) {
 	if t.Failed() {
 		t.Log(m.do("journalctl", "--no-pager", "-u", "keywatch"))
 	}
+}
+
+// asksForCredentials turns on authentication as docs/operating.md says, with credentials of systemd: the
+// service, which is not their owner, must be able to read them, and no one else.
+func (m *machine) asksForCredentials() {
+	m.t.Helper()
+	m.do("sh", "-c", `umask 077; mkdir /etc/keywatch; head -c 32 /dev/urandom | base64 >/etc/keywatch/auth.key; keywatch auth key new >/etc/keywatch/admin.key`)
+	m.do("mkdir", "-p", "/etc/systemd/system/keywatch.service.d")
+	m.do("sh", "-c", "cat >/etc/systemd/system/keywatch.service.d/auth.conf <<'EOF'\n"+dropIn(m.t)+"EOF\n")
+	m.do("systemctl", "daemon-reload")
+	m.do("systemctl", "restart", "keywatch")
+	if out, err := m.command("keywatch", "get", "a").CombinedOutput(); err == nil || !strings.Contains(string(out), "unauthenticated") {
+		m.t.Errorf("without a credential: %v %s", err, out)
+	}
+	if got := strings.TrimSpace(m.do("keywatch", "--token-file=/etc/keywatch/admin.key", "get", "a")); got != "1" {
+		m.t.Errorf("with the key of the administrator: %q", got)
+	}
+	m.do("rm", "/etc/keywatch/admin.key")
+	m.do("sed", "-i", "/admin.key/d", "/etc/systemd/system/keywatch.service.d/auth.conf")
+	m.do("systemctl", "daemon-reload")
+	m.do("systemctl", "restart", "keywatch")
+}
+
+// dropIn returns the part of a unit that docs/operating.md shows, which turns on authentication.
+func dropIn(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(try.Root(t), "docs/operating.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "    [Service]\n    LoadCredential=")
+	rest, _, found := strings.Cut(rest, "\n\n")
+	if !found {
+		t.Fatal("docs/operating.md shows no unit with LoadCredential")
+	}
+	return "[Service]\nLoadCredential=" + strings.ReplaceAll(rest, "\n    ", "\n") + "\n"
 }
 
 // A machine is a system that was booted from the programs of this one, in a container.

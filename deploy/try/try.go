@@ -8,6 +8,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -187,6 +189,21 @@ func (p *Process) Wait() int {
 	p.t.Helper()
 	Until(p.t, p.Ended, "the end of %s", filepath.Base(p.cmd.Path))
 	return p.cmd.ProcessState.ExitCode()
+}
+
+// Address returns an address of this machine at which nothing listens. Its port is below those that
+// systems give out unasked, so that no connection takes it before a server does.
+func Address(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no free port in a hundred")
+	return ""
 }
 
 // Until waits until done reports true, for two minutes at most.

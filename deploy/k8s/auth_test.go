@@ -1,0 +1,83 @@
+package k8s_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"keywatch/deploy/try"
+)
+
+// If pods that ask who their callers are could not read their keys, or were not found ready because
+// probes have no credential, or could not read each other's users, a team could not have them.
+func TestPodsWithAuthentication(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, "team")
+	n.start()
+	for _, p := range n.pods {
+		p.awaitStarted()
+	}
+	first := n.pods[0]
+	first.put401(t)
+	first.as("put", "a", "1")
+	checkProbesOf(t, n)
+
+	// All lose power: the users are in the log, sealed, and the key of the first administrator, which is
+	// read once, is gone from the Secret.
+	for _, p := range n.pods {
+		p.kill("KILL")
+	}
+	for _, p := range n.pods {
+		p.container.Wait()
+	}
+	key := filepath.Join(n.secret("auth"), "admin.key")
+	secret, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range n.pods {
+		p.run()
+	}
+	for _, p := range n.pods {
+		p.awaitStarted()
+		p.put401(t)
+		try.Until(t, func() bool {
+			status, body := p.asUser(http.MethodGet, "/v1/kv/a", strings.TrimSpace(string(secret)))
+			return status == http.StatusOK && body == "1"
+		}, "%s knows the administrator", p.name)
+	}
+}
+
+// put401 fails t if a caller without a credential may write.
+func (p *pod) put401(t *testing.T) {
+	t.Helper()
+	if status := p.put("k"); status != http.StatusUnauthorized {
+		t.Errorf("%s: without a credential: %d", p.name, status)
+	}
+}
+
+// as runs the command in the container with the key of the first administrator.
+func (p *pod) as(args ...string) string {
+	p.node.t.Helper()
+	return p.exec(append([]string{"--token-file=/etc/keywatch-auth/admin.key"}, args...)...)
+}
+
+// asUser sends a request with a credential.
+func (p *pod) asUser(method, path, secret string) (status int, answer string) {
+	return p.send(method, "http://"+p.address()+":7070"+path, "", "", "Bearer "+secret)
+}
+
+// checkProbesOf fails t if a pod is not found ready and alive.
+func checkProbesOf(t *testing.T, n *node) {
+	for _, p := range n.pods {
+		if ready, alive := p.probe(n.app.container().ReadinessProbe), p.probe(n.app.container().LivenessProbe); ready != http.StatusOK || alive != http.StatusOK {
+			t.Errorf("%s: readiness %d, liveness %d", p.name, ready, alive)
+		}
+		p.exec("ready")
+	}
+}
