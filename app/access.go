@@ -343,6 +343,6 @@ func (a *access) look(ctx context.Context) {
 // NewAPIKey draws an API key, which no server knows.
 func NewAPIKey() string { return auth.NewSecret(auth.Key) }
 
-// OwnerOnly reports whether nobody may read a file but its owner and, of a file of root that another user
-// reads, its group: so systemd and Kubernetes give secrets to a service.
+// OwnerOnly reports whether only its owner may read a file and, of a file of root that another user reads,
+// its group: so systemd and Kubernetes give secrets to a service.
 func OwnerOnly(info fs.FileInfo) bool { return auth.OwnerOnly(info) }

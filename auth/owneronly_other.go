@@ -4,6 +4,5 @@ package auth
 
 import "io/fs"
 
-// OwnerOnly reports whether nobody may read a file but its owner, as far as its mode says that: on
-// systems without modes it is true.
+// OwnerOnly reports whether only its owner may read a file. On systems without modes it is always true.
 func OwnerOnly(fs.FileInfo) bool { return true }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// OwnerOnly reports whether nobody may read a file but its owner and, of a file of root that another
-// user reads, its group. In that way systemd and Kubernetes give secrets to a service.
+// OwnerOnly reports whether only its owner may read a file and, of a file of root that another user
+// reads, its group. In that way systemd and Kubernetes give secrets to a service.
 func OwnerOnly(info fs.FileInfo) bool { return ownerOnly(info, os.Geteuid()) }
 
 // ownerOnly is OwnerOnly for a user.
