@@ -49,7 +49,8 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	defer sent()
 	config.Tracer = tracer
 	// The listener next: a port that is in use is found out before any data is
-	// touched, and clients that come early wait instead of being refused.
+	// touched, and clients that come early wait instead of being refused. If the start takes long, as where a
+	// cluster is to be joined, they are told.
 	ln, err := net.Listen("tcp", config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -59,7 +60,9 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 		return errors.Join(err, ln.Close())
 	}
 	config.Peers.advertise(ln.Addr())
+	opened := config.answerEarly(ln)
 	engine, err := Open(ctx, config.Config)
+	opened()
 	if err != nil && err == ctx.Err() {
 		return errors.Join(ln.Close(), redis.close()) // it was told to stop before it had started
 	}
