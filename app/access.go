@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"keywatch/auth"
@@ -42,8 +43,11 @@ type access struct {
 	registry *auth.Registry
 	wrapper  *sealKey
 	logger   *slog.Logger
-	// on says that callers have to prove who they are.
-	on bool
+	// on says that callers have to prove who they are. begun says that it is known.
+	on    bool
+	begun atomic.Bool
+	// failed counts the looks in a row after which keys could not be made.
+	failed int
 }
 
 // newAccess returns an access whose table is told of all records that the state is given.
@@ -53,7 +57,7 @@ func newAccess(e *Engine) *access {
 		a.data = e.config.Data
 	}
 	a.wrapper = &sealKey{open: a.openSealKey}
-	a.table = auth.NewTable(auth.TableOptions{Wrapper: a.wrapper, Logger: a.logger})
+	a.table = auth.NewTable(auth.TableOptions{Wrapper: a.wrapper, Logger: a.logger, Behind: a.behind})
 	return a
 }
 
@@ -120,23 +124,29 @@ func (a *access) openSealKey() (auth.Wrapper, error) {
 // begin decides whether callers have to prove who they are, and makes what the first start needs. It
 // comes once the log is applied and before anything is served.
 func (a *access) begin(ctx context.Context) error {
+	defer a.begun.Store(true)
 	a.registry = auth.NewRegistry(a.table, a.engine.store, a.synced)
 	a.registry.SessionTTL = a.config.SessionTTL
 	if a.config.AuthForget {
 		return a.forget(ctx)
 	}
-	if err := a.table.Err(); err != nil {
-		return fmt.Errorf("users and credentials of this store cannot be read: %w", err)
+	a.on = a.config.Auth == "on" || !a.table.Empty() || a.table.Err() != nil
+	if a.on && a.lacksKey() {
+		a.obtain(ctx)
 	}
-	a.on = a.config.Auth == "on" || !a.table.Empty()
+	err := a.table.Err()
 	switch {
 	case !a.on:
 		return nil
 	case a.config.Auth == "off":
 		return errors.New("auth: the store has users, and --auth=off would serve it to everyone; --auth-forget deletes them")
+	case err != nil && a.lacksKey():
+		a.logger.Error("users and credentials cannot be read until another server gives this one the sealing key", "err", err)
+	case err != nil:
+		return fmt.Errorf("users and credentials of this store cannot be read: %w", err)
 	}
 	a.warn()
-	if a.engine.alone() {
+	if a.engine.alone() || a.engine.node.Voters() == 1 && a.engine.leads() {
 		return a.furnish(ctx)
 	}
 	return nil
@@ -183,6 +193,9 @@ func (a *access) bootstrap(ctx context.Context) error {
 		if err := auth.MakeSealKey(a.keyFile()); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("make sealing key: %w", err)
 		}
+	}
+	if err := a.agreed(ctx); err != nil {
+		return err
 	}
 	secret, made, ttl, err := a.adminKey()
 	if err != nil {
@@ -311,7 +324,7 @@ func (a *access) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		a.look(ctx)
 		wait := accessEvery
-		if a.table.Empty() {
+		if a.table.Empty() || a.table.Err() != nil {
 			wait = accessSoon
 		}
 		select {
@@ -321,8 +334,15 @@ func (a *access) watch(ctx context.Context) {
 	}
 }
 
-// look makes the first administrator, and the keys that age.
+// failuresQuiet is how many looks in a row may fail before the log says why: servers that start together wait for
+// each other.
+const failuresQuiet = 5
+
+// look makes the first administrator, and the keys that age; it gets the sealing key where that is missing.
 func (a *access) look(ctx context.Context) {
+	if a.lacksKey() {
+		a.obtain(ctx)
+	}
 	if !a.engine.leads() || a.table.Err() != nil {
 		return
 	}
@@ -335,7 +355,10 @@ func (a *access) look(ctx context.Context) {
 	if err == nil && a.table.Worn() {
 		_, err = a.registry.Rotate(ctx, auth.Server, auth.RotateData)
 	}
-	if err != nil && ctx.Err() == nil {
+	if a.failed++; err == nil {
+		a.failed = 0
+	}
+	if a.failed == failuresQuiet && ctx.Err() == nil {
 		a.logger.Error("keys cannot be made", "err", err)
 	}
 }

@@ -82,12 +82,16 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	e.checkpoints.made()
 	e.running.Go(func() { e.checkpointLoop(life) })
 	if e.members != nil {
+		e.members.migration.open(e.migrate)
 		e.running.Go(func() { e.leaveWhenRemoved(life) })
 		e.running.Go(func() { e.members.watchDisk(life) })
 		e.running.Go(func() { e.members.formed(life, e.node) })
 	}
 	if e.access.on {
 		e.running.Go(func() { e.access.watch(life) })
+		if e.members != nil {
+			e.running.Go(func() { e.access.endBehind(life) })
+		}
 	}
 	e.running.Go(e.memory.evictLoop)
 	if e.objects != nil {
@@ -144,7 +148,7 @@ func (e *Engine) open(ctx context.Context) error {
 	// Then who this server is: one that joins learns which store it is to have.
 	if c.peers == nil {
 		var err error
-		if e.members, err = openMembership(ctx, &e.config); err != nil {
+		if e.members, err = openMembership(ctx, &e.config, e.access); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,9 @@ func (e *Engine) shutdown(ctx context.Context) error {
 	if e.access != nil {
 		e.access.table.Close()
 	}
+	if e.members != nil {
+		e.members.migration.close()
+	}
 	e.running.Wait() // before the node: what runs needs it
 	if e.node != nil {
 		e.handOver() // while it can still do what is needed for that

@@ -53,9 +53,9 @@ func (s snapshots) Load() (*kv.State, error) {
 // Replace implements cluster.Snapshots.
 func (s snapshots) Replace(next *kv.State) {
 	e := s.engine
+	e.replacing.Lock()
 	// Who may do what first: nothing of the new state may be shown to who may not see it there.
 	next.FollowPrivate(e.access.table)
-	e.replacing.Lock()
 	e.current.Store(next)
 	if e.store != nil {
 		e.store.Replace(next)

@@ -107,7 +107,7 @@ func (m *membership) knock(ctx context.Context) (done bool, err error) {
 			blanks = append(blanks, a.Name)
 			continue
 		}
-		done, err := m.petition(ctx, addr)
+		done, err := m.petition(ctx, addr, a.Name)
 		if done || err != nil {
 			return done, err
 		}
@@ -123,8 +123,11 @@ func (m *membership) knock(ctx context.Context) (done bool, err error) {
 	return false, nil
 }
 
-// petition asks a member to let this server join.
-func (m *membership) petition(ctx context.Context, addr string) (done bool, err error) {
+// petition asks a member, which has a name, to let this server join.
+func (m *membership) petition(ctx context.Context, addr, name string) (done bool, err error) {
+	if ok, err := m.learnAccess(ctx, addr, name); !ok {
+		return false, err
+	}
 	self := m.member()
 	a, err := m.ask(ctx, addr, question{Op: opJoin, Member: &self, Replace: m.config.Peers.Replace, Objects: m.config.ObjectStore})
 	if err != nil {
@@ -212,6 +215,8 @@ var refusals = []struct {
 	{"stopping", kv.ErrStopping, false},
 	{"outcome_unknown", kv.ErrOutcomeUnknown, false},
 	{"no_leader", kv.ErrNoLeader, false},
+	{"tier_unavailable", kv.ErrTierUnavailable, false},
+	{"under_way", errUnderWay, false},
 }
 
 // refusalOf returns the error of an answer that has a code.

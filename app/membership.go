@@ -22,6 +22,7 @@ import (
 // A membership is a server's part in a cluster: who it is, and its connections to the others.
 type membership struct {
 	config *Config
+	access *access
 	mesh   *peer.Mesh
 	// opened is closed once mesh is set: others may ask before.
 	opened chan struct{}
@@ -33,6 +34,8 @@ type membership struct {
 	// last is what requests were shown; nil if that is not true any more.
 	last atomic.Pointer[shown]
 	free atomic.Int64 // bytes of the disk, 0 if that is not known
+	// migration moves values for other servers.
+	migration errand
 
 	mu struct {
 		sync.Mutex
@@ -45,11 +48,11 @@ type membership struct {
 
 // openMembership finds out who this server is and, if it belongs to no cluster yet, has it join one.
 // nil is a server that is alone.
-func openMembership(ctx context.Context, c *Config) (*membership, error) {
+func openMembership(ctx context.Context, c *Config, a *access) (*membership, error) {
 	if c.Peers.PeerListen == "" {
 		return nil, refuseAlone(c.Data, c.MemoryOnly)
 	}
-	m := &membership{config: c, told: make(chan struct{}), opened: make(chan struct{})}
+	m := &membership{config: c, access: a, told: make(chan struct{}), opened: make(chan struct{})}
 	if err := m.identify(); err != nil {
 		return nil, err
 	}
@@ -164,7 +167,7 @@ func (m *membership) member() cluster.Member {
 // about returns what this server says about itself.
 func (m *membership) about() cluster.About {
 	p := &m.config.Peers
-	return cluster.About{Name: p.Name, Peer: p.PeerAdvertise, URL: p.Advertise, Version: m.config.Version, Level: cluster.Level, Free: m.free.Load(), Election: p.ElectionTimeout.Milliseconds()}
+	return cluster.About{Name: p.Name, Peer: p.PeerAdvertise, URL: p.Advertise, Version: m.config.Version, Level: cluster.Newest(), Free: m.free.Load(), Election: p.ElectionTimeout.Milliseconds()}
 }
 
 // connect opens the connections.

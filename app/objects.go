@@ -299,13 +299,18 @@ var errNoObjects = fmt.Errorf("%w: there is no object store: start the server wi
 // Migrate moves all values that are large enough to object storage, tidies there,
 // and gives up their space on disk to be used again. It fails with an error that
 // matches kv.ErrTierUnavailable if the store cannot be written to; what was not
-// moved stays on disk.
+// moved stays on disk. Of several servers the leader does it, whichever is asked.
 func (e *Engine) Migrate(ctx context.Context) error {
+	if e.members != nil && e.node.Leads() == 0 {
+		return e.members.relayMigration(ctx)
+	}
+	return e.migrate(ctx)
+}
+
+// migrate is Migrate on this server.
+func (e *Engine) migrate(ctx context.Context) error {
 	if e.objects == nil {
 		return errNoObjects
-	}
-	if e.members != nil && e.node.Leads() == 0 {
-		return fmt.Errorf("%w: values are moved by the leader: ask it", kv.ErrNoLeader)
 	}
 	// Only what a checkpoint holds is moved.
 	if err := e.Checkpoint(ctx); err != nil {

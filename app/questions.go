@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -22,6 +23,8 @@ const (
 	opPromote  = "promote"  // to make a member a voter
 	opRemove   = "remove"   // to take a member out
 	opTransfer = "transfer" // to have another lead
+	opMigrate  = "migrate"  // to move values to object storage
+	opAccess   = "access"   // whether callers have to prove who they are, and what seals their records
 )
 
 // A question is what one server asks another. Unknown fields are left alone.
@@ -34,6 +37,8 @@ type question struct {
 	// Node is the member that an operation is about.
 	Node string `json:"node,omitempty"`
 	Now  bool   `json:"now,omitempty"`
+	// Run is the number of a run of work that takes longer than a question may.
+	Run uint64 `json:"run,omitempty"`
 	// Relayed says that another server was asked first: this one does not pass it on.
 	Relayed bool `json:"relayed,omitempty"`
 }
@@ -50,8 +55,9 @@ type answer struct {
 	Status  *json.RawMessage `json:"status,omitempty"`
 	// Removed says that the asker was removed from the cluster. Twin is the address of another process
 	// that has the asker's id.
-	Removed bool   `json:"removed,omitempty"`
-	Twin    string `json:"twin,omitempty"`
+	Removed bool            `json:"removed,omitempty"`
+	Access  *accessDocument `json:"access,omitempty"`
+	Twin    string          `json:"twin,omitempty"`
 }
 
 // answer answers another server.
@@ -76,6 +82,8 @@ func (m *membership) answer(ctx context.Context, from peer.Hello, body []byte) (
 		err = fmt.Errorf("%w: it belongs to cluster %s, and this is one of cluster %s", cluster.ErrRefused, from.Cluster, own)
 	case q.Op == opJoin && (q.Member == nil || !q.Relayed && q.Member.ID != cluster.ServerID(from.ID)):
 		err = fmt.Errorf("%w: its certificate is of another server", cluster.ErrRefused)
+	case q.Op == opAccess:
+		a, err = m.tellAccess(from)
 	default:
 		a, err = m.do(ctx, q)
 	}
@@ -143,6 +151,8 @@ func (m *membership) lead(ctx context.Context, n *cluster.Node, q question) (ans
 		return answer{}, m.retry(ctx, func() error { return n.Remove(ctx, q.Node) })
 	case opTransfer:
 		return answer{}, n.Transfer(ctx, q.Node)
+	case opMigrate:
+		return answer{}, m.migration.ask(ctx, q.Run)
 	case opStatus:
 		s, err := n.Standings()
 		if err != nil {
@@ -169,6 +179,21 @@ func (m *membership) retry(ctx context.Context, f func() error) error {
 		}
 	}
 	return f()
+}
+
+// relayMigration has the leader move values to object storage, and returns once that is done.
+func (m *membership) relayMigration(ctx context.Context) error {
+	for run := rand.Uint64(); ; {
+		_, err := m.do(ctx, question{Op: opMigrate, Run: run})
+		var refused *refusal
+		switch {
+		case errors.Is(err, errUnderWay):
+		case err == nil || ctx.Err() != nil || errors.As(err, &refused) || refuse(err).Code != "internal":
+			return err
+		default:
+			return fmt.Errorf("%w: the leader, which moves values, was not reached: %w", kv.ErrNoLeader, err)
+		}
+	}
 }
 
 // sharesObjects refuses a server that cannot read the values that are in object storage.

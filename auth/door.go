@@ -171,8 +171,21 @@ func retry(may func() (Pass, error), read func() error) error {
 	return ErrMoved
 }
 
+// behind returns why nothing may be shown that this server has and did not ask others about, nil if it may.
+func (v View) behind() error {
+	if v.open() || v.door.table.opts.Behind == nil {
+		return nil
+	}
+	return v.door.table.opts.Behind()
+}
+
 // Get is kv.Store.GetIf for a key that the caller may read; local reads from what this server has.
 func (v View) Get(ctx context.Context, key string, local bool, may func(size int) error) (e *kv.Entry, at kv.Position, err error) {
+	if local {
+		if err := v.behind(); err != nil {
+			return nil, at, err
+		}
+	}
 	for range tries {
 		p, err := v.MayKey(Read, key)
 		if err != nil {
@@ -211,6 +224,9 @@ func (v View) Snapshot(ctx context.Context, prefix string, local bool) (snap *kv
 		return nil, p, err
 	}
 	if local {
+		if err := v.behind(); err != nil {
+			return nil, p, err
+		}
 		snap, err = v.door.store.LocalSnapshot()
 	} else {
 		snap, err = v.door.store.Snapshot(ctx)
@@ -363,7 +379,10 @@ func (v View) Lock(ctx context.Context, name string, most int) (info kv.LockInfo
 // Watch is watch.Hub.Watch for names that the caller may read and watch. What it polls may be
 // shown only if the pass still holds afterwards, or one for the same names was given again.
 func (v View) Watch(r watch.Request) (w *watch.Watcher, p Pass, err error) {
-	if p, err = v.MayWatch(r.Keys, r.Prefixes); err != nil {
+	if p, err = v.MayWatch(r.Keys, r.Prefixes); err == nil {
+		err = v.behind()
+	}
+	if err != nil {
 		return nil, p, err
 	}
 	w, err = v.door.hub.Watch(r)
@@ -372,7 +391,10 @@ func (v View) Watch(r watch.Request) (w *watch.Watcher, p Pass, err error) {
 
 // Open is watch.Hub.Open for names that the caller may read and watch: see Watch.
 func (v View) Open(w *watch.Watcher, r watch.Request) (p Pass, err error) {
-	if p, err = v.MayWatch(r.Keys, r.Prefixes); err != nil {
+	if p, err = v.MayWatch(r.Keys, r.Prefixes); err == nil {
+		err = v.behind()
+	}
+	if err != nil {
 		return p, err
 	}
 	return p, v.door.hub.Open(w, r)

@@ -186,6 +186,11 @@ func (c *Caller) mayRevoke(cred *Caller) bool {
 // Login makes a session for a user who has a password. It fails with ErrWrongPassword whatever the
 // reason, ErrLoginBusy, or as other changes do. It takes as long for a user who does not exist.
 func (r *Registry) Login(ctx context.Context, name, password string) (secret string, c *Caller, err error) {
+	if r.synced != nil { // who was made at another server is known then
+		if err := r.synced(ctx); err != nil {
+			return "", nil, err
+		}
+	}
 	folded, _ := FoldName(name)
 	u := r.table.userByName(folded)
 	hash := ""

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"keywatch/kv"
 )
 
 // commandLimit bounds how long a command that wraps may run.
@@ -63,6 +66,19 @@ func WrapperOf(text string) (Wrapper, error) {
 		return nil, fmt.Errorf("expected 1 to %d sealing keys, got %d", sealKeysMax, len(w))
 	}
 	return w, nil
+}
+
+// Opens returns nil if w opens the data keys among records, of which there may be none.
+func Opens(w Wrapper, records iter.Seq[kv.PrivateRecord]) error {
+	for r := range records {
+		if kind, _ := cutRecord(r.Name); kind != kindDataK {
+			continue
+		}
+		if _, err := w.Unwrap(r.Name, r.Value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // NewSealKey draws the text of a sealing key.

@@ -71,6 +71,9 @@ type TableOptions struct {
 	UsedTickets int
 	// Now returns the wall time; time.Now by default.
 	Now func() time.Time
+	// Behind returns why this server may lack a revocation that another acknowledged long ago, nil while it
+	// cannot: then it shows what it has without asking others. nil is a server that is never behind.
+	Behind func() error
 }
 
 // A Table is what this server knows of users, roles and credentials: the private records, opened.

@@ -20,6 +20,15 @@ func (s *State) FollowPrivate(w PrivateWatcher) {
 	w.PrivateReset(s.mu.private.all, s.mu.private.auth, Epoch(s.epoch.Load()))
 }
 
+// TellPrivate has the watcher of private records be given all of them again, as a PrivateReset: one that
+// could not read them before may now. It is safe for concurrent use.
+func (s *State) TellPrivate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.private.told = s.mu.private.auth
+	s.opts.Private.PrivateReset(s.mu.private.all, s.mu.private.auth, Epoch(s.epoch.Load()))
+}
+
 // Retire ends a state that the state of another server is about to replace. Snapshots of it are
 // lost, and reads of values that are not in memory fail with ErrSnapshotLost. What is in memory can
 // still be read, and applied to, but no publisher is told. It is safe for concurrent use.

@@ -45,6 +45,9 @@ const (
 	// CodeStarting says that the server has fallen behind and loads the state of another:
 	// others know more.
 	CodeStarting = "starting"
+	// CodeNoLeader says that the server has not heard from a leader for so long that it cannot know who may
+	// watch what.
+	CodeNoLeader = "no_leader"
 	// CodeMemoryFull says that the state could not be read within the bounds on
 	// memory and time.
 	CodeMemoryFull = "memory_full"

@@ -44,8 +44,8 @@ type clusterTokenCmd struct{}
 // Help is printed by keywatch cluster token --help.
 func (*clusterTokenCmd) Help() string {
 	return `
-Prints 256 random bits. Each process that has them can be a member: keep the file readable
-by the server only. A file may hold two tokens: the first signs, both are accepted. To change
+Prints 256 random bits. Each process that has them can be a member, and is given all values and
+what seals the records of users: keep the file readable by the server only. A file may hold two tokens: the first signs, both are accepted. To change
 the token without a stop give all servers the new one as second, then as first, then
 alone.
 
