@@ -54,7 +54,7 @@ func (n *Node) planLevel(v *Standings, s *steward, now time.Time) func(context.C
 	if all := min(v.least(), n.opts.Level); all != s.all {
 		s.all, s.since = all, now
 	}
-	if s.all <= v.Roster.Level || now.Sub(s.since) < levelFor {
+	if s.all <= v.Roster.Level || now.Sub(s.since) < settled() {
 		return nil
 	}
 	level := s.all

@@ -109,7 +109,7 @@ func (o Options) withDefaults() Options {
 	set(&o.EntryCommands, 512)
 	set(&o.EntryBytes, 256<<10)
 	set(&o.Shipments, 2)
-	set(&o.Level, Level)
+	set(&o.Level, Newest())
 	if o.LevelOf == nil && o.Level > kv.MinLevel {
 		o.LevelOf = (*kv.Command).Level
 	}

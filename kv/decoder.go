@@ -111,6 +111,10 @@ func (d *decoder) entryStart() (now int64, count int, err error) {
 func (d *decoder) command(kind byte, c *Command, prefix *string) {
 	flags := d.byte()
 	*c = Command{Fences: c.Fences[:0], Checks: c.Checks[:0], Ops: c.Ops[:0], Else: c.Else[:0]}
+	if forgets(kind) {
+		d.fail()
+		return
+	}
 	known := byte(allFlags)
 	if kind == commandExtended {
 		known = extendedFlags

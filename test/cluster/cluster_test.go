@@ -26,6 +26,7 @@ type cluster struct {
 	token string // the file
 	began time.Time
 	log   *output // what was done to it
+	told  *told   // what clients that wait were told
 }
 
 // newCluster starts a cluster of so many nodes and waits until all are ready. Further arguments
@@ -54,7 +55,7 @@ func laidOut(t testing.TB, size int, args ...string) *cluster {
 	t.Helper()
 	available(t)
 	net := newNetwork(t, size)
-	c := &cluster{log: new(output), wires: newWires(t, net), began: time.Now(), token: filepath.Join(t.TempDir(), "token")}
+	c := &cluster{log: new(output), told: new(told), wires: newWires(t, net), began: time.Now(), token: filepath.Join(t.TempDir(), "token")}
 	if err := os.WriteFile(c.token, []byte(peer.NewToken().Text()+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package cluster_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -109,6 +111,20 @@ func TestDifferentNodesAreFound(t *testing.T) {
 		all := same()
 		if spoil(&all[1]); differ(all) == nil {
 			t.Errorf("%s passed", what)
+		}
+	}
+}
+
+// If a member that the leader says differs passed, its digests would be kept for nothing.
+func TestDifferentDigestsAreFound(t *testing.T) {
+	t.Parallel()
+	for state, wrong := range map[string]bool{"ready": false, "lagging": false, "differs": true} {
+		r := roster{Leader: "n1"}
+		if err := json.Unmarshal(fmt.Appendf(nil, `{"members":[{"name":"n2","state":%q}]}`, state), &r); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.differ(); (err != nil) != wrong {
+			t.Errorf("%s: %v, want an error: %v", state, err, wrong)
 		}
 	}
 }

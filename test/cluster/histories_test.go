@@ -61,6 +61,7 @@ func TestProofHistories(t *testing.T) {
 			for i := k; i < *histories && !t.Failed(); i += *clusters {
 				newHistory(c, list[rng.IntN(len(list))], rng.Uint64()).run(t)
 			}
+			c.told.check(t)
 		})
 	}
 }

@@ -66,6 +66,13 @@ func (h *history) run(t testing.TB) {
 	h.audience.Meet(t, func() { h.during(t) })
 	h.entries, h.equal = h.c.converge(t, h.prefix)
 	h.end, _ = strconv.Atoi(h.entries[h.counter.key].Value)
+	r, err := h.c.roster()
+	if err == nil {
+		err = r.differ()
+	}
+	if err != nil {
+		t.Errorf("%s, seed %d: %v", h.nemesis.name, h.seed, err)
+	}
 	for _, err := range h.judge() {
 		t.Errorf("%s, seed %d: %v", h.nemesis.name, h.seed, err)
 	}
@@ -97,6 +104,7 @@ func (h *history) during(t testing.TB) {
 		running.Go(func() { h.counter.hold(ctx, hard, t, h.seed, id) })
 	}
 	running.Go(func() { h.mortals.write(ctx, hard, t, h.seed) })
+	running.Go(func() { h.wait(ctx, hard, t) })
 	looking.Go(func() { h.mortals.watch(watching, t) })
 	looking.Go(func() { h.pulse.follow(watching, h.c, h.prefix+"pulse/") })
 	h.weather(t)

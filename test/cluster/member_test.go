@@ -29,6 +29,16 @@ func (r roster) voters() map[string]string {
 	return ready
 }
 
+// differ says which member has another state than the leader, which compares digests.
+func (r roster) differ() error {
+	for _, m := range r.Members {
+		if m.State == "differs" {
+			return fmt.Errorf("%s differs from the leader, %s", m.Name, r.Leader)
+		}
+	}
+	return nil
+}
+
 // roster asks a node that runs.
 func (c *cluster) roster() (r roster, err error) {
 	err = fmt.Errorf("no node runs")
@@ -196,6 +206,7 @@ func TestProofMembersChange(t *testing.T) {
 			}
 		}
 	}
+	c.told.check(t)
 }
 
 // TestProofGrows: a server that is alone, under load, becomes one of three, and of five.

@@ -1,0 +1,32 @@
+//go:build keywatchfault
+
+package cluster
+
+import (
+	"os"
+	"time"
+)
+
+// release is what this process is, see package kv.
+var release = os.Getenv("KEYWATCH_FAULT")
+
+// later reports whether this process is of a release after this one.
+func later() bool {
+	return release == "a release to come" || release == "a release that does not ask"
+}
+
+// Newest returns the newest level that this process knows.
+func Newest() int {
+	if later() {
+		return Level + 1
+	}
+	return Level
+}
+
+// settled returns for how long all members must have known a level: shorter where releases are tested.
+func settled() time.Duration {
+	if later() {
+		return time.Second
+	}
+	return levelFor
+}

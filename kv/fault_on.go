@@ -1,0 +1,33 @@
+//go:build keywatchfault
+
+package kv
+
+import "os"
+
+// What a process of this build is, if the environment says so: one kind of command is then of the level that follows
+// this release's.
+const (
+	// beforeRelease does not know the kind, and ends if it is to apply one.
+	beforeRelease = "the release before"
+	// nextRelease knows it.
+	nextRelease = "a release to come"
+	// hastyRelease knows it, and logs it whatever the level of the cluster.
+	hastyRelease = "a release that does not ask"
+)
+
+// release is what this process is.
+var release = os.Getenv("KEYWATCH_FAULT")
+
+// newKind is the kind of command that is new.
+const newKind = commandExtended
+
+// released returns the levels of commands in this release.
+func released(levels map[byte]int) map[byte]int {
+	if release == nextRelease {
+		levels[newKind] = MinLevel + 1
+	}
+	return levels
+}
+
+// forgets reports whether this release does not know a kind of command.
+func forgets(kind byte) bool { return release == beforeRelease && kind == newKind }
