@@ -5,12 +5,14 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"keywatch/web/tlsconn"
 )
 
 // acked returns how many bytes the peer has acknowledged since the connection began, 0
 // if that cannot be told.
 func acked(conn net.Conn) (n uint64) {
-	own, ok := conn.(syscall.Conn)
+	own, ok := tlsconn.Under(conn).(syscall.Conn)
 	if !ok {
 		return 0
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -78,7 +77,7 @@ func TestBackupFails(t *testing.T) {
 		t.Errorf("the inner error shows outside: %s", r.body)
 	}
 	early = false
-	resp, err := http.Get("http://" + w.addr + "/v1/admin/backup")
+	resp, err := w.client.Get(w.base + "/v1/admin/backup")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +102,7 @@ func TestBackupsAreBounded(t *testing.T) {
 	})
 	first := make(chan string, 1)
 	go func() {
-		resp, err := http.Get("http://" + w.addr + "/v1/admin/backup")
+		resp, err := w.client.Get(w.base + "/v1/admin/backup")
 		if err != nil {
 			first <- err.Error()
 			return
@@ -142,7 +141,7 @@ func TestBackupClientLeaves(t *testing.T) {
 			}
 		}
 	})
-	resp, err := http.Get("http://" + w.addr + "/v1/admin/backup")
+	resp, err := w.client.Get(w.base + "/v1/admin/backup")
 	if err != nil {
 		t.Fatal(err)
 	}

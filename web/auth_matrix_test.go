@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -239,7 +238,7 @@ func others(need []string) (out []string) {
 // statusOf returns the status of an answer that may be a stream without an end.
 func (s *secured) statusOf(method, path, body string, headers ...string) int {
 	s.t.Helper()
-	conn, err := net.Dial("tcp", s.addr)
+	conn, err := s.connect()
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +18,7 @@ import (
 // stream opens a stream of key as lines of JSON, and calls each with every object until it ends.
 func (s *secured) stream(secret, key string, each func(event map[string]any)) {
 	s.t.Helper()
-	conn, err := net.Dial("tcp", s.addr)
+	conn, err := s.connect()
 	if err != nil {
 		s.t.Fatal(err)
 	}

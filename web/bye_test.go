@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"encoding/json"
-	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -104,7 +103,7 @@ func TestByeWhereConnectionsAreTaken(t *testing.T) {
 	for range 2 {
 		w.tail("/healthz") // keeps its connection
 	}
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		t.Fatal(err)
 	}

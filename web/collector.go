@@ -105,7 +105,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- d
 	}
 	for _, d := range []*prometheus.Desc{
-		descAuthRequests, descAuthDenied, descAuthEnded, descLogins, descLoginQueue, descAccounts, descAuthRevision, descAuditWritten, descAuditFailing,
+		descAuthRequests, descAuthDenied, descAuthEnded, descLogins, descLoginQueue, descAccounts, descAuthRevision, descAuditWritten, descAuditFailing, descHandshakes,
 	} {
 		ch <- d
 	}
@@ -123,6 +123,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- NewHistogram(descDelivery, timesRange, c.s.door.Hub().DeliveryTimes())
 	collectBudget(c.s.opts.Budget, ch)
 	c.s.collectAuth(ch)
+	if c.s.tls != nil {
+		c.s.conns.handshakes.collect(ch)
+	}
 	for i, g := range scraped {
 		ch <- prometheus.MustNewConstMetric(c.descs[i], g.kind, g.read(x))
 	}

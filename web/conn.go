@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -18,6 +19,7 @@ type phase int32
 const (
 	phaseIdle    phase = iota // waiting for a request to begin
 	phaseHoming               // waiting as before, and asked to be given back to an event loop
+	phaseShaking              // doing the handshake of TLS, which is part of reading the first head
 	phaseReading              // reading the head of a request
 	phaseBody                 // reading its body: each piece has its own time
 	phaseWorking              // in a handler, or given away: takes what it takes
@@ -52,6 +54,8 @@ type conn struct {
 	handed bool
 	// fast is whether a request of the fast path is being answered.
 	fast atomic.Int32
+	// shaking says that the handshake of TLS was not done. It belongs to that goroutine.
+	shaking bool
 	// emptied says that a read since the last request took all that the peer had sent, so
 	// that the goroutine had to wait, or would have. It belongs to that goroutine.
 	emptied bool
@@ -82,6 +86,8 @@ type connRare struct {
 	early, given []byte
 	// paid, if not nil, is what the limiter has said of the next request.
 	paid *ratelimit.Decision
+	// tls, if not nil, is what is known of the connection's TLS.
+	tls *tls.ConnectionState
 }
 
 // noRare is for reading only.
@@ -203,6 +209,12 @@ func (c *conn) watchGone(gone func()) (stop func() bool) {
 // Read implements net.Conn: first what watchGone has read, and never a
 // request of the fast path, which is answered here.
 func (c *conn) Read(b []byte) (int, error) {
+	if c.shaking {
+		c.shaking = false
+		if err := c.shakeHands(); err != nil {
+			return 0, err
+		}
+	}
 	if len(c.seldom().early) > 0 {
 		return takeFrom(&c.rare.early, b), nil
 	}

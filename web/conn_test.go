@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -45,7 +44,7 @@ func TestTimeoutsSpareHandlers(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) {
 		o.ReadTimeout, o.WriteTimeout, o.IdleTimeout = 20*time.Millisecond, 20*time.Millisecond, time.Hour
 	})
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		t.Fatal(err)
 	}

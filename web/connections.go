@@ -31,6 +31,7 @@ type connections struct {
 	limits [phases]time.Duration
 	// budget is what connections are charged to, name for whom those of a peer count.
 	budget *ratelimit.Budget
+	cost   int64         // of each of them
 	wait   time.Duration // for room in it
 	name   func(net.Addr) string
 	open   atomic.Int64
@@ -43,6 +44,9 @@ type connections struct {
 	adopt     func(*conn, net.Conn)
 	// refuse counts a connection that is refused unread, by its code.
 	refuse func(api.Code)
+	// handshakes counts those of TLS, debug writes down why one failed.
+	handshakes handshakes
+	debug      func(text string, args ...any)
 	// answering counts the connections whose request is being answered; striped,
 	// because every request counts.
 	answering *xsync.Counter
@@ -61,10 +65,14 @@ func (c *connections) init(o *Options) {
 	c.files = o.MaxFiles
 	c.max, c.hard = o.MaxConnections, o.MaxConnections+max(16, min(1024, o.MaxConnections/4))
 	c.limits = [phases]time.Duration{
-		phaseIdle: o.IdleTimeout, phaseHoming: o.IdleTimeout, phaseReading: o.ReadTimeout, phaseBody: o.ReadTimeout, phaseWriting: o.WriteTimeout,
+		phaseIdle: o.IdleTimeout, phaseHoming: o.IdleTimeout, phaseShaking: o.ReadTimeout, phaseReading: o.ReadTimeout, phaseBody: o.ReadTimeout, phaseWriting: o.WriteTimeout,
 	}
 	c.homeAfter = min(time.Second, o.IdleTimeout/4)
 	c.budget, c.wait = o.Budget, o.BudgetWait
+	if c.cost = connCost; o.TLS != nil {
+		c.cost += tlsCost
+	}
+	c.debug = o.Logger.Debug
 	c.mu.all = make(map[*conn]struct{})
 	c.answering = xsync.NewCounter()
 }
@@ -95,8 +103,11 @@ func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
 	}
 	switch state {
 	case fasthttp.StateNew:
-		// The first byte counts as part of the first request.
-		own.enter(phaseReading)
+		// The first byte counts as part of the first request, and so does a handshake.
+		if own.enter(phaseReading); own.overTLS() {
+			own.shaking = true
+			own.set(phaseShaking)
+		}
 		c.add(own)
 	case fasthttp.StateActive:
 		own.enter(phaseReading)
@@ -213,9 +224,12 @@ func (c *connections) sweep() {
 		if !late && !(short && p == phaseBody && own.slow(now)) {
 			continue
 		}
-		if p == phaseWriting {
+		switch p {
+		case phaseShaking:
+			_ = own.SetDeadline(past)
+		case phaseWriting:
 			_ = own.SetWriteDeadline(past)
-		} else {
+		default:
 			_ = own.SetReadDeadline(past)
 		}
 	}

@@ -22,7 +22,7 @@ var (
 
 // secure reports whether the client speaks TLS: to this server, or to a trusted proxy that says so.
 func (r *request) secure() bool {
-	return bytes.Equal(r.head.get(fieldForwardedProto), valueHTTPS) && r.s.trusts(r.peer())
+	return r.overTLS() || bytes.Equal(r.head.get(fieldForwardedProto), valueHTTPS) && r.s.trusts(r.peer())
 }
 
 // setCookie has the browser keep a session until it expires, in milliseconds of wall time; an empty

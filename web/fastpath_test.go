@@ -29,7 +29,7 @@ type wire struct {
 
 func (w *world) wire(t *testing.T) *wire {
 	t.Helper()
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ var fastSession = []string{
 // A request must be answered alike whichever way it is read: a client must not
 // see whether its request was the first on a connection.
 func TestFastAnswersAreTheSame(t *testing.T) {
-	long, short, looped := newWorld(t, goroutines), newWorld(t, goroutines), newWorld(t)
+	long, short, looped := newWorld(t, inClear, goroutines), newWorld(t, inClear, goroutines), newWorld(t, inClear)
 	warm, onLoop := short.wire(t), looped.wire(t)
 	warm.warm()
 	before := short.server.FastAnswered()

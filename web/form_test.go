@@ -3,7 +3,6 @@ package web_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -13,7 +12,7 @@ import (
 // post opens a stream by POST.
 func (w *world) post(path, body string, headers ...string) *tail {
 	w.t.Helper()
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -77,10 +77,18 @@ func hostName(host []byte) ([]byte, bool) {
 	return name, len(name) > 0 && bytes.IndexByte(name, ':') < 0
 }
 
+// ownSchemes are those of the server's own pages. In clear text it may be behind a proxy that speaks
+// TLS; over TLS only the last is its own.
+var ownSchemes = [...]struct{ begin, port string }{{"http://", ":80"}, {"https://", ":443"}}
+
 // allowsOrigin reports whether a page of origin may use the server that it
-// reached as host.
-func (g *guard) allowsOrigin(origin, host []byte) bool {
-	for _, scheme := range [...]struct{ begin, port string }{{"http://", ":80"}, {"https://", ":443"}} {
+// reached as host, over TLS or in clear text.
+func (g *guard) allowsOrigin(origin, host []byte, overTLS bool) bool {
+	schemes := ownSchemes[:]
+	if overTLS {
+		schemes = schemes[1:]
+	}
+	for _, scheme := range schemes {
 		own, ok := bytes.CutPrefix(origin, []byte(scheme.begin))
 		if ok && bytes.EqualFold(bytes.TrimSuffix(own, []byte(scheme.port)), bytes.TrimSuffix(host, []byte(scheme.port))) {
 			return true
@@ -155,7 +163,7 @@ func (r *request) unhurried() error {
 // Behind a proxy that changes Host the dashboard then loads and shows what to do,
 // where it would be blank otherwise.
 func (r *request) admitOrigin(origin, host []byte) error {
-	if r.head.twice(fieldOrigin) || !r.s.settings.Load().guard.allowsOrigin(origin, host) {
+	if r.head.twice(fieldOrigin) || !r.s.settings.Load().guard.allowsOrigin(origin, host, r.overTLS()) {
 		if r.route == routePage && r.method&(methodGet|methodHead) != 0 {
 			return nil
 		}

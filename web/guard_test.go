@@ -94,7 +94,7 @@ func TestAllowPatterns(t *testing.T) {
 // allowed they must change nothing and show nothing.
 func TestOrigin(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) { o.AllowOrigin = []string{"https://app.example:8443"} })
-	for _, origin := range []string{"http://" + w.addr, "https://" + w.addr, "https://app.example:8443", "HTTPS://APP.example:8443"} {
+	for _, origin := range []string{w.base, "https://" + w.addr, "https://app.example:8443", "HTTPS://APP.example:8443"} {
 		r := w.do("PUT", "/v1/kv/a", "1", "Origin", origin)
 		if r.status > 201 || r.header.Get("Access-Control-Allow-Origin") != origin {
 			t.Errorf("%s: got %d %v", origin, r.status, r.header)
@@ -108,7 +108,7 @@ func TestOrigin(t *testing.T) {
 	}
 	for _, origin := range []string{
 		"http://evil.example", "null", "", "https://app.example", "http://app.example:8443", "https://app.example:8443.evil.example",
-		"http://localhost:5173", "http://" + w.addr + "/", "http://" + w.addr + ".evil.example",
+		"http://localhost:5173", w.base + "/", w.base + ".evil.example",
 	} {
 		for _, method := range []string{"PUT", "GET", "OPTIONS"} {
 			r := w.refused(403, "origin_not_allowed", method, "/v1/kv/a", "", "Origin", origin)

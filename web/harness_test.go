@@ -3,8 +3,10 @@ package web_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +19,7 @@ import (
 	"keywatch/test/gate"
 	"keywatch/watch"
 	"keywatch/web"
+	"keywatch/web/tlsconn"
 )
 
 const epoch = kv.Epoch(0x7f3a9c21)
@@ -139,9 +142,36 @@ type world struct {
 	state  *kv.State
 	hub    *watch.Hub
 	server *web.Server
-	addr   string
-	client *http.Client
+	// addr is the server's address, base what its URLs begin with.
+	addr, base string
+	client     *http.Client
+	// tls, if not nil, is what clients speak TLS by.
+	tls *tls.Config
 }
+
+// everywhere has all servers of these tests speak TLS, but those that test clear text itself.
+var everywhere = flag.Bool("tls", false, "have the servers of all tests speak TLS")
+
+// secure has a server speak TLS.
+func secure(o *web.Options) { o.TLS = new(tls.Config) }
+
+// inClear has a server speak clear text, even where all others speak TLS.
+func inClear(o *web.Options) { o.TLS = nil }
+
+// connect opens a connection to the server.
+func (w *world) connect() (net.Conn, error) {
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil || w.tls == nil {
+		return conn, err
+	}
+	return tls.Client(conn, w.tls), nil
+}
+
+// wsBase returns what the URLs of WebSockets begin with.
+func (w *world) wsBase() string { return "ws" + strings.TrimPrefix(w.base, "http") }
+
+// tcpOf returns the connection under TLS, or conn itself.
+func tcpOf(conn net.Conn) *net.TCPConn { return tlsconn.Under(conn).(*net.TCPConn) }
 
 // newStore returns a state, the log that feeds it and the hub that it tells.
 func newStore(t testing.TB, params kv.Params) (*directLog, *watch.Hub) {
@@ -170,8 +200,16 @@ func newWorldWith(t testing.TB, params kv.Params, limits kv.Limits, change ...fu
 		Store: kv.NewStore(log.state, log, limits), Hub: hub, Durability: web.DurabilityMemory,
 		Listen: []string{"127.0.0.1:0"},
 	}
+	if *everywhere {
+		secure(&opts)
+	}
 	for _, c := range change {
 		c(&opts)
+	}
+	var clients *tls.Config
+	if opts.TLS != nil && opts.TLS.Certificates == nil {
+		config, client := gate.TLS(t)
+		opts.TLS.Certificates, clients = config.Certificates, client
 	}
 	server, err := web.New(opts)
 	if err != nil {
@@ -184,8 +222,11 @@ func newWorldWith(t testing.TB, params kv.Params, limits kv.Limits, change ...fu
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ln) }()
 	w := &world{
-		t: t, log: log, state: log.state, hub: hub, server: server, addr: ln.Addr().String(),
-		client: &http.Client{Transport: &http.Transport{DisableCompression: true}},
+		t: t, log: log, state: log.state, hub: hub, server: server, addr: ln.Addr().String(), base: "http://" + ln.Addr().String(),
+		client: &http.Client{Transport: &http.Transport{DisableCompression: true, TLSClientConfig: clients}}, tls: clients,
+	}
+	if clients != nil {
+		w.base = "https://" + w.addr
 	}
 	t.Cleanup(func() {
 		w.client.CloseIdleConnections()
@@ -222,7 +263,7 @@ func (r reply) code() string {
 // do sends a request; headers are name and value in turn.
 func (w *world) do(method, path, body string, headers ...string) reply {
 	w.t.Helper()
-	req, err := http.NewRequest(method, "http://"+w.addr+path, strings.NewReader(body))
+	req, err := http.NewRequest(method, w.base+path, strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -291,7 +332,7 @@ func (w *world) refused(status int, code, method, path, body string, headers ...
 // raw sends bytes on a connection of its own and returns all that is answered.
 func (w *world) raw(request string) string {
 	w.t.Helper()
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		w.t.Fatal(err)
 	}

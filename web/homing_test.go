@@ -12,7 +12,7 @@ import (
 // homeward returns a world in which every connection that is idle on a goroutine is called back to
 // an event loop at once, whatever it has just begun.
 func homeward(t *testing.T) *world {
-	w := newWorld(t, func(o *web.Options) {
+	w := newWorld(t, inClear, func(o *web.Options) {
 		o.IdleTimeout, o.ReadTimeout, o.WriteTimeout = 1e6*time.Hour, 1e6*time.Hour, 1e6*time.Hour
 	})
 	stop, done := make(chan struct{}), make(chan struct{})

@@ -77,7 +77,7 @@ func TestRateLimitOnLoopback(t *testing.T) {
 // stream opens a stream and leaves it open.
 func (w *world) stream(path string, headers ...string) *http.Response {
 	w.t.Helper()
-	req, _ := http.NewRequest("GET", "http://"+w.addr+path, nil)
+	req, _ := http.NewRequest("GET", w.base+path, nil)
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
@@ -94,9 +94,9 @@ func (w *world) stream(path string, headers ...string) *http.Response {
 // More connections than allowed are refused with an answer, those that are
 // open are served, and a place that is given back is used again.
 func TestMaxConnections(t *testing.T) {
-	w := newWorld(t, func(o *web.Options) { o.MaxConnections = 2 })
+	w := newWorld(t, inClear, func(o *web.Options) { o.MaxConnections = 2 })
 	dial := func() (net.Conn, *bufio.Reader) {
-		conn, err := net.Dial("tcp", w.addr)
+		conn, err := w.connect()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +199,7 @@ func (l *shortListener) Accept() (net.Conn, error) {
 
 // Without it a moment without descriptors would end the server.
 func TestAcceptOutlivesLackOfFiles(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, inClear)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -321,12 +321,12 @@ func TestShutdown(t *testing.T) {
 		}
 		return nil
 	}
-	silent, err := net.Dial("tcp", w.addr) // never sends anything
+	silent, err := w.connect() // never sends anything
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	keep, err := net.Dial("tcp", w.addr)
+	keep, err := w.connect()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +342,7 @@ func TestShutdown(t *testing.T) {
 		stopped <- w.server.Shutdown(gate.Context(t))
 	}()
 	w.eventually("no more connections are taken", func() bool {
-		conn, err := net.Dial("tcp", w.addr)
+		conn, err := w.connect()
 		if err == nil {
 			conn.Close()
 		}
@@ -425,7 +425,7 @@ func TestRequestsInFlightAreCounted(t *testing.T) {
 		"PUT /v1/kv/half HTTP/1.1\r\nHost: " + w.addr + "\r\nContent-Length: 9\r\n\r\nx",
 		"nonsense\r\n\r\n", "",
 	} {
-		conn, err := net.Dial("tcp", w.addr)
+		conn, err := w.connect()
 		if err != nil {
 			t.Fatal(err)
 		}

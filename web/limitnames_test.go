@@ -259,6 +259,7 @@ func TestLimitsNameTheirFlags(t *testing.T) {
 		met = append(met, c.code)
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorldWith(t, c.params, c.limits, func(o *web.Options) {
+				inClear(o) // connections are refused unread
 				if c.options != nil {
 					c.options(o)
 				}

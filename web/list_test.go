@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -115,7 +114,7 @@ func TestListStream(t *testing.T) {
 	for i := range 40 {
 		w.want(201, "PUT", fmt.Sprintf("/v1/kv/k/%02d", i), strings.Repeat("old", 30_000))
 	}
-	req, _ := http.NewRequest("GET", "http://"+w.addr+"/v1/kv?prefix=k/", nil)
+	req, _ := http.NewRequest("GET", w.base+"/v1/kv?prefix=k/", nil)
 	req.Header.Set("Accept", "application/x-ndjson")
 	resp, err := w.client.Do(req)
 	if err != nil {
@@ -148,7 +147,7 @@ func TestListStreamAbandoned(t *testing.T) {
 	for i := range 30 {
 		w.want(201, "PUT", fmt.Sprint("/v1/kv/k", i), strings.Repeat("v", 1<<20))
 	}
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +175,7 @@ func TestListStreamHead(t *testing.T) {
 // connection could not be read.
 func TestHeadLeavesTheConnectionClean(t *testing.T) {
 	w := newWorld(t)
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +226,7 @@ func TestListStreamSnapshotLost(t *testing.T) {
 
 func (w *world) openList() *http.Response {
 	w.t.Helper()
-	req, _ := http.NewRequest("GET", "http://"+w.addr+"/v1/kv", nil)
+	req, _ := http.NewRequest("GET", w.base+"/v1/kv", nil)
 	req.Header.Set("Accept", "application/x-ndjson")
 	resp, err := w.client.Do(req)
 	if err != nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"keywatch/ratelimit"
 	"keywatch/web/api"
+	"keywatch/web/tlsconn"
 )
 
 // acceptPause is how long to wait for a descriptor where there is none.
@@ -28,6 +30,8 @@ const spareConns = 64
 type capped struct {
 	net.Listener
 	conns *connections
+	// tls is what connections speak TLS by, nil for clear text.
+	tls *tls.Config
 	// loops has an event loop serve a connection, if one can.
 	loops func(*conn) bool
 	// parting counts the refused connections that are not closed yet.
@@ -47,6 +51,9 @@ func (l *capped) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		own, f := l.conns.admit(nc)
+		if own != nil && l.tls != nil {
+			own.Conn = tlsconn.Server(nc, l.tls)
+		}
 		if own != nil && l.loops(own) {
 			continue
 		}
@@ -55,6 +62,10 @@ func (l *capped) Accept() (net.Conn, error) {
 		}
 		l.conns.refused.Add(1)
 		l.conns.refuse(f.Code)
+		if l.tls != nil { // a handshake is not for those there is no room for
+			_ = nc.Close()
+			continue
+		}
 		// The buffer space is that of a new socket, so writing the answer does not wait.
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = nc.Write(fixedAnswer(f))
@@ -69,7 +80,7 @@ func (c *connections) admit(nc net.Conn) (own *conn, f *api.Failure) {
 		return nil, f
 	}
 	own = &conn{Conn: nc, conns: c, hold: c.budget.Open(c.name(nc.RemoteAddr()))}
-	err := own.hold.Grow(ratelimit.Connections, connCost)
+	err := own.hold.Grow(ratelimit.Connections, c.cost)
 	if err == nil {
 		return own, nil
 	}

@@ -26,7 +26,7 @@ type lockReply struct {
 // ask sends a request for a lock and hands the answer over.
 func (w *world) askLock(name, who, wait string, got chan<- lockReply, headers ...string) {
 	body := fmt.Sprintf(`{"ttl":"1h","wait":%q,"owner":%q}`, wait, who)
-	req, err := http.NewRequest("POST", "http://"+w.addr+"/v1/locks/"+name, strings.NewReader(body))
+	req, err := http.NewRequest("POST", w.base+"/v1/locks/"+name, strings.NewReader(body))
 	if err != nil {
 		w.t.Error(err)
 		return
@@ -50,7 +50,7 @@ func (w *world) askLock(name, who, wait string, got chan<- lockReply, headers ..
 // dialLock asks for a lock on a connection of its own.
 func (w *world) dialLock(name, who string, headers ...string) net.Conn {
 	w.t.Helper()
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func (l brokenListener) Accept() (net.Conn, error) {
 // If this failed, a lock whose answer could not be written would belong to no client
 // for its whole TTL.
 func TestUnwritableGrantIsReleased(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, inClear)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -119,7 +119,7 @@ func TestLoginLimits(t *testing.T) {
 
 // A session in a cookie must count over TLS only, and only for pages of the server itself.
 func TestSessionCookie(t *testing.T) {
-	s := newSecured(t, func(o *web.Options) { o.TrustedProxy = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
+	s := newSecured(t, inClear, func(o *web.Options) { o.TrustedProxy = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
 	s.person("ann")
 	body := fmt.Sprintf(`{"user":"ann","password":%q,"cookie":true}`, password)
 	s.want(400, "POST", "/v1/auth/login", body)

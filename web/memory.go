@@ -17,6 +17,8 @@ const (
 	// connCost is about what a connection takes in memory while it is open, with what
 	// a request may take that is not charged: buffers, a stack, api.FreeBytes.
 	connCost = 48 << 10
+	// tlsCost is about what TLS takes beside on a goroutine: the handshake, keys, a record of the peer.
+	tlsCost = 24 << 10
 	// streamCost is what a stream takes beside its watch.
 	streamCost = 1 << 10
 	// shortTimeout is how long a connection may read or send nothing that holds memory

@@ -42,7 +42,7 @@ func heap() int64 {
 // open opens a connection that is closed with the test.
 func (w *world) open() net.Conn {
 	w.t.Helper()
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestUnreadLinesLeaveRoomForConnections(t *testing.T) {
 	}
 	for range 60 {
 		conn := w.open()
-		conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		tcpOf(conn).SetReadBuffer(4 << 10)
 		fmt.Fprint(conn, "GET /v1/kv?prefix=v/ HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n")
 	}
 	w.eventually("there is no room for another answer", func() bool { return b.Stats().Refused[ratelimit.Answers] > 0 })
@@ -179,7 +179,7 @@ func TestPagesEndWhereMemoryDoes(t *testing.T) {
 	}
 	for range 4 {
 		conn := w.open()
-		conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		tcpOf(conn).SetReadBuffer(4 << 10)
 		_, _ = io.WriteString(conn, "GET /v1/kv?prefix=v/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	}
 	w.eventually("answers are charged", func() bool { return b.Stats().Used[ratelimit.Answers] > mib })
@@ -225,7 +225,7 @@ func TestValuesThatAreNotReadAreCounted(t *testing.T) {
 	request := "GET /v1/kv/big HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	for range 40 {
 		conn := w.open()
-		conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		tcpOf(conn).SetReadBuffer(4 << 10)
 		_, _ = io.WriteString(conn, strings.Repeat(request, 10)) // the kernel's buffers have room for a few
 	}
 	w.eventually("there is no room for another", func() bool { return b.Stats().Refused[ratelimit.Answers] > 0 })
@@ -340,7 +340,7 @@ func TestUnreadEventsAreCharged(t *testing.T) {
 	w := newWorld(t, budgeted(&b, 2*mib, 0))
 	for range 8 {
 		conn := w.open()
-		conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		tcpOf(conn).SetReadBuffer(4 << 10)
 		fmt.Fprint(conn, "GET /v1/watch?key=big HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	}
 	w.eventually("all watch", func() bool { return w.hub.Stats().Watchers == 8 })
@@ -473,7 +473,7 @@ func TestProofAnswersMustBeRead(t *testing.T) {
 	}
 	page := func() net.Conn {
 		conn := w.open()
-		conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		tcpOf(conn).SetReadBuffer(64 << 10)
 		fmt.Fprint(conn, "GET /v1/kv?prefix=v/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		return conn
 	}

@@ -52,7 +52,7 @@ func newDescriber(t *testing.T, w *world) *describer {
 func (d *describer) check(valid bool, status int, method, path, body string, headers ...string) {
 	d.t.Helper()
 	r := d.want(status, method, path, body, headers...)
-	req, err := http.NewRequest(method, "http://"+d.addr+path, strings.NewReader(body))
+	req, err := http.NewRequest(method, d.base+path, strings.NewReader(body))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func (d *describer) complete(of func(*openapi3.Operation) bool) {
 func TestDescriptionNotices(t *testing.T) {
 	w := newWorld(t)
 	d := newDescriber(t, w)
-	req, _ := http.NewRequest("GET", "http://"+w.addr+"/v1/kv?prefix=a", nil)
+	req, _ := http.NewRequest("GET", w.base+"/v1/kv?prefix=a", nil)
 	route, params, err := d.router.FindRoute(req)
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package web_test
 import (
 	"bufio"
 	"context"
-	"net"
 	"net/http"
 
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -12,7 +11,7 @@ import (
 // handshake asks for a WebSocket, which must be given and be as described.
 func (d *describer) handshake(path string) {
 	d.t.Helper()
-	req, err := http.NewRequest("GET", "http://"+d.addr+path, nil)
+	req, err := http.NewRequest("GET", d.base+path, nil)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -22,7 +21,7 @@ func (d *describer) handshake(path string) {
 	} {
 		req.Header.Set(name, value)
 	}
-	conn, err := net.Dial("tcp", d.addr)
+	conn, err := d.connect()
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -108,6 +109,11 @@ type Options struct {
 	ReadTimeout, IdleTimeout, WriteTimeout time.Duration
 	// Heartbeat is how often an idle stream is sent its position; 15 s.
 	Heartbeat time.Duration
+
+	// TLS, if not nil, has every connection of Serve speak TLS. The server offers HTTP/1.1 only and
+	// resumes no session, whatever is said here or by GetConfigForClient, which may return another
+	// configuration after a change of certificates.
+	TLS *tls.Config
 
 	// Goroutines has every connection served by a goroutine of its own. Otherwise those of plain
 	// TCP are served by event loops until a request needs a goroutine, where the system can.

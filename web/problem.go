@@ -82,7 +82,11 @@ func fixedAnswer(f *api.Failure) []byte {
 	body := append(api.AppendProblem(nil, f, nil), '\n')
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 " + strconv.Itoa(f.Code.Status()) + " " + http.StatusText(f.Code.Status()))
-	b.WriteString("\r\nConnection: close\r\nCache-Control: no-store\r\nRetry-After: 1\r\nContent-Type: ")
+	b.WriteString("\r\nConnection: close\r\nCache-Control: no-store\r\n")
+	if f.Code.ComeBack() {
+		b.WriteString("Retry-After: 1\r\n")
+	}
+	b.WriteString("Content-Type: ")
 	b.Write(typeProblem)
 	b.WriteString("\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n")
 	b.Write(body)

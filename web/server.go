@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -32,7 +33,9 @@ type Server struct {
 	http     *fasthttp.Server
 	settings atomic.Pointer[settings]
 	conns    connections
-	streams  *streamRegistry
+	// tls is what connections speak TLS by, nil for clear text.
+	tls     *tls.Config
+	streams *streamRegistry
 	// sockets are the WebSockets, upgrader shakes hands with them.
 	sockets  *ws.Server
 	upgrader fiber.Handler
@@ -95,7 +98,7 @@ func New(opts Options) (*Server, error) {
 	}
 	opts = opts.withDefaults()
 	team := &team{opts: &opts}
-	s := &Server{opts: opts, door: newDoor(&opts), born: time.Now(), common: commonHeader(), team: team}
+	s := &Server{opts: opts, tls: opts.tlsConfig(), door: newDoor(&opts), born: time.Now(), common: commonHeader(), team: team}
 	team.opts = &s.opts
 	err := s.Change(Settings{opts.AllowHost, opts.AllowOrigin, opts.TrustedProxy, opts.MaxBackups})
 	if err != nil {
@@ -218,7 +221,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		s.background.Go(func() { scavenge(s.life, s.opened) })
 	})
 	s.mu.Unlock()
-	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns, loops: s.loops})
+	err := s.http.Serve(&capped{Listener: ln, conns: &s.conns, tls: s.tls, loops: s.loops})
 	_ = ln.Close()
 	if s.stopping.Load() {
 		return ErrServerClosed

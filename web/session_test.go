@@ -3,7 +3,6 @@ package web_test
 import (
 	"context"
 	"io"
-	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -45,7 +44,7 @@ func (c *wire) pipelined(requests string, split int) (answers []string) {
 // on where the connection was handed over: what lets one request smuggle another.
 func TestPipelinesAreReadAlikeAtEverySplit(t *testing.T) {
 	requests := strings.Join(pipeline, "")
-	slow := newWorld(t, goroutines)
+	slow := newWorld(t, inClear, goroutines)
 	want := slow.wire(t).pipelined(requests, 0)
 	if n := slow.server.FastAnswered(); n != 0 {
 		t.Fatalf("%d answers to compare with are of the fast path", n)
@@ -55,7 +54,7 @@ func TestPipelinesAreReadAlikeAtEverySplit(t *testing.T) {
 		step = 1
 	}
 	for split := 0; split < len(requests); split += step {
-		w := newWorld(t)
+		w := newWorld(t, inClear)
 		conn := w.wire(t)
 		got := conn.pipelined(requests, split)
 		for i := range want {
@@ -73,7 +72,7 @@ func TestPipelinesAreReadAlikeAtEverySplit(t *testing.T) {
 // If this failed, a connection that asked once for what takes a goroutine would keep it, and all
 // its memory, for as long as it is open.
 func TestIdleConnectionReturnsToALoop(t *testing.T) {
-	w := newWorld(t, func(o *web.Options) { o.IdleTimeout = 400 * time.Millisecond })
+	w := newWorld(t, inClear, func(o *web.Options) { o.IdleTimeout = 400 * time.Millisecond })
 	conn := w.wire(t)
 	conn.send(pipeline[0])
 	conn.answer("PUT")
@@ -112,7 +111,7 @@ func TestAnswersFollowTheEndOfRequests(t *testing.T) {
 			w.log.fail = func(context.Context, *kv.Command) error { <-release; return nil }
 			conn := w.wire(t)
 			conn.send(strings.Join(requests, ""))
-			if err := conn.conn.(*net.TCPConn).CloseWrite(); err != nil {
+			if err := tcpOf(conn.conn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
 			time.AfterFunc(5*time.Millisecond, func() { close(release) })
@@ -131,7 +130,7 @@ func TestAnswersFollowTheEndOfRequests(t *testing.T) {
 
 // Idle connections are why event loops are there.
 func TestConnectionsOnLoopsHaveNoGoroutine(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, inClear)
 	open := func() {
 		conn := w.wire(t)
 		conn.send(pipeline[0])

@@ -30,7 +30,7 @@ func (w *world) agreeing() (agree chan error, asked *atomic.Int32) {
 // If this failed, each read in a cluster would take its connection from its event loop, reads that
 // were sent together would wait one after the other, or one would show what was written behind it.
 func TestReadsShareABarrier(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, inClear)
 	agree, asked := w.agreeing()
 	conn := w.wire(t)
 	conn.send(pipeline[0] + pipeline[2] + pipeline[2] + pipeline[1] + pipeline[2])

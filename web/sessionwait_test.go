@@ -40,7 +40,7 @@ func TestLoopWaitsForNoDisk(t *testing.T) {
 
 // If this failed, a write whose log hangs would be waited for without end.
 func TestLoopGivesWritesUp(t *testing.T) {
-	w := newWorld(t, func(o *web.Options) { o.RequestTimeout = 10 * time.Millisecond })
+	w := newWorld(t, inClear, func(o *web.Options) { o.RequestTimeout = 10 * time.Millisecond })
 	w.log.fail = func(ctx context.Context, _ *kv.Command) error { <-ctx.Done(); return ctx.Err() }
 	conn := w.wire(t)
 	conn.send(pipeline[0])

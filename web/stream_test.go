@@ -48,7 +48,7 @@ func askWith(t testing.TB, conn net.Conn, method, request string) *tail {
 // tail opens a stream over the network.
 func (w *world) tail(path string, headers ...string) *tail {
 	w.t.Helper()
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -112,12 +112,12 @@ func TestStream(t *testing.T) {
 		proto, mode, coding string
 	}{{"HTTP/1.1", "cors", "[]"}, {"HTTP/1.1", "", "[chunked]"}, {"HTTP/1.0", "", "[]"}} {
 		proto := c.proto
-		conn, err := net.Dial("tcp", w.addr)
+		conn, err := w.connect()
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		head := []string{"GET /v1/watch?prefix=sensors/ " + proto, "Host: " + w.addr, "Origin: http://" + w.addr}
+		head := []string{"GET /v1/watch?prefix=sensors/ " + proto, "Host: " + w.addr, "Origin: " + w.base}
 		if c.mode != "" {
 			head = append(head, "Sec-Fetch-Mode: "+c.mode)
 		}
@@ -132,7 +132,7 @@ func TestStream(t *testing.T) {
 		for name, want := range map[string]string{
 			"Content-Type": "text/event-stream", "Cache-Control": "no-store, no-transform", "Vary": "Accept, Origin",
 			"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff", "Keywatch-Position": at.String(),
-			"Access-Control-Allow-Origin": "http://" + w.addr,
+			"Access-Control-Allow-Origin": w.base,
 		} {
 			if got := strings.Join(s.resp.Header.Values(name), " and "); got != want {
 				t.Errorf("%s: %s is %q, want %q", proto, name, got, want)
@@ -201,7 +201,7 @@ func TestStreamHead(t *testing.T) {
 // read as another request.
 func TestStreamIgnoresWhatFollows(t *testing.T) {
 	w := newWorld(t)
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestStreamPlaces(t *testing.T) {
 	}
 	first.conn.Close()
 	w.eventually("the place of a client that left is given to another", func() bool {
-		conn, err := net.Dial("tcp", w.addr)
+		conn, err := w.connect()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,6 @@ package web_test
 import (
 	"bufio"
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -65,7 +64,7 @@ func TestTicket(t *testing.T) {
 }
 
 func TestTicketRefused(t *testing.T) {
-	s := newSecured(t)
+	s := newSecured(t, inClear)
 	ann := s.user("ann", "read,watch:sensors/")
 	for body, status := range map[string]int{
 		`{}`: 400, `{"keys":[""]}`: 400, `{"prefixes":["sensors/"],"ttl":"31s"}`: 400, `{"prefixes":["sensors/"],"ttl":"none"}`: 400,
@@ -78,7 +77,7 @@ func TestTicketRefused(t *testing.T) {
 		t.Errorf("got %s, want index 1", r.body)
 	}
 	bound := s.issue(ann, `{"prefixes":["sensors/"],"reuse":true,"origin":"http://`+s.addr+`"}`)
-	if status := s.statusOf("GET", "/v1/watch?prefix=sensors/&ticket="+bound, "", "Origin", "http://"+s.addr); status != 200 {
+	if status := s.statusOf("GET", "/v1/watch?prefix=sensors/&ticket="+bound, "", "Origin", s.base); status != 200 {
 		t.Errorf("from its origin: got %d", status)
 	}
 	s.want(401, "GET", "/v1/watch?prefix=sensors/&ticket="+bound, "")
@@ -89,7 +88,7 @@ func TestTicketRefused(t *testing.T) {
 func TestTicketEndsWithItsCredential(t *testing.T) {
 	s := newSecured(t)
 	ann := s.user("ann", "read,watch:sensors/")
-	resp, err := http.Get("http://" + s.addr + "/v1/watch?prefix=sensors/&ticket=" + s.issue(ann, `{"prefixes":["sensors/"]}`))
+	resp, err := s.client.Get(s.base + "/v1/watch?prefix=sensors/&ticket=" + s.issue(ann, `{"prefixes":["sensors/"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 // of its cases went well, and that there were so many.
 func peer(t *testing.T, cases int, name string, args ...string) {
 	t.Helper()
-	w := newWorld(t)
-	cmd := exec.Command(name, append(args, "ws://"+w.addr+"/v1/ws")...)
+	w := newWorld(t, inClear)
+	cmd := exec.Command(name, append(args, w.wsBase()+"/v1/ws")...)
 	cmd.Env = append(os.Environ(), nodePath)
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
@@ -42,8 +42,8 @@ func peer(t *testing.T, cases int, name string, args ...string) {
 // clean one.
 func peerIsTold(t *testing.T, name, script string) {
 	t.Helper()
-	w := newWorld(t)
-	cmd := exec.Command(name, script, "ws://"+w.addr+"/v1/ws", "stop")
+	w := newWorld(t, inClear)
+	cmd := exec.Command(name, script, w.wsBase()+"/v1/ws", "stop")
 	cmd.Env, cmd.Stderr = append(os.Environ(), nodePath), os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -36,14 +36,14 @@ func (w *world) socket(query string, headers ...string) *wstest.Client {
 }
 
 func (w *world) dial(query string, headers ...string) (*wstest.Client, *http.Response, error) {
-	return wstest.Dial(w.t, "ws://"+w.addr+"/v1/ws"+query, "keywatch.v1.json", headers...)
+	return wstest.DialBy(w.t, w.client, w.wsBase()+"/v1/ws"+query, "keywatch.v1.json", headers...)
 }
 
 // rawSocket opens a WebSocket on a connection of its own, and sends early with
 // the handshake.
 func (w *world) rawSocket(query, early string) *wstest.Raw {
 	w.t.Helper()
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func (w *world) rawSocket(query, early string) *wstest.Raw {
 // rawHead sends bytes and returns the head of the answer.
 func (w *world) rawHead(request string) string {
 	w.t.Helper()
-	conn, err := net.Dial("tcp", w.addr)
+	conn, err := w.connect()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestSocketAbruptEnd(t *testing.T) {
 		wstest.Masked(0x01, `{"id":3,"op":"li`) + wstest.Masked(0x89, "?") + wstest.Masked(0x80, `st"}`) + wstest.Masked(wstest.Text, `{"id":4,"op":"unwatch","watch":1}`) +
 		wstest.Masked(wstest.Text, `{"id":5,"op":"watch","keys":["a"]}`) + wstest.Masked(0x88, "\x03\xe8")
 	for i := range 300 {
-		conn, err := net.Dial("tcp", w.addr)
+		conn, err := w.connect()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +179,7 @@ func TestSocketAbruptEnd(t *testing.T) {
 			conn.Read(buf)
 		}
 		if rnd.IntN(2) == 0 {
-			conn.(*net.TCPConn).SetLinger(0) // a reset
+			tcpOf(conn).SetLinger(0) // a reset
 		}
 		conn.Close()
 	}
@@ -239,7 +239,7 @@ func TestSocketHandshake(t *testing.T) {
 	if got := w.hub.Stats().Watchers; got != 0 {
 		t.Errorf("got %d watchers, want none", got)
 	}
-	for _, origin := range []string{"https://app.example", "http://" + w.addr} {
+	for _, origin := range []string{"https://app.example", w.base} {
 		c := w.socket("", "Origin", origin)
 		if got := c.Ask(`{"id":1,"op":"ping"}`); got["ok"] != true {
 			t.Errorf("from %s: got %v", origin, got)

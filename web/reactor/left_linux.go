@@ -5,19 +5,14 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"keywatch/web/tlsconn"
 )
 
 // peerLeft reports whether the peer has closed the connection, or its sending side,
 // whatever it has sent before.
 func peerLeft(conn net.Conn) (left bool) {
-	for {
-		inner, ok := conn.(interface{ NetConn() net.Conn }) // TLS
-		if !ok {
-			break
-		}
-		conn = inner.NetConn()
-	}
-	own, ok := conn.(syscall.Conn)
+	own, ok := tlsconn.Under(conn).(syscall.Conn)
 	if !ok {
 		return false
 	}

@@ -26,6 +26,11 @@ type Frame map[string]any
 // Dial opens a WebSocket at url; headers are name and value in turn. The client
 // lives as long as the test, and a minute at most.
 func Dial(t testing.TB, url, subprotocol string, headers ...string) (*Client, *http.Response, error) {
+	return DialBy(t, nil, url, subprotocol, headers...)
+}
+
+// DialBy is Dial by a client of HTTP, such as one that trusts the server's certificate.
+func DialBy(t testing.TB, by *http.Client, url, subprotocol string, headers ...string) (*Client, *http.Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	t.Cleanup(cancel)
 	h := http.Header{}
@@ -33,7 +38,7 @@ func Dial(t testing.TB, url, subprotocol string, headers ...string) (*Client, *h
 		h.Add(headers[i], headers[i+1])
 	}
 	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{
-		HTTPHeader: h, Subprotocols: []string{subprotocol}, CompressionMode: websocket.CompressionDisabled,
+		HTTPClient: by, HTTPHeader: h, Subprotocols: []string{subprotocol}, CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
 		return nil, resp, err
