@@ -102,7 +102,7 @@ func TestClearTextOnATLSPort(t *testing.T) {
 }
 
 // If this failed, clients that begin a handshake and do not end it would keep connections for ever,
-// or nobody would see that they do.
+// or no operator would see that they do.
 func TestSlowHandshakesEnd(t *testing.T) {
 	w := newWorld(t, secure, func(o *web.Options) { o.ReadTimeout = 40 * time.Millisecond })
 	for _, begin := range []string{"", "\x16\x03\x01\x02\x00\x01\x00"} {

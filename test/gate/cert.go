@@ -26,7 +26,7 @@ func TLS(t testing.TB) (server, client *tls.Config) {
 	return &tls.Config{Certificates: []tls.Certificate{made}}, &tls.Config{RootCAs: roots, ServerName: "localhost"}
 }
 
-// Certificate returns a certificate for this machine that nobody trusts.
+// Certificate returns a certificate for this machine that no client trusts.
 func Certificate(t testing.TB) tls.Certificate {
 	t.Helper()
 	made, err := certificate()
