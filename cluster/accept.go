@@ -76,8 +76,8 @@ func (n *Node) judge(f *commandsFrame) error {
 	if f.group.Origin == n.pending.origin {
 		return nil
 	}
-	extended, err := kv.CheckCommands(f.body, f.group.Commands, n.opts.Limits)
-	if f.group.Extended = extended; err != nil {
+	form, err := kv.CheckCommands(f.body, f.group.Commands, n.opts.Limits)
+	if f.group.Form = form; err != nil {
 		n.opts.Logger.Error("commands of another server are refused", "origin", f.group.Origin, "err", err)
 		return kv.ErrBadCommand
 	}

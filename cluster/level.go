@@ -10,7 +10,7 @@ import (
 
 // Level is the newest level that this release knows. A level is a set of formats and commands: what is logged and
 // sent is of the level that the roster names, which rises only once all members know the next.
-const Level = 3
+const Level = 4
 
 // levelFor is how long all members must have known a level before the cluster rises to it: a release that is put
 // back at once changes nothing.

@@ -58,7 +58,7 @@ func (p *pending) full() bool { return len(p.list) >= maxPending || p.bytes >= m
 // add appends a batch.
 func (p *pending) add(b *batch, now time.Time) {
 	p.seq++
-	o := &outgoing{batch: b, group: kv.Group{Origin: p.origin, Seq: p.seq, Commands: b.builder.Len(), Extended: b.builder.Extended()}, born: now}
+	o := &outgoing{batch: b, group: kv.Group{Origin: p.origin, Seq: p.seq, Commands: b.builder.Len(), Form: b.builder.Form()}, born: now}
 	o.body = slices.Clone(b.builder.Commands())
 	p.bytes += len(o.body)
 	p.list = append(p.list, o)

@@ -25,13 +25,13 @@ func (s *State) decideLocked(c *Command, r *Result, arena *[]OpResult) {
 		s.batchLocked(c, r, arena)
 	}
 	if c.Idem.Key != "" {
-		m.idem.keep(c.Idem, r, m, c.extended())
+		m.idem.keep(c.Idem, r, m, c.form() != plainForm)
 	}
 }
 
 // batchLocked runs a command of checks and operations.
 func (s *State) batchLocked(c *Command, r *Result, arena *[]OpResult) {
-	i, found := firstFailed(c.Checks, s.currentLocked)
+	i, found := firstFailed(c.Checks, s.currentLocked, s.Changed)
 	if i >= 0 {
 		r.Failed, r.Current = i, found
 	}
@@ -79,9 +79,11 @@ func (s *State) currentLocked(key string) *Entry {
 
 // firstFailed returns the index of the first check that does not hold and what
 // was found there, or -1.
-func firstFailed(checks []Check, find func(string) *Entry) (int, *Entry) {
+func firstFailed(checks []Check, find func(string) *Entry, changed func(string, Rev) bool) (int, *Entry) {
 	for i := range checks {
-		if e := find(checks[i].Key); !checks[i].holds(e) {
+		k := &checks[i]
+		e := find(k.Key)
+		if k.Kind == CheckUnchanged && changed(k.Key, Rev(k.N)) || k.Kind != CheckUnchanged && !k.holds(e) {
 			return i, e
 		}
 	}
@@ -99,8 +101,8 @@ func firstLost(fences []Fence, find func(string) *Entry) (int, *Entry) {
 	return -1, nil
 }
 
-// holds reports whether the check holds for e, which is nil if the key is
-// absent.
+// holds reports whether the check, which is no CheckUnchanged, holds for e, which is nil if
+// the key is absent.
 func (k *Check) holds(e *Entry) bool {
 	var have uint64
 	switch k.Kind {

@@ -21,8 +21,10 @@ const (
 	// groups, that has an extended command. It is written for no other, so that a log
 	// without such commands can be read by releases that do not know them.
 	extendedVersion, extendedGrouped = 4, 5
-	newestEntry                      = extendedGrouped
-	entryHeaderSize                  = 1 + 8 + 4
+	// sinceVersion and sinceGrouped are the same for a command with a CheckUnchanged.
+	sinceVersion, sinceGrouped = 6, 7
+	newestEntry                = sinceGrouped
+	entryHeaderSize            = 1 + 8 + 4
 	// maxTime is the largest log time, in milliseconds: it leaves room to add
 	// durations to it.
 	maxTime = 1 << 60
@@ -41,6 +43,7 @@ const (
 	commandBounds   = 20
 	commandRoster   = 21
 	commandExtended = 22 // a batch with parts, reads, or operations and checks that commandBatch has not
+	commandSince    = 23 // an extended one with a CheckUnchanged
 	commandPrivate  = 32
 )
 
@@ -73,24 +76,23 @@ var ErrBadEntry = errors.New("malformed log entry")
 // An EntryBuilder collects commands into one log entry. It is not safe for
 // concurrent use. The zero value is ready.
 type EntryBuilder struct {
-	buf      []byte
-	count    uint32
-	extended bool
+	buf   []byte
+	count uint32
+	form  Form
 }
 
 // Reset empties the builder and gives it buf to write to, which may be nil.
 func (b *EntryBuilder) Reset(buf []byte) {
 	var header [entryHeaderSize]byte
 	b.buf = append(buf[:0], header[:]...)
-	b.count, b.extended = 0, false
+	b.count, b.form = 0, plainForm
 }
 
 // Len returns the number of commands.
 func (b *EntryBuilder) Len() int { return int(b.count) }
 
-// Extended reports whether there is an extended command, which releases before this one
-// do not know.
-func (b *EntryBuilder) Extended() bool { return b.extended }
+// Form returns the form of the commands.
+func (b *EntryBuilder) Form() Form { return b.form }
 
 // Size returns the number of bytes.
 func (b *EntryBuilder) Size() int { return len(b.buf) }
@@ -101,9 +103,9 @@ func (b *EntryBuilder) Add(c *Command) {
 	if n := c.bytes(); n > growBytes {
 		b.buf = slices.Grow(b.buf, n) // at once: to double leaves much garbage behind
 	}
-	extended := c.extended()
-	b.extended = b.extended || extended
-	b.buf = appendCommand(b.buf, c, extended)
+	form := c.form()
+	b.form = max(b.form, form)
+	b.buf = appendCommand(b.buf, c, form)
 }
 
 // growBytes is how large a command is, in bytes, for which room is made at once.
@@ -149,10 +151,7 @@ func (b *EntryBuilder) Finish(now int64) []byte {
 	if len(b.buf) == 0 {
 		b.Reset(nil)
 	}
-	b.buf[0] = entryVersion
-	if b.extended {
-		b.buf[0] = extendedVersion
-	}
+	b.buf[0] = b.form.version()
 	binary.LittleEndian.PutUint64(b.buf[1:], uint64(now))
 	binary.LittleEndian.PutUint32(b.buf[9:], b.count)
 	return b.buf
@@ -182,18 +181,14 @@ func EncodeEntry(now int64, commands ...*Command) []byte {
 	return b.Finish(now)
 }
 
-func appendCommand(b []byte, c *Command, extended bool) []byte {
+func appendCommand(b []byte, c *Command, form Form) []byte {
 	if c.Refer != nil {
 		return appendRefer(b, c.Refer)
 	}
 	if c.Private != nil {
 		return appendPrivate(b, c.Private, c.Auth)
 	}
-	kind := kindOf(c)
-	if extended {
-		kind = commandExtended
-	}
-	b = append(b, kind, commandFlags(c))
+	b = append(b, kindOf(c, form), commandFlags(c))
 	if c.Auth != 0 {
 		b = binary.AppendUvarint(b, uint64(c.Auth))
 	}
@@ -220,7 +215,7 @@ func appendCommand(b []byte, c *Command, extended bool) []byte {
 	if len(c.Checks) > 0 {
 		b = appendChecks(b, c.Checks)
 	}
-	if extended {
+	if form != plainForm {
 		return appendExtended(b, c)
 	}
 	b = appendOps(b, c.Ops)
@@ -230,8 +225,12 @@ func appendCommand(b []byte, c *Command, extended bool) []byte {
 	return b
 }
 
-func kindOf(c *Command) byte {
+func kindOf(c *Command, form Form) byte {
 	switch {
+	case form == sinceForm:
+		return commandSince
+	case form == extendedForm:
+		return commandExtended
 	case c.Lease != nil:
 		return commandLease
 	case c.Lock != nil:

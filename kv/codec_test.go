@@ -76,7 +76,7 @@ func TestCutEntryIsRefused(t *testing.T) {
 		}
 	}
 	later := kv.EncodeEntry(0)
-	later[0] += 4
+	later[0] += 6
 	if err := apply(later); !errors.Is(err, kv.ErrBadEntry) || !strings.Contains(err.Error(), "version") {
 		t.Errorf("entry of a later version: got %v, want one that says so", err)
 	}

@@ -94,6 +94,9 @@ const (
 	CheckValue
 	// CheckValueNot expects another value than Value, or none.
 	CheckValueNot
+	// CheckUnchanged expects that the key was neither written nor deleted after revision N. It
+	// fails where that is not known any more, because deletions after N were forgotten.
+	CheckUnchanged
 )
 
 // A Check is one condition of a command.

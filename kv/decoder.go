@@ -115,8 +115,8 @@ func (d *decoder) command(kind byte, c *Command, prefix *string) {
 		d.fail()
 		return
 	}
-	known := byte(allFlags)
-	if kind == commandExtended {
+	known, form := byte(allFlags), formOf(kind)
+	if form != plainForm {
 		known = extendedFlags
 	}
 	if flags&^known != 0 {
@@ -152,10 +152,10 @@ func (d *decoder) command(kind byte, c *Command, prefix *string) {
 		return
 	}
 	if flags&flagChecks != 0 {
-		c.Checks = d.checks(c.Checks, kind == commandExtended)
+		c.Checks = d.checks(c.Checks, form)
 	}
-	if kind == commandExtended {
-		d.extended(flags, c)
+	if form != plainForm {
+		d.extended(flags, c, form)
 		return
 	}
 	c.Ops = d.ops(c.Ops)
@@ -165,10 +165,10 @@ func (d *decoder) command(kind byte, c *Command, prefix *string) {
 	}
 }
 
-func (d *decoder) checks(checks []Check, extended bool) []Check {
+func (d *decoder) checks(checks []Check, form Form) []Check {
 	for range d.count() {
 		k := d.check()
-		if k.Kind == CheckValueNot && !extended {
+		if k.form() > form {
 			d.fail()
 		}
 		checks = append(checks, k)
@@ -181,7 +181,7 @@ func (d *decoder) check() Check {
 	switch {
 	case k.Kind == CheckValue || k.Kind == CheckValueNot:
 		k.Value = d.blob()
-	case k.Kind >= CheckRev && k.Kind < CheckValue:
+	case k.Kind >= CheckRev && k.Kind < CheckValue, k.Kind == CheckUnchanged:
 		k.N = d.uvarint()
 	default:
 		d.fail()

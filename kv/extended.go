@@ -16,26 +16,6 @@ import "encoding/binary"
 // Any other byte where one of these is expected is refused: a server that does not know it
 // would do something else than those that do.
 
-// extended reports whether c is to be written as an extended command.
-func (c *Command) extended() bool {
-	if c.Parts != nil || len(c.Reads) > 0 {
-		return true
-	}
-	for i := range c.Checks {
-		if c.Checks[i].Kind == CheckValueNot {
-			return true
-		}
-	}
-	for _, ops := range [2][]Op{c.Ops, c.Else} {
-		for i := range ops {
-			if op := &ops[i]; op.Kind > OpGet || op.At != 0 || op.KeepLease {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func appendExtended(b []byte, c *Command) []byte {
 	if len(c.Reads) > 0 {
 		b = binary.AppendUvarint(b, uint64(len(c.Reads)))
@@ -121,7 +101,7 @@ func appendExtendedOp(b []byte, op *Op) []byte {
 }
 
 // extended reads what appendExtended wrote.
-func (d *decoder) extended(flags byte, c *Command) {
+func (d *decoder) extended(flags byte, c *Command, form Form) {
 	if flags&flagReads != 0 {
 		for range d.count() {
 			c.Reads = append(c.Reads, Read{d.text(), Rev(d.uvarint())})
@@ -130,7 +110,7 @@ func (d *decoder) extended(flags byte, c *Command) {
 	if flags&flagParts != 0 {
 		c.Parts = make([]Part, d.count())
 		for i := range c.Parts {
-			d.part(&c.Parts[i])
+			d.part(&c.Parts[i], form)
 		}
 		return
 	}
@@ -141,14 +121,14 @@ func (d *decoder) extended(flags byte, c *Command) {
 	}
 }
 
-func (d *decoder) part(p *Part) {
+func (d *decoder) part(p *Part, form Form) {
 	flags := d.byte()
 	if flags&^(flagElse|flagChecks) != 0 {
 		d.fail()
 		return
 	}
 	if flags&flagChecks != 0 {
-		p.Checks = d.checks(nil, true)
+		p.Checks = d.checks(nil, form)
 	}
 	p.Ops = d.extendedOps(nil)
 	if flags&flagElse != 0 {

@@ -55,13 +55,40 @@ func TestExtendedEntry(t *testing.T) {
 	plain.Add(&kv.Command{Ops: []kv.Op{kvtest.Put("a", "1")}})
 	extended := kv.EntryBuilder{}
 	extended.Add(extendedCommands()[0])
-	groups := []kv.Group{{Origin: 1, Seq: 1, Commands: 1}, {Origin: 2, Seq: 1, Commands: 1, Extended: extended.Extended()}}
+	groups := []kv.Group{{Origin: 1, Seq: 1, Commands: 1}, {Origin: 2, Seq: 1, Commands: 1, Form: extended.Form()}}
 	bodies := [][]byte{plain.Commands(), extended.Commands()}
 	if e := kv.AppendGrouped(nil, 1, groups, bodies); e[0] != 5 {
 		t.Errorf("version of a grouped entry with an extended command: got %d, want 5", e[0])
 	}
 	if e := kv.AppendGrouped(nil, 1, groups[:1], bodies[:1]); e[0] != 3 {
 		t.Errorf("version of a grouped entry without: got %d, want 3", e[0])
+	}
+}
+
+// The layout of an entry with a check that a key is unchanged must not change any more. If it had not a
+// version of its own, a release that does not know the check would call the log damaged, or
+// apply the command as if it held.
+func TestEntryWithCheckOfChange(t *testing.T) {
+	check := kv.Check{Kind: kv.CheckUnchanged, Key: "a", N: 300}
+	const golden = "06" + "0a00000000000000" + "02000000" +
+		"1708" + "01" + "070161ac02" + "01" + "03016e" +
+		"1748" + "01" + "070161ac02" + "01" + "08" + "01" + "070161ac02" + "01" + "03016e"
+	entry := kv.EncodeEntry(10,
+		&kv.Command{Checks: []kv.Check{check}, Ops: []kv.Op{kvtest.Get("n")}},
+		&kv.Command{Checks: []kv.Check{check}, Parts: []kv.Part{{Checks: []kv.Check{check}, Ops: []kv.Op{kvtest.Get("n")}}}})
+	if got := hex.EncodeToString(entry); got != golden {
+		t.Errorf("entry:\n got %s\nwant %s", got, golden)
+	}
+	s := kv.NewState(kv.StateOptions{Presize: 64})
+	results, err := s.Apply(1, 1, entry)
+	if err != nil || len(results) != 2 || results[0].Outcome != kv.Committed || results[1].Parts[0].Outcome != kv.Committed {
+		t.Errorf("apply: got %+v, %v, want two that ran", results, err)
+	}
+	var b kv.EntryBuilder
+	b.Add(&kv.Command{Checks: []kv.Check{check}})
+	groups := []kv.Group{{Origin: 1, Seq: 1, Commands: 1, Form: b.Form()}}
+	if e := kv.AppendGrouped(nil, 1, groups, [][]byte{b.Commands()}); e[0] != 7 {
+		t.Errorf("version of a grouped entry: got %d, want 7", e[0])
 	}
 }
 
@@ -72,6 +99,7 @@ func TestPlainCommandHasNothingNew(t *testing.T) {
 		"0108" + "01" + "06016e0178" + "00",            // a check that a value is another
 		"0110" + "00" + "00",                           // reads
 		"1680" + "00",                                  // an unknown flag
+		"1608" + "01" + "070161ac02" + "00",            // a check that a key is unchanged
 		"1600" + "01" + "24016e05",                     // an add that keeps a lease
 		"1600" + "01" + "060161020000" + "10",          // an unknown condition of a touch
 		"1600" + "01" + "4101618080808080808080800100", // a deadline beyond all time

@@ -24,7 +24,7 @@ const newKind = commandExtended
 // released returns the levels of commands in this release.
 func released(levels map[byte]int) map[byte]int {
 	if release == nextRelease {
-		levels[newKind] = MinLevel + 1
+		levels[newKind] = levels[commandSince] + 1 // which is the newest of this release
 	}
 	return levels
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// groupedVersion, or extendedGrouped if a group has an extended command, is the version of an entry whose commands come from several servers: between its
+// groupedVersion, or that of a later Form, is the version of an entry whose commands come from several servers: between its
 // header and the commands are the groups, a uvarint for how many, then for each the origin as
 // uint64, little-endian, and as uvarints its number and how many commands it has.
 const groupedVersion = 3
@@ -16,23 +16,22 @@ type Group struct {
 	Origin, Seq uint64
 	// Commands is how many commands the group has.
 	Commands int
-	// Extended says that one of them is extended: see EntryBuilder.Extended. It is not
-	// read back.
-	Extended bool
+	// Form is that of the commands: see EntryBuilder.Form. It is not read back.
+	Form Form
 }
 
-func isGrouped(version byte) bool { return version == groupedVersion || version == extendedGrouped }
+func isGrouped(version byte) bool {
+	return version == groupedVersion || version == extendedGrouped || version == sinceGrouped
+}
 
 // AppendGrouped appends a log entry for log time now: bodies are the encoded commands of
 // groups, as EntryBuilder.Commands returns them.
 func AppendGrouped(b []byte, now int64, groups []Group, bodies [][]byte) []byte {
-	count, version := 0, byte(groupedVersion)
+	count, form := 0, plainForm
 	for _, g := range groups {
-		if count += g.Commands; g.Extended {
-			version = extendedGrouped
-		}
+		count, form = count+g.Commands, max(form, g.Form)
 	}
-	b = append(b, version)
+	b = append(b, form.grouped())
 	b = binary.LittleEndian.AppendUint64(b, uint64(now))
 	b = binary.LittleEndian.AppendUint32(b, uint32(count))
 	b = binary.AppendUvarint(b, uint64(len(groups)))
@@ -87,47 +86,47 @@ func (d *decoder) fixed64() uint64 {
 
 // CheckCommands reads n encoded commands of another server, which must be all of body, and
 // validates each: what one server refuses no other may log. Commands that only a leader
-// makes are refused. It reports whether one is extended, and fails with ErrBadEntry or as
+// makes are refused. It returns their form, and fails with ErrBadEntry or as
 // Command.Validate does.
-func CheckCommands(body []byte, n int, l Limits) (extended bool, err error) {
+func CheckCommands(body []byte, n int, l Limits) (form Form, err error) {
 	d := decoder{b: body}
 	var c Command
 	var prefix string
 	for range n {
 		switch kind := d.byte(); {
 		case d.bad:
-			return false, ErrBadEntry
+			return plainForm, ErrBadEntry
 		case kind == commandRefer:
 			r := d.refer()
 			if d.bad {
-				return false, ErrBadEntry
+				return plainForm, ErrBadEntry
 			}
 			if err := r.Validate(); err != nil {
-				return false, err
+				return plainForm, err
 			}
 		case kind == commandPrivate:
 			p, _ := d.private()
 			if d.bad {
-				return false, ErrBadEntry
+				return plainForm, ErrBadEntry
 			}
 			if err := p.validate(); err != nil {
-				return false, err
+				return plainForm, err
 			}
-		case kind == commandBatch || kind == commandPrefix || kind == commandLease || kind == commandLock || kind == commandExtended:
-			extended = extended || kind == commandExtended
+		case isCommand(kind):
+			form = max(form, formOf(kind))
 			d.command(kind, &c, &prefix)
 			if d.bad {
-				return false, ErrBadEntry
+				return plainForm, ErrBadEntry
 			}
 			if err := c.Validate(l); err != nil {
-				return false, err
+				return plainForm, err
 			}
 		default:
-			return false, fmt.Errorf("%w: command of kind %d", ErrBadEntry, kind)
+			return plainForm, fmt.Errorf("%w: command of kind %d", ErrBadEntry, kind)
 		}
 	}
 	if d.bad || len(d.b) > 0 {
-		return false, ErrBadEntry
+		return plainForm, ErrBadEntry
 	}
-	return extended, nil
+	return form, nil
 }

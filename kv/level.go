@@ -6,6 +6,7 @@ package kv
 var levels = released(map[byte]int{
 	commandBatch: 3, commandPrefix: 3, commandLease: 3, commandLock: 3, commandRefer: 3,
 	commandSettings: 3, commandBounds: 3, commandRoster: 3, commandExtended: 3, commandPrivate: 3,
+	commandSince: 4,
 })
 
 // MinLevel is the level of the first release that can be one of a cluster.
@@ -18,8 +19,6 @@ func (c *Command) Level() int {
 		return levels[commandRefer]
 	case c.Private != nil:
 		return levels[commandPrivate]
-	case c.extended():
-		return levels[commandExtended]
 	}
-	return levels[kindOf(c)]
+	return levels[kindOf(c, c.form())]
 }

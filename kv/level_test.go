@@ -10,6 +10,7 @@ func TestEachKindHasALevel(t *testing.T) {
 		"batch": {Ops: []Op{{Kind: OpPut, Key: "a"}}}, "prefix": {Prefix: &prefix},
 		"lease": {Lease: &LeaseCommand{}}, "lock": {Lock: &LockCommand{}}, "add": {Ops: []Op{{Kind: OpAdd, Key: "a"}}},
 		"touch": {Ops: []Op{{Kind: OpTouch, Key: "a"}}}, "refer": {Refer: &Refer{}}, "private": {Private: &PrivateCommand{}},
+		"since": {Checks: []Check{{Kind: CheckUnchanged, Key: "a", N: 1}}},
 	} {
 		kind := EncodeEntry(0, c)[entryHeaderSize]
 		if level, ok := levels[kind]; !ok || c.Level() != level || level < MinLevel {

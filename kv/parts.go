@@ -17,7 +17,7 @@ func (s *State) partsLocked(parts []Part, r *Result, arena *[]OpResult) {
 func (s *State) partLocked(p *Part, r *PartResult, arena *[]OpResult) {
 	ops := p.Ops
 	r.Outcome = Committed
-	if i, found := firstFailed(p.Checks, s.currentLocked); i >= 0 {
+	if i, found := firstFailed(p.Checks, s.currentLocked, s.Changed); i >= 0 {
 		r.Failed, r.Current = i, found
 		if r.Outcome = CheckFailed; !p.HasElse {
 			return

@@ -43,6 +43,22 @@ func (s *Store) DoNow(c *Command, meta bool) (Result, error) {
 	if err := s.prompt.ReadBarrierNow(); err != nil {
 		return Result{}, err
 	}
+	return s.readHere(c, meta)
+}
+
+// DoAfter is DoNow for a command whose barrier is done.
+func (s *Store) DoAfter(c *Command, meta bool) (Result, error) {
+	if err := c.Validate(s.limits); err != nil {
+		return Result{}, err
+	}
+	if !c.ReadOnly() {
+		return Result{}, ErrWouldWait
+	}
+	return s.readHere(c, meta)
+}
+
+// readHere runs a command that only reads against the state there is.
+func (s *Store) readHere(c *Command, meta bool) (Result, error) {
 	snap, err := s.State().Snapshot()
 	if err != nil {
 		return Result{}, err

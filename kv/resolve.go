@@ -218,7 +218,7 @@ func (s *Store) readParts(snap *Snapshot, parts []Part, get func(string) (*Entry
 	for i := range parts {
 		p, r := &parts[i], &out[i]
 		r.Outcome = Committed
-		if i, found := firstFailed(p.Checks, snap.Get); i >= 0 {
+		if i, found := firstFailed(p.Checks, snap.Get, snap.changed); i >= 0 {
 			r.Outcome, r.Failed, r.Current = CheckFailed, i, found
 			if !p.HasElse {
 				continue

@@ -106,6 +106,10 @@ func (n *Snapshot) Get(key string) *Entry {
 	return n.version(n.slot(key))
 }
 
+// changed reports whether key was written or deleted after rev, as State.Changed does: a change
+// that the snapshot does not show yet counts.
+func (n *Snapshot) changed(key string, rev Rev) bool { return n.state.Changed(key, rev) }
+
 // slot returns the slot that the snapshot has for key, nil if it has none. That is
 // the one in the map, which is found sooner, if that has a version so old: a key
 // that was forgotten and created again in another slot has none there.

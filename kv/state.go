@@ -298,7 +298,7 @@ func (s *State) publishLocked() {
 func (s *State) runLocked(d *decoder, r *Result, arena *[]OpResult) error {
 	m := &s.mu.machine
 	switch kind := d.byte(); kind {
-	case commandBatch, commandPrefix, commandLease, commandLock, commandExtended:
+	case commandBatch, commandPrefix, commandLease, commandLock, commandExtended, commandSince:
 		d.command(kind, &m.command, &m.prefix)
 		if d.bad {
 			return ErrBadEntry

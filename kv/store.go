@@ -146,7 +146,7 @@ func (s *Store) readFrom(snap *Snapshot, c *Command, get func(key string) (*Entr
 	ops := c.Ops
 	if i, held := firstLost(c.Fences, snap.Get); i >= 0 {
 		r.Outcome, r.Failed, r.Current, ops = FenceLost, i, held, nil
-	} else if i, found := firstFailed(c.Checks, snap.Get); i >= 0 {
+	} else if i, found := firstFailed(c.Checks, snap.Get, snap.changed); i >= 0 {
 		r.Outcome, r.Failed, r.Current, ops = CheckFailed, i, found, nil
 		if c.HasElse {
 			r.Outcome, ops = ElseRan, c.Else

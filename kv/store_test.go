@@ -45,6 +45,44 @@ func TestStoreCoordinates(t *testing.T) {
 	})
 }
 
+// A transaction that watched an absent key would run although the key was created and deleted
+// meanwhile, or one that rests on what was forgotten would.
+func TestUnchangedSince(t *testing.T) {
+	store, log := openDirect(t, kv.StateOptions{Presize: 64}, kv.Params{TombstoneAge: time.Minute})
+	do := func(c *kv.Command) kv.Result {
+		t.Helper()
+		r, err := store.Do(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	write := func(op kv.Op) kv.Rev { return do(&kv.Command{Ops: []kv.Op{op}}).Rev }
+	want := func(what, key string, since kv.Rev, want kv.Outcome) {
+		t.Helper()
+		checks := []kv.Check{{Kind: kv.CheckUnchanged, Key: key, N: uint64(since)}}
+		if got := do(&kv.Command{Checks: checks, Ops: []kv.Op{kvtest.Get(key)}}).Outcome; got != want {
+			t.Errorf("%s, of a snapshot: got %d, want %d", what, got, want)
+		}
+		if got := do(&kv.Command{Checks: checks, Ops: []kv.Op{kvtest.Put("done", "1")}}).Outcome; got != want {
+			t.Errorf("%s: got %d, want %d", what, got, want)
+		}
+	}
+	before := write(kvtest.Put("other", "1"))
+	want("a key that never was", "a", before, kv.Committed)
+	created := write(kvtest.Put("a", "1"))
+	want("created since", "a", before, kv.CheckFailed)
+	want("unchanged since", "a", created, kv.Committed)
+	deleted := write(kvtest.Delete("a"))
+	want("created and deleted since", "a", before, kv.CheckFailed)
+	want("absent since", "a", deleted, kv.Committed)
+	if err := log.Advance(time.Hour.Milliseconds()); err != nil {
+		t.Fatal(err)
+	}
+	want("its deletion is forgotten", "a", before, kv.CheckFailed)
+	want("absent since a deletion that is forgotten", "a", deleted, kv.Committed)
+}
+
 // Watchers that reconnect ask for this before they read history: a wrong no
 // would be a gap.
 func TestChanged(t *testing.T) {

@@ -118,7 +118,7 @@ func (c *Command) validatePrefix() error {
 }
 
 func (k *Check) validate(l Limits) error {
-	if k.Kind < CheckRev || k.Kind > CheckValueNot {
+	if k.Kind < CheckRev || k.Kind > CheckUnchanged {
 		return fmt.Errorf("%w: check kind %d", ErrBadCommand, k.Kind)
 	}
 	if k.Kind == CheckExists && k.N > 1 {

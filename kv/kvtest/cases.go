@@ -144,24 +144,28 @@ func batchIsOneRevision(s *suite) {
 func getsTakeNoRevision(s *suite) {
 	s.put("a", "1")
 	before := s.get("a")
-	got := s.do(&kv.Command{
-		Checks: []kv.Check{Value("a", "1")}, Ops: []kv.Op{Get("a"), Get("b")},
-		HasElse: true, Else: []kv.Op{Get("b")},
-	})
-	s.same("answer", got, Answer{Outcome: kv.Committed, Ops: []OpAnswer{{Found: before}, {}}})
-	got = s.do(&kv.Command{Checks: []kv.Check{Value("a", "2")}, Ops: []kv.Op{Get("a")}})
+	c := &kv.Command{Checks: []kv.Check{Value("a", "1")}, Ops: []kv.Op{Get("a"), Get("b")}}
+	want := Answer{Outcome: kv.Committed, Ops: []OpAnswer{{Found: before}, {}}}
+	s.same("answer", s.do(c), want)
+	got := s.do(&kv.Command{Checks: []kv.Check{Value("a", "2")}, Ops: []kv.Op{Get("a")}})
 	s.same("failed", got, Answer{Outcome: kv.CheckFailed, Current: before})
 	if next := s.put("b", "1"); next.Rev != before.Rev+1 {
 		s.Errorf("next revision: got %d, want %d", next.Rev, before.Rev+1)
 	}
+	s.do(&kv.Command{Ops: []kv.Op{Delete("b")}})
+	c.HasElse, c.Else = true, []kv.Op{Get("b")}
+	s.same("answer, with else", s.do(c), want)
+	if next := s.put("b", "1"); next.Rev != before.Rev+3 {
+		s.Errorf("next revision after that: got %d, want %d", next.Rev, before.Rev+3)
+	}
 }
 
 func fenceWithoutLock(s *suite) {
-	got := s.do(&kv.Command{
-		Fences: []kv.Fence{{Lock: "deploy", Token: 3}}, Ops: []kv.Op{Put("a", "1")},
-		HasElse: true, Else: []kv.Op{Put("a", "2")},
-	})
-	s.same("answer", got, Answer{Outcome: kv.FenceLost})
+	c := &kv.Command{Fences: []kv.Fence{{Lock: "deploy", Token: 3}}, Ops: []kv.Op{Put("a", "1")}}
+	s.same("answer", s.do(c), Answer{Outcome: kv.FenceLost})
+	s.value("a", "")
+	c.HasElse, c.Else = true, []kv.Op{Put("a", "2")}
+	s.same("answer, with else", s.do(c), Answer{Outcome: kv.FenceLost})
 	s.value("a", "")
 }
 

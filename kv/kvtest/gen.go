@@ -145,11 +145,18 @@ func (g *Generator) fences(t *rapid.T) (fences []kv.Fence) {
 
 func (g *Generator) check(t *rapid.T) kv.Check {
 	k := kv.Check{
-		Kind: kv.CheckKind(rapid.IntRange(int(kv.CheckRev), int(kv.CheckValueNot)).Draw(t, "check")),
+		Kind: kv.CheckKind(rapid.IntRange(int(kv.CheckRev), int(kv.CheckUnchanged)).Draw(t, "check")),
 		Key:  rapid.SampledFrom(Keys).Draw(t, "check key"),
 	}
 	it := g.model.Get(k.Key)
 	hit := chance(t, 70, "hit")
+	if k.Kind == kv.CheckUnchanged {
+		k.N = rapid.Uint64Range(0, uint64(g.model.Rev)).Draw(t, "since")
+		if newest, ok := g.model.newest[k.Key]; ok && hit {
+			k.N = uint64(newest.Mod)
+		}
+		return k
+	}
 	if k.Kind >= kv.CheckValue {
 		k.Value = []byte("x")
 		if it != nil && hit {

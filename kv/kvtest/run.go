@@ -81,11 +81,20 @@ func (m *Model) batch(c *kv.Command) (r Result) {
 // failed returns the first check that does not hold and what stands there, -1 if all do.
 func (m *Model) failed(checks []kv.Check) (int, *Item) {
 	for i, k := range checks {
-		if it := m.Get(k.Key); !holds(k, it) {
+		it := m.Get(k.Key)
+		if k.Kind == kv.CheckUnchanged && m.changed(k.Key, kv.Rev(k.N)) || k.Kind != kv.CheckUnchanged && !holds(k, it) {
 			return i, it
 		}
 	}
 	return -1, nil
+}
+
+// changed reports whether key was written or deleted after rev, or may have been.
+func (m *Model) changed(key string, rev kv.Rev) bool {
+	if it, ok := m.newest[key]; ok {
+		return it.Mod > rev
+	}
+	return m.Floor > rev
 }
 
 // runParts runs parts in one revision.
@@ -327,7 +336,7 @@ func (m *Model) outcomeOf(id *kv.Idem) *idemRecord {
 // extended reports whether small values in the outcome of c are kept with it.
 func extended(c *kv.Command) bool {
 	return c.Parts != nil || len(c.Reads) > 0 ||
-		slices.ContainsFunc(c.Checks, func(k kv.Check) bool { return k.Kind == kv.CheckValueNot }) ||
+		slices.ContainsFunc(c.Checks, func(k kv.Check) bool { return k.Kind >= kv.CheckValueNot }) ||
 		slices.ContainsFunc(slices.Concat(c.Ops, c.Else), func(op kv.Op) bool {
 			return op.Kind > kv.OpGet || op.At != 0 || op.KeepLease
 		})
