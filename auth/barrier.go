@@ -17,3 +17,8 @@ func (v View) GetAfter(key string) (*kv.Entry, kv.Position, error) {
 	}
 	return e, at, err
 }
+
+// DoAfter is DoNow for a command whose barrier is done.
+func (v View) DoAfter(c *kv.Command, meta bool) (kv.Result, error) {
+	return v.readNow(c, meta, v.door.store.DoAfter)
+}

@@ -18,14 +18,19 @@ func (v View) GetNow(key string) (*kv.Entry, kv.Position, error) {
 // DoNow is Do for a command that only reads. It fails with kv.ErrWouldWait where that would wait,
 // and for any other command. With meta set values may be missing: see kv.Store.DoNow.
 func (v View) DoNow(c *kv.Command, meta bool) (kv.Result, error) {
+	return v.readNow(c, meta, v.door.store.DoNow)
+}
+
+// readNow has read run a command that only reads, and shows what the caller may read.
+func (v View) readNow(c *kv.Command, meta bool, read func(*kv.Command, bool) (kv.Result, error)) (kv.Result, error) {
 	if v.open() {
-		return v.door.store.DoNow(c, meta)
+		return read(c, meta)
 	}
 	s, err := v.admitNow(c)
 	if err != nil {
 		return kv.Result{}, err
 	}
-	r, err := v.door.store.DoNow(c, meta)
+	r, err := read(c, meta)
 	if err != nil {
 		return r, err
 	}

@@ -96,7 +96,7 @@ type request struct {
 	prompt bool
 	begun  kv.Begun
 	// after, if not nil, is a read barrier that is done, which holds for the request.
-	after *kv.Barrier
+	after *api.Barrier
 	then  func(*request, *kv.Command, *kv.Result) error
 	// span, if not nil, is what is recorded of it, because it is sampled.
 	span *trace.Span

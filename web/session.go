@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"keywatch/kv"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
 	"keywatch/web/reactor"
@@ -50,11 +49,8 @@ type session struct {
 	ended bool
 	// late says that the time to wait for the peer is over.
 	late atomic.Bool
-	// barrier is what reads have to wait for, asking that it is waited for. Once it is done it
-	// holds for the requests that begin within the next covered bytes.
-	barrier *kv.Barrier
-	covered int32
-	asking  bool
+	// barrier is what reads wait for, or what holds for those that are next; nil for none.
+	barrier *api.Barrier
 }
 
 var (
@@ -151,7 +147,7 @@ func (n *session) waits() bool {
 
 // listens reports whether a request may be begun. What is charged is charged for one request.
 func (n *session) listens() bool {
-	return !n.leaving && !n.over && n.unsent == 0 && n.ahead < sessionAhead && !n.own.charges && !n.asking
+	return !n.leaving && !n.over && n.unsent == 0 && n.ahead < sessionAhead && !n.own.charges && !n.barrier.Waits()
 }
 
 // pause stops or resumes reading.
@@ -239,7 +235,7 @@ func (n *session) pass(p *fastPath) {
 
 // Fill implements reactor.Handler.
 func (n *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
-	n.agreed(now)
+	n.barrier.Look(now)
 	b = n.send(b, now)
 	if len(n.in) > 0 && n.listens() {
 		n.readOn()
@@ -260,8 +256,8 @@ func (n *session) Fill(b []byte, now time.Time) ([]byte, time.Time) {
 // nothing, and returns when to look again.
 func (n *session) settle(now time.Time, sends bool) (again time.Time) {
 	n.own.settle()
-	if n.asking {
-		return n.askedUntil()
+	if n.barrier.Waits() {
+		return n.barrier.Until()
 	}
 	late := n.late.Swap(false)
 	ends := n.over || len(n.in) == 0 && !n.leaving && (late || n.ended || n.s.stopping.Load())

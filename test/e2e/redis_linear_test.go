@@ -263,18 +263,13 @@ func answered(reply string) (out registerOutput, err error) {
 	return out, nil
 }
 
-// swap replaces what it has read, by WATCH. A key that is created and deleted again counts as
-// unchanged, so that WATCH must not have seen it absent where it is read after that: it is read
-// before, too, and only what cannot return counts.
+// swap replaces what it has read, by WATCH.
 func (w *registerWorker) swap(in *registerInput) (out registerOutput, err error) {
-	replies, err := w.say("GET "+in.key, "WATCH "+in.key, "GET "+in.key)
-	if err != nil || replies[1] != "+OK" || replies[0] != replies[2] {
+	replies, err := w.say("WATCH "+in.key, "GET "+in.key)
+	if err != nil || strings.HasPrefix(replies[0], "-") || strings.HasPrefix(replies[1], "-") {
 		return out, errRefused
 	}
-	in.old = replies[2]
-	if n, _ := strconv.Atoi(in.old); in.old != "" && n < firstSet {
-		return out, errRefused
-	}
+	in.old = replies[1]
 	replies, err = w.say("MULTI", "SET "+in.key+" "+in.new, "EXEC")
 	if err != nil {
 		return out, err

@@ -1,84 +1,81 @@
 package resp
 
 import (
-	"context"
+	"time"
 
 	"keywatch/kv"
+	"keywatch/web/api"
 )
 
-// A GET that must wait until other servers agree that it is linearizable needs no runner: the
-// session begins a barrier and continues once that is done. All that had been received when it began
-// shares it.
+// A read that must wait until other servers agree that it is linearizable needs no runner: the
+// session begins a barrier and continues once that is done: see api.Barrier.
 
-// A barrier is what a session waits for, or has waited for.
-type barrier struct {
-	*kv.Barrier
-	until context.Context // when it has failed
-	// held runs the command that waits; nil once it has run. quiet says that it is not answered.
-	held  func()
+// A parked command waits for the barrier of its session.
+type parked struct {
+	run func()
+	// quiet says that it is not answered.
 	quiet bool
-	// covered is how many bytes it holds for that are not used.
-	covered int
 }
 
-// asks begins a barrier if a read has to wait for one. The command runs once it is done.
-func (s *session) asks(cmd *command, args [][]byte) bool {
-	b := s.view().BeginBarrier(s)
-	if b == nil {
-		return false
+// mustWait begins a barrier if the read at hand has to wait for one, and returns nil if not.
+func (s *session) mustWait() *kv.Barrier {
+	if s.fresh {
+		return nil
 	}
-	args = cloneAll(args)
-	s.barrier = &barrier{
-		Barrier: b, until: s.server.deadline(), quiet: s.silent(),
-		held: func() {
-			defer s.recovered(args[0], s.replies.len())
-			s.runPlan(cmd, args)
-		},
-	}
+	return s.view().BeginBarrier(s)
+}
+
+// park has run, which runs the command name, called once b is done.
+func (s *session) park(b *kv.Barrier, name []byte, run func()) {
+	until, _ := s.server.deadline().Deadline()
+	s.barrier = api.NewBarrier(b, s.behind, until)
+	s.parked = &parked{quiet: s.silent(), run: func() {
+		defer s.recovered(name, s.replies.len())
+		run()
+	}}
 	s.blocked = true
-	return true
 }
 
-// asking reports whether a barrier is waited for.
-func (s *session) asking() bool { return s.barrier != nil && s.barrier.held != nil }
-
-// agreed runs what has waited for a barrier that is done.
-func (s *session) agreed() {
-	if !s.asking() {
+// agreed runs the command that has waited for a barrier that is done.
+func (s *session) agreed(now time.Time) {
+	if s.parked == nil || s.barrier.Look(now) {
 		return
 	}
-	b := s.barrier
-	if b.until.Err() != nil {
-		b.Finish(kv.ErrNoLeader)
-	}
-	if done, _ := b.Done(); !done {
-		return
-	}
-	held := b.held
-	b.held, s.blocked, s.fresh = nil, false, true
-	s.silently(b.quiet, held)
+	p := s.parked
+	s.parked, s.blocked, s.fresh = nil, false, true
+	s.silently(p.quiet, p.run)
 	s.fresh = false
 }
 
 // uncover notes that a command of size bytes is next, and whether the barrier holds for it.
 func (s *session) uncover(size int) {
-	b := s.barrier
-	if s.fresh = b != nil && b.covered > 0; s.fresh {
-		b.covered = max(0, b.covered-size)
-	}
+	s.fresh = s.barrier.Holds()
+	s.barrier.Use(size)
 }
 
-// readNow returns the version of a key that has no wait before it.
-func (s *session) readNow(key string) (*kv.Entry, error) {
+// getNow returns the version of a key that has no wait before it.
+func (s *session) getNow(key string) (*kv.Entry, error) {
 	if !s.fresh {
 		e, _, err := s.view().GetNow(key)
 		return e, err
 	}
-	if _, err := s.barrier.Done(); err != nil {
+	if err := s.barrier.Err(); err != nil {
 		return nil, err
 	}
 	e, _, err := s.view().GetAfter(key)
 	return e, err
+}
+
+// doNow returns the result of a command that only reads and has no wait before it. With meta set
+// values may be missing: see kv.Store.DoNow.
+func (s *session) doNow(k *kv.Command, meta bool) (kv.Result, error) {
+	if !s.fresh {
+		return s.view().DoNow(k, meta)
+	}
+	if err := s.barrier.Err(); err != nil {
+		return kv.Result{}, err
+	}
+	return s.view().DoAfter(k, meta)
 }
 
 // silent reports whether the command that runs is not answered.

@@ -2,6 +2,7 @@ package resp_test
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -78,6 +79,40 @@ func TestReadTakesNoEarlierBarrier(t *testing.T) {
 	other.want("SET k 2", "+OK")
 	agree <- nil
 	c.wantAll(`"2"`)
+}
+
+// If this failed, each read in a cluster but GET would take a goroutine, and wait for the other
+// servers on its own, or a pipeline of reads would show what its own connection wrote behind them.
+func TestReadsShareABarrier(t *testing.T) {
+	w := newWorld(t)
+	agree, asked := w.agreeing()
+	c := w.dial()
+	c.want("SET k value", "+OK")
+	reads := [][2]string{
+		{"MGET k none", `["value" nil]`}, {"EXISTS k none", "1"}, {"STRLEN k", "5"}, {"TTL k", "-1"}, {"PTTL none", "-2"},
+		{"TYPE k", "+string"}, {"GETRANGE k 0 1", `"va"`}, {"GET k", `"value"`}, {"TOUCH k", "1"}, {"PEXPIRETIME k", "-1"},
+		{"OBJECT ENCODING k", `"embstr"`}, {"WATCH k", "+OK"}, {"MULTI", "+OK"}, {"GET k", "+QUEUED"}, {"MGET none k", "+QUEUED"},
+		{"EXEC", `["value" [nil "value"]]`}, {"KW.HOLDER none", "nil"}, {"DEL k", "1"}, {"EXISTS k", "0"},
+	}
+	var b strings.Builder
+	for _, r := range reads {
+		b.WriteString(encode(strings.Fields(r[0])...))
+	}
+	c.send(b.String())
+	agree <- nil
+	for _, r := range reads {
+		if got := c.reply(); got != r[1] {
+			t.Errorf("%s: got %s, want %s", r[0], got, r[1])
+		}
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("reads waited for %d barriers, want 1", n)
+	}
+	for _, line := range []string{"MGET k", "EXISTS k", "WATCH k"} {
+		c.send(encode(strings.Fields(line)...))
+		agree <- kv.ErrNoLeader
+		c.wantAll("-TRYAGAIN no_leader")
+	}
 }
 
 // If this failed, a client that asked for no reply would take that of a slow command for the reply

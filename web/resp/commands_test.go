@@ -270,6 +270,47 @@ func TestTransactions(t *testing.T) {
 	`)
 }
 
+// A key that was absent at WATCH, and was created and deleted again, has changed: a transaction that
+// runs all the same was made from what is not so any more.
+func TestWatchSeesKeysComeAndGo(t *testing.T) {
+	w := newWorld(t)
+	c, other := w.dial(), w.dial()
+	try := func(want string) {
+		t.Helper()
+		c.want("MULTI", "+OK")
+		c.want("SET done 1", "+QUEUED")
+		c.want("EXEC", want)
+	}
+	come := func(ways ...string) {
+		t.Helper()
+		for _, way := range ways {
+			c.want("WATCH never a b", "+OK")
+			script(t, other, way)
+			try("nil")
+		}
+	}
+	come("SET a 1 => +OK\nDEL a => 1", "SET b 1 => +OK\nGETDEL b => \"1\"",
+		"MULTI => +OK\nSET a 1 => +QUEUED\nDEL a => +QUEUED\nEXEC => [+OK 1]", "SET a 1 => +OK\nFLUSHALL => +OK")
+	c.want("WATCH never a b", "+OK")
+	other.want("SET other 1", "+OK")
+	other.want("DEL a", "0")
+	try("[+OK]")
+	c.want("SET a 1", "+OK")
+	c.want("DEL a", "1")
+	c.want("WATCH a", "+OK")
+	try("[+OK]")
+	c.want("WATCH a", "+OK") // and for a transaction that only reads
+	script(t, other, "SET a 1 => +OK\nDEL a => 1")
+	script(t, c, "MULTI => +OK\nGET a => +QUEUED\nEXEC => nil")
+
+	w.log.level = 3 // a member of the cluster does not know the condition
+	c.want("WATCH a", "+OK")
+	try("[+OK]")
+	c.want("WATCH a", "+OK")
+	other.want("SET a 1", "+OK")
+	try("nil")
+}
+
 // What a pipeline says must hold in its order, although writes are not applied when the next
 // command is read.
 func TestPipelineSeesItself(t *testing.T) {

@@ -238,11 +238,13 @@ func (s *session) runPlan(cmd *command, args [][]byte) {
 
 // read answers a command that only reads, if it need not wait.
 func (s *session) read(cmd *command, args [][]byte, c *call, p *plan) {
+	if b := s.mustWait(); b != nil {
+		kept := cloneAll(args)
+		s.park(b, kept[0], func() { s.runPlan(cmd, kept) })
+		return
+	}
 	if p.value {
-		if !s.fresh && s.asks(cmd, args) {
-			return
-		}
-		e, err := s.readNow(p.ops[0].Key)
+		e, err := s.getNow(p.ops[0].Key)
 		switch {
 		case err == kv.ErrWouldWait:
 			s.runAgain(cmd, args)
@@ -258,7 +260,7 @@ func (s *session) read(cmd *command, args [][]byte, c *call, p *plan) {
 		return
 	}
 	k := p.command(c)
-	result, err := s.view().DoNow(k, p.meta)
+	result, err := s.doNow(k, p.meta)
 	if err == kv.ErrWouldWait {
 		s.runAgain(cmd, args)
 		return

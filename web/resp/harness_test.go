@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,19 @@ type slowLog struct {
 	// barrier, if set, is what reads wait for. life ends with the test.
 	barrier func(ctx context.Context) error
 	life    context.Context
+	// level, if not 0, is the one that all members know.
+	level int
+	// stands, if not 0, is the time.
+	stands atomic.Int64
+	// refuse, if set, is what the next commands are refused with.
+	refuse atomic.Pointer[refusal]
+}
+
+// A refusal is of the next times commands, or of all if that is 0.
+type refusal struct {
+	err   error
+	times int32
+	seen  atomic.Int32
 }
 
 type slowPending struct {
@@ -95,7 +109,12 @@ func (l *slowLog) run() {
 	}
 }
 
-func (l *slowLog) Now() int64 { return time.Since(l.start).Milliseconds() }
+func (l *slowLog) Now() int64 {
+	if at := l.stands.Load(); at != 0 {
+		return at
+	}
+	return time.Since(l.start).Milliseconds()
+}
 
 func (l *slowLog) ReadBarrier(ctx context.Context) error {
 	if l.barrier != nil {
@@ -119,6 +138,14 @@ func (l *slowLog) BeginReadBarrier(w kv.Waker) *kv.Barrier {
 }
 
 func (l *slowLog) Begin(c *kv.Command) (kv.Pending, error) {
+	if r := l.refuse.Load(); r != nil {
+		if n := r.seen.Add(1); r.times == 0 || n <= r.times {
+			return nil, r.err
+		}
+	}
+	if l.level != 0 && c.Level() > l.level {
+		return nil, fmt.Errorf("%w: it needs level %d", kv.ErrLevel, c.Level())
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := &slowPending{entry: append([]byte{}, kv.EncodeEntry(l.Now(), c)...), done: make(chan struct{})}
@@ -155,9 +182,16 @@ type world struct {
 
 func newWorld(t testing.TB, change ...func(*resp.Options)) *world {
 	t.Helper()
+	return newWorldOf(t, kv.StateOptions{Presize: 1024}, change...)
+}
+
+// newWorldOf returns a world with a state of its own.
+func newWorldOf(t testing.TB, of kv.StateOptions, change ...func(*resp.Options)) *world {
+	t.Helper()
 	hub := watch.New(watch.Options{})
 	t.Cleanup(hub.Close)
-	state := kv.NewState(kv.StateOptions{Publisher: hub, Presize: 1024})
+	of.Publisher = hub
+	state := kv.NewState(of)
 	hub.Bind(state)
 	log := newSlowLog(t, state)
 	w := &world{t: t, hub: hub, log: log, store: kv.NewStore(state, log, kv.Limits{})}

@@ -1,6 +1,8 @@
 package resp
 
 import (
+	"errors"
+
 	"keywatch/kv"
 	"keywatch/web/resp/wire"
 )
@@ -85,59 +87,11 @@ func (s *session) noteQueued() {
 	}
 }
 
-func directUnwatch(s *session, _ [][]byte) []byte {
-	s.watched = nil
-	return textOK
-}
-
-// runWatch notes the revisions of keys, before the next command is looked at.
-func runWatch(s *session, cmd *command, args [][]byte) {
-	if s.multi != nil {
-		s.fail(refusal("ERR WATCH inside MULTI is not allowed"))
-		return
-	}
-	c := s.call(cmd, args)
-	ops, err := c.gets()
-	if err == nil && len(s.watched)+len(ops) > c.v.opts.Door.Limits().Ops {
-		err = errTooMany
-	}
-	if err != nil {
-		s.say(wire.AppendError(nil, c.v.explain(err)))
-		return
-	}
-	k := &kv.Command{Ops: ops}
-	if s.ahead == 0 {
-		result, err := c.s.view().DoNow(k, true)
-		if err == nil {
-			s.watch(ops, &result)
-			s.say(textOK)
-			return
-		}
-	}
-	s.job(func() reply {
-		result, err := c.do(k)
-		if err != nil {
-			return reply{text: wire.AppendError(nil, c.v.explain(err))}
-		}
-		return reply{text: textOK, then: func() { s.watch(ops, &result) }}
-	})
-}
-
-func (s *session) watch(ops []kv.Op, r *kv.Result) {
-	for i := range r.Ops {
-		read := kv.Read{Key: ops[i].Key}
-		if e := r.Ops[i].Entry; e != nil {
-			read.Rev = e.Mod
-		}
-		s.watched = append(s.watched, read)
-	}
-}
-
 // An exec is a transaction that is being run.
 type exec struct {
 	c       *call
 	queued  []queued
-	watched []kv.Read
+	watched []kv.Check
 	// parts are what commands of the store have become, plans how they are rendered, and at
 	// the places of their replies.
 	command kv.Command
@@ -190,22 +144,37 @@ func runExec(s *session, cmd *command, args [][]byte) {
 		return
 	}
 	if x.command.ReadOnly() && s.ahead == 0 {
-		result, err := x.c.s.view().DoNow(&x.command, false)
-		if err == kv.ErrWouldWait {
-			x.again(texts)
-			return
-		}
-		s.push(reply{rest: &rest{render: x.renderer(texts), command: &x.command, result: result, err: err}})
+		x.read(texts)
 		return
 	}
-	k := x.command
+	x.begin(texts)
+}
+
+// read runs a transaction that only reads.
+func (x *exec) read(texts [][]byte) {
+	s := x.c.s
+	if b := s.mustWait(); b != nil {
+		s.park(b, []byte("exec"), func() { x.read(texts) })
+		return
+	}
+	result, err := s.doNow(&x.command, false)
+	if err == kv.ErrWouldWait {
+		x.again(texts)
+		return
+	}
+	s.push(reply{rest: &rest{render: x.renderer(texts), command: &x.command, result: result, err: err}})
+}
+
+// begin gives the transaction its place in the log.
+func (x *exec) begin(texts [][]byte) {
+	s, k := x.c.s, x.command
 	k.Logged = true
-	begun, err := x.c.s.view().StartNow(&k)
-	switch err {
-	case nil:
+	begun, err := s.view().StartNow(&k)
+	switch {
+	case err == nil:
 		forget(&k)
 		s.follow(begun, &rest{command: &k, render: x.renderer(texts)})
-	case kv.ErrWouldWait, kv.ErrQueueFull:
+	case err == kv.ErrWouldWait || err == kv.ErrQueueFull || errors.Is(err, kv.ErrLevel):
 		x.again(texts)
 	default:
 		s.fail(err)
@@ -228,7 +197,7 @@ func (x *exec) again(texts [][]byte) {
 			x.compile(texts)
 			k := x.command
 			result, err := x.c.do(&k)
-			if err == nil && result.Outcome == kv.Stale {
+			if err == nil && result.Outcome == kv.Stale || errors.Is(err, kv.ErrLevel) && x.lessen() {
 				continue
 			}
 			return reply{rest: &rest{command: &k, render: x.renderer(texts), result: result, err: err}}
@@ -237,12 +206,17 @@ func (x *exec) again(texts [][]byte) {
 	})
 }
 
+// lessen has the transaction do with conditions that older members of the cluster know, and reports
+// whether that changes it.
+func (x *exec) lessen() (changed bool) {
+	x.watched, changed = lesser(x.watched)
+	return changed
+}
+
 // compile makes one command of all that were queued.
 func (x *exec) compile(texts [][]byte) {
 	x.command, x.plans, x.calls, x.part = kv.Command{Parts: []kv.Part{}, Span: x.c.span}, nil, nil, nil
-	for _, r := range x.watched {
-		x.command.Checks = append(x.command.Checks, kv.Check{Kind: kv.CheckRev, Key: r.Key, N: uint64(r.Rev)})
-	}
+	x.command.Checks = append(x.command.Checks, x.watched...)
 	w := new(view)
 	for i, q := range x.queued {
 		at := -1

@@ -147,9 +147,8 @@ func (s *session) renderRest(b []byte, r *rest) ([]byte, bool) {
 
 // again returns when the reply that is next is looked at although nothing was heard of it.
 func (s *session) again() time.Time {
-	if s.asking() {
-		at, _ := s.barrier.until.Deadline()
-		return at.Add(time.Millisecond)
+	if s.parked != nil {
+		return s.barrier.Until()
 	}
 	if s.replies.len() == 0 {
 		return time.Time{}

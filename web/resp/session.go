@@ -14,6 +14,7 @@ import (
 	"keywatch/kv"
 	"keywatch/kv/trace"
 	"keywatch/ratelimit"
+	"keywatch/web/api"
 	"keywatch/web/reactor"
 	"keywatch/web/resp/wire"
 )
@@ -50,13 +51,15 @@ type session struct {
 	ahead int
 	last  kv.Pending
 	multi *transaction
-	// watched are the revisions of keys that WATCH has noted.
-	watched []kv.Read
+	// watched are the conditions that WATCH has noted of keys.
+	watched []kv.Check
 	// span is that of the command that runs, if it is sampled.
 	span *trace.Span
-	// barrier is what reads wait for, or have waited for; fresh says that it holds for the command
-	// that runs.
-	barrier *barrier
+	// barrier is what reads wait for, or have waited for, parked the command that waits, if any; fresh
+	// says that it holds for the command that runs. behind is how many bytes were received behind that.
+	barrier *api.Barrier
+	parked  *parked
+	behind  int
 	fresh   bool
 	// jobQuiet says that the job is not answered.
 	jobQuiet bool
@@ -231,11 +234,8 @@ func (s *session) parse(p []byte) (n int) {
 		if !ok {
 			break
 		}
-		if len(q.Args) > 0 {
+		if s.behind = len(p) - n; len(q.Args) > 0 {
 			s.handle(&q)
-		}
-		if s.asking() {
-			s.barrier.covered = len(p) - n
 		}
 	}
 	s.fresh = false
@@ -268,7 +268,7 @@ func (s *session) recovered(name []byte, before int) {
 func (s *session) Fill(b []byte, now time.Time) (_ []byte, again time.Time) {
 	heavy := s.heavy
 	s.heavy = false
-	s.agreed()
+	s.agreed(now)
 	s.takeResult()
 	unproved := s.endUnproved()
 	b, more := s.render(b)
