@@ -47,7 +47,7 @@ func startConsul(c config, dir string) ([]contender, func(), error) {
 	run := func(kind string) func() (float64, error) {
 		return func() (float64, error) { return wrk(c, url, dir, kind, c.seconds) }
 	}
-	return []contender{{nameConsulPut, run("put")}, {nameConsulGet, run("consulget")}}, func() { end(cmd) }, nil
+	return []contender{{nameConsulPut, "/s", run("put")}, {nameConsulGet, "/s", run("consulget")}}, func() { end(cmd) }, nil
 }
 
 // consulArgs returns where a server of its own listens for HTTP, and its arguments.

@@ -89,6 +89,11 @@ func sections(seconds int) []section {
 
 // compareFanout runs every section whose title holds only.
 func compareFanout(c config, only string) error {
+	return runFanout(c, slices.DeleteFunc(sections(c.seconds), func(s section) bool { return !strings.Contains(s.title, only) }))
+}
+
+// runFanout runs sections one after the other.
+func runFanout(c config, list []section) error {
 	dir, err := os.MkdirTemp("", "keywatch-fanout-")
 	if err != nil {
 		return err
@@ -99,10 +104,8 @@ func compareFanout(c config, only string) error {
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "load\tserver\twhat\tmedian\tmin\tmax\tunit\taim")
-	for _, s := range sections(c.seconds) {
-		if strings.Contains(s.title, only) {
-			s.run(c, dir, w)
-		}
+	for _, s := range list {
+		s.run(c, dir, w)
 	}
 	return w.Flush()
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,50 +19,75 @@ const (
 	namePut   = "keywatch PUT, fsynced"
 	nameBatch = "keywatch batch of 100 puts, keys"
 	nameBare  = "bare fiber handler GET"
+
+	namePutCPU  = "keywatch PUT, fsynced, processor time"
+	nameSet     = "keywatch SET over RESP, fsynced"
+	nameSetCPU  = "keywatch SET over RESP, fsynced, processor time"
+	nameSetDeep = "keywatch SET over RESP, fsynced, -P 16"
+	nameRESPGet = "keywatch GET over RESP, linearizable"
 )
 
-// launchKeywatch runs a durable server and returns its URL and what stops it.
-func launchKeywatch(c config, dir string) (url string, stop func(), err error) {
-	cmd := exec.Command(c.keywatch, "serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "keywatch"))
+// A keywatch is a server that runs: where it serves HTTP, and clients of Redis.
+type keywatch struct {
+	url, resp string
+	cmd       *exec.Cmd
+}
+
+func (k *keywatch) stop() { end(k.cmd) }
+
+// launchKeywatch runs a server, with its data in dir unless more has --memory-only.
+func launchKeywatch(c config, dir string, more ...string) (*keywatch, error) {
+	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--resp", "127.0.0.1:0"}, more...)
+	if !slices.Contains(more, "--memory-only") {
+		args = append(args, "--data", filepath.Join(dir, "keywatch"))
+	}
+	cmd := exec.Command(c.keywatch, args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	stop = func() { end(cmd) }
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		stop()
-		return "", nil, fmt.Errorf("keywatch did not start: %w", err)
+		end(cmd)
+		return nil, fmt.Errorf("keywatch did not start: %w", err)
 	}
-	return strings.Fields(line)[1], stop, nil
+	k := &keywatch{url: strings.Fields(line)[1], cmd: cmd}
+	for word := range strings.FieldsSeq(line) {
+		if addr, ok := strings.CutPrefix(word, "resp="); ok {
+			k.resp = addr
+		}
+	}
+	return k, nil
 }
 
 func startKeywatch(c config, dir string) ([]contender, func(), error) {
-	url, stop, err := launchKeywatch(c, dir)
+	k, err := launchKeywatch(c, dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	fill := func() error { // nearly every key that GET asks for exists
-		_, err := wrk(c, url, dir, "batch", 2)
-		return err
-	}
-	if err := fill(); err != nil {
-		stop()
+	if _, err := wrk(c, k.url, dir, "batch", 2); err != nil { // nearly every key that GET asks for exists
+		k.stop()
 		return nil, nil, err
 	}
-	run := func(kind string, per float64) func() (float64, error) {
+	load := func(kind string, per float64) func() (float64, error) {
 		return func() (float64, error) {
-			rate, err := wrk(c, url, dir, kind, c.seconds)
+			rate, err := wrk(c, k.url, dir, kind, c.seconds)
 			return rate * per, err
 		}
 	}
+	redis := func(kind string, depth int) func() (float64, error) {
+		return func() (float64, error) { return redisBenchmark(c, k.resp, kind, depth) }
+	}
+	put, putCPU := counted(k.cmd.Process.Pid, load("put", 1))
+	set, setCPU := counted(k.cmd.Process.Pid, redis("set", 1))
 	return []contender{
-		{nameGet, run("get", 1)}, {namePut, run("put", 1)}, {nameBatch, run("batch", 100)},
-	}, stop, nil
+		{nameGet, "/s", load("get", 1)}, {namePut, "/s", put}, {namePutCPU, "us", putCPU}, {nameBatch, "/s", load("batch", 100)},
+		{nameSet, "/s", set}, {nameSetCPU, "us", setCPU}, {nameSetDeep, "/s", redis("set", deep)}, {nameRESPGet, "/s", redis("get", 1)},
+	}, k.stop, nil
 }
 
 // startBare runs this program again as the floor: a fiber handler that answers
@@ -85,7 +111,7 @@ func startBare(c config, dir string) ([]contender, func(), error) {
 		return nil, nil, err
 	}
 	run := func() (float64, error) { return wrk(c, "http://"+addr, dir, "get", c.seconds) }
-	return []contender{{nameBare, run}}, func() { end(cmd) }, nil
+	return []contender{{nameBare, "/s", run}}, func() { end(cmd) }, nil
 }
 
 func serveBare(addr string, size int) error {

@@ -19,14 +19,14 @@ const (
 // startKeywatchLock measures a lock over plain HTTP: a POST that takes it on a
 // lease of its own and a DELETE that releases it, both fsynced.
 func startKeywatchLock(c config, dir string) ([]contender, func(), error) {
-	url, stop, err := launchKeywatch(c, dir)
+	k, err := launchKeywatch(c, dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.conns = 1
 	var client http.Client
 	send := func(ctx context.Context, method, path, body string, want int) ([]byte, error) {
-		req, err := http.NewRequestWithContext(ctx, method, url+path, strings.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, method, k.url+path, strings.NewReader(body))
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +53,7 @@ func startKeywatchLock(c config, dir string) ([]contender, func(), error) {
 		_, err = send(ctx, "DELETE", fmt.Sprintf("/v1/locks/bench?token=%d", got.Token), "", 204)
 		return err
 	}
-	return []contender{{nameLock, func() (float64, error) { return hammer(c, whole(cycle)) }}}, stop, nil
+	return []contender{{nameLock, "/s", func() (float64, error) { return hammer(c, whole(cycle)) }}}, k.stop, nil
 }
 
 // startEtcdLock measures the recipe of etcd's own client: a mutex on a session,
@@ -76,7 +76,7 @@ func startEtcdLock(c config, dir string) ([]contender, func(), error) {
 		}
 		return mutex.Unlock(ctx)
 	}
-	return []contender{{nameEtcdLock, func() (float64, error) { return hammer(c, whole(cycle)) }}}, func() { session.Close(); stop() }, nil
+	return []contender{{nameEtcdLock, "/s", func() (float64, error) { return hammer(c, whole(cycle)) }}}, func() { session.Close(); stop() }, nil
 }
 
 // whole keeps the end of a measurement from cutting a cycle in two, which would

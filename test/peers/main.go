@@ -9,6 +9,9 @@
 // With -cluster it compares three servers that are one store with three etcd: writes, reads at a
 // follower, the gap that writers see when the leader is killed or stopped, and what only a cluster has.
 //
+// With -front it prints, in one table each, what requests reach over HTTP and RESP and what they cost,
+// what an idle connection takes, and how long writers wait beside watchers.
+//
 // With -fanout it compares watchers instead: memory, processor time and latency
 // of SSE and WebSocket beside nginx with nchan, Centrifugo, and a bare send loop in C
 // as the floor of what any server pays.
@@ -39,10 +42,11 @@ type config struct {
 	keys     int
 }
 
-// A contender is one line of the table. run returns operations per second.
+// A contender is one line of the table. run returns a figure in unit: most return operations per
+// second.
 type contender struct {
-	name string
-	run  func() (float64, error)
+	name, unit string
+	run        func() (float64, error)
 }
 
 // A start begins a server, whose data goes into a folder, and returns what to
@@ -60,6 +64,7 @@ func main() {
 	flag.IntVar(&c.keys, "keys", 100_000, "different keys")
 	fanout := flag.Bool("fanout", false, "compare fan-out with nginx and nchan, with Centrifugo, and with a bare send loop in C, instead")
 	locks := flag.Bool("locks", false, "compare locks with etcd's instead")
+	front := flag.Bool("front", false, "print every row of what the front door is to reach instead: requests, idle connections, and writers beside watchers")
 	cluster := flag.Bool("cluster", false, "compare three servers with three of etcd instead")
 	ends := flag.Int("ends", 20, "with -cluster: how often the leader is killed, and stopped")
 	only := flag.String("only", "", "with -fanout: only loads whose title holds this")
@@ -70,6 +75,10 @@ func main() {
 	}
 	if *fanout {
 		exit(compareFanout(c, *only))
+		return
+	}
+	if *front {
+		exit(compareFront(c))
 		return
 	}
 	if *cluster {
@@ -114,12 +123,12 @@ func measure(c config, starts []start) error {
 	results := make(map[string][]float64)
 	for round := range c.rounds {
 		for _, x := range contenders {
-			rate, err := x.run()
+			figure, err := x.run()
 			if err != nil {
 				return fmt.Errorf("%s: %w", x.name, err)
 			}
-			fmt.Fprintf(os.Stderr, "round %d: %-40s %10.0f/s\n", round+1, x.name, rate)
-			results[x.name] = append(results[x.name], rate)
+			fmt.Fprintf(os.Stderr, "round %d: %-48s %10.1f %s\n", round+1, x.name, figure, x.unit)
+			results[x.name] = append(results[x.name], figure)
 			time.Sleep(200 * time.Millisecond)
 		}
 	}
@@ -138,13 +147,14 @@ func report(contenders []contender, results map[string][]float64) {
 		return r[len(r)/2]
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "what\tmedian/s\tmin/s\tmax/s")
+	fmt.Fprintln(w, "what\tmedian\tmin\tmax\tunit")
 	for _, x := range contenders {
 		r := results[x.name]
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\n", x.name, median(x.name), slices.Min(r), slices.Max(r))
+		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.1f\t%s\n", x.name, median(x.name), slices.Min(r), slices.Max(r), x.unit)
 	}
 	for _, pair := range [][2]string{
-		{nameGet, nameBare}, {namePut, nameRedisSet}, {namePut, nameEtcdPut}, {nameGet, nameEtcdGet},
+		{nameGet, nameBare}, {namePut, nameRedisSet}, {nameSet, nameRedisSet}, {nameSetDeep, nameRedisDeep},
+		{nameRESPGet, nameRedisGet}, {namePut, nameEtcdPut}, {nameGet, nameEtcdGet},
 		{namePut, nameConsulPut}, {nameGet, nameConsulGet},
 		{nameLock, nameEtcdLock}, {nameTeamPut, nameEtcdTeamPut}, {nameTeamGet, nameEtcdTeamGet},
 	} {

@@ -20,9 +20,11 @@ import (
 )
 
 const (
-	nameRedisSet = "redis SET, appendfsync always"
-	nameEtcdPut  = "etcd put"
-	nameEtcdGet  = "etcd get, linearizable"
+	nameRedisSet  = "redis SET, appendfsync always"
+	nameRedisDeep = "redis SET, appendfsync always, -P 16"
+	nameRedisGet  = "redis GET"
+	nameEtcdPut   = "etcd put"
+	nameEtcdGet   = "etcd get, linearizable"
 )
 
 func startRedis(c config, dir string) ([]contender, func(), error) {
@@ -44,20 +46,42 @@ func startRedis(c config, dir string) ([]contender, func(), error) {
 		end(cmd)
 		return nil, nil, err
 	}
-	run := func() (float64, error) {
-		n := 10_000 * c.seconds
-		out, err := exec.Command("redis-benchmark", "-p", port, "-c", strconv.Itoa(c.conns), "-d", strconv.Itoa(c.size),
-			"-n", strconv.Itoa(n), "-r", strconv.Itoa(c.keys), "-t", "set", "--csv").Output()
-		if err != nil {
-			return 0, err
-		}
-		rows, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
-		if err != nil || len(rows) < 2 {
-			return 0, fmt.Errorf("redis-benchmark printed %q", out)
-		}
-		return strconv.ParseFloat(rows[len(rows)-1][1], 64)
+	run := func(kind string, depth int) func() (float64, error) {
+		return func() (float64, error) { return redisBenchmark(c, addr, kind, depth) }
 	}
-	return []contender{{nameRedisSet, run}}, func() { end(cmd) }, nil
+	return []contender{
+		{nameRedisSet, "/s", run("set", 1)}, {nameRedisDeep, "/s", run("set", deep)}, {nameRedisGet, "/s", run("get", 1)},
+	}, func() { end(cmd) }, nil
+}
+
+// deep is how many commands are sent at once where a client sends many.
+const deep = 16
+
+// redisBenchmark loads a server of clients of Redis and returns operations per second.
+func redisBenchmark(c config, addr, kind string, depth int) (float64, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return 0, err
+	}
+	out, err := exec.Command("redis-benchmark", "-h", host, "-p", port, "-c", strconv.Itoa(c.conns), "-d", strconv.Itoa(c.size),
+		"-n", strconv.Itoa(redisOps(c, kind, depth)), "-r", strconv.Itoa(c.keys), "-t", kind, "-P", strconv.Itoa(depth), "--csv").Output()
+	if err != nil {
+		return 0, err
+	}
+	rows, err := csv.NewReader(strings.NewReader(string(out))).ReadAll()
+	if err != nil || len(rows) < 2 {
+		return 0, fmt.Errorf("redis-benchmark printed %q", out)
+	}
+	return strconv.ParseFloat(rows[len(rows)-1][1], 64)
+}
+
+// redisOps returns how many commands take about as long as other measurements.
+func redisOps(c config, kind string, depth int) int {
+	n := 15_000 * c.seconds
+	if kind == "get" || depth > 1 {
+		n *= 4
+	}
+	return n
 }
 
 // launchEtcd runs an etcd and returns a client of it and what stops both.
@@ -95,8 +119,8 @@ func startEtcd(c config, dir string) ([]contender, func(), error) {
 	put := func(ctx context.Context) error { _, err := cli.Put(ctx, key(), value); return err }
 	get := func(ctx context.Context) error { _, err := cli.Get(ctx, key()); return err }
 	return []contender{
-		{nameEtcdPut, func() (float64, error) { return hammer(c, put) }},
-		{nameEtcdGet, func() (float64, error) { return hammer(c, get) }},
+		{nameEtcdPut, "/s", func() (float64, error) { return hammer(c, put) }},
+		{nameEtcdGet, "/s", func() (float64, error) { return hammer(c, get) }},
 	}, stop, nil
 }
 

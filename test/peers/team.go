@@ -199,8 +199,8 @@ func startTeam(c config, dir string) ([]contender, func(), error) {
 		return nil, nil, err
 	}
 	return []contender{
-		{nameTeamPut, run(t.leader, "put", 1)}, {nameTeamBatch, run(t.leader, "batch512", batchOps)},
-		{nameTeamGet, run(t.follower, "get", 1)},
+		{nameTeamPut, "/s", run(t.leader, "put", 1)}, {nameTeamBatch, "/s", run(t.leader, "batch512", batchOps)},
+		{nameTeamGet, "/s", run(t.follower, "get", 1)},
 	}, t.stop, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -64,21 +63,12 @@ func (t *team) idle() error {
 
 // used returns the processor time of all members.
 func (t *team) used() (sum time.Duration, err error) {
-	const tick = 10 * time.Millisecond // of the kernel's figures
 	for _, m := range t.members {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.cmd.Process.Pid))
+		u, err := usageOf(m.cmd.Process.Pid)
 		if err != nil {
 			return 0, err
 		}
-		_, rest, _ := strings.Cut(string(b), ") ")
-		fields := strings.Fields(rest)
-		for _, f := range fields[11:13] { // user and system
-			n, err := strconv.Atoi(f)
-			if err != nil {
-				return 0, err
-			}
-			sum += time.Duration(n) * tick
-		}
+		sum += u.cpu
 	}
 	return sum, nil
 }

@@ -36,8 +36,8 @@ func startEtcdTeam(c config, dir string) ([]contender, func(), error) {
 	put := again(func(ctx context.Context) error { _, err := cli.Put(ctx, key(), value); return err })
 	get := again(func(ctx context.Context) error { _, err := cli.Get(ctx, key()); return err })
 	return []contender{
-		{nameEtcdTeamPut, func() (float64, error) { return hammer(c, put) }},
-		{nameEtcdTeamGet, func() (float64, error) { return hammer(c, get) }},
+		{nameEtcdTeamPut, "/s", func() (float64, error) { return hammer(c, put) }},
+		{nameEtcdTeamGet, "/s", func() (float64, error) { return hammer(c, get) }},
 	}, func() { cli.Close(); t.stop() }, nil
 }
 
