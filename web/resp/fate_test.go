@@ -38,3 +38,37 @@ func TestOutcomeUnknown(t *testing.T) {
 		}
 	}
 }
+
+// Clients repeat what they are told was not applied: if it was, a counter counts twice. Nor may
+// a word be one that they do not know to repeat.
+func TestWhatIsRefusedIsNotApplied(t *testing.T) {
+	w := newWorld(t)
+	c := w.dial()
+	c.want("SET k old", "+OK")
+	for err, want := range map[error]string{
+		kv.ErrDiskFull: "-MISCONF disk_full", kv.ErrMemoryFull: "-OOM memory_full", kv.ErrNoLeader: "-TRYAGAIN no_leader",
+		kv.ErrStarting: "-LOADING starting", kv.ErrStopping: "-TRYAGAIN stopping",
+	} {
+		w.log.refuse.Store(&refusal{err: err})
+		for _, say := range []string{"SET k new", "INCR n", "DEL k", "APPEND k x", "GETSET k new", "MSET k new n 1", "EXPIRE k 100", "KW.CAS k 1 new"} {
+			c.want(say, want)
+		}
+		c.want("MULTI", "+OK")
+		c.want("SET k new", "+QUEUED")
+		c.want("EXEC", want)
+		w.log.refuse.Store(nil)
+		script(t, c, "GET k => \"old\"\nTTL k => -1\nEXISTS n => 0")
+	}
+}
+
+// A full queue is a matter of moments: who is told of it at once repeats the command at once.
+func TestFullQueueIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	w.log.refuse.Store(&refusal{err: kv.ErrQueueFull, times: 3})
+	c := w.dial()
+	c.want("INCR n", "1")
+	if n := w.log.refuse.Load().seen.Load(); n != 4 {
+		t.Errorf("it was tried %d times, want 4", n)
+	}
+	c.want("GET n", `"1"`)
+}

@@ -31,8 +31,10 @@ type pushes struct {
 	channels, patterns map[string]struct{}
 	tracked            tracked
 	list               []pushed
-	bytes              int
-	behind             bool // it was closed because of that
+	// bytes is what list takes, charged what is charged of that.
+	bytes, charged int
+	// over says that nothing more is told.
+	over bool
 }
 
 // A pushed is one message. One with hold set waits for the replies of what the connection has
@@ -70,26 +72,44 @@ func (s *session) own() *pushes {
 	return s.what.Load()
 }
 
-// enqueue adds a message, unless there are too many; first says that it is the first that there
-// was no room for.
-func (p *pushes) enqueue(m pushed) (first bool) {
+// enqueue adds a message and charges hold for it. It fails once, for the first message that there is
+// no room for, with errBehind or a *ratelimit.FullError: it and those after it are not told.
+func (p *pushes) enqueue(m pushed, hold *ratelimit.Hold) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bytes > maxPushed {
-		first = !p.behind
-		p.behind = true
-		return first
+	if p.over {
+		return nil
 	}
-	p.list = append(p.list, m)
-	p.bytes += len(m.text) + pushedCost
-	return false
+	size := p.bytes + len(m.text) + pushedCost
+	if p.bytes > maxPushed {
+		err = errBehind
+	} else if more := size/chargeStep*chargeStep - p.charged; more > 0 {
+		if err = hold.Grow(ratelimit.Watches, int64(more)); err == nil {
+			p.charged += more
+		}
+	}
+	if err != nil {
+		p.over = true
+		return err
+	}
+	p.list, p.bytes = append(p.list, m), size
+	return nil
+}
+
+// takenLocked notes that size bytes of messages do not wait any more.
+func (p *pushes) takenLocked(size int, hold *ratelimit.Hold) {
+	p.bytes -= size
+	if less := p.charged - p.bytes/chargeStep*chargeStep; less > 0 {
+		hold.Shrink(ratelimit.Watches, int64(less))
+		p.charged -= less
+	}
 }
 
 // pushText has a message sent. It may be called by anybody.
 func (s *session) pushText(p *pushes, m pushed) {
-	if p.enqueue(m) {
-		s.server.opts.Logger.Warn("connection closed", "err", errBehind, "peer", s.peer)
-		s.abort(errBehind)
+	if err := p.enqueue(m, &s.hold); err != nil {
+		s.server.opts.Logger.Warn("connection closed", "err", err, "peer", s.peer)
+		s.abort(err)
 		return
 	}
 	s.Wake()
@@ -104,10 +124,10 @@ func (s *session) tell(b []byte) []byte {
 	busy := s.ahead > 0 || s.blocked
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := 0
+	n, size := 0, 0
 	for ; n < len(p.list) && len(b) < reactor.Piece && !(busy && p.list[n].hold); n++ {
 		m := &p.list[n]
-		p.bytes -= len(m.text) + pushedCost
+		size += len(m.text) + pushedCost
 		switch {
 		case m.rev != 0 && slices.Contains(p.tracked.own, m.rev):
 		case m.then != nil:
@@ -119,6 +139,7 @@ func (s *session) tell(b []byte) []byte {
 			b = append(b, m.text...)
 		}
 	}
+	p.takenLocked(size, &s.hold)
 	if p.list = slices.Delete(p.list, 0, n); len(p.list) == 0 {
 		p.list = nil
 	} else if !(busy && p.list[0].hold) {
@@ -138,8 +159,13 @@ func (s *session) endPushes() {
 		st.watcher.Close()
 	}
 	s.streams = nil
-	s.hold.Shrink(ratelimit.Watches, s.hold.Held(ratelimit.Watches))
 	p := s.what.Load()
+	if p != nil {
+		p.mu.Lock()
+		p.over = true // who still tells it something charges nothing
+		p.mu.Unlock()
+	}
+	s.hold.Shrink(ratelimit.Watches, s.hold.Held(ratelimit.Watches))
 	if p == nil {
 		return
 	}

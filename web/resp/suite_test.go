@@ -96,12 +96,23 @@ func refused(reply string) error {
 }
 
 func (f *conformer) Do(ctx context.Context, c *kv.Command) (kvtest.Answer, error) {
-	if c.HasElse || c.Prefix != nil || c.Idem.Key != "" {
-		return kvtest.Answer{}, unsupported("no else, no prefix, no replay")
+	switch {
+	case c.HasElse || c.Prefix != nil:
+		return kvtest.Answer{}, unsupported("no else, no prefix")
+	case len(c.Checks) == 1 && c.Checks[0].Kind == kv.CheckValueNot:
+		return f.setIfNot(ctx, c)
+	case f.sumFails(ctx, c):
+		return kvtest.Answer{}, unsupported("a sum that fails does not keep others from running")
 	}
 	cmds, looks, err := transaction(c)
 	if err != nil {
 		return kvtest.Answer{}, err
+	}
+	conditions := len(cmds) - len(c.Ops)
+	for _, look := range looks {
+		if look {
+			conditions--
+		}
 	}
 	f.c.words("MULTI")
 	for _, cmd := range cmds {
@@ -123,12 +134,56 @@ func (f *conformer) Do(ctx context.Context, c *kv.Command) (kvtest.Answer, error
 		return f.failed(ctx, c, f.c.reply())
 	}
 	_, _ = f.c.r.ReadString('\n')
-	return f.read(ctx, c, len(c.Checks)+len(c.Fences), looks, before)
+	return f.read(ctx, c, conditions, looks, before)
+}
+
+// setIfNot runs a put that depends on another value of its key.
+func (f *conformer) setIfNot(ctx context.Context, c *kv.Command) (a kvtest.Answer, err error) {
+	k := &c.Checks[0]
+	if len(c.Ops) != 1 || c.Ops[0].Kind != kv.OpPut || c.Ops[0].Key != k.Key {
+		return a, unsupported("such a check is a part of SET")
+	}
+	switch got := f.c.words("SET", k.Key, string(c.Ops[0].Value), "IFNE", string(k.Value)); got {
+	case "+OK":
+		return kvtest.Answer{Outcome: kv.Committed}, nil
+	case "nil":
+		a.Outcome = kv.CheckFailed
+		a.Current, err = f.Get(ctx, k.Key)
+		return a, err
+	default:
+		return a, errors.New(got)
+	}
+}
+
+// sumFails reports whether c does something beside a sum that cannot be done.
+func (f *conformer) sumFails(ctx context.Context, c *kv.Command) bool {
+	values := make(map[string]string)
+	for i := range c.Ops {
+		op := &c.Ops[i]
+		switch op.Kind {
+		case kv.OpPut:
+			values[op.Key] = string(op.Value)
+		case kv.OpAdd:
+			value, written := values[op.Key]
+			if e, err := f.Get(ctx, op.Key); !written && err == nil {
+				if value = "0"; e != nil {
+					value = e.Value
+				}
+			}
+			sum, why := kv.AddInteger(value, op.By)
+			if values[op.Key] = sum; why != 0 && len(c.Ops) > 1 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // transaction returns what is queued for c, and after which operations the key is looked at.
 func transaction(c *kv.Command) (cmds [][]string, looks []bool, err error) {
-	sums := 0
+	if c.Idem.Key != "" {
+		cmds = append(cmds, []string{"KW.IDEM", c.Idem.Key})
+	}
 	for i := range c.Checks {
 		cmd, err := checkWords(&c.Checks[i])
 		if err != nil {
@@ -153,12 +208,7 @@ func transaction(c *kv.Command) (cmds [][]string, looks []bool, err error) {
 		if cmds = append(cmds, cmd); look {
 			cmds = append(cmds, []string{"KW.GET", op.Key})
 		}
-		if looks = append(looks, look); op.Kind == kv.OpAdd {
-			sums++
-		}
-	}
-	if sums > 0 && len(c.Ops) > sums {
-		return nil, nil, unsupported("a sum that fails does not keep others from running")
+		looks = append(looks, look)
 	}
 	return cmds, looks, nil
 }
@@ -167,6 +217,9 @@ func transaction(c *kv.Command) (cmds [][]string, looks []bool, err error) {
 func (f *conformer) failed(ctx context.Context, c *kv.Command, got string) (kvtest.Answer, error) {
 	if strings.HasPrefix(got, "-FENCELOST") {
 		return kvtest.Answer{Outcome: kv.FenceLost}, nil
+	}
+	if strings.HasPrefix(got, "-ERR idempotency_mismatch") {
+		return kvtest.Answer{Outcome: kv.IdemMismatch}, nil
 	}
 	if got != "nil" {
 		return kvtest.Answer{}, errors.New(got)
@@ -180,6 +233,9 @@ func (f *conformer) failed(ctx context.Context, c *kv.Command, got string) (kvte
 		if !holds(k, found) {
 			return kvtest.Answer{Outcome: kv.CheckFailed, Failed: i, Current: found}, nil
 		}
+	}
+	if c.Idem.Key != "" {
+		return kvtest.Answer{Outcome: kv.CheckFailed, Replayed: true}, nil
 	}
 	return kvtest.Answer{}, errors.New("every check holds")
 }
@@ -234,6 +290,12 @@ func (f *conformer) read(_ context.Context, c *kv.Command, checks int, looks []b
 	}
 	if at := f.w.store.State().Position().Rev; at != before {
 		a.Rev = at
+		return a, err
+	}
+	for _, did := range a.Ops { // what has a revision has it from an earlier run
+		if did.Rev != 0 && c.Idem.Key != "" {
+			a.Rev, a.Replayed = did.Rev, true
+		}
 	}
 	return a, err
 }
