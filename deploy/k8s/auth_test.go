@@ -19,9 +19,17 @@ func TestPodsWithAuthentication(t *testing.T) {
 	for _, p := range n.pods {
 		p.awaitStarted()
 	}
-	first := n.pods[0]
-	first.put401(t)
-	first.as("put", "a", "1")
+	key := filepath.Join(n.secret("auth"), "admin.key")
+	text, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := strings.TrimSpace(string(text))
+	for _, p := range n.pods { // the leader makes the administrator once it leads
+		p.put401(t)
+		try.Until(t, func() bool { status, _ := p.ask("/v1/auth/whoami", secret); return status == http.StatusOK }, "%s knows the administrator", p.name)
+	}
+	n.pods[0].exec("--token-file=/etc/keywatch-auth/admin.key", "put", "a", "1")
 	checkProbesOf(t, n)
 
 	// All lose power: the users are in the log, sealed, and the key of the first administrator, which is
@@ -32,11 +40,6 @@ func TestPodsWithAuthentication(t *testing.T) {
 	for _, p := range n.pods {
 		p.container.Wait()
 	}
-	key := filepath.Join(n.secret("auth"), "admin.key")
-	secret, err := os.ReadFile(key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
@@ -46,10 +49,7 @@ func TestPodsWithAuthentication(t *testing.T) {
 	for _, p := range n.pods {
 		p.awaitStarted()
 		p.put401(t)
-		try.Until(t, func() bool {
-			status, body := p.asUser(http.MethodGet, "/v1/kv/a", strings.TrimSpace(string(secret)))
-			return status == http.StatusOK && body == "1"
-		}, "%s knows the administrator", p.name)
+		try.Until(t, func() bool { status, body := p.ask("/v1/kv/a", secret); return status == http.StatusOK && body == "1" }, "%s has the key for the administrator", p.name)
 	}
 }
 
@@ -61,15 +61,9 @@ func (p *pod) put401(t *testing.T) {
 	}
 }
 
-// as runs the command in the container with the key of the first administrator.
-func (p *pod) as(args ...string) string {
-	p.node.t.Helper()
-	return p.exec(append([]string{"--token-file=/etc/keywatch-auth/admin.key"}, args...)...)
-}
-
-// asUser sends a request with a credential.
-func (p *pod) asUser(method, path, secret string) (status int, answer string) {
-	return p.send(method, "http://"+p.address()+":7070"+path, "", "", "Bearer "+secret)
+// ask sends a GET with a credential.
+func (p *pod) ask(path, secret string) (status int, body string) {
+	return p.send(http.MethodGet, "http://"+p.address()+":7070"+path, "", "", "Bearer "+secret)
 }
 
 // checkProbesOf fails t if a pod is not found ready and alive.
