@@ -1,6 +1,7 @@
 package client
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -41,9 +42,13 @@ type Options struct {
 	// and none has taken this request before. A command wants that; a service
 	// rather waits.
 	FailFast bool
+	// TLS configures connections to https endpoints, such as RootCAs for an authority of one's own, or
+	// Certificates for a server that asks for one; see PinnedTLS. By default the authorities of the
+	// system are accepted. It is not changed.
+	TLS *tls.Config
 	// HTTP sends the requests; by default a client of its own with a pool of
 	// connections that are kept open. It must not follow redirects or have a
-	// Timeout, which would end watches.
+	// Timeout, which would end watches. It cannot be combined with TLS.
 	HTTP *http.Client
 }
 
@@ -65,11 +70,14 @@ type Client struct {
 }
 
 // New returns a client. It connects to nothing yet. It fails if an endpoint is
-// not an address or a duration is negative.
+// not an address, a duration is negative, or both TLS and HTTP are given.
 func New(opts Options) (*Client, error) {
 	c := &Client{opts: opts.withDefaults()}
 	if c.opts.Patience < 0 || c.opts.Attempt < 0 {
 		return nil, errors.New("client: a duration is negative")
+	}
+	if opts.TLS != nil && opts.HTTP != nil {
+		return nil, errors.New("client: TLS and HTTP exclude each other")
 	}
 	var seeds []string
 	for _, text := range c.opts.Endpoints {
@@ -82,7 +90,7 @@ func New(opts Options) (*Client, error) {
 	c.dir.init(seeds)
 	c.http = c.opts.HTTP
 	if c.http == nil {
-		c.own = newTransport()
+		c.own = newTransport(opts.TLS)
 		c.http = &http.Client{Transport: c.own, CheckRedirect: noRedirect}
 	}
 	return c, nil
@@ -125,9 +133,13 @@ func parseEndpoint(text string) (string, error) {
 	return strings.TrimSuffix(u.Scheme+"://"+u.Host+u.EscapedPath(), "/"), nil
 }
 
-// newTransport returns a transport with a pool that suits one server.
-func newTransport() *http.Transport {
+// newTransport returns a transport with a pool that suits one server. config, if not nil, is for
+// connections over TLS.
+func newTransport(config *tls.Config) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	if config != nil {
+		t.TLSClientConfig = config.Clone()
+	}
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 64
 	t.DisableCompression = true // a value is bytes, and an ETag is of those bytes
 	return t
