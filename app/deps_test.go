@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"keywatch/kv/lock":       {"keywatch/kv"},
 	"keywatch/kv/bind":       {"keywatch/kv", "keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/app/hugepages": {},
+	"keywatch/app/certs":     {},
 	"keywatch/web/ui":        {},
 	"keywatch/web/api":       {"keywatch/auth", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/kvjson", "keywatch/kv"},
 	"keywatch/web/ws":        {"keywatch/kv/trace", "keywatch/auth", "keywatch/web/api", "keywatch/web/reactor", "keywatch/web/wire", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv/lock", "keywatch/kv/bind", "keywatch/kv/kvjson", "keywatch/kv/wake", "keywatch/kv"},
@@ -41,7 +42,7 @@ var allowed = map[string][]string{
 	"keywatch/web/reactor":   {"keywatch/web/tlsconn", "keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/web/tlsconn":   {},
 	"keywatch/web/wire":      {},
-	"keywatch/app":           {"keywatch/auth/audit", "keywatch/app/otlp", "keywatch/kv/trace", "keywatch/auth", "keywatch/kv/latency", "keywatch/app/hugepages", "keywatch/web", "keywatch/web/api", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/cluster/peer", "keywatch/persist", "keywatch/persist/wal", "keywatch/persist/disk", "keywatch/persist/object", "keywatch/kv/wake", "keywatch/kv/progress"},
+	"keywatch/app":           {"keywatch/app/certs", "keywatch/auth/audit", "keywatch/app/otlp", "keywatch/kv/trace", "keywatch/auth", "keywatch/kv/latency", "keywatch/app/hugepages", "keywatch/web", "keywatch/web/api", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/cluster/peer", "keywatch/persist", "keywatch/persist/wal", "keywatch/persist/disk", "keywatch/persist/object", "keywatch/kv/wake", "keywatch/kv/progress"},
 	"keywatch/app/keywatch":  {"keywatch/app", "keywatch/web/api", "keywatch/client", "keywatch/app/keywatch/fanout", "keywatch/kv/wake"},
 	"keywatch/client":        {},
 
@@ -68,7 +69,7 @@ var allowed = map[string][]string{
 }
 
 // testOnly are packages that only tests may import.
-var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/watch/watchtest", "keywatch/web/ws/wstest", "keywatch/persist/faultfs", "keywatch/persist/object/objecttest", "keywatch/cluster/sim", "keywatch/test/load"}
+var testOnly = []string{"keywatch/kv/kvtest", "keywatch/kv/policy", "keywatch/watch/watchtest", "keywatch/app/certs/certstest", "keywatch/web/ws/wstest", "keywatch/persist/faultfs", "keywatch/persist/object/objecttest", "keywatch/cluster/sim", "keywatch/test/load"}
 
 // impure may not be imported by kv, directly or not: the state machine has no
 // I/O and no replication.
