@@ -2,9 +2,6 @@ package auth
 
 import (
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"sync"
 )
 
@@ -158,33 +155,4 @@ func (t *Table) newestTicketKey() (k TicketKey, ok bool) {
 		}
 	}
 	return k, ok
-}
-
-// ByCertificate returns the caller that a client certificate proves, by its names: `uri:...`,
-// `dns:...`, `email:...` and `cn:...`, as users have them listed. expires is when the certificate
-// ends, in milliseconds of wall time. It fails with a *FailedError.
-func (t *Table) ByCertificate(names []string, expires int64) (*Caller, error) {
-	t.mu.RLock()
-	user := ""
-	for _, name := range names {
-		if id := t.mu.certs[t.hmacLocked(name)]; id != "" {
-			user = id
-			break
-		}
-	}
-	t.mu.RUnlock()
-	if user == "" {
-		return nil, &FailedError{Unknown}
-	}
-	c := &Caller{table: t, kind: Certificate, user: user, expires: expires}
-	return c, c.fail()
-}
-
-// checkCert returns nil if name is one that a certificate can have.
-func checkCert(name string) error {
-	kind, rest, ok := strings.Cut(name, ":")
-	if !ok || rest == "" || len(name) > 512 || !slices.Contains([]string{"uri", "dns", "email", "cn"}, kind) {
-		return fmt.Errorf("%w: certificate %.80q: expected uri:, dns:, email: or cn: and a name", ErrBadRequest, name)
-	}
-	return nil
 }

@@ -31,7 +31,8 @@ type Caller struct {
 	expires int64
 	epoch   kv.Epoch
 	origin  string
-	// proof is the hash of the password that was right, of a caller of kind Password.
+	// proof is the hash of the password that was right, of a caller of kind Password; the id of the
+	// record of the name that counts, of one of kind Certificate.
 	proof string
 
 	// gen is the table's when standing was made.
@@ -66,7 +67,7 @@ func (s *Standing) Roles() []string {
 	return names
 }
 
-// ID returns the id of the credential; zero for those that have no record of their own.
+// ID returns the id of the credential; zero for callers without one, and of kind Password.
 func (c *Caller) ID() CredID { return c.id }
 
 // Kind returns what the credential is.
@@ -120,7 +121,7 @@ func (t *Table) standingLocked(c *Caller, old *Standing) *Standing {
 	ended := ""
 	switch {
 	case c.kind.kept() && cred == nil, u == nil, c.kind == Session && c.epoch != t.mu.epoch,
-		c.kind == Password && u.record.Password != c.proof:
+		c.kind == Password && u.record.Password != c.proof, c.kind == Certificate && t.mu.certs[c.proof] != c.user:
 		ended = Revoked
 	case u.record.Disabled:
 		ended = Disabled

@@ -84,14 +84,11 @@ func (s *UserSpec) validate() error {
 		}
 	}
 	if s.Certs != nil {
-		for _, name := range *s.Certs {
-			if err := checkCert(name); err != nil {
-				return err
-			}
+		names, err := foldCerts(*s.Certs)
+		if err != nil {
+			return err
 		}
-		if len(*s.Certs) > RolesPerUser {
-			return fmt.Errorf("%w: a user has at most %d certificates", ErrBadRequest, RolesPerUser)
-		}
+		s.Certs = &names
 	}
 	if s.Roles == nil {
 		return nil

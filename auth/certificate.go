@@ -1,0 +1,114 @@
+package auth
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const (
+	// CertsPerUser bounds the names of certificates of one user, certNameMax each of them in bytes.
+	CertsPerUser = 32
+	certNameMax  = 512
+	// certNamesMax bounds the names of a certificate that is shown.
+	certNamesMax = 128
+)
+
+// The kinds of names in certificates.
+const (
+	certURI   = "uri:"
+	certDNS   = "dns:"
+	certEmail = "email:"
+	certCN    = "cn:"
+)
+
+// FoldCert returns a name of a certificate as it is compared: `uri:`, `dns:`, `email:` or `cn:` and
+// the name, of which DNS names and addresses of mail are in lower case. It fails with an error that
+// matches ErrBadRequest.
+func FoldCert(name string) (string, error) {
+	kind, rest, ok := strings.Cut(name, ":")
+	if !ok || rest == "" || len(name) > certNameMax {
+		return "", badCert(name)
+	}
+	switch kind + ":" {
+	case certDNS, certEmail:
+		return strings.ToLower(name), nil
+	case certURI, certCN:
+		return name, nil
+	}
+	return "", badCert(name)
+}
+
+func badCert(name string) error {
+	return fmt.Errorf("%w: certificate %.80q: expected uri:, dns:, email: or cn: and a name of at most %d bytes", ErrBadRequest, name, certNameMax)
+}
+
+// foldCerts folds the names that a user is to have, each once.
+func foldCerts(names []string) ([]string, error) {
+	out := make([]string, 0, len(names))
+	for _, name := range names {
+		name, err := FoldCert(name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	if len(out) > CertsPerUser {
+		return nil, fmt.Errorf("%w: a user has at most %d names of certificates", ErrBadRequest, CertsPerUser)
+	}
+	return out, nil
+}
+
+// CertNames returns the names of a certificate as users have them: its URIs, DNS names, addresses of
+// mail and the common name of its subject, in this order, as far as they can be one.
+func CertNames(c *x509.Certificate) []string {
+	var all []string
+	for _, u := range c.URIs {
+		all = append(all, certURI+u.String())
+	}
+	for _, name := range c.DNSNames {
+		all = append(all, certDNS+name)
+	}
+	for _, name := range c.EmailAddresses {
+		all = append(all, certEmail+name)
+	}
+	all = append(all, certCN+c.Subject.CommonName)
+	out := all[:0]
+	for _, name := range all {
+		if name, err := FoldCert(name); err == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// ByCertificate returns the caller that a client certificate proves, whose chain and dates were
+// verified: the user who has one of its names. Its id is that of this certificate, it ends with it.
+// It fails with a *FailedError where no user has a name of it, or several users have.
+func (t *Table) ByCertificate(cert *x509.Certificate) (*Caller, error) {
+	names := CertNames(cert)
+	if len(names) > certNamesMax {
+		return nil, &FailedError{Malformed}
+	}
+	c := &Caller{table: t, id: HashOf(cert.Raw).ID(), kind: Certificate, expires: cert.NotAfter.UnixMilli()}
+	t.mu.RLock()
+	for _, name := range names {
+		record := t.hmacLocked(name)
+		switch user := t.mu.certs[record]; {
+		case user == "":
+		case c.user == "":
+			c.user, c.proof = user, record
+		case user != c.user:
+			t.mu.RUnlock()
+			return nil, &FailedError{Unknown}
+		}
+	}
+	t.mu.RUnlock()
+	if c.user == "" {
+		return nil, &FailedError{Unknown}
+	}
+	return c, c.fail()
+}
