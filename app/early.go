@@ -14,7 +14,11 @@ import (
 const earlyAfter = 500 * time.Millisecond
 
 // answerEarly has requests at ln answered that the server is starting, once that takes long, until end is called.
+// Over TLS they wait: the certificate may be in the data folder, which is not open yet.
 func (c ServeConfig) answerEarly(ln net.Listener) (end func()) {
+	if c.TLS.on() {
+		return func() {}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {

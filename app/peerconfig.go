@@ -161,7 +161,7 @@ func (c *PeerConfig) secrets() (o peer.Options, err error) {
 // advertise fills in the URL for clients, who reach the server at the address that it listens at. There is none where
 // that is on this machine only, and the other servers are elsewhere: a client that was told it would reach another
 // server, or nothing.
-func (c *PeerConfig) advertise(listen net.Addr) {
+func (c *PeerConfig) advertise(scheme string, listen net.Addr) {
 	host, _, err := net.SplitHostPort(c.PeerAdvertise)
 	tcp, ok := listen.(*net.TCPAddr)
 	if !c.together() || c.Advertise != "" || err != nil || !ok {
@@ -170,7 +170,7 @@ func (c *PeerConfig) advertise(listen net.Addr) {
 	if ip := net.ParseIP(host); tcp.IP.IsLoopback() && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return
 	}
-	c.Advertise = "http://" + net.JoinHostPort(host, strconv.Itoa(tcp.Port))
+	c.Advertise = scheme + "://" + net.JoinHostPort(host, strconv.Itoa(tcp.Port))
 }
 
 // role returns what the server is to become.

@@ -23,7 +23,7 @@ func TestAdvertise(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := PeerConfig{PeerListen: c.peer, PeerAdvertise: c.peer, Advertise: c.set}
-		if p.advertise(addr); p.Advertise != c.want {
+		if p.advertise("http", addr); p.Advertise != c.want {
 			t.Errorf("servers at %s, clients at %s: got %q, want %q", c.peer, c.listen, p.Advertise, c.want)
 		}
 	}

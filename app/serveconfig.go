@@ -42,6 +42,8 @@ type ServeConfig struct {
 	Drain      time.Duration `help:"Time between the signal to stop and the stop: streams are told to reconnect, evenly over that time, /readyz fails, and requests are served. For a server behind a load balancer." default:"0s" group:"Operation"`
 	Grace      time.Duration `help:"Time to finish what is in flight when stopping." default:"10s" group:"Operation"`
 
+	// TLS is about the certificate of the server.
+	TLS TLSConfig `embed:""`
 	// Traces are about the traces of requests.
 	Traces TraceConfig `embed:""`
 
@@ -54,6 +56,9 @@ type ServeConfig struct {
 	// AuthStarted, if not nil, is called before requests are answered if callers must prove who they
 	// are.
 	AuthStarted func() `kong:"-"`
+	// TLSStarted, if not nil, is called before requests are answered if the certificate is self-signed,
+	// with the fingerprint by which clients can pin the server.
+	TLSStarted func(fingerprint string) `kong:"-"`
 	// RESPStarted, if not nil, is called with the address of RESP, before the store is opened.
 	RESPStarted func(net.Addr) `kong:"-"`
 }
@@ -107,6 +112,9 @@ func (c ServeConfig) Validate() error {
 	}); err != nil {
 		return err
 	}
+	if err := c.TLS.validate(); err != nil {
+		return err
+	}
 	if err := c.Traces.validate(); err != nil {
 		return err
 	}
@@ -152,8 +160,8 @@ func (c ServeConfig) loginRate() (rate web.LoginRate, err error) {
 	return rate, rate.Validate()
 }
 
-// checkListen refuses to serve other machines unless callers must prove who they are, and a proxy does
-// TLS, or Insecure is set.
+// checkListen refuses to serve other machines unless callers must prove who they are over TLS, of this
+// server or of a proxy, or Insecure is set.
 func (c ServeConfig) checkListen() error {
 	if c.RESP != "" {
 		if err := c.checkAddress("resp", c.RESP); err != nil {
@@ -168,13 +176,13 @@ func (c ServeConfig) checkAddress(flag, addr string) error {
 	if err != nil {
 		return fmt.Errorf("%s: expected host:port, got %q", flag, addr)
 	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || c.Insecure || c.Auth == "on" && c.Plaintext {
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || c.Insecure || c.Auth == "on" && (c.TLS.on() || c.Plaintext) {
 		return nil
 	}
 	if c.Auth == "on" {
-		return fmt.Errorf("%s: %s is reachable by other machines, and keys and passwords would go over http; set --plaintext if a proxy in front does TLS", flag, addr)
+		return fmt.Errorf("%s: %s is reachable by other machines, and keys and passwords would go over http; set --tls-cert and --tls-key, or --tls-self-signed, or --plaintext if a proxy in front does TLS", flag, addr)
 	}
-	return fmt.Errorf("%s: %s is reachable by other machines and there is no authentication; set --auth=on and --plaintext behind a proxy that does TLS, or --insecure to allow everyone everything", flag, addr)
+	return fmt.Errorf("%s: %s is reachable by other machines and there is no authentication; set --auth=on with --tls-cert or --tls-self-signed, or with --plaintext behind a proxy that does TLS, or --insecure to allow everyone everything", flag, addr)
 }
 
 func (c ServeConfig) proxies() ([]netip.Prefix, error) {

@@ -48,6 +48,9 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	}
 	defer sent()
 	config.Tracer = tracer
+	if err := config.checkTLS(); err != nil {
+		return err
+	}
 	// The listener next: a port that is in use is found out before any data is
 	// touched, and clients that come early wait instead of being refused. If the start takes long, as where a
 	// cluster is to be joined, they are told.
@@ -59,7 +62,7 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	config.Peers.advertise(ln.Addr())
+	config.Peers.advertise(config.TLS.Scheme(), ln.Addr())
 	opened := config.answerEarly(ln)
 	engine, err := Open(ctx, config.Config)
 	opened()
@@ -70,8 +73,10 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 		return errors.Join(err, ln.Close(), redis.close())
 	}
 	live := &live{addr: ln.Addr(), ops: ops, engine: engine, tracer: tracer}
+	live.certs, err = config.openTLS(registry)
+	defer live.certs.close()
 	var events *audit.Log
-	if engine.access.on {
+	if err == nil && engine.access.on {
 		events, err = config.openAudit()
 	}
 	var server *web.Server
@@ -89,13 +94,16 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	if engine.access.on && config.AuthStarted != nil {
 		config.AuthStarted()
 	}
+	if fingerprint := live.certs.fingerprint(&config.TLS); fingerprint != "" && config.TLSStarted != nil {
+		config.TLSStarted(fingerprint)
+	}
 	failed := make(chan error, 2) // the end of Serve and of ServeRESP, sent once each
 	go func() { failed <- server.Serve(ln) }()
 	redis.serve(server, failed)
 	if started != nil {
 		started(ln.Addr())
 	}
-	manager.ready("serving at http://"+ln.Addr().String(), func() { engine.state().Stats() })
+	manager.ready("serving at "+config.TLS.Scheme()+"://"+ln.Addr().String(), func() { engine.state().Stats() })
 	for ctx.Err() == nil {
 		select {
 		case err = <-failed:
@@ -197,7 +205,7 @@ func newServer(config ServeConfig, live *live, registry *prometheus.Registry, ev
 	}
 	live.server, err = web.New(web.Options{
 		Auth: table, Accounts: accounts, LoginRate: logins, Audit: events,
-		Store: engine.Store(), Hub: engine.Hub(),
+		Store: engine.Store(), Hub: engine.Hub(), TLS: live.certs.config(),
 		Tracer: config.Tracer, Limiter: live.limiter, RateLoopback: config.RateLoopback,
 		Budget:    live.budget,
 		Listen:    []string{addr.String(), config.Listen},

@@ -22,6 +22,7 @@ type live struct {
 	limiter *ratelimit.Limiter
 	budget  *ratelimit.Budget
 	tracer  *trace.Tracer // nil if no requests are sampled
+	certs   *certKeeper   // nil for clear text
 }
 
 // changeable are the flags whose values can be changed while serving.
@@ -35,14 +36,16 @@ func Changeable() []string { return slices.Clone(changeable) }
 
 // update returns c with what can be changed of it while serving as next has it, and has that be in
 // force. It logs what was changed and what cannot be. If something cannot be used nothing is changed.
+// The files of the certificate are read again, whatever next is.
 func (l *live) update(c, next ServeConfig) ServeConfig {
+	l.certs.reload()
 	var changed, fixed []string
 	// What others follow by default cannot be changed, so they do not either.
 	if next.withDefaults().MemoryMax != c.MemoryMax {
 		fixed, next.MemoryMax = append(fixed, "memory-max"), c.MemoryMax
 	}
 	next = next.withDefaults()
-	next.Peers.advertise(l.addr)
+	next.Peers.advertise(c.TLS.Scheme(), l.addr)
 	from, to := reflect.ValueOf(&c).Elem(), reflect.ValueOf(&next).Elem()
 	was := c
 	for field := range differences(from, to) {

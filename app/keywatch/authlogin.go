@@ -13,8 +13,9 @@ import (
 
 // loginCmd stores a credential.
 type loginCmd struct {
-	User    string `help:"Name of the user; the password is asked for, or read from standard input." placeholder:"NAME"`
-	KeyFile string `help:"File with an API key to store, instead of a login by password." placeholder:"FILE"`
+	User        string `help:"Name of the user; the password is asked for, or read from standard input." placeholder:"NAME"`
+	KeyFile     string `help:"File with an API key to store, instead of a login by password." placeholder:"FILE"`
+	Fingerprint string `help:"Fingerprint of the server's key, as keywatch serve --tls-self-signed prints it. It is stored, and only a server with that key is accepted at this address from now on." placeholder:"sha256:HEX"`
 }
 
 // Help is printed by keywatch auth login --help.
@@ -24,20 +25,30 @@ Stores the session, or the API key, for this --server in credentials.json in the
 for the configuration of programs, readable by its owner only. A session ends after
 the server's --session-ttl.
 
+With --fingerprint the server is recognized by its key from now on, for a certificate that no
+authority has signed. Logout does not forget it. Given alone nothing else is stored.
+
 Examples:
 
     keywatch auth login --user ann
+    keywatch --server=https://kv:7070 auth login --user ann --fingerprint=sha256:9f86d081...
     keywatch auth login --key-file keywatch-data/first-admin.key
 `
 }
 
 // Run logs in.
 func (c *loginCmd) Run(s *session) error {
-	if (c.User == "") == (c.KeyFile == "") {
+	if c.User != "" && c.KeyFile != "" || c.User == "" && c.KeyFile == "" && c.Fingerprint == "" {
 		return usagef("expected one of --user and --key-file")
 	}
-	if c.KeyFile != "" {
+	if err := c.pin(s); err != nil {
+		return err
+	}
+	switch {
+	case c.KeyFile != "":
 		return c.storeKey(s)
+	case c.User == "":
+		return s.authDone("pinned", originOf(s.client.base), nil)
 	}
 	password, err := s.askPassword("Password")
 	if err != nil {
@@ -56,13 +67,52 @@ func (c *loginCmd) Run(s *session) error {
 	return s.loggedIn(got.User, got.Expires)
 }
 
+// pin has the session's client accept only the server with the fingerprint, and stores that once the
+// server has answered.
+func (c *loginCmd) pin(s *session) error {
+	switch {
+	case c.Fingerprint == "":
+		return nil
+	case s.cli.CA != "":
+		return usagef("--fingerprint and --ca exclude each other")
+	case s.client.base.Scheme != "https" || strings.Contains(s.cli.Server, ","):
+		return usagef("--fingerprint: --server must be one https address, got %s", s.cli.Server)
+	}
+	config, err := kw.PinnedTLS(c.Fingerprint)
+	if err != nil {
+		return usagef("--fingerprint: %v", err)
+	}
+	pinned, err := newClient(s.cli.Server, s.cli.Timeout, clientProof{tls: config})
+	if err != nil {
+		return err
+	}
+	s.kw.Close()
+	s.client, s.kw = pinned, pinned.kw
+	resp, err := s.kw.Open(s.ctx, &kw.Request{Path: "/healthz"})
+	if err != nil {
+		return err
+	}
+	if err := resp.Body.Close(); err != nil {
+		return err
+	}
+	return changeLogin(pinned.base, func(l *storedLogin) { l.Fingerprint = c.Fingerprint })
+}
+
 // storeKey stores an API key, once the server has accepted it.
 func (c *loginCmd) storeKey(s *session) error {
 	key, err := readToken(c.KeyFile)
 	if err != nil {
 		return err
 	}
-	other, err := newClient(s.cli.Server, s.cli.Timeout, clientToken{text: key, overHTTP: s.cli.TokenOverHTTP})
+	stored, err := loginFor(s.client.base)
+	if err != nil {
+		return err
+	}
+	config, err := s.cli.config(stored.Fingerprint)
+	if err != nil {
+		return err
+	}
+	other, err := newClient(s.cli.Server, s.cli.Timeout, clientProof{token: key, overHTTP: s.cli.TokenOverHTTP, tls: config})
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type commandLine struct {
 	Output  string        `help:"How to print: text for people, json for programs; errors and messages too." short:"o" enum:"text,json" default:"text" placeholder:"text|json"`
 	Timeout time.Duration `help:"How long one request may take, retries included. A watch, a backup, a migration, a compaction and a benchmark have no bound." default:"30s"`
 	tokenFlags
+	tlsFlags
 	Info versionFlag `name:"version" help:"Print the version."`
 
 	Serve serveCmd `cmd:"" help:"Run the server."`
@@ -145,7 +146,7 @@ func (s *session) parseAndRun(args []string) (err error) {
 			return err
 		}
 		s.kw = s.client.kw
-		defer s.kw.Close()
+		defer func() { s.kw.Close() }() // a login may change it
 	}
 	return parsed.Run(s)
 }

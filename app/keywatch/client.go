@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -19,39 +21,58 @@ type client struct {
 	timeout time.Duration
 }
 
-// A clientToken is the credential of a client. overHTTP sends it over http to other machines too.
-type clientToken struct {
-	text     string
+// A clientProof is what a client and its server prove to each other.
+type clientProof struct {
+	token string
+	// overHTTP sends the token over http to other machines too.
 	overHTTP bool
+	// tls is for connections over https, nil for the authorities of the system.
+	tls *tls.Config
 }
 
-// newClient returns a client of --server, with the credential that the flags or the environment name.
+// newClient returns a client of --server, with the credential and the fingerprint that the flags, the
+// environment or a login name.
 func (s *session) newClient() (*client, error) {
-	c, err := newClient(s.cli.Server, s.cli.Timeout, clientToken{})
+	_, base, err := serverURLs(s.cli.Server)
 	if err != nil {
 		return nil, err
 	}
-	text, err := s.cli.token(c.base)
-	if err != nil || text == "" {
-		return c, err
+	// Without a login nothing is missed where the flags say all.
+	stored, err := loginFor(base)
+	if err != nil && s.cli.TokenFile == "" && os.Getenv("KEYWATCH_TOKEN") == "" {
+		return nil, err
 	}
-	c.kw.Close()
-	return newClient(s.cli.Server, s.cli.Timeout, clientToken{text, s.cli.TokenOverHTTP})
+	proof := clientProof{overHTTP: s.cli.TokenOverHTTP}
+	if proof.token, err = s.cli.token(stored); err != nil {
+		return nil, err
+	}
+	if proof.tls, err = s.cli.config(stored.Fingerprint); err != nil {
+		return nil, err
+	}
+	return newClient(s.cli.Server, s.cli.Timeout, proof)
 }
 
-// newClient returns a client of the server at address, a URL or host:port, or of several, with commas
-// between.
-func newClient(address string, timeout time.Duration, token clientToken) (*client, error) {
-	var all []string
+// serverURLs returns the URLs in --server, a URL or host:port, or several with commas between, and the
+// first of them, under which logins are stored.
+func serverURLs(address string) (all []string, base *url.URL, err error) {
 	for _, text := range strings.Split(address, ",") {
 		if text = strings.TrimSpace(text); text != "" && !strings.Contains(text, "://") {
 			text = "http://" + text
 		}
 		all = append(all, text)
 	}
-	base, err := url.Parse(all[0])
+	base, err = url.Parse(all[0])
+	if err != nil || base.Host == "" {
+		return nil, nil, usagef("--server: %q is not an http or https address", address)
+	}
+	return all, base, nil
+}
+
+// newClient returns a client of the servers at address, as in --server.
+func newClient(address string, timeout time.Duration, proof clientProof) (*client, error) {
+	all, base, err := serverURLs(address)
 	if err != nil {
-		return nil, usagef("--server: %q is not an http or https address", address)
+		return nil, err
 	}
 	if timeout <= 0 {
 		return nil, usagef("--timeout must be more than 0")
@@ -59,9 +80,9 @@ func newClient(address string, timeout time.Duration, token clientToken) (*clien
 	c, err := kw.New(kw.Options{
 		Endpoints: all, Fixed: len(all) > 1, Patience: timeout, Attempt: timeout, FailFast: true,
 		Header: http.Header{"User-Agent": {"keywatch"}},
-		Token:  token.text, Plaintext: token.overHTTP,
+		Token:  proof.token, Plaintext: proof.overHTTP, TLS: proof.tls,
 	})
-	if err != nil || base.Host == "" {
+	if err != nil {
 		return nil, usagef("--server: %q is not an http or https address", address)
 	}
 	return &client{base: base, kw: c, timeout: timeout}, nil

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"keywatch/app"
+	"keywatch/app/certs/certstest"
+	"keywatch/test/gate"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -113,6 +115,9 @@ func runScripts(t *testing.T, dir string, start func(*testscript.Env) (url strin
 		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("KEYWATCH_SERVER", start(env))
+			t := env.T().(testing.TB)
+			env.Setenv("ADDRESS", gate.Address(t)) // free, also for a server that is started again
+			env.Values[authorityKey{}] = authority{t, certstest.Authority(t)}
 			// A program built with the race detector else sleeps a second at its end.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
@@ -124,6 +129,7 @@ func runScripts(t *testing.T, dir string, start func(*testscript.Env) (url strin
 			"fault":     fault,
 			"cut":       func(ts *testscript.TestScript, _ bool, _ []string) { fakeOf(ts).cutWatches() },
 			"requests":  requests,
+			"certify":   certify,
 		},
 		RequireExplicitExec: true,
 	})
@@ -145,6 +151,25 @@ func fault(ts *testscript.TestScript, _ bool, args []string) {
 // requests FILE writes the requests since the last time to a file.
 func requests(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(fakeOf(ts).requests()), 0o600))
+}
+
+// An authority signs the certificates of one script.
+type authority struct {
+	t testing.TB
+	*certstest.Pair
+}
+
+type authorityKey struct{}
+
+// certify NAME HOST writes a certificate for a host to NAME.pem, its key to NAME.key, and the
+// authority that has signed it to ca.pem.
+func certify(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: certify NAME HOST")
+	}
+	by := ts.Value(authorityKey{}).(authority)
+	certstest.Sign(by.t, by.Pair, args[1], time.Now().Add(24*time.Hour)).Write(by.t, ts.MkAbs("."), args[0])
+	ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), by.Cert, 0o600))
 }
 
 // gone FILE waits until the process whose number is in a file has ended.

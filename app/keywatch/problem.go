@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -198,12 +199,22 @@ func hintFor(err error) string {
 		return refusedHint(refused)
 	case errors.Is(err, kw.ErrNotKeywatch):
 		return notKeywatchHint
+	case errors.Is(err, kw.ErrFingerprint):
+		return "was the key of the server replaced? keywatch auth login --fingerprint pins another"
+	case isUntrusted(err):
+		return "name the authority with --ca, or pin the server's key with keywatch auth login --fingerprint"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "is the server running? start one with keywatch serve, or name another with --server"
 	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
 		return "wait longer with --timeout"
 	}
 	return ""
+}
+
+// isUntrusted reports whether no authority that is accepted has signed the server's certificate.
+func isUntrusted(err error) bool {
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	return unknown
 }
 
 const notKeywatchHint = "is --server the address of a keywatch server, and does a proxy before it pass its answers?"

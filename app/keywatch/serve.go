@@ -55,12 +55,19 @@ With --config SIGHUP does not end the server but has it read file and environmen
 change at once: ` + strings.Join(app.Changeable(), ", ") + `, log-level.
 The log says what was changed, and which other flags need a restart.
 
+With --tls-cert and --tls-key the server answers over https, with TLS 1.2 or later. It looks at
+the files every 10 s, and SIGHUP, which does not end the server then, has it look at once: what
+they contain is used for new connections if it can be, else the earlier certificate is, and the
+log says why. --tls-self-signed makes a certificate; the line on standard output ends with the
+fingerprint to give to keywatch auth login --fingerprint.
+
 Examples:
 
     keywatch serve
     keywatch serve --listen 127.0.0.1:8080 --data /var/lib/keywatch
     keywatch serve --memory-only
     keywatch serve --config /etc/keywatch.toml
+    keywatch serve --listen :7070 --auth on --tls-cert kv.pem --tls-key kv.key
     keywatch serve --print-config > keywatch.toml
     KEYWATCH_FSYNC=interval keywatch serve
 `
@@ -78,7 +85,7 @@ func (c *serveCmd) Run(s *session) error {
 	if c.PrintConfig {
 		return c.printConfig(s)
 	}
-	if c.Config != "" {
+	if c.Config != "" || config.TLS.TLSCert != "" {
 		config.Updates = c.reload(s, level, logger)
 	}
 	out := newLogWriter(s.stdout.file)
@@ -88,13 +95,15 @@ func (c *serveCmd) Run(s *session) error {
 	if !config.MemoryOnly && !filepath.IsAbs(c.Data) && isFresh(config.Data) {
 		logger.Warn("the data folder is relative and new: this is a new, empty store; an absolute --data is the same store from every directory", "data", config.Data)
 	}
-	var ops net.Addr
-	config.OpsStarted = func(addr net.Addr) { ops = addr }
-	var redis net.Addr
-	config.RESPStarted = func(addr net.Addr) { redis = addr }
-	var access bool
-	config.AuthStarted = func() { access = true }
-	return app.Serve(s.ctx, config, func(addr net.Addr) { c.announce(out, addr, ops, redis, access, &config) })
+	var at whereabouts
+	config.OpsStarted = func(addr net.Addr) { at.ops = addr }
+	config.RESPStarted = func(addr net.Addr) { at.redis = addr }
+	config.AuthStarted = func() { at.access = true }
+	config.TLSStarted = func(fingerprint string) { at.fingerprint = fingerprint }
+	return app.Serve(s.ctx, config, func(addr net.Addr) {
+		at.main = addr
+		c.announce(out, &at, &config)
+	})
 }
 
 // config returns the configuration with the absolute path of the data folder. It fails
@@ -117,24 +126,27 @@ func isFresh(dir string) bool {
 	return len(list) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))
 }
 
-// announce says on standard output where the server listens and where its data is. ops is the
-// address for operators, redis that for clients of Redis, nil for none; access says that callers must
-// prove who they are.
-func (c *serveCmd) announce(out io.Writer, addr, ops, redis net.Addr, access bool, config *app.ServeConfig) {
-	url := "http://" + addr.String()
+// whereabouts say how a server that has started is reached.
+type whereabouts struct {
+	main net.Addr
+	// ops is the address for operators, redis that for clients of Redis; nil for none.
+	ops, redis net.Addr
+	// access says that callers must prove who they are.
+	access bool
+	// fingerprint is that of a self-signed certificate, else empty.
+	fingerprint string
+}
+
+// announce says on standard output where the server listens and where its data is.
+func (c *serveCmd) announce(out io.Writer, at *whereabouts, config *app.ServeConfig) {
+	url := config.TLS.Scheme() + "://" + at.main.String()
 	if c.LogFormat == "json" {
 		attrs := []any{"url", url, "memory_only", true}
 		if !config.MemoryOnly {
 			attrs = []any{"url", url, "data", config.Data, "fsync", config.Fsync}
 		}
-		if access {
-			attrs = append(attrs, "auth", "on")
-		}
-		if ops != nil {
-			attrs = append(attrs, "ops", "http://"+ops.String())
-		}
-		if redis != nil {
-			attrs = append(attrs, "resp", redis.String())
+		for _, pair := range at.pairs() {
+			attrs = append(attrs, pair[0], pair[1])
 		}
 		slog.New(slog.NewJSONHandler(out, nil)).Info("serving", attrs...)
 		return
@@ -143,16 +155,27 @@ func (c *serveCmd) announce(out io.Writer, addr, ops, redis net.Addr, access boo
 	if config.MemoryOnly {
 		where = "memory-only"
 	}
-	if access {
-		where += " auth=on"
-	}
-	if ops != nil {
-		where += " ops=http://" + ops.String()
-	}
-	if redis != nil {
-		where += " resp=" + redis.String()
+	for _, pair := range at.pairs() {
+		where += " " + pair[0] + "=" + pair[1]
 	}
 	fmt.Fprintf(out, "keywatch: %s %s\n", url, where)
+}
+
+// pairs returns what is said beside the address and the data, each with its name.
+func (at *whereabouts) pairs() (all [][2]string) {
+	if at.access {
+		all = append(all, [2]string{"auth", "on"})
+	}
+	if at.ops != nil {
+		all = append(all, [2]string{"ops", "http://" + at.ops.String()})
+	}
+	if at.redis != nil {
+		all = append(all, [2]string{"resp", at.redis.String()})
+	}
+	if at.fingerprint != "" {
+		all = append(all, [2]string{"tls", at.fingerprint})
+	}
+	return all
 }
 
 // logger returns the logger of the server. If it writes JSON, so does the session.

@@ -25,9 +25,10 @@ type reader struct {
 	env  []string
 	// addr stands for 127.0.0.1:7070, page and board for ports 8000 and 8080.
 	addr, page, board string
-	// team and wall stand for ports 7074 and 8001.
-	team, wall string
-	rewrite    *strings.Replacer
+	// team and wall stand for ports 7074 and 8001, secure for 7075.
+	team, wall, secure string
+
+	rewrite *strings.Replacer
 	// later are looks into a browser, which come at the end: they write, and the
 	// text shows revisions.
 	later []func()
@@ -44,14 +45,14 @@ func newReader(t *testing.T) *reader {
 	if err := lookAtSources(root); err != nil {
 		t.Fatal(err)
 	}
-	r := &reader{T: t, root: root, home: t.TempDir(), addr: gate.Address(t), page: gate.Address(t), board: gate.Address(t), team: gate.Address(t), wall: gate.Address(t)}
+	r := &reader{T: t, root: root, home: t.TempDir(), addr: gate.Address(t), page: gate.Address(t), board: gate.Address(t), team: gate.Address(t), wall: gate.Address(t), secure: gate.Address(t)}
 	r.env = append(cleanEnv(), goEnv(t)...)
 	r.env = append(r.env, "HOME="+r.home, "GOPATH="+r.home+"/go", "PATH="+r.home+"/go/bin:"+os.Getenv("PATH"),
 		"KEYWATCH_LISTEN="+r.addr, "KEYWATCH_SERVER=http://"+r.addr)
 	r.rewrite = strings.NewReplacer(
 		"127.0.0.1:7070", r.addr, "127.0.0.1:8000", r.page,
 		"http.server -b 127.0.0.1 8000", "http.server -b 127.0.0.1 "+r.page[strings.LastIndex(r.page, ":")+1:],
-		"127.0.0.1:7074", r.team, "127.0.0.1:8001", r.wall,
+		"127.0.0.1:7074", r.team, "127.0.0.1:7075", r.secure, "127.0.0.1:8001", r.wall,
 		"http.server -b 127.0.0.1 8001", "http.server -b 127.0.0.1 "+r.wall[strings.LastIndex(r.wall, ":")+1:],
 		"client.Options{}", `client.Options{Endpoints: []string{"http://`+r.addr+`"}}`,
 		"./examples/dashboard", "./examples/dashboard -server http://"+r.addr+" -listen "+r.board,

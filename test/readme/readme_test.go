@@ -54,6 +54,8 @@ var steps = []step{
 	{`keywatch --token-file wall.key get sensors/1; echo`, asTeam(`21.5\n(?s:keywatch: error: not permitted: requires write:sensors/1 .*)exit code 7, .*\n`)},
 	{`<!doctype html>`, func(r *reader, b block) { r.write("wall.html", b.text) }},
 	{`echo "http://127.0.0.1:8001/wall.html#$(keywatch --token-file wall.key auth ticket sensors/ --reuse --ttl 12h)"`, teamPage},
+	{`keywatch serve --auth=on --data tls-data --listen 127.0.0.1:7075 --tls-self-signed &`, serveSecurely},
+	{`export KEYWATCH_SERVER=https://127.0.0.1:7075`, useSecurely},
 	{`examples/cluster/run &`, startCluster},
 	{`curl -X PUT --data-binary 21 127.0.0.1:7171/v1/kv/room; echo`, func(r *reader, b block) {
 		r.run(r.root, b.text, `\{"rev":\d+,.*\}\n\n21\n(?s:.*copies 2/3.*n1 .*n2 .*n3 .*)`)

@@ -1,6 +1,7 @@
 package readme_test
 
 import (
+	"regexp"
 	"strings"
 
 	"keywatch/test/gate"
@@ -17,6 +18,18 @@ func asTeam(pattern string) func(*reader, block) {
 	return func(r *reader, b block) {
 		r.run(r.home, "export KEYWATCH_SERVER=http://127.0.0.1:7074\n"+b.text, pattern)
 	}
+}
+
+// serveSecurely runs a server over TLS until the test ends.
+func serveSecurely(r *reader, b block) {
+	r.start(r.home, b.text).shows(`(?m)^keywatch: https://127.0.0.1:7075 data=/.*/tls-data fsync=always auth=on tls=sha256:[0-9a-f]{64}$`)
+}
+
+// useSecurely runs the block with the fingerprint that the server has printed.
+func useSecurely(r *reader, b block) {
+	said := regexp.MustCompile(`tls=sha256:([0-9a-f]{64})`).FindStringSubmatch(r.running[len(r.running)-1].output())
+	text := strings.Replace(b.text, "FINGERPRINT", said[1], 1)
+	r.run(r.home, text, `logged in as admin until .*\n`+put+`21.5\nset editor\nadded ann\n`)
 }
 
 // teamPage opens the page at the address that the block prints: it shows what it may, and ends when

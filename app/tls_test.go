@@ -1,0 +1,166 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"keywatch/app"
+	"keywatch/app/certs/certstest"
+)
+
+// A secureServer is a server over TLS whose files have certificates of an authority.
+type secureServer struct {
+	t         *testing.T
+	authority *certstest.Pair
+	dir, url  string
+	config    app.ServeConfig
+	updates   chan app.ServeConfig
+}
+
+// serveTLS runs a server with a certificate for its address until the test ends.
+func serveTLS(t *testing.T, change ...func(*app.ServeConfig)) *secureServer {
+	t.Helper()
+	s := &secureServer{t: t, authority: certstest.Authority(t), dir: t.TempDir(), updates: make(chan app.ServeConfig)}
+	s.config = app.ServeConfig{Config: app.Config{MemoryOnly: true}, Listen: "127.0.0.1:0", Updates: s.updates}
+	s.config.TLS.TLSCert, s.config.TLS.TLSKey = s.renew().Write(t, s.dir, "kv")
+	for _, c := range change {
+		c(&s.config)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done, ready := make(chan error, 1), make(chan net.Addr, 1)
+	go func() { done <- app.Serve(ctx, s.config, func(a net.Addr) { ready <- a }) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	select {
+	case addr := <-ready:
+		s.url = "https://" + addr.String()
+	case err := <-done:
+		done <- nil
+		t.Fatalf("serve: %v", err)
+	}
+	return s
+}
+
+// renew returns another certificate for the server.
+func (s *secureServer) renew() *certstest.Pair {
+	return certstest.Sign(s.t, s.authority, "127.0.0.1", time.Now().Add(24*time.Hour))
+}
+
+// client returns a client with connections of its own.
+func (s *secureServer) client(config *tls.Config) *http.Client {
+	transport := &http.Transport{TLSClientConfig: config}
+	s.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// get returns the status, the body and the server's certificate of a request on a new connection.
+func (s *secureServer) get(path string) (status int, body string, cert []byte) {
+	s.t.Helper()
+	resp, err := s.client(certstest.Trusting(s.t, s.authority)).Get(s.url + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, string(b), resp.TLS.PeerCertificates[0].Raw
+}
+
+// If this failed, a server with a certificate would not serve over TLS, or in clear text beside it.
+func TestServeOverTLS(t *testing.T) {
+	s := serveTLS(t)
+	if status, body, _ := s.get("/readyz"); status != 200 {
+		t.Errorf("got %d %s, want 200", status, body)
+	}
+	_, metrics, _ := s.get("/metrics")
+	for _, name := range []string{"keywatch_tls_certificate_expiry_seconds 8", "keywatch_tls_reload_failed 0", `keywatch_tls_handshakes_total{result="ok"}`} {
+		if !strings.Contains(metrics, name) {
+			t.Errorf("/metrics does not have %s", name)
+		}
+	}
+	if _, err := s.client(nil).Get(s.url + "/readyz"); err == nil {
+		t.Error("a client that does not know the authority has accepted the server")
+	}
+	resp, err := http.Get(strings.Replace(s.url, "https", "http", 1) + "/readyz")
+	if err == nil {
+		resp.Body.Close()
+		if resp.StatusCode != 400 {
+			t.Errorf("in clear text: got %d, want a refusal", resp.StatusCode)
+		}
+	}
+}
+
+// If this failed, SIGHUP would not have a new certificate served, or a broken one would be.
+func TestCertificateIsReadAgain(t *testing.T) {
+	s := serveTLS(t)
+	next := s.renew()
+	next.Write(t, s.dir, "kv")
+	if _, _, cert := s.get("/readyz"); bytes.Equal(cert, next.Leaf.Raw) {
+		t.Error("the new certificate was served before it was read")
+	}
+	s.updates <- s.config
+	s.updates <- s.config // once it is received the first is in force
+	if _, _, cert := s.get("/readyz"); !bytes.Equal(cert, next.Leaf.Raw) {
+		t.Error("the new certificate is not served")
+	}
+	if err := os.WriteFile(s.config.TLS.TLSKey, []byte("broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.updates <- s.config
+	s.updates <- s.config
+	_, metrics, cert := s.get("/metrics")
+	if !bytes.Equal(cert, next.Leaf.Raw) || !strings.Contains(metrics, "keywatch_tls_reload_failed 1") {
+		t.Error("with a broken file the certificate of before is not served, or no metric says so")
+	}
+}
+
+// If this failed, a server would open its data, or listen, before it knows that it has no certificate.
+func TestCertificateIsCheckedFirst(t *testing.T) {
+	dir := t.TempDir()
+	cert, _ := certstest.Sign(t, nil, "127.0.0.1", time.Now().Add(time.Hour)).Write(t, dir, "one")
+	_, key := certstest.Sign(t, nil, "127.0.0.1", time.Now().Add(time.Hour)).Write(t, dir, "two")
+	config := app.ServeConfig{Config: app.Config{Data: filepath.Join(dir, "data")}, Listen: "127.0.0.1:0"}
+	config.TLS.TLSCert, config.TLS.TLSKey = cert, key
+	err := app.Serve(t.Context(), config, nil)
+	if err == nil || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "does not match") {
+		t.Errorf("got %v, want the file and the reason", err)
+	}
+	if _, err := os.Stat(config.Data); err == nil {
+		t.Error("the data folder was made")
+	}
+}
+
+// If this failed, half a configuration would be accepted, or other machines would be served in clear
+// text because a proxy was not mentioned.
+func TestTLSConfig(t *testing.T) {
+	for _, c := range []struct {
+		cert, key, auth string
+		want            string
+	}{
+		{"", "", "on", "--tls-cert"}, {"a", "b", "on", ""}, {"a", "", "on", "tls-key: "}, {"", "b", "on", "tls-cert: "},
+		{"a", "b", "auto", "--auth=on"},
+	} {
+		config := app.ServeConfig{Listen: "192.0.2.1:7070", RESP: "192.0.2.1:6379"}
+		config.Data, config.Auth = t.TempDir(), c.auth
+		config.TLS.TLSCert, config.TLS.TLSKey = c.cert, c.key
+		err := config.Validate()
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: got %v, want %q", c, err, c.want)
+		}
+	}
+}
