@@ -164,20 +164,24 @@ func (c ServeConfig) loginRate() (rate web.LoginRate, err error) {
 // server or of a proxy, or Insecure is set.
 func (c ServeConfig) checkListen() error {
 	if c.RESP != "" {
-		if err := c.checkAddress("resp", c.RESP); err != nil {
+		if err := c.checkAddress("resp", c.RESP, false); err != nil {
 			return err
 		}
 	}
-	return c.checkAddress("listen", c.Listen)
+	return c.checkAddress("listen", c.Listen, c.TLS.on())
 }
 
-func (c ServeConfig) checkAddress(flag, addr string) error {
+// checkAddress is checkListen for one address; secured says that it is served over TLS.
+func (c ServeConfig) checkAddress(flag, addr string, secured bool) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("%s: expected host:port, got %q", flag, addr)
 	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || c.Insecure || c.Auth == "on" && (c.TLS.on() || c.Plaintext) {
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || c.Insecure || c.Auth == "on" && (secured || c.Plaintext) {
 		return nil
+	}
+	if c.Auth == "on" && flag == "resp" {
+		return fmt.Errorf("%s: %s is reachable by other machines, and keys and passwords would go in clear text; set --plaintext if a proxy in front does TLS", flag, addr)
 	}
 	if c.Auth == "on" {
 		return fmt.Errorf("%s: %s is reachable by other machines, and keys and passwords would go over http; set --tls-cert and --tls-key, or --tls-self-signed, or --plaintext if a proxy in front does TLS", flag, addr)

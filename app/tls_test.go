@@ -155,12 +155,17 @@ func TestTLSConfig(t *testing.T) {
 		{"", "", "on", "--tls-cert"}, {"a", "b", "on", ""}, {"a", "", "on", "tls-key: "}, {"", "b", "on", "tls-cert: "},
 		{"a", "b", "auto", "--auth=on"},
 	} {
-		config := app.ServeConfig{Listen: "192.0.2.1:7070", RESP: "192.0.2.1:6379"}
+		config := app.ServeConfig{Listen: "192.0.2.1:7070"}
 		config.Data, config.Auth = t.TempDir(), c.auth
 		config.TLS.TLSCert, config.TLS.TLSKey = c.cert, c.key
 		err := config.Validate()
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v, want %q", c, err, c.want)
+		}
+		// Clients of Redis are served in clear text all the same.
+		config.RESP = "192.0.2.1:6379"
+		if err := config.Validate(); err == nil {
+			t.Errorf("%+v: other machines are served RESP in clear text", c)
 		}
 	}
 }
