@@ -74,6 +74,7 @@ func (c ServeConfig) withDefaults() ServeConfig {
 	orDefault(&c.EventLoops, "auto")
 	orDefault(&c.HugePages, "auto")
 	orDefault(&c.Grace, 10*time.Second)
+	c.TLS.withDefaults()
 	return c
 }
 

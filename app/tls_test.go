@@ -32,6 +32,9 @@ func serveTLS(t *testing.T, change ...func(*app.ServeConfig)) *secureServer {
 	s := &secureServer{t: t, authority: certstest.Authority(t), dir: t.TempDir(), updates: make(chan app.ServeConfig)}
 	s.config = app.ServeConfig{Config: app.Config{MemoryOnly: true}, Listen: "127.0.0.1:0", Updates: s.updates}
 	s.config.TLS.TLSCert, s.config.TLS.TLSKey = s.renew().Write(t, s.dir, "kv")
+	if err := os.WriteFile(filepath.Join(s.dir, "ca.pem"), s.authority.Cert, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range change {
 		c(&s.config)
 	}

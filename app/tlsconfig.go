@@ -21,10 +21,15 @@ type TLSConfig struct {
 	TLSKey  string `name:"tls-key" help:"Key of that certificate in PEM." placeholder:"FILE" group:"TLS"`
 
 	TLSSelfSigned bool `name:"tls-self-signed" help:"Answer over https with a certificate that no authority has signed. It is made in the folder tls of the data folder, for a year, and renewed before it ends. The starting line has the fingerprint of its key, which stays the same: see keywatch auth login --fingerprint." group:"TLS"`
+
+	TLSClientCA   string `name:"tls-client-ca" help:"Authorities in PEM that clients' certificates are verified with: a certificate with a name that a user has is a credential of that user. It is read again as --tls-cert is." placeholder:"FILE" group:"TLS"`
+	TLSClientAuth string `name:"tls-client-auth" help:"With --tls-client-ca: ask clients for a certificate, or require one for every connection." default:"ask" enum:"ask,require" placeholder:"ask|require" group:"TLS"`
 }
 
 // on reports whether the server answers over TLS.
 func (c *TLSConfig) on() bool { return c.TLSCert != "" || c.TLSSelfSigned }
+
+func (c *TLSConfig) withDefaults() { orDefault(&c.TLSClientAuth, "ask") }
 
 // Scheme returns the scheme of the server's URLs: http or https.
 func (c TLSConfig) Scheme() string {
@@ -43,6 +48,12 @@ func (c *TLSConfig) validate() error {
 		return errors.New("tls-key: required with --tls-cert, the file with the key of the certificate")
 	case c.TLSKey != "" && c.TLSCert == "":
 		return errors.New("tls-cert: required with --tls-key, the file with the certificate of the key")
+	case c.TLSClientCA != "" && !c.on():
+		return errors.New("tls-client-ca: requires --tls-cert or --tls-self-signed")
+	case c.TLSClientAuth != "ask" && c.TLSClientAuth != "require":
+		return fmt.Errorf("tls-client-auth: expected ask or require, got %q", c.TLSClientAuth)
+	case c.TLSClientAuth == "require" && c.TLSClientCA == "":
+		return errors.New("tls-client-ca: required with --tls-client-auth=require, the authorities of the certificates")
 	}
 	return nil
 }
@@ -54,6 +65,7 @@ const tlsFolder = "tls"
 func (c *ServeConfig) certOptions() certs.Options {
 	o := certs.Options{
 		CertFile: c.TLS.TLSCert, KeyFile: c.TLS.TLSKey, SelfSigned: c.TLS.TLSSelfSigned, Names: c.ownNames(),
+		ClientCAFile: c.TLS.TLSClientCA, RequireClient: c.TLS.TLSClientAuth == "require",
 		Logger: c.Logger.With("component", "tls"),
 	}
 	if !c.MemoryOnly {

@@ -78,7 +78,7 @@ func (r *request) authenticate() (err error) {
 }
 
 // identity returns the caller that the request's credential proves: that in Authorization, a ticket in
-// the URL of a watch, or a session in a cookie. The first of them that is there decides.
+// the URL of a watch, a session in a cookie, or a certificate. The first of them that is there decides.
 func (r *request) identity(table *auth.Table) (*auth.Caller, error) {
 	ticket, ticketed, err := "", false, error(nil)
 	if len(r.query) > 0 && r.watches() {
@@ -95,8 +95,11 @@ func (r *request) identity(table *auth.Table) (*auth.Caller, error) {
 		return table.UseTicket(ticket, string(r.head.get(fieldOrigin)))
 	case !r.head.has(fieldAuthorization):
 		secret, err := r.session()
-		if err != nil || secret == nil {
-			return table.Anonymous(), err
+		if err != nil {
+			return nil, err
+		}
+		if secret == nil {
+			return r.certified(table)
 		}
 		return table.Authenticate(secret)
 	}

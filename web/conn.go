@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/ratelimit"
 	"keywatch/web/api"
 )
@@ -86,6 +87,8 @@ type connRare struct {
 	early, given []byte
 	// paid, if not nil, is what the limiter has said of the next request.
 	paid *ratelimit.Decision
+	// certified, if not nil, is the caller that the client's certificate has proved last.
+	certified *auth.Caller
 	// tls, if not nil, is what is known of the connection's TLS.
 	tls *tls.ConnectionState
 }

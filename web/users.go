@@ -11,6 +11,7 @@ import (
 type userBody struct {
 	Name     *string          `json:"name"`
 	Roles    *[]string        `json:"roles"`
+	Certs    *[]string        `json:"certificates"`
 	Disabled *bool            `json:"disabled"`
 	Metadata *json.RawMessage `json:"metadata"`
 	Password *string          `json:"password"`
@@ -18,7 +19,7 @@ type userBody struct {
 }
 
 func (b *userBody) spec() auth.UserSpec {
-	return auth.UserSpec{Roles: b.Roles, Disabled: b.Disabled, Metadata: b.Metadata, Password: b.Password, Hash: b.Hash}
+	return auth.UserSpec{Roles: b.Roles, Certs: b.Certs, Disabled: b.Disabled, Metadata: b.Metadata, Password: b.Password, Hash: b.Hash}
 }
 
 const userExample = `{"name":"ann","roles":["editor"],"password":"..."}`

@@ -78,7 +78,7 @@ func (c *loginCmd) pin(s *session) error {
 	case s.client.base.Scheme != "https" || strings.Contains(s.cli.Server, ","):
 		return usagef("--fingerprint: --server must be one https address, got %s", s.cli.Server)
 	}
-	config, err := kw.PinnedTLS(c.Fingerprint)
+	config, err := s.cli.config(c.Fingerprint)
 	if err != nil {
 		return usagef("--fingerprint: %v", err)
 	}

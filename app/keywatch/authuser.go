@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -18,8 +19,10 @@ type userCmd struct {
 
 // userFlags are what add and set may say of a user.
 type userFlags struct {
-	Role     []string `help:"Name of a role; may be repeated. With set these take the place of those that it has." placeholder:"ROLE"`
-	Metadata string   `help:"JSON of up to 8 KiB, which is stored sealed." placeholder:"JSON"`
+	Role []string `help:"Name of a role; may be repeated. With set these take the place of those that it has." placeholder:"ROLE"`
+	// Certificate is none, or names.
+	Certificate []string `help:"Name in client certificates that are a credential of the user: uri:, dns:, email: or cn: and the name, such as uri:spiffe://prod/ci; may be repeated. With set these take the place of those that it has; none is for no name." placeholder:"NAME"`
+	Metadata    string   `help:"JSON of up to 8 KiB, which is stored sealed." placeholder:"JSON"`
 }
 
 // body returns what the server is told.
@@ -27,6 +30,12 @@ func (f *userFlags) body() (map[string]any, error) {
 	body := map[string]any{}
 	if f.Role != nil {
 		body["roles"] = f.Role
+	}
+	switch {
+	case slices.Equal(f.Certificate, []string{"none"}):
+		body["certificates"] = []string{}
+	case f.Certificate != nil:
+		body["certificates"] = f.Certificate
 	}
 	if f.Metadata != "" {
 		if !json.Valid([]byte(f.Metadata)) {
@@ -71,6 +80,7 @@ A user without a password can have API keys, but cannot log in.
 Examples:
 
     keywatch auth user add ann --role editor --password
+    keywatch auth user add ci --role deployer --certificate uri:spiffe://prod/ci
     keywatch auth user add ci --role deployer --metadata '{"owner":"build team"}'
 `
 }
