@@ -223,7 +223,7 @@ func (s *server) start() {
 	go func() { ended <- app.Serve(ctx, s.config, func(a net.Addr) { started <- a }) }()
 	select {
 	case a := <-started:
-		s.config.Listen, s.url = a.String(), "http://"+a.String()
+		s.config.Listen, s.url = a.String(), s.config.TLS.Scheme()+"://"+a.String()
 	case err := <-ended:
 		s.t.Fatalf("serve: %v", err)
 	}
