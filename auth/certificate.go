@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,10 +16,10 @@ const (
 
 // The kinds of names in certificates.
 const (
-	certURI   = "uri:"
-	certDNS   = "dns:"
-	certEmail = "email:"
-	certCN    = "cn:"
+	CertURI   = "uri:"
+	CertDNS   = "dns:"
+	CertEmail = "email:"
+	CertCN    = "cn:"
 )
 
 // FoldCert returns a name of a certificate as it is compared: `uri:`, `dns:`, `email:` or `cn:` and
@@ -32,9 +31,9 @@ func FoldCert(name string) (string, error) {
 		return "", badCert(name)
 	}
 	switch kind + ":" {
-	case certDNS, certEmail:
+	case CertDNS, CertEmail:
 		return strings.ToLower(name), nil
-	case certURI, certCN:
+	case CertURI, CertCN:
 		return name, nil
 	}
 	return "", badCert(name)
@@ -62,40 +61,21 @@ func foldCerts(names []string) ([]string, error) {
 	return out, nil
 }
 
-// CertNames returns the names of a certificate as users have them: its URIs, DNS names, addresses of
-// mail and the common name of its subject, in this order, as far as they can be one.
-func CertNames(c *x509.Certificate) []string {
-	var all []string
-	for _, u := range c.URIs {
-		all = append(all, certURI+u.String())
-	}
-	for _, name := range c.DNSNames {
-		all = append(all, certDNS+name)
-	}
-	for _, name := range c.EmailAddresses {
-		all = append(all, certEmail+name)
-	}
-	all = append(all, certCN+c.Subject.CommonName)
-	out := all[:0]
-	for _, name := range all {
-		if name, err := FoldCert(name); err == nil {
-			out = append(out, name)
-		}
-	}
-	return out
-}
-
 // ByCertificate returns the caller that a client certificate proves, whose chain and dates were
-// verified: the user who has one of its names. Its id is that of this certificate, it ends with it.
-// It fails with a *FailedError where no user has a name of it, or several users have.
-func (t *Table) ByCertificate(cert *x509.Certificate) (*Caller, error) {
-	names := CertNames(cert)
+// verified: the user who has one of its names, as FoldCert has them. Its id is that of this
+// certificate, der; expires is when it ends, in milliseconds of wall time. It fails with a
+// *FailedError where no user has a name of it, or several users have.
+func (t *Table) ByCertificate(names []string, der []byte, expires int64) (*Caller, error) {
 	if len(names) > certNamesMax {
 		return nil, &FailedError{Malformed}
 	}
-	c := &Caller{table: t, id: HashOf(cert.Raw).ID(), kind: Certificate, expires: cert.NotAfter.UnixMilli()}
+	c := &Caller{table: t, id: HashOf(der).ID(), kind: Certificate, expires: expires}
 	t.mu.RLock()
 	for _, name := range names {
+		name, err := FoldCert(name)
+		if err != nil {
+			continue // no user has it
+		}
 		record := t.hmacLocked(name)
 		switch user := t.mu.certs[record]; {
 		case user == "":

@@ -1,10 +1,7 @@
 package auth_test
 
 import (
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -13,29 +10,11 @@ import (
 	"keywatch/auth"
 )
 
-// certificate returns a certificate with names as users have them, which is verified and valid for an
+// byCertificate returns the caller of a certificate with names, which is verified and valid for an
 // hour.
-func certificate(t testing.TB, names ...string) *x509.Certificate {
-	t.Helper()
-	c := &x509.Certificate{Raw: []byte(t.Name() + strings.Join(names, " ")), NotAfter: time.Now().Add(time.Hour)}
-	for _, name := range names {
-		kind, rest, _ := strings.Cut(name, ":")
-		switch kind {
-		case "uri":
-			u, err := url.Parse(rest)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.URIs = append(c.URIs, u)
-		case "dns":
-			c.DNSNames = append(c.DNSNames, rest)
-		case "email":
-			c.EmailAddresses = append(c.EmailAddresses, rest)
-		case "cn":
-			c.Subject = pkix.Name{CommonName: rest}
-		}
-	}
-	return c
+func (r *rig) byCertificate(names ...string) (*auth.Caller, error) {
+	der := []byte("certificate of " + strings.Join(names, " "))
+	return r.table.ByCertificate(names, der, time.Now().Add(time.Hour).UnixMilli())
 }
 
 // setCerts has a user have names of certificates.
@@ -85,7 +64,7 @@ func TestByCertificate(t *testing.T) {
 		{[]string{"cn:eve", "uri:spiffe://a/ann"}, "", auth.Unknown}, // of two users
 		{nil, "", auth.Unknown},
 	} {
-		who, err := r.table.ByCertificate(certificate(t, c.names...))
+		who, err := r.byCertificate(c.names...)
 		if got := reasonOf(t, err); got != c.reason {
 			t.Errorf("%v: got reason %q, want %q", c.names, got, c.reason)
 			continue
@@ -94,16 +73,14 @@ func TestByCertificate(t *testing.T) {
 			t.Errorf("%v: got user %s, want %s, with an id", c.names, who.User(), c.user)
 		}
 	}
-	many := certificate(t, "cn:Ann")
-	many.DNSNames = slices.Repeat([]string{"x.example"}, 200)
-	if _, err := r.table.ByCertificate(many); reasonOf(t, err) != auth.Malformed {
+	many := append(slices.Repeat([]string{"dns:x.example"}, 200), "cn:Ann")
+	if _, err := r.byCertificate(many...); reasonOf(t, err) != auth.Malformed {
 		t.Errorf("200 names: got %v, want %s", err, auth.Malformed)
 	}
-	one, two := certificate(t, "cn:Ann"), certificate(t, "cn:Ann")
-	two.Raw = append(two.Raw, "renewed"...)
-	a, _ := r.table.ByCertificate(one)
-	b, _ := r.table.ByCertificate(two)
-	if a.User() != b.User() || a.ID() == b.ID() {
+	end := time.Now().Add(time.Hour).UnixMilli()
+	a, _ := r.table.ByCertificate([]string{"cn:Ann"}, []byte("one"), end)
+	b, _ := r.table.ByCertificate([]string{"cn:Ann"}, []byte("renewed"), end)
+	if a.User() != b.User() || a.ID() == b.ID() || a.Expires() != end {
 		t.Error("two certificates of one name are not two credentials of one user")
 	}
 }
@@ -140,7 +117,7 @@ func TestCertificateEnds(t *testing.T) {
 			if err := r.setCerts("ann", "cn:ann"); err != nil {
 				t.Fatal(err)
 			}
-			who, err := r.table.ByCertificate(certificate(t, "cn:ann"))
+			who, err := r.byCertificate("cn:ann")
 			if err != nil {
 				t.Fatal(err)
 			}

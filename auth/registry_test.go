@@ -160,7 +160,7 @@ func TestUsers(t *testing.T) {
 	if _, err := r.registry.AddUser(ctx, by, "eve", auth.UserSpec{Certs: &cert}); !errors.Is(err, auth.ErrExists) {
 		t.Errorf("another user with the certificate: got %v, want %v", err, auth.ErrExists)
 	}
-	if c, err := r.table.ByCertificate(certificate(t, cert...)); err != nil || c.User() != id {
+	if c, err := r.byCertificate(cert...); err != nil || c.User() != id {
 		t.Errorf("the certificate: got %v, want ann", err)
 	}
 	if _, err := r.registry.SetUser(ctx, by, "ann", auth.UserSpec{}, auth.Condition{Rev: u.Rev - 1}); !errors.Is(err, auth.ErrChanged) {
@@ -172,7 +172,7 @@ func TestUsers(t *testing.T) {
 	if _, err := r.table.Authenticate([]byte(first)); err == nil {
 		t.Error("a key of a deleted user is good")
 	}
-	if _, err := r.table.ByCertificate(certificate(t, cert...)); err == nil {
+	if _, err := r.byCertificate(cert...); err == nil {
 		t.Error("a certificate of a deleted user is good")
 	}
 	again := r.user("ann", "read:a/")

@@ -1,6 +1,10 @@
 package web
 
-import "keywatch/auth"
+import (
+	"crypto/x509"
+
+	"keywatch/auth"
+)
 
 // certified returns the caller that the client's certificate proves, or the one without a credential if
 // the client has shown none. Its chain and dates were verified by the handshake.
@@ -14,9 +18,25 @@ func (r *request) certified(table *auth.Table) (*auth.Caller, error) {
 	if rare.certified != nil && rare.certified.Good() == nil {
 		return rare.certified, nil
 	}
-	who, err := table.ByCertificate(state.VerifiedChains[0][0])
+	cert := state.VerifiedChains[0][0]
+	who, err := table.ByCertificate(certNames(cert), cert.Raw, cert.NotAfter.UnixMilli())
 	if rare.certified = nil; err == nil {
 		rare.certified = who
 	}
 	return who, err
+}
+
+// certNames returns the names of a certificate as users have them.
+func certNames(c *x509.Certificate) []string {
+	var all []string
+	for _, u := range c.URIs {
+		all = append(all, auth.CertURI+u.String())
+	}
+	for _, name := range c.DNSNames {
+		all = append(all, auth.CertDNS+name)
+	}
+	for _, name := range c.EmailAddresses {
+		all = append(all, auth.CertEmail+name)
+	}
+	return append(all, auth.CertCN+c.Subject.CommonName)
 }
