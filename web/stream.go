@@ -81,7 +81,7 @@ func writeBye(c *fiber.Ctx, code api.Code, retry time.Duration, form watch.Form)
 func (r *streamRegistry) serve(c *fiber.Ctx, who *auth.Caller, req watch.Request, form streamForm, caller string) error {
 	s := &stream{owner: r.owner(who), form: form, hold: r.opts.budget.Open(caller)}
 	req.Progress, req.Waker = r.opts.heartbeat, s
-	err := cmp.Or(s.hold.Grow(ratelimit.Connections, streamCost), s.hold.Grow(ratelimit.Watches, req.Cost()))
+	err := cmp.Or(s.hold.Grow(ratelimit.Connections, streamCost+heldBelow(c.Context().Conn())), s.hold.Grow(ratelimit.Watches, req.Cost()))
 	if err == nil {
 		var pass auth.Pass
 		pass, err = r.opts.door.As(who).Open(&s.watcher, req)
@@ -142,8 +142,8 @@ const (
 func (s *stream) attached() bool { return s.state.Load()&streamAttached != 0 }
 
 var (
-	_ watch.Waker     = (*stream)(nil)
-	_ reactor.Handler = (*stream)(nil)
+	_ watch.Waker    = (*stream)(nil)
+	_ reactor.Holder = (*stream)(nil)
 )
 
 // takeOver has the connection handed to the reactor once the handler has
@@ -226,6 +226,11 @@ func (s *stream) Heavy() bool { return s.head == nil && s.watcher.Heavy() }
 
 // Unsent implements reactor.Handler.
 func (s *stream) Unsent(n int) error { return s.hold.Set(ratelimit.Answers, int64(n)) }
+
+// Holds implements reactor.Holder.
+func (s *stream) Holds(n int) error {
+	return s.hold.Set(ratelimit.Connections, int64(streamCost+n))
+}
 
 // Closed implements reactor.Handler.
 func (s *stream) Closed(err error) {

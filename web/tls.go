@@ -2,7 +2,10 @@ package web
 
 import (
 	"crypto/tls"
+	"net"
 	"sync/atomic"
+
+	"keywatch/web/reactor"
 )
 
 // tlsProtocols are what a connection over TLS may negotiate: HTTP/2 is not supported.
@@ -69,6 +72,14 @@ func (c *conn) tlsState() *tls.ConnectionState {
 // tlsState returns what is known of the TLS that the request came over, nil if it came in clear text,
 // from a proxy that does TLS say. It is shared with later requests of the connection.
 func (r *request) tlsState() *tls.ConnectionState { return r.connection().tlsState() }
+
+// heldBelow returns what the connection of a stream takes in memory on an event loop.
+func heldBelow(nc net.Conn) int64 {
+	if own, ok := nc.(*conn); ok && own.overTLS() {
+		return reactor.TLSCost
+	}
+	return 0
+}
 
 // overTLS reports whether the request came over TLS to this server itself.
 func (r *request) overTLS() bool {

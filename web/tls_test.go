@@ -8,13 +8,16 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"keywatch/ratelimit"
 	"keywatch/test/gate"
 	"keywatch/web"
+	"keywatch/web/reactor"
 )
 
 // shaken returns how many handshakes ended in some way.
@@ -294,4 +297,72 @@ func TestSessionCookieOverTLS(t *testing.T) {
 	s.want(200, "GET", "/v1/auth/whoami", "", "Origin", "https://"+s.addr, "Cookie", pair)
 	s.want(401, "GET", "/v1/auth/whoami", "", "Sec-Fetch-Site", "cross-site", "Cookie", pair)
 	s.want(403, "GET", "/v1/auth/whoami", "", "Origin", "http://"+s.addr, "Cookie", pair)
+}
+
+// If this failed, each client that watches over TLS would cost a goroutine, its stack and its buffers.
+func TestWatchersOverTLSHaveNoGoroutine(t *testing.T) {
+	w := newWorld(t, secure)
+	w.want(201, "PUT", "/v1/kv/a", "1")
+	open := func() {
+		if s := w.tail("/v1/watch?key=a&state=0"); s.resp.StatusCode != 200 {
+			t.Fatalf("got %d", s.resp.StatusCode)
+		}
+		w.rawSocket("?key=a&state=0", "")
+	}
+	open() // the loops
+	w.eventually("the handshakes are over", func() bool { return w.server.Reading() == 0 })
+	before := runtime.NumGoroutine()
+	const more = 30
+	for range more {
+		open()
+	}
+	w.eventually("what handshakes needed is gone", func() bool { return runtime.NumGoroutine() < before+more })
+	if n := w.server.Streams(); n != more+1 {
+		t.Errorf("%d streams are open, want %d", n, more+1)
+	}
+}
+
+// If this failed, watchers over TLS would make the server hold memory that is not counted, or keep it
+// when they leave.
+func TestWatchersOverTLSAreCharged(t *testing.T) {
+	budget := ratelimit.NewBudget(64<<20, 0)
+	charged := func() int64 { return budget.Stats().Used[ratelimit.Connections] }
+	w := newWorld(t, secure, func(o *web.Options) { o.Budget = budget })
+	s := w.tail("/v1/watch?key=a&state=0")
+	w.eventually("a stream is charged", func() bool { n := charged(); return n >= reactor.TLSCost && n < 2*reactor.TLSCost })
+	c := w.rawSocket("?key=a&state=0", "")
+	w.eventually("a socket is charged", func() bool { n := charged(); return n >= 2*reactor.TLSCost && n < 3*reactor.TLSCost })
+	s.conn.Close()
+	c.Conn.Close()
+	w.eventually("nothing is charged", func() bool { return charged() == 0 })
+}
+
+// If this failed, events would be lost, doubled or mixed up over TLS, for watchers that read and that do
+// not at first.
+func TestEventsOverTLSKeepTheirOrder(t *testing.T) {
+	w := newWorld(t, secure)
+	var tails []*tail
+	for range 4 {
+		tails = append(tails, w.tail("/v1/watch?key=a&state=0", "Accept: application/x-ndjson"))
+	}
+	const events, size = 60, 40_000 // more than the kernel takes for one that does not read
+	for i := range events {
+		w.do("PUT", "/v1/kv/a", fmt.Sprintf("%04d", i)+strings.Repeat("v", size))
+	}
+	for _, s := range tails {
+		for next := 0; next < events; {
+			line, err := s.body.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, value, ok := strings.Cut(line, `"value":"`)
+			if !ok {
+				continue
+			}
+			if got, want := value[:4], fmt.Sprintf("%04d", next); got != want {
+				t.Fatalf("got value %s, want %s", got, want)
+			}
+			next++
+		}
+	}
 }

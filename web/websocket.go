@@ -91,7 +91,7 @@ func (r *request) mayConnect(sub *api.Watch) error {
 func (r *request) socketCaller() ws.Caller {
 	r.findCaller()
 	addr, _ := netip.ParseAddr(borrow(r.caller))
-	return ws.Caller{Addr: addr, Who: r.who, Exempt: r.exempt && r.who == nil}
+	return ws.Caller{Addr: addr, Who: r.who, Below: heldBelow(r.f.Conn()), Exempt: r.exempt && r.who == nil}
 }
 
 // handshake checks what contrib does not, or would answer in its own way.

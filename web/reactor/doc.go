@@ -1,8 +1,9 @@
 // Package reactor owns connections: many of them, on few goroutines. A connection that is
 // adopted leaves Go's own poller; from then on one of the reactor's loops, a goroutine each,
 // reads from it and writes to it without ever waiting. Each loop waits in an epoll of its own
-// for all of its sockets. An idle connection owns no goroutine and no buffer. Where that is
-// not possible, under TLS or on other systems, a pair of goroutines serves the same Handler.
+// for all of its sockets. An idle connection owns no goroutine and no buffer. Over TLS
+// the loop carries records between the socket and a tls.Conn in memory. Where that is
+// not possible, on other systems, a pair of goroutines serves the same Handler.
 //
 // What a connection says is its Handler's. The reactor asks it for bytes when it was
 // woken and the last bytes are written, never before: what is pending for one

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keywatch/web/reactor"
+	"keywatch/web/tlsconn"
 )
 
 // If this failed, a socket that is not read from, because too much of what it has
@@ -26,7 +27,7 @@ func TestPeerThatLeavesWhilePausedIsNoticed(t *testing.T) {
 				if _, err := client.Write([]byte("not read any more")); err != nil {
 					t.Fatal(err)
 				}
-				if err := leave(client.(*net.TCPConn)); err != nil {
+				if err := leave(tlsconn.Under(client).(*net.TCPConn)); err != nil {
 					t.Fatal(err)
 				}
 				if err := s.ended(t); err == nil {

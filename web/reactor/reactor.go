@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"keywatch/web/tlsconn"
 )
 
 var (
@@ -62,6 +64,18 @@ type Answerer interface {
 	// while Pause stops reading.
 	Stays() bool
 }
+
+// A Holder is a Handler that accounts for the memory that is held to read from the peer and to write
+// to it, beside what Unsent is told. Only connections over TLS hold some.
+type Holder interface {
+	Handler
+	// Holds is told about how many bytes that is, whenever it changes: of an idle connection TLSCost. If
+	// it fails the connection is closed at once, with that error.
+	Holds(n int) error
+}
+
+// TLSCost is about what TLS takes of memory for an idle connection on a loop, in bytes.
+const TLSCost = 9 << 10
 
 // A Socket is an adopted connection, as its Handler sees it. Wake is safe for
 // concurrent use and may be called at any time, even after the end; the others
@@ -162,7 +176,7 @@ func New(opts Options) *Reactor {
 }
 
 // Adopt takes conn over, whatever it returns, and has it served by the Handler
-// that handler returns for its Socket. early is what the peer has sent already.
+// that handler returns for its Socket. early is what the peer has sent already, in clear text.
 // It fails with ErrClosed, or where the system refuses a descriptor.
 func (r *Reactor) Adopt(conn net.Conn, early []byte, handler func(Socket) Handler) error {
 	r.mu.Lock()
@@ -172,17 +186,27 @@ func (r *Reactor) Adopt(conn net.Conn, early []byte, handler func(Socket) Handle
 		return ErrClosed
 	}
 	r.adopted.Add(1)
-	if r.Polls(conn) {
-		return r.adoptLocked(conn, unwrap(conn).(*net.TCPConn), early, handler)
+	if tcp := r.polled(conn); tcp != nil {
+		return r.adoptLocked(conn, tcp, early, handler)
 	}
 	r.adoptPairLocked(unwrap(conn), early, handler)
 	return nil
 }
 
 // Polls reports whether conn would be served by a loop, not by goroutines of its own.
-func (r *Reactor) Polls(conn net.Conn) bool {
-	_, tcp := unwrap(conn).(*net.TCPConn)
-	return tcp && canPoll && !r.opts.Goroutines
+func (r *Reactor) Polls(conn net.Conn) bool { return r.polled(conn) != nil }
+
+// polled returns the connection that a loop would own for conn, nil if goroutines would serve it.
+func (r *Reactor) polled(conn net.Conn) *net.TCPConn {
+	conn = unwrap(conn)
+	if secured, ok := conn.(*tlsconn.Conn); ok && secured.Ready() {
+		conn = tlsconn.Under(conn)
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok || !canPoll || r.opts.Goroutines {
+		return nil
+	}
+	return tcp
 }
 
 // unwrap returns the connection within those that only look on.

@@ -121,8 +121,20 @@ func (s *speaker) ended(t *testing.T) error {
 	}
 }
 
-// connect returns the two ends of a new TCP connection.
+// secureAll has connect return connections over TLS.
+var secureAll bool
+
+// connect returns the two ends of a new connection.
 func connect(t *testing.T) (client, server net.Conn) {
+	t.Helper()
+	if secureAll {
+		return overTLS(t)
+	}
+	return connectTCP(t)
+}
+
+// connectTCP returns the two ends of a new TCP connection.
+func connectTCP(t *testing.T) (client, server net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -155,11 +167,14 @@ func adopt(t *testing.T, r *reactor.Reactor, s *speaker, early string) net.Conn 
 	return client
 }
 
-// both runs a test with sockets that are polled and with goroutines.
+// both runs a test with sockets that are polled and with goroutines, in clear text and over TLS.
 func both(t *testing.T, opts reactor.Options, test func(t *testing.T, r *reactor.Reactor)) {
-	for _, goroutines := range []bool{false, true} {
-		t.Run(fmt.Sprint("goroutines=", goroutines), func(t *testing.T) {
+	for i := range 4 {
+		goroutines, secured := i&1 != 0, i&2 != 0
+		t.Run(fmt.Sprintf("goroutines=%t,tls=%t", goroutines, secured), func(t *testing.T) {
 			opts := opts
+			secureAll = secured
+			defer func() { secureAll = false }()
 			opts.Goroutines = goroutines
 			before := runtime.NumGoroutine()
 			r := reactor.New(opts)

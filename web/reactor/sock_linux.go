@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"keywatch/web/tlsconn"
 )
 
 // What a socket is queued for.
@@ -74,6 +76,10 @@ func (r *Reactor) adoptLocked(conn net.Conn, tcp *net.TCPConn, early []byte, han
 		return err
 	}
 	fd, err := duplicate(tcp)
+	secured, _ := unwrap(conn).(*tlsconn.Conn)
+	if err == nil && secured != nil {
+		_ = secured.Detach().Close()
+	}
 	_ = conn.Close()
 	if err != nil {
 		return fmt.Errorf("adopt connection: %w", err)
@@ -86,8 +92,9 @@ func (r *Reactor) adoptLocked(conn net.Conn, tcp *net.TCPConn, early []byte, han
 	r.next = (r.next + 1) % len(r.loops)
 	s := &sock{loop: r.loops[r.next], fd: int32(fd)}
 	s.state.Store(queued) // so that a wake before it has a handler does not queue it
-	s.handler = handler(s)
-	if len(early) > 0 {
+	if secured != nil {
+		s.handler = secure(secured, s, slices.Clone(early), handler)
+	} else if s.handler = handler(s); len(early) > 0 {
 		s.extra.Store(&extra{early: slices.Clone(early)})
 	}
 	r.open.Add(1)

@@ -25,6 +25,8 @@ type Caller struct {
 	Addr netip.Addr
 	// Who is the caller that the credential proves; nil where there is no authentication.
 	Who *auth.Caller
+	// Below is what its connection takes in memory below the socket, in bytes.
+	Below int64
 	// Exempt says that neither its rate is limited nor the memory it takes for itself.
 	Exempt bool
 }
@@ -42,7 +44,7 @@ func (v *Server) Begin(c Caller, lines bool) (Handshake, error) {
 	if c.Addr.IsValid() {
 		s.caller = c.Addr.As16()
 	}
-	if err := s.openHold(); err != nil {
+	if err := s.openHold(c.Below); err != nil {
 		return Handshake{}, err
 	}
 	s.activate().claim = time.AfterFunc(claimTimeout, func() {

@@ -29,14 +29,15 @@ const (
 	slowStart, slowRate = 10 * time.Second, 64 << 10
 )
 
-// openHold opens the account of the socket. It fails with a *ratelimit.FullError.
-func (s *session) openHold() error {
+// openHold opens the account of the socket, whose connection takes below bytes. It fails with a
+// *ratelimit.FullError.
+func (s *session) openHold(below int64) error {
 	caller := ""
 	if !s.exempt {
 		caller = string(s.caller.appendTo(nil))
 	}
 	s.hold = s.server.opts.Budget.Open(caller)
-	err := s.hold.Grow(ratelimit.Connections, sessionCost)
+	err := s.hold.Grow(ratelimit.Connections, sessionCost+below)
 	if err != nil {
 		s.hold.Close()
 	}

@@ -126,7 +126,7 @@ type session struct {
 	prev, next *session
 }
 
-var _ reactor.Handler = (*session)(nil)
+var _ reactor.Holder = (*session)(nil)
 
 // view returns the store and the hub as the session's caller may use them.
 func (s *session) view() auth.View { return s.server.opts.Door.As(s.who.Load()) }
@@ -347,6 +347,11 @@ func (s *session) Unsent(n int) error {
 		return nil
 	}
 	return s.chargeAnswersLocked()
+}
+
+// Holds implements reactor.Holder.
+func (s *session) Holds(n int) error {
+	return s.hold.Set(ratelimit.Connections, int64(sessionCost+n))
 }
 
 // Closed implements reactor.Handler.
