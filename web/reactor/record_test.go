@@ -50,7 +50,7 @@ func (s *sealer) setSecret(t *testing.T, secret []byte) {
 	s.secret, s.iv, s.seq = secret, expand(t, secret, "iv", 12), 0
 }
 
-// update goes on with the next keys.
+// update continues with the next keys.
 func (s *sealer) update(t *testing.T) {
 	s.setSecret(t, expand(t, s.secret, "traffic upd", sha256.Size))
 }
