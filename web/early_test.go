@@ -73,7 +73,7 @@ func TestEarlyAnswers(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("the end of early answers: %v", err)
 	}
-	w := newWorld(t)
+	w := newWorld(t, inClear)
 	served := make(chan error, 1)
 	go func() { served <- w.server.Serve(ln) }()
 	if status, body, _ := ask("PUT", "/v1/kv/a"); status != 201 {
