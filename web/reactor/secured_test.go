@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"keywatch/test/gate"
 	"keywatch/web/reactor"
@@ -141,24 +142,39 @@ func TestTheEndIsSaid(t *testing.T) {
 }
 
 // A lingerer answers what it was asked by a peer that sends nothing more, and then ends.
-type lingerer struct{ *liner }
+type lingerer struct {
+	*liner
+	ended bool
+}
 
-func (l lingerer) Ended() bool {
-	l.answers = append(l.answers, "bye\n"...)
-	l.socket.Finish()
+func (l *lingerer) Ended() bool {
+	l.ended = true
+	l.socket.Wake()
 	return true
 }
-func (l lingerer) Stays() bool { return true }
+
+func (l *lingerer) Stays() bool { return true }
+
+func (l *lingerer) Fill(b []byte, now time.Time) ([]byte, time.Time) {
+	b, again := l.liner.Fill(b, now)
+	if l.ended {
+		l.socket.Finish()
+	}
+	return b, again
+}
 
 // If this failed, a client that sends a request and says that this was all would get no answer.
 func TestPeerThatSaysThatItEndsIsAnswered(t *testing.T) {
 	r := reactor.New(reactor.Options{})
 	defer r.Close()
-	l := lingerer{&liner{taken: make(chan taken, 1)}}
+	l := &lingerer{liner: &liner{taken: make(chan taken, 1)}}
 	c := adoptRaw(t, r, func(s reactor.Socket) reactor.Handler { l.socket = s; return l })
 	c.say(t, c.out.seal(kindData, "ask\n")+c.out.seal(kindAlert, closeNotify))
-	if kind, data := c.next(t); kind != kindAlert && data != "<ask>\n" {
+	if kind, data := c.next(t); kind != kindData || data != "<ask>\n" {
 		t.Errorf("got a record of kind %d, %q, want <ask>", kind, data)
+	}
+	if kind, data := c.next(t); kind != kindAlert || data != closeNotify {
+		t.Errorf("got a record of kind %d, %q, want the end", kind, data)
 	}
 }
 
@@ -198,8 +214,10 @@ func TestWhatPeersBeginIsCounted(t *testing.T) {
 	until(t, "only the buffer of TLS is counted", func() bool { return h.holds.Load() < reactor.TLSCost+32<<10 })
 	message := "\x18\x00\xff\xff" + strings.Repeat("x", 12<<10)
 	h, c = adoptHolder(t, r, reactor.TLSCost+64<<10)
-	for range 4 {
-		c.say(t, c.out.seal(kindHandshake, message[:12<<10]))
+	for range 4 { // fewer if it is too much before
+		if _, err := io.WriteString(c, c.out.seal(kindHandshake, message[:12<<10])); err != nil {
+			break
+		}
 	}
 	if err := h.ended(t); !errors.Is(err, errTooMuch) {
 		t.Errorf("ended with %v, want %v", err, errTooMuch)
