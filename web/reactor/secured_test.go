@@ -270,11 +270,11 @@ func TestTLSCarriesEverything(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			until(t, "all that was sent is received", func() bool { return s.heard() == told.String() })
 			s.say(nil, true)
 			if got, err := io.ReadAll(client); err != nil || string(got) != said.String() {
 				t.Errorf("was told %d bytes, %v, want %d", len(got), err, said.Len())
 			}
-			until(t, "all that was sent is received", func() bool { return s.heard() == told.String() })
 			client.Close()
 			if err := s.ended(t); err != nil {
 				t.Errorf("ended with %v, want nil", err)
