@@ -24,7 +24,7 @@ type idler struct {
 }
 
 var idlers = []idler{
-	{"HTTP keep-alive", "GET /v1/kv/none HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404", func(k *keywatch) string {
+	{"HTTP keep-alive", "GET /v1/kv/none HTTP/1.1\r\nHost: {addr}\r\n\r\n", "HTTP/1.1 404", func(k *keywatch) string {
 		u, _ := url.Parse(k.url)
 		return u.Host
 	}},
@@ -75,8 +75,10 @@ func (x *idler) measure(c config) (memory, goroutines float64, err error) {
 // open opens n connections, each of which asks once and has its answer, and keeps them if it is
 // told where.
 func (x *idler) open(k *keywatch, n int, keep *[]net.Conn) error {
+	addr := x.addr(k)
+	ask := strings.ReplaceAll(x.ask, "{addr}", addr)
 	for range n {
-		conn, err := net.Dial("tcp", x.addr(k))
+		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			return err
 		}
@@ -85,7 +87,7 @@ func (x *idler) open(k *keywatch, n int, keep *[]net.Conn) error {
 		} else {
 			defer conn.Close()
 		}
-		if _, err := io.WriteString(conn, x.ask); err != nil {
+		if _, err := io.WriteString(conn, ask); err != nil {
 			return err
 		}
 		var b [512]byte
