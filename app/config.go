@@ -11,6 +11,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/kv/trace"
+	"keywatch/persist/disk"
 	"keywatch/persist/object"
 )
 
@@ -62,6 +63,8 @@ type Config struct {
 	// all.
 	objectRead time.Duration
 	objectStep func(object.Step) error
+	// disk is the file system of the log; nil is that of the system.
+	disk disk.FS
 
 	// AuthConfig is about who may use the store.
 	AuthConfig `embed:""`

@@ -240,7 +240,7 @@ func (e *Engine) openDisk(ctx context.Context, opts *cluster.Options) error {
 		policy = wal.SyncInterval
 	}
 	db, err := persist.Open(c.Data, persist.Options{
-		Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
+		FS: c.disk, Sync: policy, Interval: c.FsyncInterval, Fatal: c.Fatal, Logger: c.Logger.With("component", "persist"),
 		Existing: c.Existing, Release: c.Version, Store: e.joined(), LoadPinned: e.loadPinned, Short: e.checkpoints.early.Wake,
 		Progress: &e.background.board, Interrupt: ctx.Done(),
 		RangeBytes: min(persist.DefaultRangeBytes, max(leastRange, int64(c.MemoryMax)/sweepShare)),

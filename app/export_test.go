@@ -8,9 +8,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"keywatch/auth"
 	"keywatch/cluster/peer"
 	"keywatch/kv"
 	"keywatch/kv/progress"
+	"keywatch/persist/disk"
 	"keywatch/persist/object"
 )
 
@@ -55,6 +57,15 @@ func (c Config) ObjectStep(step func(object.Step) error) Config {
 	c.objectStep = step
 	return c
 }
+
+// OnDisk has the log be on another file system than the system's.
+func (c Config) OnDisk(fsys disk.FS) Config {
+	c.disk = fsys
+	return c
+}
+
+// Accounts returns what changes users and credentials.
+func (e *Engine) Accounts() *auth.Registry { return e.access.registry }
 
 // ObjectRead bounds the reading of one value from object storage.
 func (c Config) ObjectRead(d time.Duration) Config {

@@ -208,15 +208,6 @@ func (v View) Get(ctx context.Context, key string, local bool, may func(size int
 	return nil, at, ErrMoved
 }
 
-// BeginNow is kv.Store.BeginNow where there is no authentication; otherwise it fails with
-// kv.ErrWouldWait.
-func (v View) BeginNow(c *kv.Command) (kv.Begun, error) {
-	if !v.open() {
-		return kv.Begun{}, kv.ErrWouldWait
-	}
-	return v.door.store.BeginNow(c)
-}
-
 // Snapshot is kv.Store.Snapshot for what begins with prefix, and nothing else may be read of it.
 // Before each piece of it is shown the pass is asked whether it still holds.
 func (v View) Snapshot(ctx context.Context, prefix string, local bool) (snap *kv.Snapshot, p Pass, err error) {

@@ -61,14 +61,19 @@ func newTallies() tallies {
 	return tallies{requests: newTally(Results), denied: newTally(verbNames[:]), ended: newTally(Ends)}
 }
 
-// Count counts the credential of a request, of which Authenticate, UseTicket or Good returned err.
-func (t *Table) Count(c *Caller, err error) {
+// ResultOf returns which of Results a credential is, of which Authenticate, UseTicket or Good returned
+// err; it is empty for none of them.
+func ResultOf(c *Caller, err error) string {
 	if failed, ok := err.(*FailedError); ok {
-		t.counts.requests.add(failed.Reason)
+		return failed.Reason
 	} else if err == nil && c != nil {
-		t.counts.requests.add(c.kind.String())
+		return c.kind.String()
 	}
+	return ""
 }
+
+// Count counts the credential of a request by its result.
+func (t *Table) Count(result string) { t.counts.requests.add(result) }
 
 // deniedVerb counts what was denied.
 func (t *Table) deniedVerb(e *DeniedError) {

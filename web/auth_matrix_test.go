@@ -158,7 +158,11 @@ var elsewhere = []string{"compact POST", "migrate POST", "cluster GET", "cluster
 // Every method of every route must refuse who has no credential, a bad one, or one that allows
 // everything else, and change nothing then; and let in who has just what it needs.
 func TestEveryRouteAsksWhoMay(t *testing.T) {
-	s := newSecured(t)
+	t.Run("loops", func(t *testing.T) { askEveryRoute(t, newSecured(t)) })
+	t.Run("goroutines", func(t *testing.T) { askEveryRoute(t, newSecured(t, goroutines)) })
+}
+
+func askEveryRoute(t *testing.T, s *secured) {
 	seen := slices.Clone(elsewhere)
 	all := []string{"read,write,watch:zz/", "lock:zz"}
 	for i, c := range matrix {
@@ -168,8 +172,9 @@ func TestEveryRouteAsksWhoMay(t *testing.T) {
 			t.Helper()
 			before := s.state.Position()
 			r := s.do(c.method, c.path, c.body, append(handshakeOf(c.path), headers...)...)
-			if r.status != status || r.header.Get("WWW-Authenticate") == "" {
-				t.Errorf("%s %s, %s: got %d %.200s, want %d and a challenge", c.method, c.path, what, r.status, r.body, status)
+			challenge := r.header.Get("WWW-Authenticate")
+			if r.status != status || challenge == "" || (len(headers) > 0) != strings.Contains(challenge, "error=") {
+				t.Errorf("%s %s, %s: got %d %.200s and the challenge %q, want %d and one with an error if a credential came", c.method, c.path, what, r.status, r.body, challenge, status)
 			}
 			if after := s.state.Position(); after != before {
 				t.Errorf("%s %s, %s: the store went from %v to %v", c.method, c.path, what, before, after)
@@ -262,6 +267,21 @@ func TestOneCredentialOnly(t *testing.T) {
 	r := s.do("GET", "/v1/kv/a", "", append(as(s.secret), as(s.secret)...)...)
 	if r.status != 400 {
 		t.Errorf("got %d %s, want 400", r.status, r.body)
+	}
+}
+
+// A browser must not send this server's cookie along with what a page of another origin asks for, and
+// such a page must be able to read why it was refused.
+func TestForeignPagesSendNoCookie(t *testing.T) {
+	s := newSecured(t, func(o *web.Options) { o.AllowOrigin = []string{"https://app.example"} })
+	for _, method := range []string{"GET", "OPTIONS"} {
+		r := s.do(method, "/v1/kv/a", "", "Origin", "https://app.example", "Access-Control-Request-Method", "GET")
+		if got := r.header.Get("Access-Control-Allow-Credentials"); got != "" {
+			t.Errorf("%s: Access-Control-Allow-Credentials is %q, want none", method, got)
+		}
+		if !strings.Contains(r.header.Get("Access-Control-Expose-Headers"), "WWW-Authenticate") {
+			t.Errorf("%s: the challenge is not exposed", method)
+		}
 	}
 }
 

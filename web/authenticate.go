@@ -59,7 +59,7 @@ func (r *request) authenticate() (err error) {
 		return nil
 	}
 	r.who, err = r.identity(table)
-	if table.Count(r.who, err); err != nil {
+	if r.proved = auth.ResultOf(r.who, err); err != nil {
 		return err
 	}
 	switch n.kind {

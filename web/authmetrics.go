@@ -10,6 +10,7 @@ var (
 	descAuthEnded    = prometheus.NewDesc("keywatch_auth_streams_ended_total", "Watches that ended because their caller may do less, by why.", []string{"code"}, nil)
 	descLogins       = prometheus.NewDesc("keywatch_auth_logins_total", "Logins, by how they ended; refused is for too many.", []string{"result"}, nil)
 	descLoginQueue   = prometheus.NewDesc("keywatch_auth_login_queue", "Logins that wait until their password is looked at, or are.", nil, nil)
+	descUnproved     = prometheus.NewDesc("keywatch_auth_sockets_unauthenticated", "WebSockets and connections of Redis clients whose callers have not proved yet who they are, and may do nothing before.", nil, nil)
 	descAccounts     = prometheus.NewDesc("keywatch_auth_records", "Users, roles and credentials.", []string{"kind"}, nil)
 	descAuthRevision = prometheus.NewDesc("keywatch_auth_revision", "Revision of the last change that narrowed what anyone may do.", nil, nil)
 	descAuditWritten = prometheus.NewDesc("keywatch_audit_events_total", "Events written to the audit log.", nil, nil)
@@ -40,6 +41,7 @@ func (s *Server) collectAuth(ch chan<- prometheus.Metric) {
 	if s.opts.Accounts != nil {
 		ch <- prometheus.MustNewConstMetric(descLoginQueue, gauge, float64(s.opts.Accounts.Passwords.Waiting()))
 	}
+	ch <- prometheus.MustNewConstMetric(descUnproved, gauge, float64(s.unproved.Len()))
 	ch <- prometheus.MustNewConstMetric(descAuthRevision, gauge, float64(stats.Revision))
 	ch <- prometheus.MustNewConstMetric(descAuditWritten, counter, float64(s.opts.Audit.Written()))
 	failing := 0.0

@@ -98,7 +98,7 @@ func (r *request) mayUpload(length int) error {
 		err = &auth.FailedError{Reason: auth.Missing}
 	}
 	if err != nil {
-		table.Count(nil, err)
+		table.Count(auth.ResultOf(nil, err))
 	}
 	return err
 }

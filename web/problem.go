@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"keywatch/auth"
 	"keywatch/watch"
 	"keywatch/web/api"
 )
@@ -56,7 +57,7 @@ func (r *request) problem(f *api.Failure) {
 	if status == 503 || status == 429 {
 		r.header(nameRetryAfter, strconv.AppendInt(nil, max(1, int64((f.Retry+time.Second-1)/time.Second)), 10))
 	}
-	if challenge := challenges[f.Code]; challenge != nil {
+	if challenge := challengeOf(f); challenge != nil {
 		r.header(nameChallenge, challenge)
 	}
 	if f.Compared && f.Current != nil {
@@ -67,11 +68,26 @@ func (r *request) problem(f *api.Failure) {
 	r.send()
 }
 
-// challenges are the WWW-Authenticate headers of codes (RFC 6750). They never offer Basic, for
-// which a browser would open a box of its own.
-var challenges = map[api.Code][]byte{
-	api.CodeUnauthenticated: []byte(`Bearer realm="keywatch", error="invalid_token"`),
-	api.CodeDenied:          []byte(`Bearer realm="keywatch", error="insufficient_scope"`),
+// The values of WWW-Authenticate (RFC 6750). They never offer Basic, for which a browser would open a
+// box of its own.
+var (
+	challengeNone = []byte(`Bearer realm="keywatch"`)
+	challengeBad  = []byte(`Bearer realm="keywatch", error="invalid_token"`)
+	challengeMore = []byte(`Bearer realm="keywatch", error="insufficient_scope"`)
+)
+
+// challengeOf returns the value of WWW-Authenticate of a failure; nil if it has none. What came without
+// a credential is told no error (RFC 6750, 3.1).
+func challengeOf(f *api.Failure) []byte {
+	switch {
+	case f.Code == api.CodeUnauthenticated && f.Reason == auth.Missing:
+		return challengeNone
+	case f.Code == api.CodeUnauthenticated:
+		return challengeBad
+	case f.Code == api.CodeDenied:
+		return challengeMore
+	}
+	return nil
 }
 
 var nameChallenge = []byte("WWW-Authenticate")

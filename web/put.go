@@ -168,7 +168,7 @@ func (r *request) doThen(c *kv.Command, cost int, then func(*request, *kv.Comman
 		return err
 	}
 	c.Span = r.span
-	begun, err := r.view().BeginNow(c)
+	begun, err := r.view().StartNow(c)
 	if err == kv.ErrWouldWait {
 		return err
 	}

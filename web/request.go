@@ -78,8 +78,10 @@ type request struct {
 	failed               api.Code
 	need, actor, subject string
 	forced               bool
-	// who is the caller that the credential proves; nil where there is no authentication.
-	who *auth.Caller
+	// who is the caller that the credential proves; nil where there is no authentication. proved is how
+	// the credential is counted once the request is answered.
+	who    *auth.Caller
+	proved string
 	// command and op are what a put asks for. No log keeps any of them.
 	command kv.Command
 	op      [1]kv.Op
@@ -94,7 +96,7 @@ type request struct {
 	// prompt says that the request must not wait: it fails with kv.ErrWouldWait instead, and a
 	// write with errBegun once it is under way. begun and then are for its result.
 	prompt bool
-	begun  kv.Begun
+	begun  auth.Started
 	// after, if not nil, is a read barrier that is done, which holds for the request.
 	after *api.Barrier
 	then  func(*request, *kv.Command, *kv.Result) error
@@ -128,10 +130,10 @@ func (s *Server) release(r *request) {
 	r.authority, r.path, r.query = nil, nil, nil
 	r.head.present, r.head.repeated = 0, 0
 	r.params.names, r.params.values = r.params.names[:0], r.params.values[:0]
-	r.caller, r.exempt, r.cut, r.who = r.caller[:0], false, false, nil
+	r.caller, r.exempt, r.cut, r.who, r.proved = r.caller[:0], false, false, nil, ""
 	r.failed, r.need, r.actor, r.subject, r.forced = "", "", "", "", false
 	r.command, r.op = kv.Command{}, [1]kv.Op{}
-	r.prompt, r.begun, r.after, r.then, r.span = false, kv.Begun{}, nil, nil, nil
+	r.prompt, r.begun, r.after, r.then, r.span = false, auth.Started{}, nil, nil, nil
 	r.out, r.decoded = r.out[:0], r.decoded[:0]
 	s.requests.Put(r)
 }
@@ -186,6 +188,9 @@ func (r *request) end() {
 	r.bodiless()
 	if r.s.opts.Audit != nil {
 		r.audit()
+	}
+	if r.proved != "" {
+		r.s.door.Table().Count(r.proved)
 	}
 	r.s.metrics.count(r.route, r.method, r.f.Response.StatusCode())
 	if !r.s.metrics.untimed {

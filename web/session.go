@@ -58,9 +58,9 @@ var (
 	_ net.Conn         = (*session)(nil)
 )
 
-// loops has an event loop serve own, if it can. What a caller may do is found out elsewhere.
+// loops has an event loop serve own, if it can.
 func (s *Server) loops(own *conn) bool {
-	if s.front == nil || s.door.Table() != nil || !s.front.Polls(own.Conn) {
+	if s.front == nil || !s.front.Polls(own.Conn) {
 		return false
 	}
 	own.enter(phaseReading) // the first byte counts as part of the first request
@@ -147,7 +147,7 @@ func (n *session) waits() bool {
 
 // listens reports whether a request may be begun. What is charged is charged for one request.
 func (n *session) listens() bool {
-	return !n.leaving && !n.over && n.unsent == 0 && n.ahead < sessionAhead && !n.own.charges && !n.barrier.Waits()
+	return !n.leaving && !n.over && n.unsent == 0 && n.ahead < sessionAhead && !n.own.charges && !n.barrier.Waits() && !n.deciding()
 }
 
 // pause stops or resumes reading.
@@ -197,7 +197,7 @@ func (n *session) reading() {
 func (n *session) answer(p *fastPath) bool {
 	s := n.s
 	p.conn.conn = n.own
-	if p.head.batch() { // what a batch names outlasts the buffer
+	if p.head.batch() || s.door.Table() != nil { // what a batch names, or is decided again, outlasts the buffer
 		p.body = append(p.body[:0], p.head.body...)
 		p.head.body = p.body
 	}

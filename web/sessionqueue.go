@@ -66,6 +66,9 @@ func (n *session) ready(p *fastPath, now time.Time) bool {
 		}
 		err = kv.ErrOutcomeUnknown
 	}
+	if err == nil && result.Outcome == kv.AuthMoved && n.decides(p) {
+		return false
+	}
 	p.request, p.slow = nil, nil
 	n.pending--
 	n.own.promised = true
@@ -74,9 +77,11 @@ func (n *session) ready(p *fastPath, now time.Time) bool {
 	return true
 }
 
-// A slowResult is the result of a write that shows values which are not in memory.
+// A slowResult is the result of a write that shows values which are not in memory, or is decided
+// again.
 type slowResult struct {
 	done   atomic.Bool
+	again  bool
 	result kv.Result
 	err    error
 }
@@ -89,16 +94,37 @@ func (n *session) result(p *fastPath) (kv.Result, error) {
 		if err != kv.ErrWouldWait {
 			return result, err
 		}
-		slow, begun := new(slowResult), p.request.begun
-		p.slow = slow
-		n.s.background.Go(func() {
-			slow.result, slow.err = begun.Result()
-			slow.done.Store(true)
-			n.sock.Wake()
-		})
+		n.wait(p, new(slowResult), p.request.begun.Result)
 	}
 	if !p.slow.done.Load() {
 		return kv.Result{}, kv.ErrWouldWait
 	}
 	return p.slow.result, p.slow.err
+}
+
+// wait has a goroutine wait for the result of the write in p.
+func (n *session) wait(p *fastPath, slow *slowResult, result func() (kv.Result, error)) {
+	p.slow = slow
+	n.s.background.Go(func() {
+		slow.result, slow.err = result()
+		slow.done.Store(true)
+		n.sock.Wake()
+	})
+}
+
+// deciding reports whether a write is decided again. Nothing behind it is begun before that is done.
+func (n *session) deciding() bool {
+	return n.first != nil && n.first.slow != nil && n.first.slow.again
+}
+
+// decides has a goroutine decide the write in p again, which did nothing because permissions changed,
+// and reports whether it does. A write behind which others are under way is not: it would run after
+// them.
+func (n *session) decides(p *fastPath) bool {
+	if n.deciding() || n.pending > 1 {
+		return false
+	}
+	r := p.request
+	n.wait(p, &slowResult{again: true}, func() (kv.Result, error) { return r.view().Do(r.deadline(), r.begun.Command()) })
+	return true
 }

@@ -57,9 +57,13 @@ type Log struct {
 	written atomic.Uint64
 	dropped atomic.Uint64 // since the last event
 
+	// sending is held for reading while an event is put in the queue, and by Close.
+	sending struct {
+		sync.RWMutex
+		closed bool
+	}
 	mu struct {
 		sync.Mutex
-		closed bool
 		second int64
 		denied int
 	}
@@ -102,36 +106,55 @@ func (l *Log) open() error {
 }
 
 // Record writes an event. It waits while queueMax others wait. A nil Log does nothing.
-func (l *Log) Record(e Event) { l.put(e, true) }
-
-// Denied writes that something was denied, unless too much is: then it is counted.
-func (l *Log) Denied(e Event) { l.put(e, false) }
-
-func (l *Log) put(e Event, must bool) {
+func (l *Log) Record(e Event) {
 	if l == nil {
 		return
 	}
 	e.Time = time.Now().UTC()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.mu.closed {
+	l.sending.RLock()
+	defer l.sending.RUnlock()
+	if !l.sending.closed {
+		l.queue <- e
+	}
+}
+
+// Denied writes that something was denied, unless too much is: then it is counted. It never waits.
+func (l *Log) Denied(e Event) {
+	if l == nil {
 		return
 	}
-	if !must && !l.spareLocked(e.Time.Unix()) {
+	e.Time = time.Now().UTC()
+	if !l.sending.TryRLock() {
 		l.dropped.Add(1)
 		return
 	}
-	l.queue <- e
+	defer l.sending.RUnlock()
+	if l.sending.closed {
+		return
+	}
+	if l.spare(e.Time.Unix()) {
+		select {
+		case l.queue <- e:
+			return
+		default:
+		}
+	}
+	l.dropped.Add(1)
 }
 
-// spareLocked reports whether another denial may be written in this second.
-func (l *Log) spareLocked(second int64) bool {
+// spare reports whether another denial may be written in this second.
+func (l *Log) spare(second int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.mu.second != second {
 		l.mu.second, l.mu.denied = second, 0
 	}
 	l.mu.denied++
-	return l.mu.denied <= deniedPerSecond && len(l.queue) < queueMax
+	return l.mu.denied <= deniedPerSecond
 }
+
+// Full reports whether Record would wait.
+func (l *Log) Full() bool { return l != nil && len(l.queue) == queueMax }
 
 func (l *Log) run() {
 	defer close(l.done)
@@ -202,14 +225,14 @@ func (l *Log) Close() error {
 	if l == nil {
 		return nil
 	}
-	l.mu.Lock()
-	if l.mu.closed {
-		l.mu.Unlock()
+	l.sending.Lock()
+	if l.sending.closed {
+		l.sending.Unlock()
 		return nil
 	}
-	l.mu.closed = true
+	l.sending.closed = true
 	close(l.queue)
-	l.mu.Unlock()
+	l.sending.Unlock()
 	<-l.done
 	if l.file != nil {
 		return l.file.Close()

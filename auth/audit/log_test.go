@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
 	"keywatch/auth/audit"
+	"keywatch/test/gate"
 )
 
 // read returns the events of a file.
@@ -113,6 +115,44 @@ func TestDenialsAreBounded(t *testing.T) {
 			t.Errorf("got %d denials and %d left out, want 10 and 990", denied, left)
 		}
 	})
+}
+
+// A stuck is a disk that takes its time.
+type stuck chan struct{}
+
+func (s stuck) Write(b []byte) (int, error) { <-s; return len(b), nil }
+
+// If this failed, an event loop that denies something would wait, with all its connections, for a slow
+// disk behind those who must.
+func TestDenialsNeverWait(t *testing.T) {
+	disk := make(stuck)
+	l := audit.New(disk)
+	var full sync.WaitGroup
+	for range 8 {
+		full.Go(func() {
+			for range 1000 {
+				l.Record(audit.Event{Operation: "login"})
+			}
+		})
+	}
+	gate.Until(t, l.Full, "the queue is not full")
+	denied := make(chan struct{})
+	go func() {
+		defer close(denied)
+		for range 100 {
+			l.Denied(audit.Event{Operation: "GET key"})
+		}
+	}()
+	select {
+	case <-denied:
+	case <-gate.Context(t).Done():
+		t.Error("a denial waits")
+	}
+	close(disk)
+	full.Wait()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 type full struct{}

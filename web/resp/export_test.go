@@ -14,5 +14,15 @@ func Commands() (names []string) {
 // Needs returns for how many commands it is said what they require.
 func Needs() int { return len(needs) }
 
+// Between has f called, with the id of a connection, after it was looked whether its caller may go on
+// and before it is told something.
+func (v *Server) Between(f func(id uint64)) { v.between.Store(&f) }
+
+// Tracked returns how many keys there are that a connection has read and is to be told of.
+func (v *Server) Tracked() int {
+	keys, _, _ := v.tracking.counts()
+	return keys
+}
+
 // Forget has a server not know what a command requires.
 func (v *Server) Forget(name string) { v.byName[name].need = need{} }

@@ -44,6 +44,13 @@ func (s *session) recheck(b []byte) []byte {
 	return b
 }
 
+// between calls what tests have do something there.
+func (s *session) between() {
+	if f := s.server.between.Load(); f != nil {
+		(*f)(s.id)
+	}
+}
+
 // dropStream ends a watch, and the subscription that it was.
 func (s *session) dropStream(st *stream) {
 	s.closeStream(st.name, st.id)

@@ -54,6 +54,8 @@ type Server struct {
 	settings          settings
 	subscribed        subscribed
 	tracking          tracking
+	// between, if not nil, is called where a caller may lose a right unseen: by tests.
+	between atomic.Pointer[func(id uint64)]
 
 	mu struct {
 		sync.Mutex

@@ -281,6 +281,7 @@ func (s *session) Fill(b []byte, now time.Time) (_ []byte, again time.Time) {
 		s.closing = true
 	}
 	b = s.recheck(b)
+	s.between()
 	b = s.tell(b)
 	b, again = s.streamEvents(b, now, heavy)
 	again = sooner(again, unproved)

@@ -160,6 +160,7 @@ func sooner(a, b time.Time) time.Time {
 // poll appends what one watch has to tell, and returns when to look at it again.
 func (s *session) poll(b []byte, st *stream, scratch *watch.Scratch, now time.Time) ([]byte, time.Time) {
 	st.woken.Store(false) // from here on it may be woken again
+	s.between()
 	messages, again, err := st.watcher.Poll(scratch, now)
 	if b = s.recheck(b); st.denied {
 		return b, time.Time{}
