@@ -12,6 +12,9 @@
 // With -front it prints, in one table each, what requests reach over HTTP and RESP and what they cost,
 // what an idle connection takes, and how long writers wait beside watchers.
 //
+// With -auth it compares keywatch with authentication and without: requests a second, the memory of
+// an idle watcher, reads beside wrong logins, and how long a revocation takes that ends many streams.
+//
 // With -fanout it compares watchers instead: memory, processor time and latency
 // of SSE and WebSocket beside nginx with nchan, Centrifugo, and a bare send loop in C
 // as the floor of what any server pays.
@@ -67,7 +70,8 @@ func main() {
 	front := flag.Bool("front", false, "print every row of what the front door is to reach instead: requests, idle connections, and writers beside watchers")
 	cluster := flag.Bool("cluster", false, "compare three servers with three of etcd instead")
 	ends := flag.Int("ends", 20, "with -cluster: how often the leader is killed, and stopped")
-	only := flag.String("only", "", "with -fanout: only loads whose title holds this")
+	auth := flag.Bool("auth", false, "compare keywatch with authentication and without instead")
+	only := flag.String("only", "", "with -fanout and -auth: only loads whose title holds this")
 	flag.Parse()
 	if *bare != "" {
 		exit(serveBare(*bare, c.size))
@@ -79,6 +83,10 @@ func main() {
 	}
 	if *front {
 		exit(compareFront(c))
+		return
+	}
+	if *auth {
+		exit(compareAuth(c, *only))
 		return
 	}
 	if *cluster {

@@ -60,15 +60,18 @@ var (
 )
 
 // wrk runs one load and returns requests per second. Any answer that is not a
-// success is an error.
-func wrk(c config, url, dir, kind string, seconds int) (float64, error) {
+// success is an error. Headers are lines of each request.
+func wrk(c config, url, dir, kind string, seconds int, headers ...string) (float64, error) {
 	file := filepath.Join(dir, kind+".lua")
 	script := fmt.Sprintf(scriptHead, c.keys, c.size) + scripts[kind]
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		return 0, err
 	}
-	out, err := exec.Command("wrk", "-t", "2", "-c", strconv.Itoa(c.conns), "-d", strconv.Itoa(seconds)+"s",
-		"-s", file, url).CombinedOutput()
+	args := []string{"-t", "2", "-c", strconv.Itoa(c.conns), "-d", strconv.Itoa(seconds) + "s", "-s", file}
+	for _, header := range headers {
+		args = append(args, "-H", header)
+	}
+	out, err := exec.Command("wrk", append(args, url)...).CombinedOutput()
 	if err != nil {
 		return 0, fmt.Errorf("wrk: %w: %s", err, out)
 	}
