@@ -255,7 +255,9 @@ func (a *access) endBehind(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if a.behind() != nil {
+		behind := a.behind() != nil
+		a.table.SetBehind(behind)
+		if behind {
 			a.engine.hub.EndAll(watch.CodeNoLeader)
 		}
 	}

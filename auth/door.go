@@ -66,8 +66,17 @@ func (v View) User() string {
 // nothing is the standing of a caller that was forgotten.
 var nothing = &Standing{Grants: new(Grants), Ended: Revoked}
 
-// look returns what the caller may do, and an error if its credential ended.
+// look returns what the caller may do, and an error if its credential ended, or if what is known of it
+// is old.
 func (v View) look() (*Standing, error) {
+	if v.door.table.behind.Load() {
+		return nothing, kv.ErrNoLeader
+	}
+	return v.lookNear()
+}
+
+// lookNear is look that may be told by what is old.
+func (v View) lookNear() (*Standing, error) {
 	if v.who == nil {
 		return nothing, &FailedError{Missing}
 	}
@@ -110,11 +119,13 @@ func (v View) deny(err error) error {
 }
 
 // pass returns a pass if may says that the standing is enough.
-func (v View) pass(may func(*Standing) error) (Pass, error) {
+func (v View) pass(may func(*Standing) error) (Pass, error) { return v.passBy(View.look, may) }
+
+func (v View) passBy(look func(View) (*Standing, error), may func(*Standing) error) (Pass, error) {
 	if v.open() {
 		return Pass{}, nil
 	}
-	s, err := v.look()
+	s, err := look(v)
 	if err == nil {
 		err = v.deny(may(s))
 	}
@@ -139,9 +150,14 @@ func (v View) MayUnder(verb Verb, prefix string) (Pass, error) {
 	return v.pass(func(s *Standing) error { return s.needUnder(verb, prefix) })
 }
 
-// May returns a pass for a verb without a target.
+// May returns a pass for a verb without a target. How the server and its cluster are may be asked of
+// one that is behind, too.
 func (v View) May(verb Verb) (Pass, error) {
-	return v.pass(func(s *Standing) error {
+	look := View.look
+	if verb == Metrics || verb == Cluster {
+		look = View.lookNear
+	}
+	return v.passBy(look, func(s *Standing) error {
 		if s.Can(verb) {
 			return nil
 		}

@@ -92,6 +92,8 @@ type Table struct {
 	nonces  nonces
 	ends    ends
 	counts  tallies
+	// behind says that this server may miss what was revoked: see SetBehind.
+	behind atomic.Bool
 	// wakers are told of every change.
 	wakers atomic.Pointer[[]func()]
 
@@ -168,6 +170,13 @@ func (t *Table) saw(made int64) {
 		}
 	}
 }
+
+// SetBehind says whether this server may miss what was revoked elsewhere. While it may, doors refuse all
+// callers with kv.ErrNoLeader, but for who asks how the server is.
+func (t *Table) SetBehind(behind bool) { t.behind.Store(behind) }
+
+// Behind reports what SetBehind has said last.
+func (t *Table) Behind() bool { return t.behind.Load() }
 
 // AuthRev returns the auth revision that the table has come to.
 func (t *Table) AuthRev() kv.Rev { return kv.Rev(t.auth.Load()) }

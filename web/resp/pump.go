@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"time"
 
 	"keywatch/kv"
 	"keywatch/watch"
@@ -45,17 +46,49 @@ func (v *Server) pumpStart() error {
 	if p.users++; p.users > 1 {
 		return nil
 	}
-	w, err := v.opts.Door.Hub().Watch(watch.Request{Prefixes: []string{""}, From: watch.FromLive, Mode: watch.Keys})
+	w, err := v.watchAll()
 	if err != nil {
 		p.users--
 		return err
 	}
 	ctx, stop := context.WithCancel(v.life)
 	p.stop = stop
-	v.running.Go(func() {
-		defer w.Close()
+	v.running.Go(func() { v.pumpOn(ctx, w) })
+	return nil
+}
+
+// watchAll opens the watch of a pump.
+func (v *Server) watchAll() (*watch.Watcher, error) {
+	return v.opts.Door.Hub().Watch(watch.Request{Prefixes: []string{""}, From: watch.FromLive, Mode: watch.Keys})
+}
+
+// pumpRetry is how long a pump waits to open its watch again.
+const pumpRetry = 50 * time.Millisecond
+
+// pumpOn runs a pump until ctx ends, with another watch where one was ended: a server ends all when it
+// has fallen behind. What has happened in between is not known, and is told once the next one is open.
+func (v *Server) pumpOn(ctx context.Context, w *watch.Watcher) {
+	for {
 		v.runPump(ctx, w)
-	})
+		w.Close()
+		if w = v.watchAgain(ctx); w == nil {
+			return
+		}
+		v.lost()
+	}
+}
+
+// watchAgain opens the watch of a pump as soon as it can be opened; nil says that ctx has ended.
+func (v *Server) watchAgain(ctx context.Context) *watch.Watcher {
+	for ctx.Err() == nil {
+		if w, err := v.watchAll(); err == nil {
+			return w
+		}
+		select {
+		case <-time.After(pumpRetry):
+		case <-ctx.Done():
+		}
+	}
 	return nil
 }
 
@@ -68,7 +101,7 @@ func (v *Server) pumpStop() {
 	}
 }
 
-// runPump tells what happens until ctx ends.
+// runPump tells what happens until ctx or the watch ends.
 func (v *Server) runPump(ctx context.Context, w *watch.Watcher) {
 	live := false
 	for {
@@ -89,8 +122,6 @@ func (v *Server) runPump(ctx context.Context, w *watch.Watcher) {
 				v.lost()
 			case watch.Synced:
 				live = true
-			case watch.Bye:
-				v.lost()
 			}
 			if m.HasAt {
 				v.tracking.flush(m.At.Rev)

@@ -10,6 +10,7 @@ import (
 
 	"keywatch/kv"
 	"keywatch/kv/kvtest"
+	"keywatch/watch"
 )
 
 // betweenKinds are ways to be told of a change of a/1, as lines that begin them.
@@ -84,5 +85,26 @@ func TestRightThatEndsWhileBeingTold(t *testing.T) {
 				t.Errorf("told of what was written after the right ended: %s", all)
 			}
 		})
+	}
+}
+
+// If this failed, who caches what it reads would be told of no change any more once all watches were
+// ended, as a server does that has fallen behind.
+func TestTrackingOutlivesWatches(t *testing.T) {
+	w := newWorld(t)
+	c, other := w.dial(), w.dial()
+	c.say("HELLO 3")
+	c.want("CLIENT TRACKING ON", "+OK")
+	for range 3 {
+		c.want("GET a", c.say("GET a"))
+		w.hub.EndAll(watch.CodeStarting)
+		if got := c.reply(); got != `>["invalidate" nil]` {
+			t.Fatalf("when all watches ended: got %s, want to forget all", got)
+		}
+		c.say("GET a")
+		other.want("SET a 1", "+OK")
+		if got := c.reply(); got != `>["invalidate" ["a"]]` {
+			t.Fatalf("afterwards: got %s, want to forget a", got)
+		}
 	}
 }
