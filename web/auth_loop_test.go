@@ -386,7 +386,7 @@ func TestLoopLooksAtEachRequest(t *testing.T) {
 	}
 }
 
-// A request that an event loop passes on must be counted once, whoever answers it.
+// A request that an event loop passes on must be counted once, wherever it is answered.
 func TestPassedOnRequestIsCountedOnce(t *testing.T) {
 	s := newSecured(t)
 	before := s.server.FastAnswered()

@@ -106,7 +106,8 @@ var (
 	nameAllowHeaders  = []byte("Access-Control-Allow-Headers")
 	nameMaxAge        = []byte("Access-Control-Max-Age")
 	nameAllowPrivate  = []byte("Access-Control-Allow-Private-Network")
-	valueExpose       = []byte("ETag, Location, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, Idempotency-Replayed, Keywatch-Position, Keywatch-Durability, Keywatch-Version, Keywatch-Create-Rev, Keywatch-TTL, Keywatch-Lease, Keywatch-Tier, Keywatch-Lag, Keywatch-Backup-Size")
+	valueExpose       = []byte("ETag, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, Keywatch-Position, Keywatch-Durability, Keywatch-Version, Keywatch-Create-Rev, Keywatch-TTL, Keywatch-Lease, Keywatch-Tier, Keywatch-Lag, Keywatch-Backup-Size")
+	valueExposeAuth   = append([]byte("WWW-Authenticate, "), valueExpose...)
 	valueAllowHeaders = []byte("If-Match, If-None-Match, If-Fence, Idempotency-Key, Authorization, Traceparent, Content-Type, Cache-Control, Last-Event-ID, X-Requested-With")
 	valueMaxAge       = []byte("600")
 )
@@ -170,9 +171,11 @@ func (r *request) admitOrigin(origin, host []byte) error {
 		return api.Refuse(api.CodeOriginNotAllowed, "origin %.80q is not allowed; to allow it start the server with --allow-origin", origin)
 	}
 	r.header(nameAllowOrigin, origin)
-	if r.s.door.Table() == nil { // only for the cookies of a proxy: this server's are for its own pages
-		r.header(nameAllowCreds, valueTrue)
+	if r.s.door.Table() != nil { // its cookies are for its own pages, and not for others as those of a proxy
+		r.header(nameExpose, valueExposeAuth)
+		return nil
 	}
+	r.header(nameAllowCreds, valueTrue)
 	r.header(nameExpose, valueExpose)
 	return nil
 }
