@@ -94,6 +94,9 @@ func orDefault[T comparable](field *T, value T) {
 	}
 }
 
+// alone reports whether the server has no others beside it, and cannot get any while it runs.
+func (c Config) alone() bool { return c.Peers.PeerListen == "" && c.peers == nil }
+
 func (c Config) withDefaults() Config {
 	orDefault(&c.Fsync, "always")
 	if c.MemoryMax == 0 {

@@ -125,7 +125,7 @@ func (e *Engine) open(ctx context.Context) error {
 		Others: func() []string { return e.members.others() },
 	})
 	e.memory.hub = e.hub
-	e.bounds = kv.StateOptions{Publisher: e.hub, MemoryMax: e.memory.share(), SnapshotBytes: min(maxSnapshotBytes, e.memory.limit/snapshotShare)}
+	e.bounds = kv.StateOptions{Publisher: e.hub, MemoryMax: e.memory.share(), SnapshotBytes: min(maxSnapshotBytes, e.memory.limit/snapshotShare), NoDigest: c.alone()}
 	if !c.MemoryOnly {
 		e.bounds.Cold = tiers{e}
 	}

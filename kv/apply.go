@@ -282,7 +282,6 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 		if !old.Deleted() {
 			m.keys--
 			m.bytes -= int64(len(sl.key()) + old.Size())
-			m.digest -= digestOf(sl.key(), old)
 			m.keyBytes -= int64(len(sl.key()))
 			if old.Deadline() != 0 {
 				m.deadlines.Delete(deadline{old.Deadline(), sl})
@@ -294,12 +293,12 @@ func (s *State) installLocked(sl *slot, e *Entry) {
 		m.leases.attach(e.lease(), sl)
 		m.keys++
 		m.bytes += int64(len(sl.key()) + e.size)
-		m.digest += digestOf(sl.key(), e)
 		m.keyBytes += int64(len(sl.key()))
 		if e.Deadline() != 0 {
 			m.deadlines.Set(deadline{e.Deadline(), sl})
 		}
 	}
+	s.digestLocked(sl.key(), old, e)
 	s.replaceLocked(sl, e)
 	m.dirty.add(sl, e.size)
 	m.tell(sl, old, e)

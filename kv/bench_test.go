@@ -45,9 +45,13 @@ func fill(b *testing.B, s *kv.State, keys []string, size int) (index uint64) {
 
 // BenchmarkApply applies entries of 256 puts of 100 bytes to existing keys.
 func BenchmarkApply(b *testing.B) {
-	for _, n := range []int{4096, 1_000_000} {
-		b.Run(fmt.Sprint("keys=", n), func(b *testing.B) {
-			s := kv.NewState(kv.StateOptions{Presize: n})
+	for _, c := range []struct {
+		keys     int
+		noDigest bool
+	}{{4096, false}, {4096, true}, {1_000_000, false}, {1_000_000, true}} {
+		b.Run(fmt.Sprint("keys=", c.keys, "/digest=", !c.noDigest), func(b *testing.B) {
+			n := c.keys
+			s := kv.NewState(kv.StateOptions{Presize: n, NoDigest: c.noDigest})
 			keys := benchKeys(n)
 			index := fill(b, s, keys, 100)
 			const puts = 256

@@ -8,17 +8,31 @@ import (
 // Digest returns a number that is the same for states which have the same revision and the same keys, with the same
 // revisions, versions, deadlines and sizes of values. Nodes that have applied the same log must have the same: one
 // that differs has another state. What values are is left to the checksums of the files that they are in. It is kept
-// up to date with each change, and counted again by a Load.
+// up to date with each change, and counted again by a Load. It means nothing with StateOptions.NoDigest.
 func (s *State) Digest() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return mixed(s.mu.digest ^ uint64(s.mu.rev))
 }
 
-// digestOf returns what an entry that is no deletion adds to the digest, in any order. What is replaced is subtracted
-// again.
-func digestOf(key string, e *Entry) uint64 {
-	h := mixed(uint64(crc32.Checksum(unsafe.Slice(unsafe.StringData(key), len(key)), castagnoli)) | uint64(e.Size())<<32)
+// digestLocked has the digest follow a change of a key from one version to another, either of which may be nil: in any
+// order, what is replaced is subtracted.
+func (s *State) digestLocked(key string, from, to *Entry) {
+	if s.opts.NoDigest {
+		return
+	}
+	sum := uint64(crc32.Checksum(unsafe.Slice(unsafe.StringData(key), len(key)), castagnoli))
+	if from != nil && !from.Deleted() {
+		s.mu.digest -= digestOf(sum, from)
+	}
+	if to != nil && !to.Deleted() {
+		s.mu.digest += digestOf(sum, to)
+	}
+}
+
+// digestOf returns what a version of the key with a checksum is in a digest.
+func digestOf(key uint64, e *Entry) uint64 {
+	h := mixed(key | uint64(e.Size())<<32)
 	h = mixed(h ^ uint64(e.Mod))
 	h = mixed(h ^ uint64(e.Create))
 	return mixed(h ^ e.Version ^ uint64(e.Deadline())<<8)

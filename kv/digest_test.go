@@ -1,6 +1,7 @@
 package kv_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -48,5 +49,25 @@ func TestDigestTellsStatesApart(t *testing.T) {
 		if got := s.Digest(); got != before {
 			t.Fatalf("an entry without commands changes the digest from %x to %x", before, got)
 		}
+	}
+}
+
+// A server that is alone keeps no digest. Once it is the first of several its store must have the one that it would have
+// had: the others, which get the store, count it.
+func TestDigestOfAStoreThatWasAlone(t *testing.T) {
+	_, _, _, want := frozen(t, kv.StateOptions{})
+	meta, records, idem, none := frozen(t, kv.StateOptions{NoDigest: true})
+	s := kv.NewState(kv.StateOptions{Presize: 64})
+	l := s.Load(meta)
+	for _, r := range records {
+		if _, _, err := l.Add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(l.AddIdem(meta.IdemFirst, idem), l.Done()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Digest(); got != want || none == want {
+		t.Errorf("got %x, want %x; without a digest %x", got, want, none)
 	}
 }

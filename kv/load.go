@@ -79,7 +79,7 @@ func (l *Loader) count(sl *slot) {
 	m, e := &l.state.mu.machine, sl.cur.Load()
 	m.keys++
 	m.bytes += int64(len(sl.key()) + e.Size())
-	m.digest += digestOf(sl.key(), e)
+	l.state.digestLocked(sl.key(), nil, e)
 	m.keyBytes += int64(len(sl.key()))
 	if e.Deadline() != 0 {
 		m.deadlines.Set(deadline{e.Deadline(), sl})
@@ -93,7 +93,7 @@ func (l *Loader) uncount(sl *slot) {
 	}
 	m.keys--
 	m.bytes -= int64(len(sl.key()) + e.Size())
-	m.digest -= digestOf(sl.key(), e)
+	l.state.digestLocked(sl.key(), e, nil)
 	m.keyBytes -= int64(len(sl.key()))
 	if e.Deadline() != 0 {
 		m.deadlines.Delete(deadline{e.Deadline(), sl})

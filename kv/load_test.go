@@ -8,10 +8,11 @@ import (
 	"keywatch/kv/kvtest"
 )
 
-// frozen returns a committed checkpoint of two keys and one idempotency record.
-func frozen(t *testing.T) (meta kv.Meta, records []kv.Record, idem []byte) {
+// frozen returns a committed checkpoint of two keys and one idempotency record, and the digest of its state.
+func frozen(t *testing.T, opts kv.StateOptions) (meta kv.Meta, records []kv.Record, idem []byte, digest uint64) {
 	t.Helper()
-	store, _ := openDirect(t, kv.StateOptions{Presize: 64}, kv.Params{})
+	opts.Presize = 64
+	store, _ := openDirect(t, opts, kv.Params{})
 	do(t, store, kvtest.Put("a", "1"))
 	if _, err := store.Do(t.Context(), &kv.Command{
 		Ops: []kv.Op{kvtest.Put("b", "2")}, Idem: kv.Idem{Caller: "me", Key: "k"},
@@ -32,13 +33,13 @@ func frozen(t *testing.T) (meta kv.Meta, records []kv.Record, idem []byte) {
 		idem = append(idem, b...)
 	}
 	c.Commit()
-	return c.Meta(), records, idem
+	return c.Meta(), records, idem, store.State().Digest()
 }
 
 // A loader must refuse records out of order, records beyond the checkpoint, and
 // idempotency records that are missing, surplus or damaged.
 func TestLoaderRefusesDamage(t *testing.T) {
-	meta, records, idem := frozen(t)
+	meta, records, idem, _ := frozen(t, kv.StateOptions{})
 	load := func(meta kv.Meta) *kv.Loader { return kv.NewState(kv.StateOptions{Presize: 64}).Load(meta) }
 	add := func(l *kv.Loader, r kv.Record) error {
 		_, _, err := l.Add(r)

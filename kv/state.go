@@ -40,6 +40,8 @@ type StateOptions struct {
 	// MemoryMax is how many bytes the state is to take: what is loaded or fetched
 	// beyond stays cold. What is written is bounded by a Gate. 0 is no bound.
 	MemoryMax int64
+	// NoDigest leaves out what Digest is made of: no other server has this state.
+	NoDigest bool
 }
 
 func (o StateOptions) withDefaults() StateOptions {
