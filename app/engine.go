@@ -84,7 +84,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	if e.members != nil {
 		e.members.migration.open(e.migrate)
 		e.running.Go(func() { e.leaveWhenRemoved(life) })
-		e.running.Go(func() { e.members.watchDisk(life) })
+		e.running.Go(func() { e.members.watchDisk(life, func() int64 { return freeOf(e.config.Data) }) })
 		e.running.Go(func() { e.members.formed(life, e.node) })
 	}
 	if e.access.on {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"keywatch/persist/disk"
@@ -10,13 +11,19 @@ import (
 // diskEvery is how often a server looks how much of its disk is free.
 const diskEvery = 5 * time.Second
 
-// watchDisk looks how much of the disk is free, until ctx ends: the others are told. The one who tells them
-// must not wait for a disk.
-func (m *membership) watchDisk(ctx context.Context) {
+// watchDisk looks how much of the disk is free, until ctx ends: the others are told. Neither the one who tells them nor the
+// end of the server may wait for a disk that hangs: what was free last counts until it answers.
+func (m *membership) watchDisk(ctx context.Context, free func() int64) {
 	tick := time.NewTicker(diskEvery)
 	defer tick.Stop()
+	var looking atomic.Bool
 	for {
-		m.free.Store(max(0, freeOf(m.config.Data)))
+		if looking.CompareAndSwap(false, true) {
+			go func() {
+				defer looking.Store(false)
+				m.free.Store(max(0, free()))
+			}()
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

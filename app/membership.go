@@ -37,7 +37,8 @@ type membership struct {
 	// migration moves values for other servers.
 	migration errand
 
-	mu struct {
+	noting sync.Mutex // held while mu.me is written to the disk
+	mu     struct {
 		sync.Mutex
 		me     nodeFile
 		roster cluster.Roster // the newest that is known
@@ -143,17 +144,20 @@ func (m *membership) me() nodeFile {
 	return m.mu.me
 }
 
-// become notes, durably, what this server is now.
+// become notes, durably, what this server is now. Those who ask who it is do not wait for the disk: Raft does.
 func (m *membership) become(change func(*nodeFile)) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	next := m.mu.me
-	if change(&next); next == m.mu.me {
+	m.noting.Lock()
+	defer m.noting.Unlock()
+	now := m.me()
+	next := now
+	if change(&next); next == now {
 		return nil
 	}
 	if err := next.write(m.config.Data); err != nil {
 		return err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.mu.me = next
 	return nil
 }
@@ -204,6 +208,11 @@ func (m *membership) connect() error {
 	opts.Unreachable = func(id peer.ID) {
 		if n := m.node.Load(); n != nil {
 			n.Unreachable(uint64(id))
+		}
+	}
+	opts.Ended = func(id peer.ID) {
+		if n := m.node.Load(); n != nil {
+			n.Ended(uint64(id))
 		}
 	}
 	if m.mesh, err = peer.Open(opts); err == nil {

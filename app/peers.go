@@ -69,6 +69,11 @@ func (p *peers) join(opts *cluster.Options) (*team, error) {
 				n.Unreachable(uint64(id))
 			}
 		},
+		Ended: func(id peer.ID) {
+			if n := t.node.Load(); n != nil {
+				n.Ended(uint64(id))
+			}
+		},
 	})
 	if err != nil {
 		return nil, err

@@ -48,12 +48,22 @@ type unreachable struct{}
 // Unreachable says that frames which were sent to another server may be lost. It never waits.
 func (n *Node) Unreachable(id uint64) { n.arrive(arrived{id, unreachable{}}) }
 
+// ended stands for a frame: the process of a server is no more.
+type ended struct{}
+
+// Ended says that the process of another server has ended. If that server led, the voters that are left elect one of
+// themselves at once. It never waits. To be wrong costs an election at most: a leader that a majority of the voters hears
+// stays.
+func (n *Node) Ended(id uint64) { n.arrive(arrived{id, ended{}}) }
+
 // take takes a frame. The loop calls it.
 func (n *Node) take(a arrived) {
 	l := &n.loop
 	switch f := a.frame.(type) {
 	case unreachable:
 		l.core.Unreachable(a.from)
+	case ended:
+		n.replaceLeader(a.from)
 	case *raftpb.Message:
 		if f.GetType() != raftpb.MsgSnap { // that comes by ReceiveSnapshot only
 			l.core.Step(f)

@@ -27,10 +27,14 @@ type wires struct {
 	token peer.Token
 	mesh  [4]*peer.Mesh
 	of    [4]atomic.Pointer[cluster.Node]
+	// ended is told by whom a process was found to have ended; nil tells the node.
+	ended func(id int, other peer.ID)
 }
 
-func newWires(t testing.TB, tick time.Duration) *wires {
-	w := &wires{team: &team{t: t}, token: peer.NewToken()}
+func newWires(t testing.TB, tick time.Duration) *wires { return newWiresTelling(t, tick, nil) }
+
+func newWiresTelling(t testing.TB, tick time.Duration, ended func(id int, other peer.ID)) *wires {
+	w := &wires{team: &team{t: t}, token: peer.NewToken(), ended: ended}
 	for id := 1; id <= 3; id++ {
 		o := memory()
 		o.ID, o.Members = uint64(id), &raftpb.ConfState{Voters: []uint64{1, 2, 3}}
@@ -80,6 +84,13 @@ func (w *wires) connect(id int) {
 		Unreachable: func(other peer.ID) {
 			if n := w.of[id].Load(); n != nil {
 				n.Unreachable(uint64(other))
+			}
+		},
+		Ended: func(other peer.ID) {
+			if w.ended != nil {
+				w.ended(id, other)
+			} else if n := w.of[id].Load(); n != nil {
+				n.Ended(uint64(other))
 			}
 		},
 	})

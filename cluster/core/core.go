@@ -67,6 +67,10 @@ type Core struct {
 	// restored is where the state of another server ends that Raft has accepted last.
 	restored uint64
 	reads    []Read
+	// forgot is the term whose leader was forgotten last, joint how many ticks this server has led voters of whom some
+	// come or go.
+	forgot uint64
+	joint  int
 }
 
 // A proposal is what its proposer knows it by, and the term in which it was logged.
@@ -207,6 +211,7 @@ func (c *Core) Campaign() {
 func (c *Core) Tick() {
 	defer c.catch()
 	c.raw.Tick()
+	c.leaveJoint()
 }
 
 // Propose logs data, of which it keeps a copy. tag, which is not nil, is returned in Work: with the

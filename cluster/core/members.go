@@ -31,6 +31,19 @@ func (c *Core) ProposeMembers(change *raftpb.ConfChangeV2) error {
 	return nil
 }
 
+// leaveJoint has a change of voters end that is between its two steps for as long as an election takes. Raft proposes the
+// second step whenever an entry was applied, and does not repeat that if it is lost, as happens while leadership is
+// handed over: without another entry no other change would ever be possible.
+func (c *Core) leaveJoint() {
+	if c.term == 0 || len(c.store.Members().VotersOutgoing) == 0 {
+		c.joint = 0
+		return
+	}
+	if c.joint++; c.joint%ElectionTicks == 0 {
+		_ = c.raw.ProposeConfChange(new(raftpb.ConfChangeV2)) // what is out of place is logged as an entry without data
+	}
+}
+
 // Transfer has another voter stand for election at once, as soon as it has what this server has. Until
 // then, or for the time of an election, proposals fail with ErrDropped.
 func (c *Core) Transfer(to uint64) {

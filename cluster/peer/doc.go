@@ -21,6 +21,8 @@
 //     so a frame that is lost, repeated or of another process is a damaged one, and ends the connection.
 //   - For one server callbacks run one at a time: Reachable, then Receive for each frame, then
 //     Unreachable. Those of different servers run at the same time.
+//   - Ended is called where it is certain that the process of a server has ended, which is some 60 ms after a
+//     crash. A server that is cut off, or stopped, is silent, and nothing is certain.
 //
 // Both ends say hello before anything else: versions of the protocol, cluster, node,
 // incarnation, and bytes of the owner's. Each end may refuse the other with a text, which both

@@ -2,9 +2,9 @@ package peer_test
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -85,7 +85,7 @@ func (n *network) dialer(from string) func(context.Context, string) (net.Conn, e
 		}
 		time.Sleep(latency)
 		if l == nil {
-			return nil, errors.New("connection refused")
+			return nil, syscall.ECONNREFUSED
 		}
 		near, nearEnd := net.Pipe()
 		far, farEnd := net.Pipe()
@@ -99,7 +99,7 @@ func (n *network) dialer(from string) func(context.Context, string) (net.Conn, e
 		}
 		near.Close()
 		far.Close()
-		return nil, errors.New("connection refused")
+		return nil, syscall.ECONNREFUSED
 	}
 }
 
@@ -157,13 +157,18 @@ func (n *network) isolate(a, b string, lost bool) {
 	n.set(func() { n.cut[a+">"+b], n.cut[b+">"+a] = lost, lost })
 }
 
-// close ends everything that is left, as the end of a machine would.
-func (n *network) close() {
+// reset ends all connections.
+func (n *network) reset() {
 	n.set(func() {
 		for _, c := range n.conns {
 			c.Close()
 		}
 	})
+}
+
+// close ends everything that is left, as the end of a machine would.
+func (n *network) close() {
+	n.reset()
 	n.carriers.Wait()
 }
 

@@ -61,6 +61,11 @@ type Options struct {
 	// after the last one, when what was sent and has not arrived is lost. Both are called on
 	// the connection's goroutine, in turns. They may call what Receive may.
 	Reachable, Unreachable func(ID)
+	// Ended is called when the process of a node that was connected is known to have ended: it closed the
+	// connection and its address refuses new ones, or another process answers there with its id. It is
+	// called once for each process at most, not for one that is cut off or stopped, after Unreachable, and
+	// before Reachable for the next process if that answers. It may call what Receive may.
+	Ended func(ID)
 
 	// DialTimeout bounds the time until a connection is established; 1 s.
 	DialTimeout time.Duration
@@ -124,6 +129,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Unreachable == nil {
 		o.Unreachable = func(ID) {}
+	}
+	if o.Ended == nil {
+		o.Ended = func(ID) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

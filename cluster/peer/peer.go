@@ -41,6 +41,7 @@ type peer struct {
 		since   time.Time // when it became reachable, or ceased to be
 		up      bool
 		streams int // those it has open to this node
+		life    life
 	}
 }
 
@@ -129,9 +130,13 @@ func (p *peer) up(l *link) {
 	p.counts.connects.Add(1)
 	p.mu.Lock()
 	p.mu.up, p.mu.since, p.mu.why = true, time.Now(), nil
+	another := p.mu.life.met(l.hello.Incarnation)
 	p.mu.Unlock()
 	p.log.reset()
 	p.mesh.opts.Logger.Info("peer connected", "peer", p.id, "remote", l.hello.Remote, "dialed", l.dialed, "incarnation", l.hello.Incarnation)
+	if another {
+		p.ended()
+	}
 	p.mesh.opts.Reachable(p.id)
 }
 
@@ -139,6 +144,7 @@ func (p *peer) up(l *link) {
 func (p *peer) down(l *link, why error) {
 	p.mu.Lock()
 	p.mu.up, p.mu.since, p.mu.why = false, time.Now(), why
+	p.mu.life.lost(why)
 	p.mu.Unlock()
 	p.mesh.opts.Logger.Info("peer disconnected", "peer", p.id, "remote", l.hello.Remote, "error", why)
 	p.mesh.opts.Unreachable(p.id)
@@ -161,6 +167,7 @@ func (p *peer) keep() {
 		} else if lasted, err := p.connect(); lasted > maxBackoff {
 			wait, next = minBackoff, minBackoff
 		} else {
+			p.noteRefusal(err)
 			p.note(err)
 			next = min(2*wait, maxBackoff*4/5)
 		}

@@ -72,6 +72,9 @@ func (h *History) plan() {
 		{w.drop, func() { h.Drop(h.oldest()) }},
 		{w.repeat, func() { h.Repeat(h.oldest()) }},
 		{w.campaign, h.rush},
+		{w.notice, h.notice},
+		{w.notice, func() { h.any().Succeed() }},
+		{w.transfer, func() { h.any().Transfer(h.any().ID) }},
 		{w.checkpoint, h.checkpoint},
 		{w.compact, func() { h.any().Compact(w.leave) }},
 		{w.cut, h.part},
@@ -176,6 +179,15 @@ func (h *History) blink() {
 func (h *History) rush() {
 	for range 1 + h.rng.IntN(3) {
 		h.any().Campaign()
+	}
+}
+
+// notice has some servers believe that the process of their leader has ended, which may be true.
+func (h *History) notice() {
+	for range 1 + h.rng.IntN(len(h.nodes)) {
+		if n := h.any(); n.Notice() && h.rng.IntN(2) == 0 {
+			n.Succeed()
+		}
 	}
 }
 

@@ -168,15 +168,6 @@ func (n *Node) withheld() bool {
 	return len(n.disk.queue) > 0 && n.ticks-n.disk.queue[0].tick > core.ElectionTicks && !n.c.opts.KeepTicking
 }
 
-// Campaign has the server stand for election.
-func (n *Node) Campaign() {
-	if n.Up() {
-		n.c.did("campaign", n.ID, 0)
-		n.core.Campaign()
-		n.ready()
-	}
-}
-
 // Hang has the disk hang, or ends that.
 func (n *Node) Hang(hung bool) {
 	n.c.did("hang", n.ID, uint64(len(n.disk.queue)))

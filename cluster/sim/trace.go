@@ -69,12 +69,15 @@ const (
 	JointChanges
 	Removals
 	LostProposals
+	Notices
+	Transfers
 	kinds
 )
 
 var kindNames = [kinds]string{
 	"commits", "answers", "reads", "elections", "powercuts", "kills", "restarts", "cuts", "drops", "repeats", "hangs",
 	"checkpoints", "compactions", "installs", "changes", "joint", "removals", "lost",
+	"notices", "transfers",
 }
 
 // String returns the name of the kind.

@@ -13,6 +13,8 @@ type weather struct {
 
 	drop, repeat, cut, mend, hang, resume, kill, power, blink, start, campaign int
 
+	notice, transfer int
+
 	members, join, retire int
 
 	steps  int    // how many things happen
@@ -38,6 +40,7 @@ func draw(r *rand.Rand, moving bool) weather {
 		propose: between(5, 200), read: between(10, 100), checkpoint: some(70, 40), compact: some(60, 20),
 		drop: some(50, 100), repeat: some(40, 100), cut: some(60, 15), mend: between(2, 60), hang: some(25, 6), resume: between(2, 40),
 		kill: some(40, 6), power: some(60, 10), blink: some(60, 8), start: between(20, 200), campaign: some(50, 200),
+		notice: some(50, 60), transfer: some(40, 40),
 		steps: stormSteps, waits: r.IntN(2) == 0, window: between(1, 50), leave: uint64(r.IntN(20)),
 	}
 	if r.IntN(6) == 0 { // elections and power cuts, and little else
