@@ -38,7 +38,7 @@ type images struct {
 	last     imageFile
 	installs int
 	staged   int // how many were begun to be received
-	// hook is called at each step of an install: half, verify, install, load; nil for none.
+	// hook is called at each step of an install, half, verify, install, load, and before a checkpoint; nil for none.
 	hook func(step string)
 }
 
@@ -59,6 +59,7 @@ func (m *images) setHook(hook func(step string)) {
 }
 
 func (m *images) Checkpoint(cp *kv.Checkpoint, index, term uint64, members []byte) error {
+	m.step("checkpoint")
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if index < m.last.Index {

@@ -79,9 +79,10 @@ func (n *Node) tendOnce(ctx context.Context, s *steward) {
 	}
 }
 
-// near reports whether a server lacks so little that it can become a voter.
+// near reports whether a server lacks so little that it can become a voter. In a young store one that has nothing lacks
+// little.
 func (n *Node) near(m Standing) bool {
-	return m.Reachable && !m.Installing && !m.Differs && (m.Votes || m.Learns) && m.Behind <= nearEntries &&
+	return m.Reachable && m.Applied > 0 && !m.Installing && !m.Differs && (m.Votes || m.Learns) && m.Behind <= nearEntries &&
 		n.store.BytesAfter(m.Applied) <= nearBytes && time.Since(m.Heard) < heardFor
 }
 

@@ -6,9 +6,9 @@ import (
 	"keywatch/cluster/sim"
 )
 
-// Trap 9 (openraft 2095): a proposal is cut off from its server's log by a new leader, and comes back all the same, because
+// Trap 9 (openraft 2095): a proposal is cut off from its server's log by a new leader, and returns all the same, because
 // another server still has it and leads next. It must not be reported lost on the way: its client would send it again.
-func TestProposalThatIsCutOffAndComesBack(t *testing.T) {
+func TestProposalThatIsCutOffAndReturns(t *testing.T) {
 	c := begin(t, sim.Options{Members: 5, NoPreVote: true, NoCheckQuorum: true})
 	first, next := lead(t, c, 1), c.Node(5)
 	commit(t, c, first, 1)
@@ -37,6 +37,6 @@ func TestProposalThatIsCutOffAndComesBack(t *testing.T) {
 	lead(t, c, 2)
 	c.Heal()
 	if !c.Until(timeouts, c.Even) || !p.Answered() {
-		t.Errorf("it came back, and its server does not answer it: %v", c.Err())
+		t.Errorf("it returned, and its server does not answer it: %v", c.Err())
 	}
 }
