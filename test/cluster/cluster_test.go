@@ -71,6 +71,7 @@ func laidOut(t testing.TB, size int, args ...string) *cluster {
 			"--peer-listen", fmt.Sprintf("%s:%d", net.node(i), peerPort), "--peer-advertise", all[i],
 			"--peer-token-file", c.token, "--name", n.name, "--advertise", n.url,
 			"--heartbeat", "200ms",
+			"--idem-per-caller", "1000000", // one machine sends the requests of hundreds of histories
 		}, args...)
 		n.entry = []string{"--join", strings.Join(all, ","), "--expect", fmt.Sprint(size)}
 		c.nodes = append(c.nodes, n)

@@ -39,10 +39,12 @@ type Audience struct {
 const writers = 3
 
 // Meet has the writers write and the streamers watch while during runs, and returns when the
-// streamers have been told of all that was written.
+// streamers have been told of all that was written. A writer that fails ends them: what it wrote
+// last may never be told.
 func (a *Audience) Meet(t testing.TB, during func()) {
 	t.Helper()
-	hard := gate.Context(t)
+	hard, abandon := context.WithCancel(gate.Context(t))
+	defer abandon()
 	ctx, cancel := context.WithCancel(hard)
 	defer cancel()
 	a.Streamers = a.streamers()
@@ -60,6 +62,7 @@ func (a *Audience) Meet(t testing.TB, during func()) {
 		writing.Go(func() {
 			if err := w.run(ctx, hard); err != nil {
 				t.Error(err)
+				abandon()
 			}
 		})
 	}
