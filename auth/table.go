@@ -107,7 +107,6 @@ type Table struct {
 		creds   map[CredID]*Caller
 		credRev map[CredID]kv.Rev
 		certs   map[string]string // user by the id of the record
-		certRev map[string]kv.Rev
 		tickets map[uint64]TicketKey
 		deks    map[uint64]kv.Rev
 		hmac    []byte
@@ -142,7 +141,7 @@ func (t *Table) clearLocked() {
 	m.users, m.names = make(map[string]*userState), make(map[string]*userState)
 	m.roles, m.roleIDs = make(map[string]*roleState), make(map[string]*roleState)
 	m.creds, m.credRev = make(map[CredID]*Caller), make(map[CredID]kv.Rev)
-	m.certs, m.certRev = make(map[string]string), make(map[string]kv.Rev)
+	m.certs = make(map[string]string)
 	m.tickets, m.deks = make(map[uint64]TicketKey), make(map[uint64]kv.Rev)
 	m.revs, m.damaged, m.hmac = make(map[string]kv.Rev), make(map[string]error), nil
 }

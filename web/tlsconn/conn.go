@@ -27,13 +27,6 @@ func Server(conn net.Conn, config *tls.Config) *Conn {
 	return c
 }
 
-// Client is Server for the client's end.
-func Client(conn net.Conn, config *tls.Config) *Conn {
-	c := &Conn{wire: transport{Conn: conn}}
-	c.Conn = tls.Client(&c.wire, config)
-	return c
-}
-
 // Close implements net.Conn. Where the connection is detached it does nothing.
 func (c *Conn) Close() error {
 	if c.wire.detached {
