@@ -30,6 +30,7 @@ type steward struct {
 	all   int
 	since time.Time
 	near  map[ServerID]time.Time // since when each has been near
+	full  time.Time              // since when the disk of this server has been full
 }
 
 // tend is the goroutine.
@@ -91,8 +92,8 @@ func (n *Node) plan(v *Standings, s *steward, now time.Time) func(context.Contex
 	if len(v.Roster.Members) == 0 {
 		return n.found
 	}
-	if v.Joint {
-		return nil
+	if do := n.planRoom(v, s, now); do != nil || v.Joint {
+		return do
 	}
 	for _, m := range v.Members {
 		if m.Leaving && m.ID != v.Self {
