@@ -41,20 +41,56 @@ func (r *request) audit() {
 		Address: string(r.callerName()), Operation: fmt.Sprintf("%s %s", r.f.Method(), routeNames[r.route]),
 		Target: string([]byte(r.target())), Status: status, Code: string(r.failed), Need: r.need,
 	}
-	if who := r.who; who != nil {
-		e.User, e.Name = who.User(), who.Look().Name
-		if id := who.ID(); id != (auth.CredID{}) {
-			e.Credential = id.String()
-		}
-	}
+	identify(&e, r.who)
 	if r.actor != "" {
 		e.Name = r.actor
 	}
-	if event {
+	if event && (r.route != routeLogin || status != 429) {
 		log.Record(e)
 		return
 	}
 	log.Denied(e)
+}
+
+// auditDenied writes down that a command over another protocol was denied.
+func (s *Server) auditDenied(d api.Denial) {
+	if s.opts.Audit == nil {
+		return
+	}
+	e := audit.Event{
+		Address: d.Address, Operation: d.Operation, Target: d.Target,
+		Status: d.Failure.Code.Status(), Code: string(d.Failure.Code), Need: d.Failure.Need,
+	}
+	identify(&e, d.Who)
+	s.opts.Audit.Denied(e)
+}
+
+// auditLogin writes down how a login over another protocol than HTTP ended. Too many of them are
+// counted like denials.
+func (s *Server) auditLogin(operation, address, user string, who *auth.Caller, err error) {
+	e := audit.Event{Address: address, Operation: operation, Status: 200}
+	identify(&e, who)
+	e.Name = user[:min(len(user), auth.MaxName)]
+	if err != nil {
+		code := api.FailureOf(err).Code
+		e.Status, e.Code = code.Status(), string(code)
+	}
+	if e.Status == 429 {
+		s.opts.Audit.Denied(e)
+		return
+	}
+	s.opts.Audit.Record(e)
+}
+
+// identify notes who did it.
+func identify(e *audit.Event, who *auth.Caller) {
+	if who == nil {
+		return
+	}
+	e.User, e.Name = who.User(), who.Look().Name
+	if id := who.ID(); id != (auth.CredID{}) {
+		e.Credential = id.String()
+	}
 }
 
 // target returns what the request names: a key, a user, a role, a credential or a lock.

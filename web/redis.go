@@ -22,13 +22,19 @@ func (s *Server) newRESP() (*resp.Server, error) {
 		Max: o.MaxConnections, Others: func() int { return int(s.conns.open.Load()) },
 		Full:   func() bool { return s.conns.all() > o.MaxFiles },
 		Tracer: o.Tracer, Fsync: o.Durability == DurabilityFsync, Version: o.Version, Ready: o.Ready,
-		Refused: func(code api.Code) { s.metrics.refuse(code) }, Logger: o.Logger,
+		Refused: func(code api.Code) { s.metrics.refuse(code) }, Denied: s.auditDenied, Logger: o.Logger,
 	})
 }
 
 // provePassword returns the caller that a user's password makes of a connection. Those that are wrong
 // count with the logins that fail.
 func (s *Server) provePassword(ctx context.Context, address, user, password string) (*auth.Caller, error) {
+	who, err := s.admitPassword(ctx, address, user, password)
+	s.auditLogin("RESP AUTH", address, user, who, err)
+	return who, err
+}
+
+func (s *Server) admitPassword(ctx context.Context, address, user, password string) (*auth.Caller, error) {
 	if err := s.logins.admit(address, user); err != nil {
 		return nil, err
 	}

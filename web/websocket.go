@@ -32,7 +32,7 @@ func (s *Server) newSockets() (*ws.Server, error) {
 		Door: s.door, Unproved: &s.unproved, Limiter: o.Limiter, Budget: o.Budget, Reactor: s.reactor, Deadlines: s.waits, Tracer: o.Tracer,
 		Max: o.MaxStreams, Others: s.streams.Len, Full: s.streams.opts.full,
 		MaxBody: o.MaxBody, Heartbeat: o.Heartbeat, Durability: func() []byte { return s.team.now().durability },
-		Refused: func(code api.Code) { s.metrics.refuse(code) }, Logger: o.Logger,
+		Refused: func(code api.Code) { s.metrics.refuse(code) }, Denied: s.auditDenied, Logger: o.Logger,
 	})
 }
 

@@ -22,6 +22,7 @@ func (s *session) dispatch(q *wire.Request) {
 	defer s.passSkip()
 	defer s.endCaching(cmd, q.Args)
 	if err := s.admit(cmd, q); err != nil {
+		s.denied(cmd, err)
 		s.fail(err)
 		return
 	}
@@ -160,7 +161,7 @@ func (s *session) runSlow(cmd *command, args [][]byte) {
 	s.job(func() reply {
 		text, err := cmd.slow(c)
 		if err != nil {
-			text = wire.AppendError(nil, c.v.explain(err))
+			text = wire.AppendError(nil, c.explain(err))
 		}
 		return reply{text: text}
 	})
@@ -340,7 +341,7 @@ func (s *session) runAgain(cmd *command, args [][]byte) {
 			c.reads, c.now, c.waits = nil, false, false
 			p, err := cmd.compile(c)
 			if err != nil {
-				return reply{text: wire.AppendError(nil, c.v.explain(err))}
+				return reply{text: wire.AppendError(nil, c.explain(err))}
 			}
 			if p.constant() {
 				return reply{text: p.text}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/web/api"
 )
@@ -39,6 +40,27 @@ var firstWords = map[api.Code]string{
 	api.CodePermissionsChanged: "TRYAGAIN",
 	api.CodeStarting:           "LOADING", api.CodeMemoryFull: "OOM", api.CodeDiskFull: "MISCONF",
 	api.CodeClientMemoryFull: "OOM", api.CodeCallerMemoryFull: "OOM", api.CodeOutcomeUnknown: "UNKNOWN",
+}
+
+// A commandDenied is a denial as Redis says that a user may not run a command.
+type commandDenied struct {
+	refusal
+	cause *auth.DeniedError
+}
+
+func (d *commandDenied) Unwrap() []error { return []error{d.refusal, d.cause} }
+
+// denied has it written down if a command was refused for the lack of a credential or a permission.
+func (s *session) denied(cmd *command, err error) {
+	if f := api.Denied(err); f != nil {
+		s.server.opts.Denied(api.Denial{Who: s.who.Load(), Address: s.caller, Operation: "RESP " + strings.ToUpper(cmd.name), Failure: f})
+	}
+}
+
+// explain is Server.explain for the command of a call, whose denial it has written down.
+func (c *call) explain(err error) string {
+	c.s.denied(c.cmd, err)
+	return c.v.explain(err)
 }
 
 // explain returns what a client is told of err.

@@ -184,6 +184,7 @@ func (x *exec) begin(texts [][]byte) {
 // directly runs a command of a transaction that is none of the store, if the caller still may.
 func (s *session) directly(q *queued) []byte {
 	if err := s.may(q.cmd, q.args); err != nil {
+		s.denied(q.cmd, err)
 		return wire.AppendError(nil, s.server.explain(err))
 	}
 	return q.cmd.direct(s, q.args)
@@ -230,7 +231,7 @@ func (x *exec) compile(texts [][]byte) {
 				return
 			}
 			if texts[i] = nil; err != nil {
-				texts[i] = wire.AppendError(nil, c.v.explain(err))
+				texts[i] = wire.AppendError(nil, c.explain(err))
 			} else if p.constant() {
 				texts[i] = p.text
 			}

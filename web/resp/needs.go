@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"fmt"
 	"strings"
 
 	"keywatch/auth"
@@ -131,7 +132,8 @@ func (s *session) mayKeys(cmd *command, verbs []auth.Verb, args [][]byte) error 
 // noCommand returns err as Redis says that a user may not run a command.
 func (s *session) noCommand(name string, err error) error {
 	if denied, ok := err.(*auth.DeniedError); ok {
-		return refusef("NOPERM User %s has no permissions to run the '%s' command: requires %s", s.userName(), name, denied.Need)
+		text := fmt.Sprintf("NOPERM User %s has no permissions to run the '%s' command: requires %s", s.userName(), name, denied.Need)
+		return &commandDenied{refusal(text), denied}
 	}
 	return err
 }

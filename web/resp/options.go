@@ -57,6 +57,9 @@ type Options struct {
 	// Refused, if not nil, is told the code of each command that is answered with an error of
 	// the store. It must not wait.
 	Refused func(api.Code)
+	// Denied, if not nil, is told of each command that is refused for the lack of a credential or a
+	// permission. It must not wait.
+	Denied func(api.Denial)
 	// Logger is where failures are reported; nothing is by default.
 	Logger *slog.Logger
 }
@@ -79,6 +82,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Refused == nil {
 		o.Refused = func(api.Code) {}
+	}
+	if o.Denied == nil {
+		o.Denied = func(api.Denial) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

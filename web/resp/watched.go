@@ -22,7 +22,7 @@ func runWatch(s *session, cmd *command, args [][]byte) {
 		err = errTooMany
 	}
 	if err != nil {
-		s.say(wire.AppendError(nil, c.v.explain(err)))
+		s.say(wire.AppendError(nil, c.explain(err)))
 		return
 	}
 	k := &kv.Command{Ops: ops}
@@ -51,7 +51,7 @@ func (s *session) watchLater(c *call, k *kv.Command) {
 	s.job(func() reply {
 		result, err := c.do(k)
 		if err != nil {
-			return reply{text: wire.AppendError(nil, c.v.explain(err))}
+			return reply{text: wire.AppendError(nil, c.explain(err))}
 		}
 		return reply{text: textOK, then: func() { s.watch(k.Ops, &result) }}
 	})

@@ -36,14 +36,32 @@ func (r *runner) run(text []byte) {
 			r.answered++ // the client has left
 			return nil
 		}
-		if r.s.unproved.Load() && c.op.name != "auth" {
-			return &auth.FailedError{Reason: auth.Missing}
-		}
-		if r.s.server.opts.Tracer != nil {
-			return r.runTraced(c)
-		}
-		return c.op.run(r, c)
+		return r.noted(c, r.runCommand(c))
 	})
+}
+
+// noted returns what a command fails with, and has it written down if that is a denial.
+func (r *runner) noted(c *command, err error) error {
+	if f := api.Denied(err); f != nil {
+		target := c.key
+		if target == "" {
+			target = c.lock.name
+		}
+		r.s.server.opts.Denied(api.Denial{
+			Who: r.s.who.Load(), Address: r.s.caller.addr().String(), Operation: "WebSocket " + c.op.name, Target: target, Failure: f,
+		})
+	}
+	return err
+}
+
+func (r *runner) runCommand(c *command) error {
+	if r.s.unproved.Load() && c.op.name != "auth" {
+		return &auth.FailedError{Reason: auth.Missing}
+	}
+	if r.s.server.opts.Tracer != nil {
+		return r.runTraced(c)
+	}
+	return c.op.run(r, c)
 }
 
 // guard runs do, and answers with what it fails with.
@@ -157,7 +175,7 @@ func (r *runner) write(c *command, cost int, finish func(*runner, uint64, *kv.Co
 	if w.err == nil {
 		var err error
 		if w.pending, err = r.s.view().Begin(w.ctx, &c.cmd); err != nil {
-			w.err = api.WithLimit(err, r.s.server.opts.Door.Limits())
+			w.err = api.WithLimit(r.noted(c, err), r.s.server.opts.Door.Limits())
 		}
 	}
 	r.writes = append(r.writes, w)

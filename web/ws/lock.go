@@ -165,7 +165,7 @@ func (r *runner) lock(c *command) error {
 		var granted kv.LeaseID
 		own.guard(&c.id, func() (err error) {
 			granted, err = own.acquire(ctx, c.id, q)
-			return err
+			return own.noted(c, err)
 		})
 		if !own.handOver() && granted != (kv.LeaseID{}) && q.Idem.Key == "" {
 			own.giveBack(granted)

@@ -50,6 +50,9 @@ type Options struct {
 	// Refused, if not nil, is told the code of each command that is answered with
 	// an error. It must not wait.
 	Refused func(api.Code)
+	// Denied, if not nil, is told of each command that is refused for the lack of a credential or a
+	// permission. It must not wait.
+	Denied func(api.Denial)
 	// Logger is where failures are reported; nothing is by default.
 	Logger *slog.Logger
 }
@@ -72,6 +75,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Refused == nil {
 		o.Refused = func(api.Code) {}
+	}
+	if o.Denied == nil {
+		o.Denied = func(api.Denial) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
