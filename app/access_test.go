@@ -315,6 +315,23 @@ func TestRestoreEndsSessions(t *testing.T) {
 	s.want(401, session, "GET", "/v1/kv/a/1", "")
 	s.want(401, "", "GET", "/v1/watch?key=a/1&ticket="+ticket, "")
 	s.want(200, "", "POST", "/v1/auth/login", `{"user":"ann","password":"correct horse battery"}`)
+	must(t, s.stop())
+
+	without := filepath.Join(t.TempDir(), "without")
+	done, err := app.Restore(t.Context(), file, without, app.RestoreOptions{RevokeKeys: true})
+	must(t, err)
+	if done.Users != 2 || done.Credentials != 0 || done.Revoked != 4 {
+		t.Errorf("got %+v, want 2 users and 4 credentials that were revoked", done)
+	}
+	must(t, os.WriteFile(filepath.Join(without, "auth.key"), sealing, 0o600))
+	for range 2 { // its first start, and one after a checkpoint
+		s = serveAuth(t, secured(without))
+		s.want(401, root, "GET", "/v1/kv/a/1", "")
+		s.want(401, key, "GET", "/v1/kv/a/1", "")
+		token := field(t, s.want(200, "", "POST", "/v1/auth/login", `{"user":"ann","password":"correct horse battery"}`), "token")
+		s.want(404, token, "GET", "/v1/kv/a/1", "")
+		must(t, s.stop())
+	}
 }
 
 // Nothing that is secret may be in plain in a file, a backup, an event, a metric or a line of the log.

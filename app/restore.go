@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"keywatch/auth"
 	"keywatch/persist"
 	"keywatch/persist/disk"
 	"keywatch/persist/object"
@@ -24,6 +25,8 @@ type RestoreOptions struct {
 	ObjectStore string
 	// Release is the version of this program, for the store file. It may be empty.
 	Release string
+	// RevokeKeys leaves the API keys of the backup out. Sessions and tickets always end.
+	RevokeKeys bool
 }
 
 // errNoObjectsInside is returned where a place is named for what is not there.
@@ -35,6 +38,9 @@ type Restored struct {
 	// the server must be started with; empty if all are in the data folder, or if the backup
 	// does not name it.
 	ObjectStore string
+	// Users are those that are as they were when the backup was made, Credentials their API keys
+	// and sessions, and Revoked those that were left out.
+	Users, Credentials, Revoked int
 }
 
 // Restore makes a new data folder dir, which must not exist or be empty, from a
@@ -56,8 +62,24 @@ func Restore(ctx context.Context, file, dir string, o RestoreOptions) (done Rest
 			done.ObjectStore = r.place(named)
 			return done.ObjectStore
 		},
+		Private: func(name string) bool { return done.count(name, o.RevokeKeys) },
 	})
 	return done, err
+}
+
+// count counts a private record, and returns whether the restored store has it.
+func (r *Restored) count(name string, revoke bool) (keep bool) {
+	switch {
+	case auth.IsUserRecord(name):
+		r.Users++
+	case !auth.IsCredentialRecord(name):
+	case revoke:
+		r.Revoked++
+		return false
+	default:
+		r.Credentials++
+	}
+	return true
 }
 
 // A restoration is a restore under way.

@@ -87,3 +87,8 @@ func cutRecord(name string) (kind, id string) {
 	kind, id, _ = strings.Cut(name, "/")
 	return kind, id
 }
+
+// IsUserRecord and IsCredentialRecord report what the private record with a name is about: a user, or an
+// API key or session.
+func IsUserRecord(name string) bool       { return strings.HasPrefix(name, kindUser+"/") }
+func IsCredentialRecord(name string) bool { return strings.HasPrefix(name, kindCred+"/") }

@@ -92,6 +92,35 @@ func TestRestoreBringsPrivateRecords(t *testing.T) {
 	}
 }
 
+// If this failed, a key that should be left out would be valid in a restored store, or no server would
+// start on it.
+func TestRestoreLeavesPrivateRecordsOut(t *testing.T) {
+	for _, kept := range []string{"user/", ""} {
+		r := newRig(t, quick())
+		for i := range 300 {
+			r.do(privatePut(fmt.Sprint("cred/", i), "sealed"), privatePut(fmt.Sprint("user/", i), "sealed"))
+		}
+		r.mustCheckpoint()
+		path, dir := filepath.Join(t.TempDir(), "backup"), t.TempDir()
+		r.backup(path)
+		keep := func(name string) bool { return kept != "" && strings.HasPrefix(name, kept) }
+		if _, err := persist.Restore(path, dir, persist.RestoreOptions{Private: keep}); err != nil {
+			t.Fatal(err)
+		}
+		state := kv.NewState(kv.StateOptions{Presize: 1})
+		if _, err := persist.LoadFile(filepath.Join(dir, persist.CheckpointName), state); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for rec := range state.PrivateRecords() {
+			names = append(names, rec.Name)
+		}
+		if want := 300 * len(kept) / len("user/"); len(names) != want || slices.ContainsFunc(names, func(n string) bool { return !keep(n) }) {
+			t.Errorf("%q: got %d records, want %d", kept, len(names), want)
+		}
+	}
+}
+
 // If this failed, what a checkpoint wrote of private records would stay in the file for good.
 func TestOldPrivateRecordsAreTrimmed(t *testing.T) {
 	r := newRig(t, quick())

@@ -121,6 +121,31 @@ func (k *recordKind) read(tx *bolt.Tx, h *recordHead, give giveRecord) error {
 	return nil
 }
 
+// filter removes the records for whose names keep returns false, and returns where the others are.
+func (k *recordKind) filter(tx *bolt.Tx, h recordHead, keep func(name string) bool) (recordHead, error) {
+	if h.gen == 0 {
+		return h, nil
+	}
+	bucket := tx.Bucket([]byte(k.bucket)).Bucket(h.name())
+	var gone [][]byte
+	c := bucket.Cursor()
+	for name, value := c.First(); name != nil; name, value = c.Next() {
+		if !keep(string(name)) {
+			gone = append(gone, bytes.Clone(name))
+			h.all.remove(name, value)
+		}
+	}
+	for _, name := range gone {
+		if err := bucket.Delete(name); err != nil {
+			return h, err
+		}
+	}
+	if h.all.n == 0 {
+		h = recordHead{}
+	}
+	return h, nil
+}
+
 // trim removes a bucket of records other than kept, and returns whether there was one.
 func (k *recordKind) trim(tx *bolt.Tx, kept *recordHead) (bool, error) {
 	all := tx.Bucket([]byte(k.bucket))

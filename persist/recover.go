@@ -123,7 +123,7 @@ func (r *Recovered) settle(dir string, lock *disk.DirLock, o *RecoverOptions) (*
 	if err := o.step("renew"); err != nil {
 		return nil, err
 	}
-	next, _, err := renew(filepath.Join(dir, checkpointName), func(h *header) link { return link{store: o.Store, objects: h.link.objects} })
+	next, _, err := renew(filepath.Join(dir, checkpointName), func(h *header) link { return link{store: o.Store, objects: h.link.objects} }, nil)
 	return next, err
 }
 

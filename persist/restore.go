@@ -50,6 +50,9 @@ type RestoreOptions struct {
 	// restored store are in, which may be empty. It is given the one that the backup names,
 	// empty if it names none, and called after Find.
 	Objects func(named string) string
+	// Private, if not nil, is told the name of each private record, and returns whether the restored
+	// store has it.
+	Private func(name string) (keep bool)
 }
 
 // Restore makes a data folder in dir from the backup in file and returns its meta. Every
@@ -116,7 +119,7 @@ func fill(file, work string, opts RestoreOptions) (meta kv.Meta, err error) {
 	if err := copyFile(file, path, offset, size); err != nil {
 		return meta, err
 	}
-	h, named, err := renew(path, func(*header) link { return link{store: disk.NewStoreID()} })
+	h, named, err := renew(path, func(*header) link { return link{store: disk.NewStoreID()} }, opts.Private)
 	if err != nil {
 		return meta, blame(err, path, file, offset)
 	}
@@ -300,9 +303,10 @@ func copyFile(from, to string, off, n int64) error {
 	return err
 }
 
-// renew checks a checkpoint and makes it that of a new store, which belongs to what belongs returns. It returns
+// renew checks a checkpoint and makes it that of a new store, which belongs to what belongs returns, and has
+// the private records that keep returns true for; all, if it is nil. It returns
 // the new header, and the URL of the object store that the one before names.
-func renew(path string, belongs func(old *header) link) (next *header, objects string, err error) {
+func renew(path string, belongs func(old *header) link, keep func(name string) bool) (next *header, objects string, err error) {
 	f, h, err := openChecked(path, nil, nil)
 	if err != nil {
 		return nil, "", err
@@ -310,6 +314,12 @@ func renew(path string, belongs func(old *header) link) (next *header, objects s
 	next, err = renewHeader(h, belongs(h))
 	if err == nil {
 		err = checkRecords(f, h, func() bool { return true })
+	}
+	if err == nil && keep != nil {
+		err = f.Update(func(tx *bolt.Tx) (err error) {
+			next.private, err = privateRecords.filter(tx, next.private, keep)
+			return err
+		})
 	}
 	for range 2 { // both meta pages of bbolt lead to the new header then
 		if err == nil {
