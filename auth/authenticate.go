@@ -78,7 +78,7 @@ func (t *Table) Authenticate(secret []byte) (*Caller, error) {
 // that was looked at.
 func (c *Caller) fail() error {
 	s := c.Look()
-	if s.Ended == "" && c.expires != 0 && c.expired(c.table.Now()) {
+	if s.Ended == "" && c.expired(c.table.Now()) {
 		return &FailedError{Expired}
 	}
 	if s.Ended != "" {
@@ -118,10 +118,11 @@ func (t *Table) UseTicket(text, origin string) (*Caller, error) {
 	}
 	c := &Caller{
 		table: t, id: info.Cred, kind: Ticketed, user: parent.user, parent: parent, epoch: info.Epoch,
-		bound: info.grants(), origin: info.Origin, expires: info.Expires,
+		bound: info.grants(), origin: info.Origin,
 	}
+	c.expires.Store(info.Expires)
 	if !info.Reuse {
-		c.expires = parent.expires // it was used in time; what it opened lives with its parent
+		c.expires.Store(parent.Expires()) // it was used in time; what it opened lives with its parent
 	}
 	return c, c.fail()
 }

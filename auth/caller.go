@@ -27,8 +27,8 @@ type Caller struct {
 	// parent is the caller whose credential a ticket was made with, bound what the ticket allows.
 	parent *Caller
 	bound  *Grants
-	// expires is in milliseconds of wall time, 0 is never.
-	expires int64
+	// expires is in milliseconds of wall time, 0 is never. It changes where a session is renewed.
+	expires atomic.Int64
 	epoch   kv.Epoch
 	origin  string
 	// proof is the hash of the password that was right, of a caller of kind Password; the id of the
@@ -77,8 +77,9 @@ func (c *Caller) Kind() Kind { return c.kind }
 // leases, idempotency keys and audits.
 func (c *Caller) User() string { return c.user }
 
-// Expires returns when the credential ends, in milliseconds of wall time; 0 is never.
-func (c *Caller) Expires() int64 { return c.expires }
+// Expires returns when the credential ends, in milliseconds of wall time; 0 is never. A session that is
+// renewed ends earlier.
+func (c *Caller) Expires() int64 { return c.expires.Load() }
 
 // Look returns what the caller may do now. It costs two atomic loads while nothing has changed.
 func (c *Caller) Look() *Standing {
@@ -134,7 +135,10 @@ func (t *Table) standingLocked(c *Caller, old *Standing) *Standing {
 	return t.grantedLocked(u, u.record.Roles, cred, old)
 }
 
-func (c *Caller) expired(now int64) bool { return c.expires != 0 && c.expires <= now }
+func (c *Caller) expired(now int64) bool {
+	at := c.expires.Load()
+	return at != 0 && at <= now
+}
 
 func endedStanding(why string, old *Standing) *Standing {
 	if old != nil && old.Ended == why {

@@ -69,7 +69,8 @@ func (t *Table) ByCertificate(names []string, der []byte, expires int64) (*Calle
 	if len(names) > certNamesMax {
 		return nil, &FailedError{Malformed}
 	}
-	c := &Caller{table: t, id: HashOf(der).ID(), kind: Certificate, expires: expires}
+	c := &Caller{table: t, id: HashOf(der).ID(), kind: Certificate}
+	c.expires.Store(expires)
 	t.mu.RLock()
 	for _, name := range names {
 		name, err := FoldCert(name)

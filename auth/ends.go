@@ -19,21 +19,36 @@ func (e *ends) init() { e.open = make(map[*Caller]int) }
 // Follow has OnChange be called when c expires. It is called once for each stream that c opens,
 // and Unfollow once for each that ends.
 func (t *Table) Follow(c *Caller) {
-	if c.expires == 0 {
+	at := c.Expires()
+	if at == 0 {
 		return
 	}
 	e := &t.ends
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.open[c]++
-	if e.next == 0 || c.expires < e.next {
-		t.armLocked(c.expires)
+	t.soonerLocked(at)
+}
+
+// sooner has OnChange be called at a time in milliseconds too.
+func (t *Table) sooner(at int64) {
+	e := &t.ends
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if at != 0 && !e.closed {
+		t.soonerLocked(at)
+	}
+}
+
+func (t *Table) soonerLocked(at int64) {
+	if next := t.ends.next; next == 0 || at < next {
+		t.armLocked(at)
 	}
 }
 
 // Unfollow undoes one Follow.
 func (t *Table) Unfollow(c *Caller) {
-	if c.expires == 0 {
+	if c.Expires() == 0 {
 		return
 	}
 	e := &t.ends
@@ -67,8 +82,8 @@ func (t *Table) expire() {
 	e.next = 0
 	var next int64
 	for c := range e.open {
-		if c.expires > now && (next == 0 || c.expires < next) {
-			next = c.expires
+		if at := c.Expires(); at > now && (next == 0 || at < next) {
+			next = at
 		}
 	}
 	if next != 0 && !e.closed {

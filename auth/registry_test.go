@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"keywatch/auth"
@@ -308,6 +309,40 @@ func TestSessions(t *testing.T) {
 	if _, err := r.table.Authenticate([]byte(third)); reason(err) != "unknown" {
 		t.Errorf("after logout: got %v, want unknown", err)
 	}
+}
+
+// If this failed, the streams of a session would end as it is renewed, or never, because it ends
+// earlier then than was known when they began.
+func TestRenewedSessionEndsLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		const password = "correct horse battery"
+		r.user("ann", "read:a")
+		set := password
+		if _, err := r.registry.SetUser(t.Context(), r.admin.By(), "ann", auth.UserSpec{Password: &set}, auth.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+		secret, _, err := r.registry.Login(t.Context(), "ann", password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session := r.as(secret)
+		who := session.Caller()
+		who.Follow()
+		defer who.Unfollow()
+		if _, _, err := r.registry.Renew(t.Context(), session.By()); err != nil {
+			t.Fatal(err)
+		}
+		if ended := who.Look().Ended; ended != "" {
+			t.Errorf("at once: got %q, want a minute more", ended)
+		}
+		before := r.changes.Load()
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		if ended := who.Look().Ended; ended != auth.Expired || r.changes.Load() == before {
+			t.Errorf("after a minute: got %q, told %v, want that it has expired", ended, r.changes.Load() != before)
+		}
+	})
 }
 
 // If this failed, who can start the server with its data could not come in again.

@@ -116,11 +116,14 @@ func (t *Table) takeCredLocked(text string, r kv.PrivateRecord, plain []byte, ke
 	if c == nil {
 		c = kept[id]
 	}
-	if c == nil || c.expires != rec.Expires || c.user != rec.User || c.epoch != kv.Epoch(rec.Epoch) {
+	if c == nil || c.user != rec.User || c.epoch != kv.Epoch(rec.Epoch) {
 		if c != nil {
 			c.cred.Store(nil) // the other one ends
 		}
-		c = &Caller{table: t, id: id, kind: rec.Kind, user: rec.User, expires: rec.Expires, epoch: kv.Epoch(rec.Epoch)}
+		c = &Caller{table: t, id: id, kind: rec.Kind, user: rec.User, epoch: kv.Epoch(rec.Epoch)}
+	}
+	if c.expires.Swap(rec.Expires) != rec.Expires {
+		t.sooner(rec.Expires)
 	}
 	c.cred.Store(rec)
 	t.mu.creds[id], t.mu.credRev[id] = c, r.Rev
