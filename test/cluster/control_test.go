@@ -90,6 +90,10 @@ func TestLeaderlessTime(t *testing.T) {
 		if got := p.leaderless(at(c.from), at(c.to)); got != time.Duration(c.want)*time.Millisecond {
 			t.Errorf("from %d to %d ms: got %v, want %d ms", c.from, c.to, got, c.want)
 		}
+		want := time.Duration(max(0, c.want-150)) * time.Millisecond
+		if got := p.surelyLeaderless(at(c.from), at(c.to)); got != want {
+			t.Errorf("from %d to %d ms, surely: got %v, want %v", c.from, c.to, got, want)
+		}
 	}
 }
 

@@ -67,13 +67,27 @@ func (p *pulse) beat(now time.Time) {
 
 // leaderless returns how long between two times nothing was acknowledged, so that the store
 // can have been without a leader.
-func (p *pulse) leaderless(from, to time.Time) (sum time.Duration) {
+func (p *pulse) leaderless(from, to time.Time) time.Duration {
+	sum, _ := p.gaps(from, to)
+	return sum
+}
+
+// surelyLeaderless returns how long of that the store was without a leader at least: so much as
+// counts as no gap may have passed before and after each.
+func (p *pulse) surelyLeaderless(from, to time.Time) time.Duration {
+	sum, n := p.gaps(from, to)
+	return sum - time.Duration(n)*gapMin
+}
+
+// gaps returns how many gaps there were between two times, and how long they were together.
+func (p *pulse) gaps(from, to time.Time) (sum time.Duration, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := from
 	add := func(now time.Time) {
 		if gap := now.Sub(last); gap >= gapMin {
 			sum += gap
+			n++
 		}
 		last = now
 	}
@@ -83,7 +97,7 @@ func (p *pulse) leaderless(from, to time.Time) (sum time.Duration) {
 		}
 	}
 	add(to)
-	return sum
+	return sum, n
 }
 
 // longest returns the longest time without an acknowledgement.

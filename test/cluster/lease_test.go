@@ -84,7 +84,7 @@ func (k *tenant) renew(ctx context.Context) error {
 
 // lost notes that the lease had ended at a time.
 func (k *tenant) lost(now time.Time) {
-	without := k.pulse.leaderless(k.sent, now)
+	without := k.pulse.surelyLeaderless(k.sent, now)
 	if lived := now.Sub(k.sent) - without; lived < leaseTTL {
 		k.mu.Lock()
 		defer k.mu.Unlock()
