@@ -65,10 +65,10 @@ func (s *Server) auditDenied(d api.Denial) {
 	s.opts.Audit.Denied(e)
 }
 
-// auditLogin writes down how a login over another protocol than HTTP ended. Too many of them are
+// auditLogin writes down how the login of a client of Redis ended. Those beyond the limit are
 // counted like denials.
-func (s *Server) auditLogin(operation, address, user string, who *auth.Caller, err error) {
-	e := audit.Event{Address: address, Operation: operation, Status: 200}
+func (s *Server) auditLogin(address, user string, who *auth.Caller, err error) {
+	e := audit.Event{Address: address, Operation: "RESP AUTH", Status: 200}
 	identify(&e, who)
 	e.Name = user[:min(len(user), auth.MaxName)]
 	if err != nil {

@@ -30,7 +30,7 @@ func (s *Server) newRESP() (*resp.Server, error) {
 // count with the logins that fail.
 func (s *Server) provePassword(ctx context.Context, address, user, password string) (*auth.Caller, error) {
 	who, err := s.admitPassword(ctx, address, user, password)
-	s.auditLogin("RESP AUTH", address, user, who, err)
+	s.auditLogin(address, user, who, err)
 	return who, err
 }
 
