@@ -19,6 +19,7 @@ type ServeConfig struct {
 	Listen           string   `help:"Address to listen on." default:"127.0.0.1:7070" placeholder:"HOST:PORT" group:"Network"`
 	OpsListen        string   `help:"Second address, for operators: /metrics, /healthz, /readyz and /debug/pprof, without authentication. It answers from the start of the process to its end." placeholder:"HOST:PORT" group:"Network"`
 	RESP             string   `name:"resp" help:"Second address, for clients of Redis: RESP2 and RESP3 over the same keys." placeholder:"HOST:PORT" group:"Network"`
+	RESPKeys         string   `name:"resp-keys" help:"Which keys clients of Redis may use: strict, those of the other protocols, or escape, any bytes: what a key may not have, and %, is stored as %XX." default:"strict" enum:"strict,escape" group:"Network"`
 	Insecure         bool     `help:"Listen beyond this machine although there is no authentication." group:"Network"`
 	Plaintext        bool     `help:"Serve beyond this machine over http, with --auth=on: a proxy in front does TLS." group:"Network"`
 	AllowHost        []string `help:"Further host names that requests may name; .DOMAIN is every name below DOMAIN, * is every name." placeholder:"NAME" group:"Network"`

@@ -206,7 +206,7 @@ func newServer(config ServeConfig, live *live, registry *prometheus.Registry, ev
 	live.server, err = web.New(web.Options{
 		Auth: table, Accounts: accounts, LoginRate: logins, Audit: events,
 		Store: engine.Store(), Hub: engine.Hub(), TLS: live.certs.config(),
-		Tracer: config.Tracer, Limiter: live.limiter, RateLoopback: config.RateLoopback,
+		Tracer: config.Tracer, Limiter: live.limiter, RateLoopback: config.RateLoopback, RESPEscape: config.RESPKeys == "escape",
 		Budget:    live.budget,
 		Listen:    []string{addr.String(), config.Listen},
 		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,

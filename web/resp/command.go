@@ -53,21 +53,30 @@ func (v *Server) lookup(name []byte) *command {
 
 // keysOf returns the keys among args.
 func (c *command) keysOf(args [][]byte) (keys [][]byte) {
-	if c.name == "msetex" {
-		return msetexKeys(args)
+	for _, at := range c.placesOf(args) {
+		keys = append(keys, args[at])
 	}
-	if c.name == "eval" || c.name == "evalsha" {
-		return scriptKeys(args)
-	}
-	if c.first == 0 {
+	return keys
+}
+
+// placesOf returns where among args the keys are.
+func (c *command) placesOf(args [][]byte) (places []int) {
+	first, last, step := c.first, c.last, c.step
+	switch {
+	case c.name == "msetex":
+		return msetexPlaces(args)
+	case c.name == "eval" || c.name == "evalsha":
+		return scriptPlaces(args)
+	case c.name == "memory" && len(args) > 2 && upper(args[1]) == "USAGE":
+		first, last, step = 2, 2, 1
+	case first == 0:
 		return nil
 	}
-	last := c.last
 	if last < 0 {
 		last += len(args)
 	}
-	for i := c.first; i <= last && i < len(args); i += c.step {
-		keys = append(keys, args[i])
+	for i := first; i <= last && i < len(args); i += step {
+		places = append(places, i)
 	}
-	return keys
+	return places
 }

@@ -58,6 +58,9 @@ func (s *session) admit(cmd *command, q *wire.Request) error {
 	if err := s.charge(cmd); err != nil {
 		return err
 	}
+	if err := s.server.names.store(cmd, args); err != nil {
+		return err
+	}
 	return s.may(cmd, args)
 }
 

@@ -52,6 +52,7 @@ type Server struct {
 	cursors           cursors
 	scratches         sync.Pool // of *watch.Scratch
 	settings          settings
+	names             names
 	subscribed        subscribed
 	tracking          tracking
 	// between, if not nil, is called where a caller may lose a right unseen: by tests.
@@ -88,6 +89,7 @@ func New(opts Options) (*Server, error) {
 	}
 	v.runners = api.NewRunners(maxRunners, func(job func()) { job() })
 	v.settings.init()
+	v.names.escape = v.opts.EscapeKeys
 	v.scratches.New = func() any { return new(watch.Scratch) }
 	v.tracking.init(v)
 	v.mu.listeners = make(map[net.Listener]struct{})
