@@ -62,6 +62,8 @@ type ServeConfig struct {
 	TLSStarted func(fingerprint string) `kong:"-"`
 	// RESPStarted, if not nil, is called with the address of RESP, before the store is opened.
 	RESPStarted func(net.Addr) `kong:"-"`
+
+	stopSpare time.Duration // the default is the constant
 }
 
 func (c ServeConfig) withDefaults() ServeConfig {
@@ -75,6 +77,7 @@ func (c ServeConfig) withDefaults() ServeConfig {
 	orDefault(&c.EventLoops, "auto")
 	orDefault(&c.HugePages, "auto")
 	orDefault(&c.Grace, 10*time.Second)
+	orDefault(&c.stopSpare, stopSpare)
 	c.TLS.withDefaults()
 	return c
 }

@@ -29,6 +29,12 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	if err := config.Validate(); err != nil {
 		return err
 	}
+	var overdue *time.Timer // runs while the server stops
+	defer func() {
+		if overdue != nil {
+			overdue.Stop()
+		}
+	}()
 	defer boundHeap(int64(config.MemoryMax))()
 	pages, done := config.keepHuge()
 	defer done()
@@ -113,9 +119,14 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 		case <-ctx.Done():
 		}
 	}
-	manager.stopping(config.Drain + config.Grace + stopSpare)
+	most := config.Drain + config.Grace + config.stopSpare
+	manager.stopping(most)
+	overdue = time.AfterFunc(most, func() { config.Fatal(fmt.Errorf("%w within %v", errNotStopped, most)) })
 	return config.stop(server, engine)
 }
+
+// errNotStopped is why a process ends that was told to stop: what it waits for is a disk that does not answer.
+var errNotStopped = errors.New("stop: the disk does not answer, and the server has not stopped")
 
 // stop ends server and then engine, within the times that the configuration gives.
 func (c ServeConfig) stop(server *web.Server, engine *Engine) error {
@@ -143,8 +154,9 @@ func (c ServeConfig) stop(server *web.Server, engine *Engine) error {
 	return errors.Join(err, engine.Shutdown(rest))
 }
 
-// stopSpare is what a stop may take beside --drain and --grace, as the service manager is told.
-const stopSpare = checkpointLeast + 5*time.Second
+// stopSpare is what a stop may take beside --drain and --grace, as the service manager is told. After that the process ends:
+// requests and the last checkpoint were given up long before.
+const stopSpare = checkpointLeast + 9*time.Second
 
 // checkpointLeast is how long the last checkpoint may take where requests took all the
 // time there was for a stop.
