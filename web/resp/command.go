@@ -26,6 +26,8 @@ type command struct {
 	// rewrites says that it reads before it writes, unqueued that MULTI refuses it, immediate that it
 	// runs although MULTI collects.
 	rewrites, unqueued, immediate bool
+	// snapshots says that it looks at all keys there are, on a runner.
+	snapshots bool
 	// watches says that it counts as a watch.
 	watches bool
 	// need is what it requires of its caller.

@@ -43,6 +43,8 @@ type slowLog struct {
 	level int
 	// stands, if not 0, is the time.
 	stands atomic.Int64
+	// holding is held while nothing is applied.
+	holding sync.Mutex
 	// refuse, if set, is what the next commands are refused with.
 	refuse atomic.Pointer[refusal]
 }
@@ -90,6 +92,7 @@ func (l *slowLog) run() {
 		case <-tick.C: // time passes
 		case <-l.wake:
 		}
+		l.holding.Lock()
 		l.mu.Lock()
 		queue := l.queue
 		l.queue = nil
@@ -106,6 +109,7 @@ func (l *slowLog) run() {
 			l.index++
 			_, _ = l.state.Apply(l.index, 1, new(kv.EntryBuilder).Finish(l.Now()))
 		}
+		l.holding.Unlock()
 	}
 }
 

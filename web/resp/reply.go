@@ -39,6 +39,9 @@ type rest struct {
 	resolving, known bool
 	result           kv.Result
 	err              error
+	// repeat, if not nil, is called where what the command was made from has changed; the session is
+	// blocked until it is known whether it has.
+	repeat func()
 	// quiet says that nothing is to be sent.
 	quiet bool
 	// span, if not nil, ends with it.
@@ -138,11 +141,26 @@ func (s *session) renderRest(b []byte, r *rest) ([]byte, bool) {
 	if r.begun && !s.settle(r) {
 		return b, false
 	}
+	if r.repeat != nil && s.repeats(r) {
+		return b, true
+	}
 	endSpan(r.span, r.err)
 	if !r.quiet {
 		b = r.render(b, &r.result, r.err)
 	}
 	return b, true
+}
+
+// repeats ends the block of a command that may have to be repeated, and reports whether it has to: then
+// its reply comes from elsewhere.
+func (s *session) repeats(r *rest) bool {
+	s.blocked = false
+	if r.err != nil || r.result.Outcome != kv.Stale {
+		return false
+	}
+	s.span = r.span
+	s.silently(r.quiet, r.repeat)
+	return true
 }
 
 // again returns when the reply that is next is looked at although nothing was heard of it.

@@ -56,7 +56,7 @@ func (k *cursors) key(cursor uint64) (string, bool) {
 // that shows may be sent only if the pass still holds.
 func (c *call) snapshot(prefix string) (*kv.Snapshot, auth.Pass, error) {
 	prefix, _ = c.v.names.under(prefix)
-	snap, pass, err := c.s.view().Snapshot(c.deadline(), prefix, false)
+	snap, pass, err := c.s.view().Snapshot(c.deadline(), prefix, c.after)
 	return snap, pass, api.ReadError(err)
 }
 
@@ -198,8 +198,10 @@ func runRandomKey(c *call) ([]byte, error) {
 }
 
 func runDBSize(c *call) ([]byte, error) {
-	if err := c.v.opts.Door.Barrier(c.deadline()); err != nil {
-		return nil, api.ReadError(err)
+	if !c.after {
+		if err := c.v.opts.Door.Barrier(c.deadline()); err != nil {
+			return nil, api.ReadError(err)
+		}
 	}
 	return wire.AppendInt(nil, int64(c.v.opts.Door.Server().State().Len())), nil
 }
