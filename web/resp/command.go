@@ -2,6 +2,7 @@ package resp
 
 import (
 	"slices"
+	"strings"
 )
 
 // A command is a row of the table of commands.
@@ -37,6 +38,14 @@ type command struct {
 
 // writes reports whether the command may change keys.
 func (c *command) writes() bool { return slices.Contains(c.flags, "write") }
+
+// sub returns the place of the subcommand among args in the table of those, -1 if there is none.
+func (c *command) sub(args [][]byte) int {
+	if len(c.subs) == 0 || len(args) < 2 {
+		return -1
+	}
+	return slices.IndexFunc(c.subs, func(sub string) bool { return len(sub) == len(args[1]) && strings.EqualFold(sub, string(args[1])) })
+}
 
 // lookup returns a command by its name in any case, nil if there is none.
 func (v *Server) lookup(name []byte) *command {

@@ -99,10 +99,7 @@ func (s *session) fail(err error) {
 func (s *session) note(cmd *command, args [][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.command = cmd.name
-	if len(cmd.subs) > 0 && len(args) > 1 {
-		s.mu.command += "|" + string(bytes.ToLower(args[1]))
-	}
+	s.mu.command, s.mu.sub = int16(cmd.index)+1, int16(cmd.sub(args))+1
 	s.mu.lastActive = s.server.since()
 }
 

@@ -73,6 +73,14 @@ func (q *replies) pop() {
 	}
 }
 
+// reset makes q new again, but for room that is small. It is empty.
+func (q *replies) reset() {
+	if q.head = 0; cap(q.list) > 64 {
+		q.list = nil
+	}
+	q.list = q.list[:0]
+}
+
 // size returns about what r shows, in bytes.
 func (r *reply) size() int {
 	if r.entry != nil {

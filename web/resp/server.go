@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -132,14 +131,11 @@ func temporary(err error) bool {
 func (v *Server) adopt(conn net.Conn) {
 	v.accepted.Add(1)
 	s := &session{server: v, proto: wire.RESP2, id: v.ids.Add(1)}
-	s.in.Most = v.opts.Door.Limits().Command
-	peer, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
-	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
-	s.peer, s.local, s.began = peer, local, v.since()
+	s.peer, s.local, s.began = addressOf(conn.RemoteAddr().String()), addressOf(conn.LocalAddr().String()), v.since()
 	caller := ""
-	s.caller, s.exempt = v.opts.callerOf(peer)
+	s.caller, s.exempt = v.opts.callerOf(s.peer)
 	if !s.exempt {
-		caller = s.caller
+		caller = s.caller.Value()
 	}
 	s.hold = v.opts.Budget.Open(caller)
 	err := s.hold.Grow(ratelimit.Connections, sessionCost)
