@@ -319,48 +319,14 @@ func (a *access) serving() error {
 	return nil
 }
 
-// watch makes what is to be made, where this server leads, until ctx ends.
-func (a *access) watch(ctx context.Context) {
-	for ctx.Err() == nil {
-		a.look(ctx)
-		wait := accessEvery
-		if a.table.Empty() || a.table.Err() != nil {
-			wait = accessSoon
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-		}
+// furnished returns an error while there is no user at all, so that every credential would be refused for
+// good. The server counts as ready all the same: where authentication is turned on server by server, the first
+// administrator is made only once most of them have it.
+func (a *access) furnished() error {
+	if a.on && a.table.Empty() {
+		return fmt.Errorf("%w: there is no administrator yet: most servers of the cluster must run with --auth=on", kv.ErrStarting)
 	}
-}
-
-// failuresQuiet is how many looks in a row may fail before the log says why: servers that start together wait for
-// each other.
-const failuresQuiet = 5
-
-// look makes the first administrator, and the keys that age; it gets the sealing key where that is missing.
-func (a *access) look(ctx context.Context) {
-	if a.lacksKey() {
-		a.obtain(ctx)
-	}
-	if !a.engine.leads() || a.table.Err() != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, accessEvery)
-	defer cancel()
-	err := a.furnish(ctx)
-	if err == nil && a.table.TicketKeyAge() > ticketKeyAge {
-		_, err = a.registry.Rotate(ctx, auth.Server, auth.RotateTickets)
-	}
-	if err == nil && a.table.Worn() {
-		_, err = a.registry.Rotate(ctx, auth.Server, auth.RotateData)
-	}
-	if a.failed++; err == nil {
-		a.failed = 0
-	}
-	if a.failed == failuresQuiet && ctx.Err() == nil {
-		a.logger.Error("keys cannot be made", "err", err)
-	}
+	return nil
 }
 
 // NewAPIKey draws an API key, which no server knows.

@@ -2,8 +2,10 @@ package app_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"keywatch/app"
 	"keywatch/app/certs/certstest"
 	"keywatch/auth"
+	"keywatch/test/gate"
 )
 
 // A provenServer is a server with authentication that accepts certificates of its authority.
@@ -175,4 +178,74 @@ func TestCertificatesAreChargedApart(t *testing.T) {
 		ann.want(status, "", "PUT", "/v1/kv/ann/1", "1")
 	}
 	ben.want(200, "", "PUT", "/v1/kv/ann/1", "1")
+}
+
+// If this failed, a client could join the cluster with its certificate, or a server of it would be a user.
+func TestPeersAndClientsAreApart(t *testing.T) {
+	peers, address := certstest.Authority(t), gate.Address(t)
+	p := serveProven(t, "ask", func(c *app.ServeConfig) {
+		c.MemoryOnly, c.Data, c.Peers.Name = false, t.TempDir(), "n1"
+		dir := t.TempDir()
+		c.Peers.PeerListen, c.Peers.PeerCA = address, filepath.Join(dir, "ca.pem")
+		c.Peers.PeerCert, c.Peers.PeerKey = certstest.Sign(t, peers, "127.0.0.1", time.Now().Add(time.Hour)).Write(t, dir, "n1")
+		must(t, os.WriteFile(c.Peers.PeerCA, peers.Cert, 0o600))
+	})
+	meet := func(shows *certstest.Pair) error {
+		config := certstest.Trusting(t, peers, shows)
+		config.NextProtos = []string{"keywatch-peer"}
+		conn, err := tls.Dial("tcp", address, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		gate.Bound(t, conn)
+		_, _ = conn.Write(make([]byte, 256)) // no hello of a server
+		_, err = io.ReadAll(conn)
+		return err
+	}
+	server := certstest.Sign(t, peers, "127.0.0.1", time.Now().Add(time.Hour))
+	if err := meet(server); err != nil && strings.Contains(err.Error(), "certificate") {
+		t.Errorf("a server's certificate: got %v, want its handshake to succeed", err)
+	}
+	if err := meet(p.cert("ann")); err == nil {
+		t.Error("a client's certificate was accepted by the port for servers")
+	}
+	p.as(p.cert("ann")).want(404, "", "GET", "/v1/kv/ann/1", "")
+	p.as(server).refused("a server's certificate")
+}
+
+// If this failed, clients of an authority that is trusted no longer would get in with the session that they
+// had, or a certificate of before the change would.
+func TestSwappedAuthority(t *testing.T) {
+	p := serveProven(t, "require")
+	config := certstest.Trusting(t, p.authority, p.cert("ann"))
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(8)
+	ann := &proven{p, p.client(config)}
+	ann.want(201, "", "PUT", "/v1/kv/ann/1", "1")
+	ann.client.CloseIdleConnections()
+	ann.want(200, "", "GET", "/v1/kv/ann/1", "") // the control: again, with what it has of the first session
+	ann.client.CloseIdleConnections()
+	other := certstest.Authority(t)
+	must(t, os.WriteFile(p.config.TLS.TLSClientCA, other.Cert, 0o600))
+	p.updates <- p.config
+	p.updates <- p.config // once it is received the first is in force
+	ann.refused("an authority of before")
+	now := certstest.Sign(t, other, "ann", time.Now().Add(time.Hour))
+	p.as(now).want(200, "", "GET", "/v1/kv/ann/1", "")
+}
+
+// If this failed, one of two certificates with a name would end the other, or they would be one credential.
+func TestTwoCertificatesWithOneName(t *testing.T) {
+	p := serveProven(t, "ask")
+	one, two := p.as(p.cert("ann")), p.as(p.cert("ann"))
+	a, b := one.want(200, "", "GET", "/v1/auth/whoami", ""), two.want(200, "", "GET", "/v1/auth/whoami", "")
+	if field(t, a, "id") != field(t, b, "id") || field(t, a, "credential") == field(t, b, "credential") {
+		t.Errorf("got %s and %s, want two credentials of one user", a, b)
+	}
+	admin := p.as(nil)
+	says(t, admin.want(409, p.admin, "PUT", "/v1/auth/users/ben", `{"certificates":["cn:ann"]}`), "exists")
+	admin.want(200, p.admin, "PUT", "/v1/auth/users/ann", `{"certificates":[]}`)
+	for _, c := range []*proven{one, two} {
+		says(t, c.want(401, "", "GET", "/v1/kv/ann/1", ""), "unknown")
+	}
 }

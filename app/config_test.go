@@ -116,3 +116,29 @@ func TestListenBeyondThisMachine(t *testing.T) {
 		}
 	}
 }
+
+// If this failed, an operator would believe that logins are written down, or sessions end, where no caller
+// is asked who it is.
+func TestSettingsOfUsersWithoutUsers(t *testing.T) {
+	for name, set := range map[string]func(*app.ServeConfig){
+		"audit-log": func(c *app.ServeConfig) { c.AuditLog = "stderr" }, "session-ttl": func(c *app.ServeConfig) { c.SessionTTL = time.Hour },
+		"auth-key-file": func(c *app.ServeConfig) { c.AuthKeyFile = "f" }, "auth-key-command": func(c *app.ServeConfig) { c.AuthKeyCommand = "f" },
+		"admin-key-file": func(c *app.ServeConfig) { c.AdminKey = "k" }, "auth-lag": func(c *app.ServeConfig) { c.AuthLag = time.Minute },
+		"login-rate-address": func(c *app.ServeConfig) { c.LoginRateAddress = "1/s:1" }, "login-rate-name": func(c *app.ServeConfig) { c.LoginRateName = "1/s:1" },
+		"tls-client-ca": func(c *app.ServeConfig) { c.TLS.TLSCert, c.TLS.TLSKey, c.TLS.TLSClientCA = "c", "k", "a" },
+	} {
+		for auth, want := range map[string]string{"off": name + ": has no effect with --auth=off", "auto": "", "on": ""} {
+			c := app.ServeConfig{}
+			c.Data, c.Auth = t.TempDir(), auth
+			set(&c)
+			if err := c.Validate(); (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s with --auth=%s: got %v, want %q", name, auth, err, want)
+			}
+		}
+	}
+	c := app.ServeConfig{AuditLog: "off"}
+	c.Data, c.Auth = t.TempDir(), "off"
+	if err := c.Effective().Validate(); err != nil {
+		t.Errorf("with every default: %v", err)
+	}
+}

@@ -14,11 +14,9 @@ import (
 const earlyAfter = 500 * time.Millisecond
 
 // answerEarly has requests at ln answered that the server is starting, once that takes long, until end is called.
-// Over TLS they wait: the certificate may be in the data folder, which is not open yet.
-func (c ServeConfig) answerEarly(ln net.Listener) (end func()) {
-	if c.TLS.on() {
-		return func() {}
-	}
+// A certificate that is to be in the data folder is made then: the engine has opened the folder by that time, or
+// was refused.
+func (c ServeConfig) answerEarly(ln net.Listener, certs *certOpener) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -27,7 +25,11 @@ func (c ServeConfig) answerEarly(ln net.Listener) (end func()) {
 		case <-ctx.Done():
 			return
 		}
-		if err := web.ServeEarly(ctx, ln, c.Logger.With("component", "web")); err != nil {
+		keeper, err := certs.get()
+		if err == nil {
+			err = web.ServeEarly(ctx, ln, keeper.config(), c.Logger.With("component", "web"))
+		}
+		if err != nil {
 			c.Logger.Warn("requests wait until the server has started", "err", err)
 		}
 	})

@@ -92,6 +92,8 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		if e.members != nil {
 			e.running.Go(func() { e.access.endBehind(life) })
 		}
+	} else if e.members != nil {
+		e.running.Go(func() { e.access.awaitUsers(life) })
 	}
 	e.running.Go(e.memory.evictLoop)
 	if e.objects != nil {
@@ -299,7 +301,7 @@ func (e *Engine) Serving() error {
 	if e.members != nil {
 		serving = func() error { return e.members.serving(e.node, e.state().Position()) }
 	}
-	return cmp.Or(serving(), e.access.serving())
+	return cmp.Or(serving(), e.access.serving(), e.access.furnished())
 }
 
 // alone reports whether no other server has the store.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,10 +19,10 @@ type ServeConfig struct {
 
 	Listen           string   `help:"Address to listen on." default:"127.0.0.1:7070" placeholder:"HOST:PORT" group:"Network"`
 	OpsListen        string   `help:"Second address, for operators: /metrics, /healthz, /readyz and /debug/pprof, without authentication. It answers from the start of the process to its end." placeholder:"HOST:PORT" group:"Network"`
-	RESP             string   `name:"resp" help:"Second address, for clients of Redis: RESP2 and RESP3 over the same keys." placeholder:"HOST:PORT" group:"Network"`
-	RESPKeys         string   `name:"resp-keys" help:"Which keys clients of Redis may use: strict, those of the other protocols, or escape, any bytes: what a key may not have, and %, is stored as %XX." default:"strict" enum:"strict,escape" group:"Network"`
+	RESP             string   `name:"resp" help:"Second address, for clients of Redis: RESP2 and RESP3 over the same keys, over TLS where the server has a certificate." placeholder:"HOST:PORT" group:"Network"`
+	RESPPlaintext    bool     `name:"resp-plaintext" help:"Serve clients of Redis in clear text, although the server has a certificate; beyond this machine only with --plaintext." group:"Network"`
 	Insecure         bool     `help:"Listen beyond this machine although there is no authentication." group:"Network"`
-	Plaintext        bool     `help:"Serve beyond this machine over http, with --auth=on: a proxy in front does TLS." group:"Network"`
+	Plaintext        bool     `help:"Serve beyond this machine in clear text, with --auth=on: a proxy in front does TLS." group:"Network"`
 	AllowHost        []string `help:"Further host names that requests may name; .DOMAIN is every name below DOMAIN, * is every name." placeholder:"NAME" group:"Network"`
 	AllowOrigin      []string `help:"Further origins whose pages may use the server." placeholder:"URL" group:"Network"`
 	TrustedProxy     []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." placeholder:"CIDR" group:"Network"`
@@ -62,8 +63,6 @@ type ServeConfig struct {
 	TLSStarted func(fingerprint string) `kong:"-"`
 	// RESPStarted, if not nil, is called with the address of RESP, before the store is opened.
 	RESPStarted func(net.Addr) `kong:"-"`
-
-	stopSpare time.Duration // the default is the constant
 }
 
 func (c ServeConfig) withDefaults() ServeConfig {
@@ -77,7 +76,6 @@ func (c ServeConfig) withDefaults() ServeConfig {
 	orDefault(&c.EventLoops, "auto")
 	orDefault(&c.HugePages, "auto")
 	orDefault(&c.Grace, 10*time.Second)
-	orDefault(&c.stopSpare, stopSpare)
 	c.TLS.withDefaults()
 	return c
 }
@@ -120,6 +118,9 @@ func (c ServeConfig) Validate() error {
 	if err := c.TLS.validate(); err != nil {
 		return err
 	}
+	if err := c.checkUnused(); err != nil {
+		return err
+	}
 	if err := c.Traces.validate(); err != nil {
 		return err
 	}
@@ -129,6 +130,30 @@ func (c ServeConfig) Validate() error {
 		}
 	}
 	return c.checkListen()
+}
+
+// checkUnused refuses what has no effect on a server that asks no caller who it is. Those who set it would
+// believe that it asks.
+func (c ServeConfig) checkUnused() error {
+	if c.Auth != "off" || c.AuthForget {
+		return nil
+	}
+	standard := ServeConfig{}.withDefaults()
+	for _, f := range []struct {
+		set  bool
+		name string
+	}{
+		{c.AuthKeyFile != "" || c.AuthKey != "", "auth-key-file"}, {c.AuthKeyCommand != "", "auth-key-command"},
+		{c.AdminKeyFile != "" || c.AdminKey != "", "admin-key-file"}, {c.SessionTTL != standard.SessionTTL, "session-ttl"},
+		{c.AuthLag != standard.AuthLag, "auth-lag"}, {c.LoginRateAddress != standard.LoginRateAddress, "login-rate-address"},
+		{c.LoginRateName != standard.LoginRateName, "login-rate-name"}, {c.AuditLog != "" && c.AuditLog != "off", "audit-log"},
+		{c.TLS.TLSClientCA != "" && c.TLS.TLSClientAuth == "ask", "tls-client-ca"},
+	} {
+		if f.set {
+			return fmt.Errorf("%s: has no effect with --auth=off: leave it out, or set --auth=on", f.name)
+		}
+	}
+	return nil
 }
 
 const (
@@ -168,12 +193,26 @@ func (c ServeConfig) loginRate() (rate web.LoginRate, err error) {
 // checkListen refuses to serve other machines unless callers must prove who they are over TLS, of this
 // server or of a proxy, or Insecure is set.
 func (c ServeConfig) checkListen() error {
+	if c.RESPPlaintext && (c.RESP == "" || !c.TLS.on()) {
+		return errors.New("resp-plaintext: requires --resp, and --tls-cert or --tls-self-signed: without a certificate clients of Redis are served in clear text anyway")
+	}
 	if c.RESP != "" {
-		if err := c.checkAddress("resp", c.RESP, false); err != nil {
+		if err := c.checkAddress("resp", c.RESP, c.respSecured()); err != nil {
 			return err
 		}
 	}
 	return c.checkAddress("listen", c.Listen, c.TLS.on())
+}
+
+// respSecured reports whether clients of Redis are served over TLS.
+func (c ServeConfig) respSecured() bool { return c.TLS.on() && !c.RESPPlaintext }
+
+// RESPURL returns the URL of the address for clients of Redis over TLS; in clear text the address alone.
+func (c ServeConfig) RESPURL(addr net.Addr) string {
+	if c.respSecured() {
+		return "rediss://" + addr.String()
+	}
+	return addr.String()
 }
 
 // checkAddress is checkListen for one address; secured says that it is served over TLS.
@@ -185,11 +224,11 @@ func (c ServeConfig) checkAddress(flag, addr string, secured bool) error {
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || c.Insecure || c.Auth == "on" && (secured || c.Plaintext) {
 		return nil
 	}
-	if c.Auth == "on" && flag == "resp" {
-		return fmt.Errorf("%s: %s is reachable by other machines, and keys and passwords would go in clear text; set --plaintext if a proxy in front does TLS", flag, addr)
+	if c.Auth == "on" && flag == "resp" && c.RESPPlaintext {
+		return fmt.Errorf("%s: %s is reachable by other machines, and keys and passwords would go in clear text; leave --resp-plaintext out, or set --plaintext too if a proxy in front does TLS", flag, addr)
 	}
 	if c.Auth == "on" {
-		return fmt.Errorf("%s: %s is reachable by other machines, and keys and passwords would go over http; set --tls-cert and --tls-key, or --tls-self-signed, or --plaintext if a proxy in front does TLS", flag, addr)
+		return fmt.Errorf("%s: %s is reachable by other machines, and keys and passwords would go in clear text; set --tls-cert and --tls-key, or --tls-self-signed, or --plaintext if a proxy in front does TLS", flag, addr)
 	}
 	return fmt.Errorf("%s: %s is reachable by other machines and there is no authentication; set --auth=on with --tls-cert or --tls-self-signed, or with --plaintext behind a proxy that does TLS, or --insecure to allow everyone everything", flag, addr)
 }

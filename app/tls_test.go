@@ -4,17 +4,21 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"keywatch/app"
 	"keywatch/app/certs/certstest"
+	"keywatch/test/gate"
 )
 
 // A secureServer is a server over TLS whose files have certificates of an authority.
@@ -165,10 +169,142 @@ func TestTLSConfig(t *testing.T) {
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v, want %q", c, err, c.want)
 		}
-		// Clients of Redis are served in clear text all the same.
-		config.RESP = "192.0.2.1:6379"
-		if err := config.Validate(); err == nil {
-			t.Errorf("%+v: other machines are served RESP in clear text", c)
+		config.RESP = "192.0.2.1:6379" // the same holds for clients of Redis
+		if err := config.Validate(); (err == nil) != (c.want == "") {
+			t.Errorf("%+v: got %v with an address for RESP, want %q", c, err, c.want)
 		}
+	}
+}
+
+// If this failed, other machines would be served RESP in clear text because one flag was set, or left out.
+func TestRESPInClearText(t *testing.T) {
+	for _, c := range []struct {
+		resp, cert     string
+		clear, plain   bool
+		want, announce string
+	}{
+		{"127.0.0.1:6379", "", false, false, "", "127.0.0.1:6379"},
+		{"127.0.0.1:6379", "a", false, false, "", "rediss://127.0.0.1:6379"},
+		{"127.0.0.1:6379", "a", true, false, "", "127.0.0.1:6379"},
+		{"192.0.2.1:6379", "a", false, false, "", "rediss://192.0.2.1:6379"},
+		{"192.0.2.1:6379", "a", false, true, "", "rediss://192.0.2.1:6379"},
+		{"192.0.2.1:6379", "a", true, false, "--resp-plaintext", ""},
+		{"192.0.2.1:6379", "a", true, true, "", "192.0.2.1:6379"},
+		{"192.0.2.1:6379", "", false, false, "--tls-cert", ""},
+		{"192.0.2.1:6379", "", false, true, "", "192.0.2.1:6379"},
+		{"127.0.0.1:6379", "", true, false, "resp-plaintext: requires", ""},
+		{"", "a", true, false, "resp-plaintext: requires", ""},
+	} {
+		config := app.ServeConfig{RESP: c.resp, RESPPlaintext: c.clear, Plaintext: c.plain}
+		config.Data, config.Auth, config.TLS.TLSCert, config.TLS.TLSKey = t.TempDir(), "on", c.cert, c.cert
+		err := config.Validate()
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: got %v", c, err)
+		}
+		if addr, bad := net.ResolveTCPAddr("tcp", c.resp); bad == nil && err == nil && config.RESPURL(addr) != c.announce {
+			t.Errorf("%+v: it says %s", c, config.RESPURL(addr))
+		}
+	}
+}
+
+// respOf has a server serve clients of Redis too, and returns where.
+func respOf(c *app.ServeConfig) <-chan string {
+	at := make(chan string, 1)
+	c.RESP = "127.0.0.1:0"
+	c.RESPStarted = func(a net.Addr) { at <- a.String() }
+	return at
+}
+
+// If this failed, clients of Redis would be served in clear text by a server that has a certificate, or with
+// one of before.
+func TestRESPOverTLS(t *testing.T) {
+	var at <-chan string
+	s := serveTLS(t, func(c *app.ServeConfig) { at = respOf(c) })
+	address := <-at
+	ping := func() []byte {
+		t.Helper()
+		conn, err := tls.Dial("tcp", address, certstest.Trusting(t, s.authority))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		gate.Bound(t, conn)
+		if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 7)
+		if _, err := io.ReadFull(conn, got); err != nil || string(got) != "+PONG\r\n" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		return conn.ConnectionState().PeerCertificates[0].Raw
+	}
+	before := ping()
+	next := s.renew()
+	next.Write(t, s.dir, "kv")
+	s.updates <- s.config
+	s.updates <- s.config // once it is received the first is in force
+	if now := ping(); bytes.Equal(before, now) || !bytes.Equal(now, next.Leaf.Raw) {
+		t.Error("the new certificate is not shown to clients of Redis")
+	}
+	browser := certstest.Trusting(t, s.authority)
+	browser.NextProtos = []string{"h2", "http/1.1"}
+	if conn, err := tls.Dial("tcp", address, browser); err == nil {
+		conn.Close()
+		t.Error("a browser has got a connection for commands of Redis")
+	}
+	if _, metrics, _ := s.get("/metrics"); !strings.Contains(metrics, `keywatch_tls_handshakes_total{result="failed"} 1`) {
+		t.Error("no metric counts the handshake that failed")
+	}
+}
+
+// If this failed, redis-cli, or a client of another library of TLS, could not be used over TLS.
+func TestProofRedisClientsOverTLS(t *testing.T) {
+	gate.Long(t)
+	cli, python := gate.Program(t, "redis-cli"), gate.Program(t, "/usr/bin/python3", "python3")
+	var at <-chan string
+	p := serveProven(t, "ask", func(c *app.ServeConfig) { at = respOf(c) })
+	host, port, err := net.SplitHostPort(<-at)
+	must(t, err)
+	cert, key := p.cert("ann").Write(t, p.dir, "ann")
+	redis := func(args ...string) string {
+		t.Helper()
+		command := exec.CommandContext(gate.Context(t), cli, append([]string{"-h", host, "-p", port, "--no-auth-warning"}, args...)...)
+		out, err := command.CombinedOutput()
+		if err != nil && !errors.As(err, new(*exec.ExitError)) {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	secured := []string{"--tls", "--cacert", p.config.TLS.TLSClientCA}
+	shows := append(slices.Clone(secured), "--cert", cert, "--key", key)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{append(slices.Clone(shows), "SET", "ann/1", "x"), "OK"},
+		{append(slices.Clone(shows), "GET", "ann/1"), "x"},
+		{append(slices.Clone(shows), "ACL", "WHOAMI"), "ann"},
+		{append(slices.Clone(shows), "SET", "other", "x"), "NOPERM"},
+		{append(slices.Clone(secured), "GET", "ann/1"), "NOAUTH"},
+		{append(slices.Clone(secured), "-a", p.admin, "GET", "ann/1"), "x"},
+		{[]string{"-a", p.admin, "GET", "ann/1"}, "this port speaks TLS"},
+		{[]string{"--tls", "GET", "ann/1"}, "certificate verify failed"},
+	} {
+		if got := redis(c.args...); !strings.Contains(got, c.want) {
+			t.Errorf("%q: got %q, want %q", c.args, got, c.want)
+		}
+	}
+	script := `
+import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[1])
+context.load_cert_chain(sys.argv[2], sys.argv[3])
+with context.wrap_socket(socket.create_connection((sys.argv[4], int(sys.argv[5]))), server_hostname=sys.argv[4]) as s:
+    for text in ("*2\r\n$3\r\nGE", "T\r\n$5\r\nann/1\r\n"):
+        s.sendall(text.encode())
+    print(s.version(), s.recv(64))
+`
+	out, err := exec.CommandContext(gate.Context(t), python, "-c", script, p.config.TLS.TLSClientCA, cert, key, host, port).CombinedOutput()
+	if want := `TLSv1.3 b'$1\r\nx\r\n'`; err != nil || strings.TrimSpace(string(out)) != want {
+		t.Errorf("python: got %s, %v, want %s", out, err, want)
 	}
 }

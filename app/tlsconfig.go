@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -114,6 +115,26 @@ func (c *ServeConfig) openTLS(registry *prometheus.Registry) (*certKeeper, error
 	}
 	registry.MustRegister(k)
 	return &certKeeper{k}, nil
+}
+
+// A certOpener opens the certificate of a server when it is needed first.
+type certOpener struct {
+	open   func() (*certKeeper, error)
+	once   sync.Once
+	keeper *certKeeper
+	err    error
+}
+
+// get returns the keeper of the certificate, nil for clear text.
+func (o *certOpener) get() (*certKeeper, error) {
+	o.once.Do(func() { o.keeper, o.err = o.open() })
+	return o.keeper, o.err
+}
+
+// close ends the keeper, if it was opened.
+func (o *certOpener) close() {
+	o.once.Do(func() {})
+	o.keeper.close()
 }
 
 // config returns what connections are accepted with, nil for clear text.

@@ -71,14 +71,21 @@ func (t *Table) Authenticate(secret []byte) (*Caller, error) {
 		}
 		return nil, &FailedError{Unknown}
 	}
-	return c, c.fail()
+	now := t.Now()
+	err := c.failAt(now)
+	if err == nil {
+		c.used(now)
+	}
+	return c, err
 }
 
 // fail returns a *FailedError if the caller's credential is good for nothing, or has expired since
 // that was looked at.
-func (c *Caller) fail() error {
+func (c *Caller) fail() error { return c.failAt(c.table.Now()) }
+
+func (c *Caller) failAt(now int64) error {
 	s := c.Look()
-	if s.Ended == "" && c.expired(c.table.Now()) {
+	if s.Ended == "" && c.expired(now) {
 		return &FailedError{Expired}
 	}
 	if s.Ended != "" {

@@ -35,6 +35,9 @@ type Caller struct {
 	// record of the name that counts, of one of kind Certificate.
 	proof string
 
+	// day is the last day on which it is known to be used, as in credRecord.Used.
+	day atomic.Int64
+
 	// gen is the table's when standing was made.
 	gen      atomic.Uint64
 	standing atomic.Pointer[Standing]

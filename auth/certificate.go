@@ -22,6 +22,20 @@ const (
 	CertCN    = "cn:"
 )
 
+// A ClientCert is what counts of a client's certificate.
+type ClientCert struct {
+	id      CredID
+	expires int64
+	names   []string
+}
+
+// NewClientCert returns what counts of a certificate whose chain and dates were verified: its names, as
+// FoldCert has them; which one it is, der, of which nothing is kept; and when it ends, in milliseconds of
+// wall time.
+func NewClientCert(names []string, der []byte, expires int64) *ClientCert {
+	return &ClientCert{HashOf(der).ID(), expires, slices.Clone(names[:min(len(names), certNamesMax+1)])}
+}
+
 // FoldCert returns a name of a certificate as it is compared: `uri:`, `dns:`, `email:` or `cn:` and
 // the name, of which DNS names and addresses of mail are in lower case. It fails with an error that
 // matches ErrBadRequest.
@@ -61,18 +75,16 @@ func foldCerts(names []string) ([]string, error) {
 	return out, nil
 }
 
-// ByCertificate returns the caller that a client certificate proves, whose chain and dates were
-// verified: the user who has one of its names, as FoldCert has them. Its id is that of this
-// certificate, der; expires is when it ends, in milliseconds of wall time. It fails with a
-// *FailedError where no user has a name of it, or several users have.
-func (t *Table) ByCertificate(names []string, der []byte, expires int64) (*Caller, error) {
-	if len(names) > certNamesMax {
+// ByCertificate returns the caller that a client certificate proves: the user who has one of its names.
+// It fails with a *FailedError where no user has a name of it, or several users have.
+func (t *Table) ByCertificate(cert *ClientCert) (*Caller, error) {
+	if len(cert.names) > certNamesMax {
 		return nil, &FailedError{Malformed}
 	}
-	c := &Caller{table: t, id: HashOf(der).ID(), kind: Certificate}
-	c.expires.Store(expires)
+	c := &Caller{table: t, id: cert.id, kind: Certificate}
+	c.expires.Store(cert.expires)
 	t.mu.RLock()
-	for _, name := range names {
+	for _, name := range cert.names {
 		name, err := FoldCert(name)
 		if err != nil {
 			continue // no user has it

@@ -14,7 +14,7 @@ import (
 // hour.
 func (r *rig) byCertificate(names ...string) (*auth.Caller, error) {
 	der := []byte("certificate of " + strings.Join(names, " "))
-	return r.table.ByCertificate(names, der, time.Now().Add(time.Hour).UnixMilli())
+	return r.table.ByCertificate(auth.NewClientCert(names, der, time.Now().Add(time.Hour).UnixMilli()))
 }
 
 // setCerts has a user have names of certificates.
@@ -78,8 +78,8 @@ func TestByCertificate(t *testing.T) {
 		t.Errorf("200 names: got %v, want %s", err, auth.Malformed)
 	}
 	end := time.Now().Add(time.Hour).UnixMilli()
-	a, _ := r.table.ByCertificate([]string{"cn:Ann"}, []byte("one"), end)
-	b, _ := r.table.ByCertificate([]string{"cn:Ann"}, []byte("renewed"), end)
+	a, _ := r.table.ByCertificate(auth.NewClientCert([]string{"cn:Ann"}, []byte("one"), end))
+	b, _ := r.table.ByCertificate(auth.NewClientCert([]string{"cn:Ann"}, []byte("renewed"), end))
 	if a.User() != b.User() || a.ID() == b.ID() || a.Expires() != end {
 		t.Error("two certificates of one name are not two credentials of one user")
 	}

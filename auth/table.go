@@ -90,6 +90,7 @@ type Table struct {
 	// highest is the latest time that was seen: the clock for ends never steps back.
 	highest atomic.Int64
 	nonces  nonces
+	uses    uses
 	ends    ends
 	counts  tallies
 	// behind says that this server may miss what was revoked: see SetBehind.
@@ -264,8 +265,10 @@ func (t *Table) PrivateChanged(changed []kv.PrivateRecord, auth kv.Rev) {
 func (t *Table) change(auth kv.Rev, do func()) {
 	t.mu.Lock()
 	do()
-	t.auth.Store(uint64(auth))
+	// In this order: who sees the new auth revision looks at its standing again, and waits for this lock. The
+	// other way round a command could carry the new revision under a standing of before.
 	t.gen.Add(1)
+	t.auth.Store(uint64(auth))
 	t.mu.Unlock()
 	t.wake()
 }

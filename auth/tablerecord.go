@@ -126,6 +126,7 @@ func (t *Table) takeCredLocked(text string, r kv.PrivateRecord, plain []byte, ke
 		t.sooner(rec.Expires)
 	}
 	c.cred.Store(rec)
+	c.day.Store(max(c.day.Load(), rec.Used))
 	t.mu.creds[id], t.mu.credRev[id] = c, r.Rev
 	t.byHash.Store(Hash(rec.Hash), c)
 	return nil

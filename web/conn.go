@@ -1,7 +1,6 @@
 package web
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -87,10 +86,11 @@ type connRare struct {
 	early, given []byte
 	// paid, if not nil, is what the limiter has said of the next request.
 	paid *ratelimit.Decision
-	// certified, if not nil, is the caller that the client's certificate has proved last.
+	// cert is what counts of the client's certificate, nil if it has shown none; proved says that it was
+	// looked at. certified, if not nil, is the caller that it has proved last.
+	cert      *auth.ClientCert
+	proved    bool
 	certified *auth.Caller
-	// tls, if not nil, is what is known of the connection's TLS.
-	tls *tls.ConnectionState
 }
 
 // noRare is for reading only.

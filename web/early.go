@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -31,10 +32,10 @@ type lentListener struct{ lender }
 // Close has Accept return.
 func (l lentListener) Close() error { return l.SetDeadline(time.Unix(1, 0)) }
 
-// ServeEarly answers the connections of ln in place of a Server that does not exist yet, until ctx ends: GET of
-// /healthz with 200, and all else with 503 and code starting. Each connection has one request. ln stays open: what
-// connects afterwards is for the server.
-func ServeEarly(ctx context.Context, ln net.Listener, logger *slog.Logger) error {
+// ServeEarly answers the connections of ln, over TLS unless config is nil, in place of a Server that does not exist
+// yet, until ctx ends: GET of /healthz with 200, and all else with 503 and code starting. Each connection has one
+// request. ln stays open: what connects afterwards is for the server.
+func ServeEarly(ctx context.Context, ln net.Listener, config *tls.Config, logger *slog.Logger) error {
 	own, ok := ln.(lender)
 	if !ok {
 		return errors.New("answer early: the listener cannot be lent")
@@ -53,7 +54,11 @@ func ServeEarly(ctx context.Context, ln net.Listener, logger *slog.Logger) error
 			_ = server.Close()
 		}
 	})
-	err := server.Serve(netutil.LimitListener(lentListener{own}, opsConnections))
+	lent := netutil.LimitListener(lentListener{own}, opsConnections)
+	if config != nil {
+		lent = tls.NewListener(lent, restrictTLS(config, protocolHTTP))
+	}
+	err := server.Serve(lent)
 	if stop() {
 		return err // it failed before
 	}

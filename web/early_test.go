@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -16,15 +17,24 @@ import (
 // While a server waits to join a cluster, an orchestrator that hears nothing would restart it. Afterwards the same
 // listener must serve.
 func TestEarlyAnswers(t *testing.T) {
+	t.Run("http", func(t *testing.T) { earlyAnswers(t, "http", nil, nil) })
+	t.Run("https", func(t *testing.T) {
+		server, client := gate.TLS(t)
+		server.NextProtos = []string{"h2"} // which is not offered
+		earlyAnswers(t, "https", server, client)
+	})
+}
+
+func earlyAnswers(t *testing.T, scheme string, server, trusting *tls.Config) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := "http://" + ln.Addr().String()
+	url := scheme + "://" + ln.Addr().String()
 	ctx, started := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- web.ServeEarly(ctx, ln, slog.New(slog.DiscardHandler)) }()
-	client := &http.Client{Transport: new(http.Transport)}
+	go func() { ended <- web.ServeEarly(ctx, ln, server, slog.New(slog.DiscardHandler)) }()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trusting, ForceAttemptHTTP2: true}}
 	t.Cleanup(client.CloseIdleConnections)
 	ask := func(method, path string) (int, string, http.Header) {
 		t.Helper()
@@ -73,7 +83,7 @@ func TestEarlyAnswers(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("the end of early answers: %v", err)
 	}
-	w := newWorld(t, inClear)
+	w := newWorld(t, func(o *web.Options) { o.TLS = server })
 	served := make(chan error, 1)
 	go func() { served <- w.server.Serve(ln) }()
 	if status, body, _ := ask("PUT", "/v1/kv/a"); status != 201 {

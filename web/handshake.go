@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"keywatch/ratelimit"
 	"keywatch/web/api"
 	"keywatch/web/tlsconn"
 )
@@ -83,7 +84,7 @@ func (c *conn) shakeHands() error {
 	c.conns.handshakes[result].Add(1)
 	if result == handshakeDone {
 		c.set(phaseReading) // the handshake counts as part of it
-		return nil
+		return c.chargeChain()
 	}
 	if c.conns.debug("TLS handshake failed", "peer", c.RemoteAddr(), "err", err); result == handshakeLate {
 		return err
@@ -91,6 +92,21 @@ func (c *conn) shakeHands() error {
 	if clear, ok := errors.AsType[tls.RecordHeaderError](err); ok && clear.Conn != nil && asksClearly(clear.RecordHeader) {
 		c.answerClear(clear.Conn)
 	}
+	return net.ErrClosed
+}
+
+// chargeChain charges the certificates that the client has shown. Where there is no room for them the
+// connection ends.
+func (c *conn) chargeChain() error {
+	n := c.tls().CertificateCost()
+	if n == 0 || c.short != nil {
+		return nil
+	}
+	err := c.hold.Grow(ratelimit.Connections, int64(n))
+	if err == nil {
+		return nil
+	}
+	c.conns.refuse(api.FailureOf(err).Code)
 	return net.ErrClosed
 }
 

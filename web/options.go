@@ -68,8 +68,6 @@ type Options struct {
 	// loopback addresses are exempt unless RateLoopback is set.
 	Limiter      *ratelimit.Limiter
 	RateLoopback bool
-	// RESPEscape has keys be any bytes for clients of Redis: see resp.Options.EscapeKeys.
-	RESPEscape bool
 	// Budget bounds the memory that callers make the server hold: connections,
 	// watches, bodies, answers that are not read; nil bounds nothing. For one caller it
 	// is limited as its rate is.
@@ -112,10 +110,12 @@ type Options struct {
 	// Heartbeat is how often an idle stream is sent its position; 15 s.
 	Heartbeat time.Duration
 
-	// TLS, if not nil, has every connection of Serve speak TLS. The server offers HTTP/1.1 only and
-	// resumes no session, whatever is said here or by GetConfigForClient, which may return another
+	// TLS, if not nil, has every connection of Serve and ServeRESP speak TLS. The server offers HTTP/1.1
+	// only and resumes no session, whatever is said here or by GetConfigForClient, which may return another
 	// configuration after a change of certificates.
 	TLS *tls.Config
+	// RESPInClear has ServeRESP speak clear text all the same.
+	RESPInClear bool
 
 	// Goroutines has every connection served by a goroutine of its own. Otherwise those of plain
 	// TCP are served by event loops until a request needs a goroutine, where the system can.

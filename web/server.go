@@ -98,7 +98,7 @@ func New(opts Options) (*Server, error) {
 	}
 	opts = opts.withDefaults()
 	team := &team{opts: &opts}
-	s := &Server{opts: opts, tls: opts.tlsConfig(), door: newDoor(&opts), born: time.Now(), common: commonHeader(), team: team}
+	s := &Server{opts: opts, tls: restrictTLS(opts.TLS, protocolHTTP), door: newDoor(&opts), born: time.Now(), common: commonHeader(), team: team}
 	team.opts = &s.opts
 	err := s.Change(Settings{opts.AllowHost, opts.AllowOrigin, opts.TrustedProxy, opts.MaxBackups})
 	if err != nil {

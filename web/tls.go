@@ -8,34 +8,39 @@ import (
 	"keywatch/web/reactor"
 )
 
-// tlsProtocols are what a connection over TLS may negotiate: HTTP/2 is not supported.
-var tlsProtocols = []string{"http/1.1"}
+// What connections over TLS may negotiate: HTTP/2 is not supported, and browsers, which name the
+// protocols of HTTP, get no connection where clients of Redis do, which name none.
+const (
+	protocolHTTP = "http/1.1"
+	protocolRESP = "redis"
+)
 
-// tlsConfig returns the configuration of the listener, nil for clear text.
-func (o *Options) tlsConfig() *tls.Config {
-	if o.TLS == nil {
+// restrictTLS returns the configuration of a listener for a protocol, nil for clear text.
+func restrictTLS(config *tls.Config, protocol string) *tls.Config {
+	if config == nil {
 		return nil
 	}
-	config := restrict(o.TLS)
-	if o.TLS.GetConfigForClient != nil {
-		config.GetConfigForClient = (&tlsSource{get: o.TLS.GetConfigForClient}).config
+	used := restrict(config, protocol)
+	if config.GetConfigForClient != nil {
+		used.GetConfigForClient = (&tlsSource{get: config.GetConfigForClient, protocol: protocol}).config
 	}
-	return config
+	return used
 }
 
-// restrict returns config as the server uses it: HTTP/1.1 only, and without resumption, by which a
+// restrict returns config as the server uses it: for one protocol, and without resumption, by which a
 // client would keep what a certificate of a CA has proved that counts no longer.
-func restrict(config *tls.Config) *tls.Config {
+func restrict(config *tls.Config, protocol string) *tls.Config {
 	config = config.Clone()
-	config.NextProtos, config.SessionTicketsDisabled = tlsProtocols, true
+	config.NextProtos, config.SessionTicketsDisabled = []string{protocol}, true
 	return config
 }
 
 // A tlsSource restricts the configurations that a function returns, each of them once while it
 // returns the same.
 type tlsSource struct {
-	get  func(*tls.ClientHelloInfo) (*tls.Config, error)
-	last atomic.Pointer[tlsPair]
+	get      func(*tls.ClientHelloInfo) (*tls.Config, error)
+	protocol string
+	last     atomic.Pointer[tlsPair]
 }
 
 // A tlsPair is a configuration as it was given, and as it is used.
@@ -49,34 +54,16 @@ func (s *tlsSource) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	}
 	last := s.last.Load()
 	if last == nil || last.given != given {
-		last = &tlsPair{given, restrict(given)}
+		last = &tlsPair{given, restrict(given, s.protocol)}
 		s.last.Store(last)
 	}
 	return last.used, nil
 }
 
-// tlsState returns what is known of the connection's TLS, nil if it is in clear text. It is shared,
-// and must not be changed.
-func (c *conn) tlsState() *tls.ConnectionState {
-	if c == nil || !c.overTLS() {
-		return nil
-	}
-	rare := c.needRare()
-	if rare.tls == nil {
-		state := c.tls().ConnectionState()
-		rare.tls = &state
-	}
-	return rare.tls
-}
-
-// tlsState returns what is known of the TLS that the request came over, nil if it came in clear text,
-// from a proxy that does TLS say. It is shared with later requests of the connection.
-func (r *request) tlsState() *tls.ConnectionState { return r.connection().tlsState() }
-
 // heldBelow returns what the connection of a stream takes in memory on an event loop.
 func heldBelow(nc net.Conn) int64 {
 	if own, ok := nc.(*conn); ok && own.overTLS() {
-		return reactor.TLSCost
+		return reactor.TLSCost + int64(own.tls().CertificateCost())
 	}
 	return 0
 }

@@ -48,7 +48,7 @@ func (*fanoutCmd) Help() string {
 	return `
 Opens watchers, looks at the server's memory, writes at a steady rate, and prints
 how long values took to arrive, what they cost the server, and what was lost,
-came twice or came out of order. Memory and processor time are those of the
+came twice or came out of order. It speaks http, not https. Memory and processor time are those of the
 server's processes, where they run on this machine. Values are not counted for
 watchers that are stalled. Requires Linux, and one descriptor for each watcher on
 both sides. Exits with 1 if a value did not arrive once and in order.

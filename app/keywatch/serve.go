@@ -97,7 +97,7 @@ func (c *serveCmd) Run(s *session) error {
 	}
 	var at whereabouts
 	config.OpsStarted = func(addr net.Addr) { at.ops = addr }
-	config.RESPStarted = func(addr net.Addr) { at.redis = addr }
+	config.RESPStarted = func(addr net.Addr) { at.redis = config.RESPURL(addr) }
 	config.AuthStarted = func() { at.access = true }
 	config.TLSStarted = func(fingerprint string) { at.fingerprint = fingerprint }
 	return app.Serve(s.ctx, config, func(addr net.Addr) {
@@ -129,8 +129,10 @@ func isFresh(dir string) bool {
 // whereabouts say how a server that has started is reached.
 type whereabouts struct {
 	main net.Addr
-	// ops is the address for operators, redis that for clients of Redis; nil for none.
-	ops, redis net.Addr
+	// ops is the address for operators, nil for none.
+	ops net.Addr
+	// redis is where clients of Redis connect, empty for nowhere.
+	redis string
 	// access says that callers must prove who they are.
 	access bool
 	// fingerprint is that of a self-signed certificate, else empty.
@@ -169,8 +171,8 @@ func (at *whereabouts) pairs() (all [][2]string) {
 	if at.ops != nil {
 		all = append(all, [2]string{"ops", "http://" + at.ops.String()})
 	}
-	if at.redis != nil {
-		all = append(all, [2]string{"resp", at.redis.String()})
+	if at.redis != "" {
+		all = append(all, [2]string{"resp", at.redis})
 	}
 	if at.fingerprint != "" {
 		all = append(all, [2]string{"tls", at.fingerprint})

@@ -22,7 +22,8 @@ import (
 var quiet = []string{"Background work: for how long"}
 
 // If a panel named what no server exports it would stay empty, and an alert would never
-// fire. A real Prometheus scrapes two servers here: one under load, and one whose disk fills.
+// fire. A real Prometheus scrapes three servers here: one under load, one whose disk fills, and one with
+// users and TLS at the address for operators.
 func TestPrometheus(t *testing.T) {
 	program := try.Program(t, "prometheus")
 	binary := try.Build(t, runtime.GOARCH)
@@ -31,7 +32,9 @@ func TestPrometheus(t *testing.T) {
 	busy := serve(t, binary, "--data", filepath.Join(dir, "busy"), "--object-store", "dir://"+filepath.Join(dir, "objects"), "--checkpoint-every=1s",
 		"--name=n1", "--peer-insecure", "--peer-listen="+try.Address(t))
 	full := serve(t, binary, "--data", smallDisk(t))
-	prom := startPrometheus(t, program, busy, full)
+	secured := "http://" + try.Address(t)
+	serve(t, binary, "--data", filepath.Join(dir, "secured"), "--auth=on", "--tls-self-signed", "--ops-listen="+strings.TrimPrefix(secured, "http://"))
+	prom := startPrometheus(t, program, busy, full, secured)
 	try.Start(t, exec.Command(binary, "--server", busy, "watch", "bench/"))
 	bench := try.Start(t, exec.Command(binary, "--server", busy, "bench", "mixed", "--conns=2", "--keys=100", "--seconds=300"))
 
@@ -44,7 +47,7 @@ func TestPrometheus(t *testing.T) {
 		}
 	}
 	prom.rulesAreHealthy(t)
-	exported(t, busy)
+	exported(t, busy, secured)
 	bench.Kill()
 
 	fill(t, full)
@@ -91,11 +94,15 @@ func fill(t *testing.T, server string) {
 
 var named = regexp.MustCompile(`\b(?:keywatch|process|go)_[a-z_]+\b`)
 
-// exported fails t if a rule or a panel names a metric that the server does not export.
-func exported(t *testing.T, server string) {
-	status, text := try.Get(t, server+"/metrics")
-	if status != 200 {
-		t.Fatalf("/metrics: %d", status)
+// exported fails t if a rule or a panel names a metric that no server exports.
+func exported(t *testing.T, servers ...string) {
+	text := ""
+	for _, server := range servers {
+		status, more := try.Get(t, server+"/metrics")
+		if status != 200 {
+			t.Fatalf("/metrics: %d", status)
+		}
+		text += more
 	}
 	var all []string
 	for _, list := range expressions(t) {

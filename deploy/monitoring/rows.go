@@ -88,6 +88,16 @@ var rows = []row{
 			[]line{gauge("keywatch_checkpoint_file_bytes", server+" file"), gauge("keywatch_checkpoint_live_bytes", server+" alive")}},
 		{"Time since the last checkpoint", "-1 if there was none since the start.", seconds, []line{gauge("keywatch_checkpoint_age_seconds", server)}},
 	}},
+	{"Users and TLS", []panel{
+		{"Time until the certificate expires", "It is read again when its files change. Below a week: see whether it is renewed.", seconds,
+			[]line{gauge("keywatch_tls_certificate_expiry_seconds", server)}},
+		{"TLS handshakes a second, by how they ended", "rejected: the client does not know the authority. client_certificate: the server does not.", perSecond,
+			[]line{rate("keywatch_tls_handshakes_total", ", result", server+" {{result}}")}},
+		{"Credentials a second, by result", "Those that are unknown, expired or revoked: who uses them sees 401.", perSecond,
+			[]line{rate("keywatch_auth_requests_total", ", result", server+" {{result}}")}},
+		{"Logins a second, by result", "Many wrong ones: look into the audit log for their addresses.", perSecond,
+			[]line{rate("keywatch_auth_logins_total", ", result", server+" {{result}}")}},
+	}},
 	{"Process", []panel{
 		{"Processors in use", "", count, []line{rate("process_cpu_seconds_total", "", server)}},
 		{"Open files, of the limit", "", share, []line{part("process_open_fds", "process_max_fds", server)}},

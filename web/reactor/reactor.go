@@ -69,8 +69,8 @@ type Answerer interface {
 // to it, beside what Unsent is told. Only connections over TLS hold some.
 type Holder interface {
 	Handler
-	// Holds is told about how many bytes that is, whenever it changes: of an idle connection TLSCost. If
-	// it fails the connection is closed at once, with that error.
+	// Holds is told about how many bytes that is, whenever it changes: of an idle connection TLSCost and
+	// what the peer's certificates take. If it fails the connection is closed at once, with that error.
 	Holds(n int) error
 }
 

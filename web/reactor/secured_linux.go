@@ -241,7 +241,7 @@ func (s *secured) account() {
 		s.Abort(errOwed)
 		return
 	}
-	held := int32(TLSCost + max(0, room-usualRoom) + cap(s.part) + owed)
+	held := int32(TLSCost + s.conn.CertificateCost() + max(0, room-usualRoom) + cap(s.part) + owed)
 	if s.run > int32(room) { // parts of a message of TLS itself
 		held += 2 * s.run
 	}

@@ -189,7 +189,7 @@ func TestInfoIsCut(t *testing.T) {
 
 // Who proves nothing must not hold memory or a place for long; who does must get both back.
 func TestUnprovedIsBounded(t *testing.T) {
-	s := newSecured(t)
+	s := newSecured(t, inClear)
 	var open []*client
 	for s.unproved.Len() < api.UnprovedPerAddress {
 		c := s.dial()

@@ -43,8 +43,8 @@ func directReset(s *session, _ [][]byte) []byte {
 	s.noteQueued()
 	s.endPushes()
 	s.setProto(wire.RESP2)
-	if table := s.server.opts.Door.Table(); table != nil {
-		s.become(table.Anonymous())
+	if s.server.opts.Door.Table() != nil {
+		s.certify()
 	}
 	s.mu.Lock()
 	s.aboutLocked().name = ""

@@ -1,6 +1,7 @@
 package resp_test
 
 import (
+	"crypto/tls"
 	"net"
 	"strings"
 	"testing"
@@ -11,8 +12,11 @@ import (
 // leave closes the client's sending side.
 func (c *client) leave() {
 	c.t.Helper()
-	if err := c.conn.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := c.conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 		c.t.Fatal(err)
+	}
+	if secured, ok := c.conn.(*tls.Conn); ok { // which has only said so
+		_ = secured.NetConn().(*net.TCPConn).CloseWrite()
 	}
 }
 

@@ -3,7 +3,9 @@ package resp_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -43,8 +45,6 @@ type slowLog struct {
 	level int
 	// stands, if not 0, is the time.
 	stands atomic.Int64
-	// holding is held while nothing is applied.
-	holding sync.Mutex
 	// refuse, if set, is what the next commands are refused with.
 	refuse atomic.Pointer[refusal]
 }
@@ -92,7 +92,6 @@ func (l *slowLog) run() {
 		case <-tick.C: // time passes
 		case <-l.wake:
 		}
-		l.holding.Lock()
 		l.mu.Lock()
 		queue := l.queue
 		l.queue = nil
@@ -109,7 +108,6 @@ func (l *slowLog) run() {
 			l.index++
 			_, _ = l.state.Apply(l.index, 1, new(kv.EntryBuilder).Finish(l.Now()))
 		}
-		l.holding.Unlock()
 	}
 }
 
@@ -182,7 +180,18 @@ type world struct {
 	hub    *watch.Hub
 	server *resp.Server
 	addr   string
+	// tls, if not nil, is what clients speak TLS by.
+	tls *tls.Config
 }
+
+// everywhere has all servers of these tests speak TLS, but those that test clear text itself.
+var everywhere = flag.Bool("tls", false, "have the servers of all tests speak TLS")
+
+// inClear has a server speak clear text, even where all others speak TLS.
+func inClear(o *resp.Options) { o.TLS = nil }
+
+// secure has a server speak TLS.
+func secure(o *resp.Options) { o.TLS = new(tls.Config) }
 
 func newWorld(t testing.TB, change ...func(*resp.Options)) *world {
 	t.Helper()
@@ -203,8 +212,15 @@ func newWorldOf(t testing.TB, of kv.StateOptions, change ...func(*resp.Options))
 	life, kill := context.WithCancel(context.Background())
 	deadlines := api.NewDeadlines(life, 10*time.Second)
 	opts := resp.Options{Door: auth.NewDoor(w.store, hub, nil), Reactor: r, Deadlines: deadlines, Version: "test"}
+	if *everywhere {
+		secure(&opts)
+	}
 	for _, c := range change {
 		c(&opts)
+	}
+	if opts.TLS != nil {
+		config, client := gate.TLS(t)
+		opts.TLS.Certificates, w.tls = config.Certificates, client
 	}
 	var err error
 	if w.server, err = resp.New(opts); err != nil {
@@ -243,6 +259,14 @@ func (w *world) dial() *client {
 	conn, err := net.Dial("tcp", w.addr)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	return w.clientOf(conn, w.tls)
+}
+
+// clientOf returns a client on a connection, over TLS unless config is nil.
+func (w *world) clientOf(conn net.Conn, config *tls.Config) *client {
+	if config != nil {
+		conn = tls.Client(conn, config)
 	}
 	w.t.Cleanup(func() { _ = conn.Close() })
 	return &client{t: w.t, conn: conn, r: bufio.NewReader(conn)}

@@ -136,36 +136,18 @@ func runExec(s *session, cmd *command, args [][]byte) {
 			texts[i] = s.directly(&q)
 		}
 	}
-	x.start(texts)
-}
-
-// start makes one command of all that were queued, and runs it.
-func (x *exec) start(texts [][]byte) {
-	s := x.c.s
 	if !x.c.waits {
 		x.compile(texts)
 	}
-	switch {
-	case x.c.waits && s.ahead == 0:
-		x.waitFor(texts)
-	case x.c.waits:
-		x.again(texts)
-	case x.command.ReadOnly() && s.ahead == 0:
-		x.read(texts)
-	default:
-		x.begin(texts)
-	}
-}
-
-// waitFor is session.waitFor for a transaction.
-func (x *exec) waitFor(texts [][]byte) {
-	b := x.c.s.mustWait()
-	if b == nil {
+	if x.c.waits {
 		x.again(texts)
 		return
 	}
-	x.c.waits = false
-	x.c.s.park(b, []byte("exec"), func() { x.start(texts) })
+	if x.command.ReadOnly() && s.ahead == 0 {
+		x.read(texts)
+		return
+	}
+	x.begin(texts)
 }
 
 // read runs a transaction that only reads.
@@ -191,11 +173,7 @@ func (x *exec) begin(texts [][]byte) {
 	switch {
 	case err == nil:
 		forget(&k)
-		r := &rest{command: &k, render: x.renderer(texts)}
-		if len(k.Reads) > 0 {
-			s.mayRepeat(r, func() { x.again(texts) })
-		}
-		s.follow(begun, r)
+		s.follow(begun, &rest{command: &k, render: x.renderer(texts)})
 	case err == kv.ErrWouldWait || err == kv.ErrQueueFull || errors.Is(err, kv.ErrLevel):
 		x.again(texts)
 	default:

@@ -105,6 +105,9 @@ func (s *session) may(cmd *command, args [][]byte) error {
 
 // good returns an error if the caller has proved nothing and may do nothing, or its credential ended.
 func (s *session) good() error {
+	if err := s.uncertified(); err != nil {
+		return err
+	}
 	who := s.who.Load()
 	if err := who.Good(); err != nil {
 		return err

@@ -2,8 +2,10 @@ package resp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"keywatch/auth"
@@ -29,6 +31,12 @@ type Options struct {
 	// ProofTime is how long a connection may take to prove who it is, where callers may do nothing
 	// before; 10 s.
 	ProofTime time.Duration
+	// TLS, if not nil, has every connection speak TLS. A verified certificate of the client is a credential.
+	TLS *tls.Config
+	// HandshakeTime is how long a handshake may take; 10 s.
+	HandshakeTime time.Duration
+	// Shaken, if not nil, is told how each handshake ended.
+	Shaken func(peer net.Addr, err error)
 	// Limiter counts what callers ask for; nil limits nothing. Callers on this machine are
 	// limited only if RateLoopback is set.
 	Limiter      *ratelimit.Limiter
@@ -48,8 +56,6 @@ type Options struct {
 	Others func() int
 	// Full reports whether there is no room for another connection of any kind; nil is never.
 	Full func() bool
-	// EscapeKeys has keys be any bytes: see names. Otherwise those that break the rules of keys are refused.
-	EscapeKeys bool
 	// Fsync says that an acknowledged write is on disk.
 	Fsync bool
 	// Version is that of keywatch.
@@ -72,6 +78,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ProofTime == 0 {
 		o.ProofTime = 10 * time.Second
+	}
+	if o.HandshakeTime == 0 {
+		o.HandshakeTime = 10 * time.Second
+	}
+	if o.Shaken == nil {
+		o.Shaken = func(net.Addr, error) {}
 	}
 	if o.Others == nil {
 		o.Others = func() int { return 0 }
@@ -98,7 +110,7 @@ func (o Options) validate() error {
 	if o.Door == nil || o.Reactor == nil || o.Deadlines == nil {
 		return errors.New("resp: Door, Reactor and Deadlines are required")
 	}
-	if o.Max < 0 || o.ProofTime < 0 {
+	if o.Max < 0 || o.ProofTime < 0 || o.HandshakeTime < 0 {
 		return errors.New("resp: a limit is negative")
 	}
 	return nil

@@ -16,9 +16,8 @@ type call struct {
 	cmd   *command
 	args  [][]byte
 	proto wire.Proto
-	// now says that nothing may wait; waits is set where that is not possible. after says that the barrier of
-	// what it reads is done.
-	now, waits, after bool
+	// now says that nothing may wait; waits is set where that is not possible.
+	now, waits bool
 	// reads are the versions that were read to make the plan; view, in a transaction, is what the
 	// commands before have made of them.
 	reads []kv.Read
@@ -105,7 +104,7 @@ func (c *call) look(key string) (e *kv.Entry, err error) {
 		e, _, err = c.s.view().Get(c.deadline(), key, false, nil)
 		return e, api.ReadError(err)
 	}
-	if e, err = c.s.getNow(key); err == kv.ErrWouldWait {
+	if e, _, err = c.s.view().GetNow(key); err == kv.ErrWouldWait {
 		c.waits = true
 	}
 	return e, err
@@ -118,12 +117,9 @@ func (c *call) carry(key string) (e *kv.Entry, err error) {
 		e, _, err = store.Get(c.deadline(), key)
 		return e, api.ReadError(err)
 	}
-	if !c.s.fresh {
-		e, _, err = store.GetNow(key)
-	} else if err = c.s.barrier.Err(); err == nil {
-		e, _, err = store.State().ReadNow(key)
+	if e, _, err = store.GetNow(key); err == kv.ErrWouldWait {
+		c.waits = true
 	}
-	c.waits = c.waits || err == kv.ErrWouldWait
 	return e, err
 }
 

@@ -39,9 +39,6 @@ type rest struct {
 	resolving, known bool
 	result           kv.Result
 	err              error
-	// repeat, if not nil, is called where what the command was made from has changed; the session is
-	// blocked until it is known whether it has.
-	repeat func()
 	// quiet says that nothing is to be sent.
 	quiet bool
 	// span, if not nil, ends with it.
@@ -71,14 +68,6 @@ func (q *replies) pop() {
 		clear(q.list[n:])
 		q.list, q.head = q.list[:n], 0
 	}
-}
-
-// reset makes q new again, but for room that is small. It is empty.
-func (q *replies) reset() {
-	if q.head = 0; cap(q.list) > 64 {
-		q.list = nil
-	}
-	q.list = q.list[:0]
 }
 
 // size returns about what r shows, in bytes.
@@ -149,26 +138,11 @@ func (s *session) renderRest(b []byte, r *rest) ([]byte, bool) {
 	if r.begun && !s.settle(r) {
 		return b, false
 	}
-	if r.repeat != nil && s.repeats(r) {
-		return b, true
-	}
 	endSpan(r.span, r.err)
 	if !r.quiet {
 		b = r.render(b, &r.result, r.err)
 	}
 	return b, true
-}
-
-// repeats ends the block of a command that may have to be repeated, and reports whether it has to: then
-// its reply comes from elsewhere.
-func (s *session) repeats(r *rest) bool {
-	s.blocked = false
-	if r.err != nil || r.result.Outcome != kv.Stale {
-		return false
-	}
-	s.span = r.span
-	s.silently(r.quiet, r.repeat)
-	return true
 }
 
 // again returns when the reply that is next is looked at although nothing was heard of it.

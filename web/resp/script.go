@@ -173,7 +173,7 @@ func (l *loaded) find(sum string) *script {
 	return l.bySum[strings.ToLower(sum)]
 }
 
-func scriptPlaces(args [][]byte) (places []int) {
+func scriptKeys(args [][]byte) (keys [][]byte) {
 	if len(args) < 3 {
 		return nil
 	}
@@ -181,10 +181,7 @@ func scriptPlaces(args [][]byte) (places []int) {
 	if n < 0 || int(n) > len(args)-3 {
 		return nil
 	}
-	for i := range int(n) {
-		places = append(places, 3+i)
-	}
-	return places
+	return args[3 : 3+n]
 }
 
 func compileEval(c *call) (p plan, err error) {

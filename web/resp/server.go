@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,9 +32,9 @@ const (
 type Server struct {
 	opts Options
 	born time.Time
-	// life ends with Close.
-	life context.Context
-	kill context.CancelFunc
+	// life ends with Close, shaking, under which handshakes of TLS are done, when Close begins.
+	life, shaking     context.Context
+	kill, stopShaking context.CancelFunc
 	// bound keeps the leases alive that live with connections.
 	bound *bind.Keeper
 	clock wallClock
@@ -51,7 +52,6 @@ type Server struct {
 	cursors           cursors
 	scratches         sync.Pool // of *watch.Scratch
 	settings          settings
-	names             names
 	subscribed        subscribed
 	tracking          tracking
 	// between, if not nil, is called where a caller may lose a right unseen: by tests.
@@ -79,6 +79,7 @@ func New(opts Options) (*Server, error) {
 		failed: xsync.NewCounter(),
 	}
 	v.life, v.kill = context.WithCancel(context.Background())
+	v.shaking, v.stopShaking = context.WithCancel(v.life)
 	v.commands, v.byName = newCommands(), make(map[string]*command)
 	for i := range v.commands {
 		v.commands[i].index = i
@@ -88,7 +89,6 @@ func New(opts Options) (*Server, error) {
 	}
 	v.runners = api.NewRunners(maxRunners, func(job func()) { job() })
 	v.settings.init()
-	v.names.escape = v.opts.EscapeKeys
 	v.scratches.New = func() any { return new(watch.Scratch) }
 	v.tracking.init(v)
 	v.mu.listeners = make(map[net.Listener]struct{})
@@ -131,14 +131,21 @@ func temporary(err error) bool {
 func (v *Server) adopt(conn net.Conn) {
 	v.accepted.Add(1)
 	s := &session{server: v, proto: wire.RESP2, id: v.ids.Add(1)}
-	s.peer, s.local, s.began = addressOf(conn.RemoteAddr().String()), addressOf(conn.LocalAddr().String()), v.since()
+	s.in.Most = v.opts.Door.Limits().Command
+	peer, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
+	s.peer, s.local, s.began = peer, local, v.since()
 	caller := ""
-	s.caller, s.exempt = v.opts.callerOf(s.peer)
+	s.caller, s.exempt = v.opts.callerOf(peer)
 	if !s.exempt {
-		caller = s.caller.Value()
+		caller = s.caller
 	}
 	s.hold = v.opts.Budget.Open(caller)
-	err := s.hold.Grow(ratelimit.Connections, sessionCost)
+	cost := int64(sessionCost)
+	if v.opts.TLS != nil {
+		cost += handshakeCost
+	}
+	err := s.hold.Grow(ratelimit.Connections, cost)
 	if err == nil {
 		err = s.beginCaller()
 	}
@@ -148,12 +155,29 @@ func (v *Server) adopt(conn net.Conn) {
 	if err != nil {
 		s.leaveCaller()
 		s.hold.Close()
-		v.refused.Add(1)
-		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = conn.Write(wire.AppendError(nil, v.refuseConnection(err)))
-		_ = conn.Close()
+		v.refuse(conn, err)
 		return
 	}
+	if v.opts.TLS != nil {
+		v.running.Go(func() { v.secure(s, conn) })
+		return
+	}
+	v.serve(s, conn)
+}
+
+// refuse closes a connection that is not let in, with an answer unless that would take a handshake.
+func (v *Server) refuse(conn net.Conn, err error) {
+	v.refused.Add(1)
+	answer := wire.AppendError(nil, v.refuseConnection(err))
+	if v.opts.TLS == nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = conn.Write(answer)
+	}
+	_ = conn.Close()
+}
+
+// serve has the reactor serve a session.
+func (v *Server) serve(s *session, conn net.Conn) {
 	if err := v.opts.Reactor.Adopt(conn, nil, s.attach); err != nil {
 		v.opts.Logger.Warn("take over a connection", "err", err)
 		if s.taken.CompareAndSwap(false, true) {
@@ -263,6 +287,7 @@ func (v *Server) close(ctx context.Context) (err error) {
 		close(v.idle)
 	}
 	v.mu.Unlock()
+	v.stopShaking()
 	for _, s := range v.sessions() {
 		s.stop()
 	}
@@ -285,4 +310,7 @@ func (v *Server) close(ctx context.Context) (err error) {
 // deadline returns what a command waits for the log under.
 func (v *Server) deadline() context.Context { return v.opts.Deadlines.Context() }
 
-var _ reactor.Answerer = (*session)(nil)
+var (
+	_ reactor.Answerer = (*session)(nil)
+	_ reactor.Holder   = (*session)(nil)
+)

@@ -222,15 +222,15 @@ func compileMSet(c *call) (p plan, err error) {
 	return p, err
 }
 
-func msetexPlaces(args [][]byte) (places []int) {
+func msetexKeys(args [][]byte) (keys [][]byte) {
 	if len(args) < 2 {
 		return nil
 	}
 	n, _ := kv.ParseInteger(string(args[1]))
 	for i := 0; i < int(min(max(n, 0), wire.MaxArgs)) && 2+2*i+1 < len(args); i++ {
-		places = append(places, 2+2*i)
+		keys = append(keys, args[2+2*i])
 	}
-	return places
+	return keys
 }
 
 func compileMSetEX(c *call) (p plan, err error) {

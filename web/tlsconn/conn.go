@@ -2,7 +2,10 @@ package tlsconn
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
+	"errors"
+	"math"
 	"net"
 	"sync/atomic"
 	"time"
@@ -17,15 +20,39 @@ import (
 type Conn struct {
 	*tls.Conn
 	wire transport
+	cost int // of the peer's certificates
 }
 
-// Server returns the server's end of TLS over conn, which belongs to it from then on. The
-// handshake is done by HandshakeContext, or by the first Read or Write.
+// Server returns the server's end of TLS over conn, which belongs to it from then on. Handshake or
+// HandshakeContext comes before all else.
 func Server(conn net.Conn, config *tls.Config) *Conn {
-	c := &Conn{wire: transport{Conn: conn}}
+	c := &Conn{wire: transport{Conn: conn, left: HandshakeMax}}
 	c.Conn = tls.Server(&c.wire, config)
 	return c
 }
+
+// HandshakeMax is how many bytes a peer may send for its handshake, which TLS keeps until it is done.
+const HandshakeMax = 32 << 10
+
+// ErrHandshakeTooLarge is returned by Handshake where the peer would send more than HandshakeMax.
+var ErrHandshakeTooLarge = errors.New("the peer sends too much for a handshake")
+
+// Handshake does the handshake.
+func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background()) }
+
+// HandshakeContext does the handshake, and closes the connection if ctx ends before.
+func (c *Conn) HandshakeContext(ctx context.Context) error {
+	if err := c.Conn.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.wire.left = math.MaxInt
+	c.cost = chainCost(c.ConnectionState())
+	return nil
+}
+
+// CertificateCost returns about how many bytes of memory are kept of the certificates that the peer has
+// shown.
+func (c *Conn) CertificateCost() int { return c.cost }
 
 // Close implements net.Conn. Where the connection is detached it does nothing.
 func (c *Conn) Close() error {
@@ -77,7 +104,9 @@ type transport struct {
 	// in is what is read first, out what was written in memory.
 	in, out []byte
 	// room is the largest buffer that was read into.
-	room     int
+	room int
+	// left is how many bytes may still be read.
+	left     int
 	detached bool
 	closing  atomic.Bool
 }
@@ -103,8 +132,12 @@ func (t *transport) Read(p []byte) (n int, err error) {
 		return n, nil
 	case t.detached:
 		return 0, ErrAgain
+	case t.left == 0:
+		return 0, ErrHandshakeTooLarge
 	}
-	return t.Conn.Read(p)
+	n, err = t.Conn.Read(p[:min(len(p), t.left)])
+	t.left -= n
+	return n, err
 }
 
 // Write implements net.Conn. What is written while the connection is closed, an alert, does not wait.

@@ -6,7 +6,7 @@ import (
 )
 
 // A Proto is a version of the protocol: 2 or 3. Its methods append what differs between them.
-type Proto uint8
+type Proto int
 
 // The versions.
 const (
