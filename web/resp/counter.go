@@ -24,7 +24,7 @@ func compileIncr(c *call) (p plan, err error) {
 		}
 		by = -by
 	}
-	return plan{ops: []kv.Op{{Kind: kv.OpAdd, Key: key, By: by}}, render: renderSum}, nil
+	return plan{ops: c.list(kv.Op{Kind: kv.OpAdd, Key: key, By: by}), render: renderSum}, nil
 }
 
 func renderSum(b []byte, c *call, r *kv.PartResult) []byte {
@@ -45,5 +45,5 @@ func compileIncrByFloat(c *call) (p plan, err error) {
 	if _, why := kv.AddFloat("0", string(c.args[2])); why == kv.NotFloat {
 		return p, errNotFloat
 	}
-	return plan{ops: []kv.Op{op}, render: renderSum}, nil
+	return plan{ops: c.list(op), render: renderSum}, nil
 }

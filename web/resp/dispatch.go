@@ -217,28 +217,30 @@ func cloneAll(args [][]byte) [][]byte {
 
 // runPlan runs a command that is a part of a command of the store.
 func (s *session) runPlan(cmd *command, args [][]byte) {
-	c := s.call(cmd, args)
-	if c.now = true; cmd.rewrites && s.ahead > 0 {
+	if cmd.rewrites && s.ahead > 0 {
 		s.runAgain(cmd, args)
 		return
 	}
-	p, err := cmd.compile(c)
+	w := s.work(cmd, args)
+	w.now = true
+	p, err := cmd.compile(&w.call)
 	switch {
-	case c.waits:
+	case w.waits:
 		s.runAgain(cmd, args)
 	case err != nil:
 		s.fail(err)
 	case p.constant():
 		s.say(p.text)
 	case !p.writes() && s.ahead == 0:
-		s.read(cmd, args, c, &p)
+		s.read(cmd, args, w, &p)
 	default:
-		s.begin(cmd, args, c, &p)
+		s.begin(cmd, args, w, &p)
 	}
+	w.release()
 }
 
 // read answers a command that only reads, if it need not wait.
-func (s *session) read(cmd *command, args [][]byte, c *call, p *plan) {
+func (s *session) read(cmd *command, args [][]byte, w *work, p *plan) {
 	if b := s.mustWait(); b != nil {
 		kept := cloneAll(args)
 		s.park(b, kept[0], func() { s.runPlan(cmd, kept) })
@@ -251,28 +253,30 @@ func (s *session) read(cmd *command, args [][]byte, c *call, p *plan) {
 			s.runAgain(cmd, args)
 		case err != nil:
 			s.fail(err)
-		case c.overdue(e):
-			s.begin(cmd, args, c, p)
+		case w.overdue(e):
+			s.begin(cmd, args, w, p)
 		case e == nil:
-			s.say(c.proto.Nil(nil))
+			s.say(w.proto.Nil(nil))
 		default:
 			s.push(reply{entry: e})
 		}
 		return
 	}
-	k := p.command(c)
-	result, err := s.doNow(k, p.meta)
+	p.command(&w.command, &w.call)
+	result, err := s.doNow(&w.command, p.meta)
 	if err == kv.ErrWouldWait {
 		s.runAgain(cmd, args)
 		return
 	}
 	for i := range result.Ops {
-		if c.overdue(result.Ops[i].Entry) {
-			s.begin(cmd, args, c, p)
+		if w.overdue(result.Ops[i].Entry) {
+			s.begin(cmd, args, w, p)
 			return
 		}
 	}
-	s.push(reply{rest: &rest{render: c.renderer(p), command: k, result: result, err: err}})
+	r := w.reply(p)
+	r.result, r.err = result, err
+	s.push(reply{rest: r})
 }
 
 // overdue reports whether a version has ended by the clock of the log, and no entry has said so
@@ -282,8 +286,9 @@ func (c *call) overdue(e *kv.Entry) bool {
 }
 
 // begin gives a command its place in the log.
-func (s *session) begin(cmd *command, args [][]byte, c *call, p *plan) {
-	k := p.command(c)
+func (s *session) begin(cmd *command, args [][]byte, w *work, p *plan) {
+	k := &w.command
+	p.command(k, &w.call)
 	k.Logged = true
 	begun, err := s.view().StartNow(k)
 	switch err {
@@ -296,14 +301,14 @@ func (s *session) begin(cmd *command, args [][]byte, c *call, p *plan) {
 		return
 	}
 	forget(k)
-	s.follow(begun, &rest{command: k, render: c.renderer(p)})
+	s.follow(begun, w.reply(p))
 }
 
 // follow queues the reply of what was begun.
 func (s *session) follow(begun auth.Started, r *rest) {
 	r.begun, r.pending, r.until, r.span = true, begun, s.server.deadline(), s.takeSpan()
 	s.ahead++
-	s.last = begun
+	s.last = begun.Pending // without what is reused once it is answered
 	s.push(reply{rest: r})
 	begun.Notify(s)
 }
@@ -346,12 +351,13 @@ func (s *session) runAgain(cmd *command, args [][]byte) {
 			if p.constant() {
 				return reply{text: p.text}
 			}
-			k := p.command(c)
+			k := new(kv.Command)
+			p.command(k, c)
 			result, err := c.do(k)
 			if err == nil && result.Outcome == kv.Stale {
 				continue
 			}
-			return reply{rest: &rest{command: k, render: c.renderer(&p), result: result, err: err}}
+			return reply{rest: &rest{call: c, shape: p.render, result: result, err: err}}
 		}
 		return reply{text: wire.AppendError(nil, string(errContended))}
 	})

@@ -60,7 +60,7 @@ func compileExpire(c *call) (p plan, err error) {
 		return c.endNow(key, n, absolute, when)
 	}
 	op, err := c.touch(key, end, when)
-	return plan{ops: []kv.Op{op}, render: renderFound}, err
+	return plan{ops: c.list(op), render: renderFound}, err
 }
 
 // endNow returns the plan for an ending that has been: the key is deleted, if the conditions
@@ -86,5 +86,5 @@ func compilePersist(c *call) (p plan, err error) {
 		return p, err
 	}
 	op, err := c.touch(key, ending{given: true}, kv.TouchSome)
-	return plan{ops: []kv.Op{op}, render: renderFound}, err
+	return plan{ops: c.list(op), render: renderFound}, err
 }

@@ -162,7 +162,7 @@ func (x *exec) read(texts [][]byte) {
 		x.again(texts)
 		return
 	}
-	s.push(reply{rest: &rest{render: x.renderer(texts), command: &x.command, result: result, err: err}})
+	s.push(reply{rest: &rest{render: x.renderer(texts), result: result, err: err}})
 }
 
 // begin gives the transaction its place in the log.
@@ -173,7 +173,7 @@ func (x *exec) begin(texts [][]byte) {
 	switch {
 	case err == nil:
 		forget(&k)
-		s.follow(begun, &rest{command: &k, render: x.renderer(texts)})
+		s.follow(begun, &rest{render: x.renderer(texts)})
 	case err == kv.ErrWouldWait || err == kv.ErrQueueFull || errors.Is(err, kv.ErrLevel):
 		x.again(texts)
 	default:
@@ -201,7 +201,7 @@ func (x *exec) again(texts [][]byte) {
 			if err == nil && result.Outcome == kv.Stale || errors.Is(err, kv.ErrLevel) && x.lessen() {
 				continue
 			}
-			return reply{rest: &rest{command: &k, render: x.renderer(texts), result: result, err: err}}
+			return reply{rest: &rest{render: x.renderer(texts), result: result, err: err}}
 		}
 		return reply{text: wire.AppendError(nil, string(errContended))}
 	})

@@ -25,13 +25,24 @@ type call struct {
 	// logTime and distance are the times that the call counts from.
 	logTime, distance int64
 	span              *trace.Span // of the command, if it is sampled
+	// room, if not nil, is for the operations of the plan.
+	room []kv.Op
 }
 
 func (s *session) call(cmd *command, args [][]byte) *call {
-	c := &call{s: s, v: s.server, cmd: cmd, args: args, proto: s.proto, span: s.span}
-	c.logTime, c.distance = c.v.now()
+	c := new(call)
+	c.begin(s, cmd, args)
 	return c
 }
+
+// begin makes c the call of a command by s.
+func (c *call) begin(s *session, cmd *command, args [][]byte) {
+	c.s, c.v, c.cmd, c.args, c.proto, c.span = s, s.server, cmd, args, s.proto, s.span
+	c.logTime, c.distance = c.v.now()
+}
+
+// list returns the operations of a plan as a list, in the room that there is.
+func (c *call) list(ops ...kv.Op) []kv.Op { return append(c.room, ops...) }
 
 // key returns the i-th argument as a key.
 func (c *call) key(i int) (string, error) {
@@ -155,26 +166,14 @@ func (p *plan) writes() bool {
 	return false
 }
 
-// command returns the plan as a command of its own.
-func (p *plan) command(c *call) *kv.Command {
-	return &kv.Command{Checks: p.checks, Ops: p.ops, Else: p.otherwise, HasElse: p.hasElse, Reads: c.reads, Span: c.span}
+// command makes k the plan as a command of its own.
+func (p *plan) command(k *kv.Command, c *call) {
+	k.Checks, k.Ops, k.Else, k.HasElse, k.Reads, k.Span = p.checks, p.ops, p.otherwise, p.hasElse, c.reads, c.span
 }
 
 // part returns the plan as a part of a transaction.
 func (p *plan) part() kv.Part {
 	return kv.Part{Checks: p.checks, Ops: p.ops, Else: p.otherwise, HasElse: p.hasElse}
-}
-
-// renderer returns what renders the result of a plan that was a command of its own.
-func (c *call) renderer(p *plan) func([]byte, *kv.Result, error) []byte {
-	render := p.render
-	return func(b []byte, r *kv.Result, err error) []byte {
-		if err != nil {
-			c.v.failed.Inc()
-			return wire.AppendError(b, c.v.explain(err))
-		}
-		return c.renderPart(b, &kv.PartResult{Outcome: r.Outcome, Failed: r.Failed, Current: r.Current, Ops: r.Ops}, r.Why, render)
-	}
 }
 
 // renderPart renders what became of a part.

@@ -31,13 +31,17 @@ type rest struct {
 	begun   bool
 	// until is when the client is told that the outcome is not known.
 	until context.Context
-	// command is what was begun, of which render makes the reply.
-	command *kv.Command
-	render  func(b []byte, r *kv.Result, err error) []byte
+	// call and shape make the reply of the result of a plan, render that of a transaction.
+	call   *call
+	shape  func(b []byte, c *call, r *kv.PartResult) []byte
+	render func(b []byte, r *kv.Result, err error) []byte
+	// work, if not nil, is what r is a part of, and is released with it.
+	work *work
 	// resolving is set while a goroutine reads values that are not in memory, known once
 	// result and err are set.
 	resolving, known bool
 	result           kv.Result
+	part             kv.PartResult // what is shown of result
 	err              error
 	// quiet says that nothing is to be sent.
 	quiet bool
@@ -139,10 +143,28 @@ func (s *session) renderRest(b []byte, r *rest) ([]byte, bool) {
 		return b, false
 	}
 	endSpan(r.span, r.err)
-	if !r.quiet {
+	switch {
+	case r.quiet:
+	case r.render != nil:
 		b = r.render(b, &r.result, r.err)
+	default:
+		b = r.renderPlan(b)
+	}
+	if r.work != nil {
+		r.work.answered()
 	}
 	return b, true
+}
+
+// renderPlan appends what became of a plan that was a command of its own.
+func (r *rest) renderPlan(b []byte) []byte {
+	c, got := r.call, &r.result
+	if r.err != nil {
+		c.v.failed.Inc()
+		return wire.AppendError(b, c.v.explain(r.err))
+	}
+	r.part = kv.PartResult{Outcome: got.Outcome, Failed: got.Failed, Current: got.Current, Ops: got.Ops}
+	return c.renderPart(b, &r.part, got.Why, r.shape)
 }
 
 // again returns when the reply that is next is looked at although nothing was heard of it.

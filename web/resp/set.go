@@ -87,9 +87,9 @@ func (c *call) setPlan(key string, value []byte, o setting) plan {
 	if o.end.past {
 		op = del(key)
 	}
-	p := plan{checks: o.checks(key), ops: []kv.Op{op}, render: renderOK}
-	if o.get {
-		p.ops = []kv.Op{get(key), op}
+	p := plan{checks: o.checks(key), render: renderOK}
+	if p.ops = c.list(op); o.get {
+		p.ops = c.list(get(key), op)
 		if p.hasElse = len(p.checks) > 0; p.hasElse {
 			p.otherwise = []kv.Op{get(key)}
 		}
@@ -107,7 +107,7 @@ func (c *call) setPlan(key string, value []byte, o setting) plan {
 
 func compileSetNX(c *call) (plan, error) {
 	key, err := c.key(1)
-	return plan{checks: []kv.Check{exists(key, 0)}, ops: []kv.Op{put(key, c.args[2])}, render: renderDone}, err
+	return plan{checks: []kv.Check{exists(key, 0)}, ops: c.list(put(key, c.args[2])), render: renderDone}, err
 }
 
 func compileSetEX(c *call) (p plan, err error) {
@@ -130,7 +130,7 @@ func compileGetSet(c *call) (plan, error) {
 
 func compileGetDel(c *call) (plan, error) {
 	key, err := c.key(1)
-	return plan{ops: []kv.Op{get(key), del(key)}, render: renderValue}, err
+	return plan{ops: c.list(get(key), del(key)), render: renderValue}, err
 }
 
 func compileGetEX(c *call) (p plan, err error) {

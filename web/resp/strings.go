@@ -7,7 +7,7 @@ import (
 
 func compileGet(c *call) (plan, error) {
 	key, err := c.key(1)
-	return plan{ops: []kv.Op{get(key)}, value: true, render: renderValue}, err
+	return plan{ops: c.list(get(key)), value: true, render: renderValue}, err
 }
 
 func compileMGet(c *call) (p plan, err error) {
