@@ -41,15 +41,15 @@ func TestDistanceOfClocks(t *testing.T) {
 // said would move a key's end.
 func TestTimeOfDayIsGivenBack(t *testing.T) {
 	for _, distance := range []int64{0, 1, 1_700_000_000_123, -500} {
-		c := &call{logTime: 10_000, distance: distance}
+		c := &call{at: 10_000, offset: distance, timed: true}
 		for _, ahead := range []int64{1, 999, 1000, 86_400_000} {
-			at := c.logTime + distance + ahead
+			at := c.logTime() + distance + ahead
 			e := c.ending(at, true)
 			if e.past || e.at+distance != at {
 				t.Errorf("%d ms ahead at distance %d: got log time %d, want %d", ahead, distance, e.at, at-distance)
 			}
 		}
-		if e := c.ending(c.logTime+distance, true); !e.past {
+		if e := c.ending(c.logTime()+distance, true); !e.past {
 			t.Errorf("now, at distance %d, is ahead", distance)
 		}
 	}

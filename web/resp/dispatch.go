@@ -282,7 +282,7 @@ func (s *session) read(cmd *command, args [][]byte, w *work, p *plan) {
 // overdue reports whether a version has ended by the clock of the log, and no entry has said so
 // yet. A read that has its place in the log sees that it has.
 func (c *call) overdue(e *kv.Entry) bool {
-	return e != nil && e.Deadline() != 0 && e.Deadline() < c.logTime
+	return e != nil && e.Deadline() != 0 && e.Deadline() < c.logTime()
 }
 
 // begin gives a command its place in the log.

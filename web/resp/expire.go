@@ -52,7 +52,7 @@ func compileExpire(c *call) (p plan, err error) {
 		}
 		n *= 1000
 	}
-	if !absolute && n > math.MaxInt64-c.logTime-c.distance {
+	if !absolute && n > math.MaxInt64-c.logTime()-c.distance() {
 		return p, bad
 	}
 	end := c.ending(n, absolute)

@@ -37,7 +37,7 @@ func compileType(c *call) (plan, error) {
 func compileTTL(c *call) (plan, error) {
 	key, err := c.key(1)
 	return plan{ops: []kv.Op{get(key)}, meta: true, render: func(b []byte, c *call, r *kv.PartResult) []byte {
-		return wire.AppendInt(b, remaining(c.cmd.name, r.Ops[0].Entry, c.logTime, c.distance))
+		return wire.AppendInt(b, remaining(c.cmd.name, r.Ops[0].Entry, c.logTime(), c.distance()))
 	}}, err
 }
 

@@ -45,7 +45,7 @@ func (c *call) appendEntry(b []byte, e *kv.Entry, did *kv.OpResult) []byte {
 	b = wire.AppendInt(wire.AppendBulk(b, "rev"), int64(e.Mod))
 	b = wire.AppendInt(wire.AppendBulk(b, "create_rev"), int64(e.Create))
 	b = wire.AppendInt(wire.AppendBulk(b, "version"), int64(e.Version))
-	b = wire.AppendInt(wire.AppendBulk(b, "ttl_ms"), remaining("pttl", e, c.logTime, c.distance))
+	b = wire.AppendInt(wire.AppendBulk(b, "ttl_ms"), remaining("pttl", e, c.logTime(), c.distance()))
 	b = wire.AppendBulk(b, "lease")
 	if id := e.Lease(); id != (kv.LeaseID{}) {
 		b = wire.AppendBulk(b, id.String())

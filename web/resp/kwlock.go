@@ -135,7 +135,7 @@ func runLease(c *call) ([]byte, error) {
 	}
 	b := wire.AppendBulk(wire.AppendArray(nil, 3), id.String())
 	b = wire.AppendInt(b, info.TTL)
-	return wire.AppendInt(b, info.Remaining(c.logTime)), nil
+	return wire.AppendInt(b, info.Remaining(c.logTime())), nil
 }
 
 // leaseReply runs a command about a lease and answers with the lease and its TTL.

@@ -22,9 +22,10 @@ type call struct {
 	// commands before have made of them.
 	reads []kv.Read
 	view  *view
-	// logTime and distance are the times that the call counts from.
-	logTime, distance int64
-	span              *trace.Span // of the command, if it is sampled
+	// at and offset are the times that the call counts from: see times.
+	at, offset int64
+	timed      bool
+	span       *trace.Span // of the command, if it is sampled
 	// room, if not nil, is for the operations of the plan.
 	room []kv.Op
 }
@@ -32,13 +33,35 @@ type call struct {
 func (s *session) call(cmd *command, args [][]byte) *call {
 	c := new(call)
 	c.begin(s, cmd, args)
+	c.times()
 	return c
 }
 
 // begin makes c the call of a command by s.
 func (c *call) begin(s *session, cmd *command, args [][]byte) {
 	c.s, c.v, c.cmd, c.args, c.proto, c.span = s, s.server, cmd, args, s.proto, s.span
-	c.logTime, c.distance = c.v.now()
+}
+
+// times returns the log time that the call counts from, which is that of its first use, and what is
+// added to log time to get the time of day. Most commands have no use for either.
+func (c *call) times() (logTime, distance int64) {
+	if !c.timed {
+		c.at, c.offset = c.v.now()
+		c.timed = true
+	}
+	return c.at, c.offset
+}
+
+// logTime returns the log time that the call counts from.
+func (c *call) logTime() int64 {
+	at, _ := c.times()
+	return at
+}
+
+// distance returns what is added to log time to get the time of day.
+func (c *call) distance() int64 {
+	_, distance := c.times()
+	return distance
 }
 
 // list returns the operations of a plan as a list, in the room that there is.

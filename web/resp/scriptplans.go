@@ -66,7 +66,7 @@ func extendMoreScript(c *call, keys []string, args [][]byte) (plan, error) {
 		return text(textZero), nil
 	}
 	if string(args[2]) == "0" {
-		n += max(1, old.deadline-c.logTime)
+		n += max(1, old.deadline-c.logTime())
 	}
 	return c.extend(keys[0], args[0], n)
 }
@@ -96,7 +96,7 @@ func leftScript(_ *call, keys []string, args [][]byte) (plan, error) {
 			if r.Outcome != kv.Committed {
 				return wire.AppendInt(b, -3)
 			}
-			return wire.AppendInt(b, remaining("pttl", r.Ops[0].Entry, c.logTime, c.distance))
+			return wire.AppendInt(b, remaining("pttl", r.Ops[0].Entry, c.logTime(), c.distance()))
 		},
 	}, nil
 }

@@ -54,7 +54,7 @@ func (c *call) expiry(unit string, text []byte) (e ending, err error) {
 	if u.seconds {
 		n *= 1000
 	}
-	if !u.absolute && n > math.MaxInt64-c.logTime-c.distance {
+	if !u.absolute && n > math.MaxInt64-c.logTime()-c.distance() {
 		return e, bad
 	}
 	return c.ending(n, u.absolute), nil
@@ -69,10 +69,10 @@ func (c *call) ending(n int64, absolute bool) ending {
 			e.ttl = time.Duration(n) * time.Millisecond
 			return e
 		}
-		e.at = later(c.logTime, n)
+		e.at = later(c.logTime(), n)
 	} else {
-		e.at = later(n, -c.distance)
-		e.past = e.at <= c.logTime
+		e.at = later(n, -c.distance())
+		e.past = e.at <= c.logTime()
 	}
 	e.at = max(1, min(e.at, kv.MaxDeadline))
 	return e

@@ -91,7 +91,7 @@ func (c *call) apply(op *kv.Op, vals map[string]val, load func(string) (val, err
 	now.rev, now.there = unknownRev, true
 	at := op.At
 	if op.TTL > 0 {
-		at = c.logTime + op.TTL.Milliseconds()
+		at = c.logTime() + op.TTL.Milliseconds()
 	}
 	switch op.Kind {
 	case kv.OpDelete:
