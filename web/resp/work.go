@@ -7,8 +7,8 @@ import (
 )
 
 // A work is all that one command takes from its bytes to its reply. Most commands take no other
-// memory, and it is used again once they are answered: it never outlives its reply, and nobody
-// but its session knows it. What the log keeps of a command it has copied.
+// memory, and it is used again once they are answered: it never outlives its reply, and only
+// its session knows it. What the log keeps of a command it has copied.
 type work struct {
 	call
 	command kv.Command
