@@ -19,7 +19,7 @@ import (
 )
 
 // ages is how long TestProofEngineLongTime runs.
-var ages = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
+var ages = flag.Duration("longtime", 25*time.Second, "how long the proof of long times goes on")
 
 // A longTime is an engine on real files, with its clock, its background work and its watchers,
 // of which weeks pass in a minute: it runs in a bubble whose time passes when all goroutines wait.

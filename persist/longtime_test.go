@@ -22,7 +22,7 @@ import (
 )
 
 // ages is how long TestProofLongTime lasts.
-var ages = flag.Duration("longtime", time.Minute, "how long the proof of long times goes on")
+var ages = flag.Duration("longtime", 25*time.Second, "how long the proof of long times goes on")
 
 // A longTime is a store on real files of which days pass in a minute: nothing in a state
 // reads a clock, so that log time is whatever the entries say. In each phase crowds of

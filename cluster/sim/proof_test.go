@@ -9,5 +9,5 @@ import (
 // TestProofHistories: what TestHistories shows, for thousands of seeds.
 func TestProofHistories(t *testing.T) {
 	gate.Long(t)
-	tellAll(t, gate.Seed(t), 3000)
+	tellAll(t, gate.Seed(t), 2000)
 }
