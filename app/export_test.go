@@ -64,6 +64,12 @@ func (c Config) OnDisk(fsys disk.FS) Config {
 	return c
 }
 
+// StopSpare has a stop take no longer beside --drain and --grace.
+func (c ServeConfig) StopSpare(d time.Duration) ServeConfig {
+	c.stopSpare = d
+	return c
+}
+
 // Accounts returns what changes users and credentials.
 func (e *Engine) Accounts() *auth.Registry { return e.access.registry }
 

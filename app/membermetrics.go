@@ -29,6 +29,7 @@ func (c *collector) addMembers() {
 	add("keywatch_cluster_batches_forwarded_total", "Batches of commands handed to another leader.", counter, func(m *MembersStatus) float64 { return float64(m.Forwarded) })
 	add("keywatch_cluster_batches_resent_total", "Batches handed to a leader again that did not answer.", counter, func(m *MembersStatus) float64 { return float64(m.Resent) })
 	add("keywatch_cluster_batches_lost_total", "Batches that were lost with a term: none was applied.", counter, func(m *MembersStatus) float64 { return float64(m.Lost) })
+	add("keywatch_cluster_reads_total", "Reads that asked the leader; many share one question.", counter, func(m *MembersStatus) float64 { return float64(m.Reads) })
 	add("keywatch_cluster_read_rounds_total", "Questions to the leader that reads shared.", counter, func(m *MembersStatus) float64 { return float64(m.ReadRounds) })
 }
 

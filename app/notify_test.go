@@ -82,8 +82,8 @@ func TestNotify(t *testing.T) {
 	m.until("WATCHDOG=1")
 	m.until("WATCHDOG=1")
 	stop()
-	// Ten seconds of grace, and one for the checkpoint.
-	if _, with := m.until("STOPPING=1"); len(with) != 3 || with[2] != "EXTEND_TIMEOUT_USEC=16000000" {
+	// Ten seconds of grace, one for the checkpoint, and some for a disk that does not answer.
+	if _, with := m.until("STOPPING=1"); len(with) != 3 || with[2] != "EXTEND_TIMEOUT_USEC=20000000" {
 		t.Errorf("when it stops: got %q", with)
 	}
 	go m.ignore()

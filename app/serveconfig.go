@@ -21,6 +21,7 @@ type ServeConfig struct {
 	OpsListen        string   `help:"Second address, for operators: /metrics, /healthz, /readyz and /debug/pprof, without authentication. It answers from the start of the process to its end." placeholder:"HOST:PORT" group:"Network"`
 	RESP             string   `name:"resp" help:"Second address, for clients of Redis: RESP2 and RESP3 over the same keys, over TLS where the server has a certificate." placeholder:"HOST:PORT" group:"Network"`
 	RESPPlaintext    bool     `name:"resp-plaintext" help:"Serve clients of Redis in clear text, although the server has a certificate; beyond this machine only with --plaintext." group:"Network"`
+	RESPKeys         string   `name:"resp-keys" help:"Which keys clients of Redis may use: strict, those of the other protocols, or escape, any bytes: what a key may not have, and %, is stored as %XX." default:"strict" enum:"strict,escape" group:"Network"`
 	Insecure         bool     `help:"Listen beyond this machine although there is no authentication." group:"Network"`
 	Plaintext        bool     `help:"Serve beyond this machine in clear text, with --auth=on: a proxy in front does TLS." group:"Network"`
 	AllowHost        []string `help:"Further host names that requests may name; .DOMAIN is every name below DOMAIN, * is every name." placeholder:"NAME" group:"Network"`
@@ -63,6 +64,8 @@ type ServeConfig struct {
 	TLSStarted func(fingerprint string) `kong:"-"`
 	// RESPStarted, if not nil, is called with the address of RESP, before the store is opened.
 	RESPStarted func(net.Addr) `kong:"-"`
+
+	stopSpare time.Duration // the default is the constant
 }
 
 func (c ServeConfig) withDefaults() ServeConfig {
@@ -76,6 +79,7 @@ func (c ServeConfig) withDefaults() ServeConfig {
 	orDefault(&c.EventLoops, "auto")
 	orDefault(&c.HugePages, "auto")
 	orDefault(&c.Grace, 10*time.Second)
+	orDefault(&c.stopSpare, stopSpare)
 	c.TLS.withDefaults()
 	return c
 }

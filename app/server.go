@@ -29,6 +29,12 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	if err := config.Validate(); err != nil {
 		return err
 	}
+	var overdue *time.Timer // runs while the server stops
+	defer func() {
+		if overdue != nil {
+			overdue.Stop()
+		}
+	}()
 	defer boundHeap(int64(config.MemoryMax))()
 	pages, done := config.keepHuge()
 	defer done()
@@ -114,9 +120,14 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 		case <-ctx.Done():
 		}
 	}
-	manager.stopping(config.Drain + config.Grace + stopSpare)
+	most := config.Drain + config.Grace + config.stopSpare
+	manager.stopping(most)
+	overdue = time.AfterFunc(most, func() { config.Fatal(fmt.Errorf("%w within %v", errNotStopped, most)) })
 	return config.stop(server, engine)
 }
+
+// errNotStopped is why a process ends that was told to stop: what it waits for is a disk that does not answer.
+var errNotStopped = errors.New("stop: the disk does not answer, and the server has not stopped")
 
 // stop ends server and then engine, within the times that the configuration gives.
 func (c ServeConfig) stop(server *web.Server, engine *Engine) error {
@@ -144,8 +155,9 @@ func (c ServeConfig) stop(server *web.Server, engine *Engine) error {
 	return errors.Join(err, engine.Shutdown(rest))
 }
 
-// stopSpare is what a stop may take beside --drain and --grace, as the service manager is told.
-const stopSpare = checkpointLeast + 5*time.Second
+// stopSpare is what a stop may take beside --drain and --grace, as the service manager is told. After that the process ends:
+// requests and the last checkpoint were given up long before.
+const stopSpare = checkpointLeast + 9*time.Second
 
 // checkpointLeast is how long the last checkpoint may take where requests took all the
 // time there was for a stop.
@@ -207,7 +219,7 @@ func newServer(config ServeConfig, live *live, registry *prometheus.Registry, ev
 	live.server, err = web.New(web.Options{
 		Auth: table, Accounts: accounts, LoginRate: logins, Audit: events,
 		Store: engine.Store(), Hub: engine.Hub(), TLS: live.certs.config(), RESPInClear: config.RESPPlaintext,
-		Tracer: config.Tracer, Limiter: live.limiter, RateLoopback: config.RateLoopback,
+		Tracer: config.Tracer, Limiter: live.limiter, RateLoopback: config.RateLoopback, RESPEscape: config.RESPKeys == "escape",
 		Budget:    live.budget,
 		Listen:    []string{addr.String(), config.Listen},
 		AllowHost: config.AllowHost, AllowOrigin: config.AllowOrigin, TrustedProxy: proxies,

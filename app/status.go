@@ -56,6 +56,7 @@ type MembersStatus struct {
 	Forwarded  uint64 `json:"forwarded"`
 	Resent     uint64 `json:"resent"`
 	Lost       uint64 `json:"lost"`
+	Reads      uint64 `json:"reads"`
 	ReadRounds uint64 `json:"read_rounds"`
 }
 
@@ -71,7 +72,7 @@ func (e *Engine) membersStatus(n *cluster.Stats) *MembersStatus {
 	m := &MembersStatus{
 		Level: s.Roster.Level, Term: s.Term, LeaderKnown: s.Leader != 0, Commit: s.Commit, LagMS: -1,
 		Voters: s.Voters, Servers: len(s.Members),
-		Installing: n.Installing, Led: n.Led, Forwarded: n.Forwarded, Resent: n.Resent, Lost: n.Lost, ReadRounds: n.ReadRounds,
+		Installing: n.Installing, Led: n.Led, Forwarded: n.Forwarded, Resent: n.Resent, Lost: n.Lost, Reads: n.Reads, ReadRounds: n.ReadRounds,
 	}
 	if lag := e.node.Lag(); lag < unknownLag {
 		m.LagMS = lag.Milliseconds()

@@ -42,17 +42,17 @@ func (n *Node) Now() int64 {
 	if c == nil {
 		return max(n.state().Time(), n.freshness.now.Load())
 	}
-	return max(n.state().Time(), c.at(time.Now()).Milliseconds())
+	return max(n.state().Time(), c.at(instant()).Milliseconds())
 }
 
 // startClock has log time run from that of the last entry.
 func (n *Node) startClock() {
-	n.clock.Store(&clock{base: time.Duration(n.state().Time()) * time.Millisecond, began: time.Now()})
+	n.clock.Store(&clock{base: time.Duration(n.state().Time()) * time.Millisecond, began: instant()})
 }
 
 // beat has the clock run on, unless the log is stuck.
 func (n *Node) beat() {
-	now, c := time.Now(), n.clock.Load()
+	now, c := instant(), n.clock.Load()
 	if c != nil && !c.still && !n.committing.stuck(now) {
 		n.clock.CompareAndSwap(c, c.beat(now)) // or it was stopped meanwhile
 	}

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"time"
 
 	"keywatch/kv"
 )
@@ -26,7 +25,7 @@ func (n *Node) room() error {
 // turn replaces clock c, unless another call has: by one that stands still, because
 // of err, or by one that continues from where it stood.
 func (n *Node) turn(c *clock, err error) {
-	next := c.beat(time.Now())
+	next := c.beat(instant())
 	next.still = err != nil
 	if !n.clock.CompareAndSwap(c, next) {
 		return

@@ -30,3 +30,11 @@ func settled() time.Duration {
 	}
 	return levelFor
 }
+
+// instant returns the time by which log time is counted.
+func instant() time.Time {
+	if release == "time by the clock of the day" {
+		return time.Now().Round(0) // without what the monotonic clock says
+	}
+	return time.Now()
+}

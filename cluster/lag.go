@@ -53,9 +53,12 @@ func (n *Node) refresh() {
 	}
 }
 
+// neverLag is the lag of a node that never had what a leader has: longer than any bound, whatever the clock of the day says.
+const neverLag = 100 * 365 * 24 * time.Hour
+
 // Lag returns how long ago this node had applied all that was acknowledged: what a read without
 // asking the leader may miss. It is 0 for a leader, and about 100 ms for a follower that keeps up.
-// A node that was never there returns the time since 1970.
+// A node that was never there returns neverLag.
 func (n *Node) Lag() time.Duration {
 	if n.alone() || n.clock.Load() != nil {
 		return 0
@@ -63,5 +66,5 @@ func (n *Node) Lag() time.Duration {
 	if at := n.freshness.since.Load(); at != nil {
 		return time.Since(*at)
 	}
-	return time.Since(time.Unix(0, 0))
+	return neverLag
 }

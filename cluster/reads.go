@@ -82,6 +82,7 @@ func (n *Node) joinReads(done readDone) {
 		done(kv.ErrNoLeader)
 		return
 	}
+	n.stats.reads.Add(1)
 	r.next = append(r.next, done)
 	if len(r.round) == 0 {
 		n.beginReads()

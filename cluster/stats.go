@@ -9,8 +9,9 @@ import (
 type counters struct {
 	entries, commands, refused atomic.Uint64
 	// led counts the terms in which this server led. forwarded, resent and lost count batches that were
-	// handed to another leader, handed over again, and lost with a term; rounds those of reads.
-	led, forwarded, resent, lost, rounds atomic.Uint64
+	// handed to another leader, handed over again, and lost with a term; reads those that asked the leader,
+	// rounds the questions that they shared.
+	led, forwarded, resent, lost, reads, rounds atomic.Uint64
 }
 
 // Stats are figures of a node at one moment.
@@ -28,8 +29,9 @@ type Stats struct {
 	Installing bool
 	// Led counts the terms in which it led. Forwarded counts the batches that it handed to another
 	// leader, Resent those that it handed over again, and Lost those that were lost with a term, and
-	// were sent again or refused. ReadRounds counts the questions to the leader that reads shared.
-	Led, Forwarded, Resent, Lost, ReadRounds uint64
+	// were sent again or refused. ReadRounds counts the questions to the leader that reads shared, and
+	// Reads those reads.
+	Led, Forwarded, Resent, Lost, Reads, ReadRounds uint64
 }
 
 // Pending returns the bytes of the commands that wait for the log or are on their way
@@ -45,7 +47,7 @@ func (n *Node) Stats() Stats {
 	return Stats{
 		Entries: n.stats.entries.Load(), Commands: n.stats.commands.Load(),
 		Led: n.stats.led.Load(), Forwarded: n.stats.forwarded.Load(), Resent: n.stats.resent.Load(),
-		Lost: n.stats.lost.Load(), ReadRounds: n.stats.rounds.Load(),
+		Lost: n.stats.lost.Load(), Reads: n.stats.reads.Load(), ReadRounds: n.stats.rounds.Load(),
 		Queued: n.queue.depth(), Refused: n.stats.refused.Load(),
 		Installing: n.installs(),
 		Leader:     n.clock.Load() != nil && n.Ready() == nil,

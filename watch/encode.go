@@ -130,8 +130,7 @@ func (r *record) appendBody(b []byte, form bodyForm) []byte {
 // appendBody appends the JSON object of a change without its closing brace.
 func appendBody(b []byte, key string, e *kv.Entry, now int64, form bodyForm) []byte {
 	if e.Deleted() {
-		b = append(b, `{"type":"delete","key":`...)
-		b = kvjson.AppendString(b, key)
+		b = kvjson.AppendKey(append(b, `{"type":"delete",`...), key)
 		b = append(b, `,"cause":"`...)
 		b = append(b, e.Cause()...)
 		return kvjson.AppendVersion(append(b, `",`...), e)

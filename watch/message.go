@@ -81,6 +81,13 @@ type Message struct {
 	rec *record
 }
 
+// As returns the message with another name for its key, which may be any bytes: see kvjson.AppendKey.
+func (m *Message) As(key string) Message {
+	renamed := *m
+	renamed.Key, renamed.rec = key, nil
+	return renamed
+}
+
 // Op returns the operation that made the change; 0 where that is not known.
 func (m *Message) Op() kv.OpKind {
 	if m.rec == nil {

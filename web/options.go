@@ -68,6 +68,8 @@ type Options struct {
 	// loopback addresses are exempt unless RateLoopback is set.
 	Limiter      *ratelimit.Limiter
 	RateLoopback bool
+	// RESPEscape has keys be any bytes for clients of Redis: see resp.Options.EscapeKeys.
+	RESPEscape bool
 	// Budget bounds the memory that callers make the server hold: connections,
 	// watches, bodies, answers that are not read; nil bounds nothing. For one caller it
 	// is limited as its rate is.

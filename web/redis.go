@@ -21,8 +21,8 @@ func (s *Server) newRESP() (*resp.Server, error) {
 		Door: s.door, Login: login, Unproved: &s.unproved, Limiter: o.Limiter, RateLoopback: o.RateLoopback, Budget: o.Budget,
 		Reactor: s.reactor, Deadlines: s.waits, TLS: s.tlsOfRESP(), Shaken: s.shaken,
 		Max: o.MaxConnections, Others: func() int { return int(s.conns.open.Load()) },
-		Full:   func() bool { return s.conns.all() > o.MaxFiles },
-		Tracer: o.Tracer, Fsync: o.Durability == DurabilityFsync, Version: o.Version, Ready: o.Ready,
+		Full:       func() bool { return s.conns.all() > o.MaxFiles },
+		EscapeKeys: o.RESPEscape, Tracer: o.Tracer, Fsync: o.Durability == DurabilityFsync, Version: o.Version, Ready: o.Ready,
 		Refused: func(code api.Code) { s.metrics.refuse(code) }, Denied: s.auditDenied, Logger: o.Logger,
 	})
 }

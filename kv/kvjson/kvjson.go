@@ -16,9 +16,9 @@ import (
 // AppendEntry appends the members of an entry's object that are the same
 // everywhere: key, value and encoding if value is set, rev, create_rev, version,
 // and ttl_ms if the entry has a deadline. There are no braces around them. The
-// key is UTF-8; now is the log time, in milliseconds, that ttl_ms counts from.
+// key is as AppendKey has it; now is the log time, in milliseconds, that ttl_ms counts from.
 func AppendEntry(b []byte, key string, e *kv.Entry, now int64, value bool) []byte {
-	b = appendText(append(b, `"key":`...), key)
+	b = AppendKey(b, key)
 	if value {
 		b = AppendValue(append(b, ','), e.Value())
 	}
@@ -27,6 +27,17 @@ func AppendEntry(b []byte, key string, e *kv.Entry, now int64, value bool) []byt
 		b = AppendNumber(append(b, ','), "ttl_ms", uint64(ttl))
 	}
 	return b
+}
+
+// AppendKey appends the member key and, for bytes that are not UTF-8, which no stored key is,
+// key_encoding.
+func AppendKey(b []byte, key string) []byte {
+	b = append(b, `"key":`...)
+	if utf8.ValidString(key) {
+		return appendText(b, key)
+	}
+	b = base64.StdEncoding.AppendEncode(append(b, '"'), []byte(key))
+	return append(b, `","key_encoding":"base64"`...)
 }
 
 // AppendVersion appends the members rev, create_rev and version.

@@ -68,7 +68,7 @@ func TestTTLJudge(t *testing.T) {
 		"late":                     {ttl + without + lateMax + time.Millisecond, "expired", true},
 		"deleted without a client": {ttl + time.Millisecond, "deleted", true},
 	} {
-		m := &mortals{}
+		m := &mortals{fast: 1}
 		m.add("k", &mortal{ttl: ttl, sent: began, acked: began, ended: began.Add(c.lived), cause: c.cause})
 		err := m.judge(func(time.Time, time.Time) time.Duration { return without })
 		if (err != nil) != c.wrong {

@@ -47,12 +47,12 @@ func TestProofHistories(t *testing.T) {
 	gate.Long(t)
 	seed := gate.Seed(t)
 	for k := range *clusters {
-		size, list, start := 3, nemeses(), func(t *testing.T, size int) *cluster { return newCluster(t, size) }
+		size, list, start := 3, slices.Concat(nemeses(), clocks()), func(t *testing.T, size int) *cluster { return newTurnable(t, size) }
 		switch k {
 		case 1:
 			size = 5
 		case 2:
-			list, start = slices.Concat(list, disks(), disks()), func(t *testing.T, size int) *cluster { return newFaulty(t, size, "") }
+			list, start = slices.Concat(nemeses(), disks(), disks()), func(t *testing.T, size int) *cluster { return newFaulty(t, size, "") }
 		}
 		list = slices.DeleteFunc(list, func(n nemesis) bool { return !strings.Contains(n.name, *only) })
 		t.Run(fmt.Sprintf("%d nodes, %d", size, k), func(t *testing.T) {

@@ -40,6 +40,7 @@ type history struct {
 	counter  *counter
 	mortals  *mortals
 	pulse    *pulse
+	tenants  []*tenant // none, as a rule
 
 	// entries is what all nodes hold in the end, equal how long it took until they did.
 	entries map[string]load.Entry
@@ -54,7 +55,7 @@ func newHistory(c *cluster, n nemesis, seed uint64) *history {
 		To: h.to, Seed: seed, Prefix: h.prefix + "w/", Watchers: 6, Pace: 10 * time.Millisecond, Patience: patience, Silence: silence,
 	}
 	h.counter = &counter{to: h.to, key: h.prefix + "counter", lock: fmt.Sprintf("h%x", seed), patience: patience}
-	h.mortals = &mortals{c: c, to: h.to, prefix: h.prefix + "ttl/", patience: patience}
+	h.mortals = &mortals{c: c, to: h.to, prefix: h.prefix + "ttl/", patience: patience, fast: max(1, n.fast)}
 	return h
 }
 
@@ -105,6 +106,13 @@ func (h *history) during(t testing.TB) {
 	}
 	running.Go(func() { h.mortals.write(ctx, hard, t, h.seed) })
 	running.Go(func() { h.wait(ctx, hard, t) })
+	for _, k := range h.tenants {
+		running.Go(func() {
+			if err := k.keep(ctx, hard); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	looking.Go(func() { h.mortals.watch(watching, t) })
 	looking.Go(func() { h.pulse.follow(watching, h.c, h.prefix+"pulse/") })
 	h.weather(t)

@@ -20,6 +20,8 @@ type nemesis struct {
 	// forgets says that it ends processes: a new one does not have all that happened, so that
 	// watches may be told of the newest versions only.
 	forgets bool
+	// fast is how fast it makes the clocks of servers, of which 1 is right; 0 is 1.
+	fast float64
 }
 
 // nemeses are those that need nothing but nodes.

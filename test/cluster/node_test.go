@@ -26,11 +26,16 @@ type node struct {
 	url    string
 	ns     string
 	disk   *disk
+	path   string   // the command of its processes, if that is not the one under test
 	faulty bool     // its processes are of the build in which faults can be planted
 	fault  string   // what is planted in its next process
 	args   []string // of serve, the same for each process
 	entry  []string // and those that say how the cluster begins, or which one to join
-	out    output   // everything its processes printed
+	// turnable says that the clocks of its processes can be turned, and wrong by how much the clock of the day is at the start of
+	// the next.
+	turnable bool
+	wrong    time.Duration
+	out      output // everything its processes printed
 
 	mu struct {
 		sync.Mutex
@@ -43,6 +48,7 @@ type node struct {
 type process struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when it has ended
+	clock  *clock        // nil if its clocks cannot be turned
 }
 
 // output collects what processes print; safe for concurrent use.
@@ -67,11 +73,7 @@ func (o *output) String() string {
 
 // start starts a process; it does not wait until that serves.
 func (n *node) start() error {
-	build := command
-	if n.faulty {
-		build = faulty
-	}
-	path, err := build()
+	path, err := n.command()
 	if err != nil {
 		return err
 	}
@@ -81,7 +83,12 @@ func (n *node) start() error {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p.cmd.Stdout, p.cmd.Stderr = &n.out, &n.out
 	fmt.Fprintf(&n.out, "-- start at %s\n", time.Now().Format("15:04:05.000"))
-	if err := p.cmd.Start(); err != nil {
+	if n.turnable {
+		p.clock, err = startTurned(p.cmd, n.wrong)
+	} else {
+		err = p.cmd.Start()
+	}
+	if err != nil {
 		return err
 	}
 	go func() {
@@ -93,6 +100,17 @@ func (n *node) start() error {
 	defer n.mu.Unlock()
 	n.mu.process, n.mu.paused = p, false
 	return nil
+}
+
+// command returns the path of the command of the next process.
+func (n *node) command() (string, error) {
+	switch {
+	case n.path != "":
+		return n.path, nil
+	case n.faulty:
+		return faulty()
+	}
+	return command()
 }
 
 func (n *node) process() *process {

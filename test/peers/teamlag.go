@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -31,7 +29,7 @@ func compareTeam(c config, times int) error {
 	if err := t.idle(); err != nil {
 		return err
 	}
-	for _, probe := range []func(config, string) error{t.reads, t.events, t.newcomer} {
+	for _, probe := range []func(config, string) error{t.reads, t.events, t.newcomers} {
 		if err := probe(c, dir); err != nil {
 			return err
 		}
@@ -152,54 +150,4 @@ func watch(ctx context.Context, url string) (chan time.Time, error) {
 		}
 	}()
 	return told, lines.Err()
-}
-
-// newcomer prints how long a new server takes until it serves a million keys.
-func (t *team) newcomer(c config, dir string) error {
-	const keys = 1_000_000
-	full := c
-	full.keys = keys
-	for filled := 0; filled < keys; {
-		full.seconds = c.seconds
-		rate, err := wrk(full, t.leader().url, dir, "fill", full.seconds)
-		if err != nil {
-			return err
-		}
-		filled += int(rate * float64(full.seconds) * batchOps)
-	}
-	addr, err := freeAddr()
-	if err != nil {
-		return err
-	}
-	m, err := newMember(c, dir, filepath.Join(dir, "token"), len(t.members), addr)
-	if err != nil {
-		return err
-	}
-	m.args = append(m.args, "--observer", "--join", joinOf(t.members))
-	began := time.Now()
-	if err := m.start(); err != nil {
-		return err
-	}
-	defer end(m.cmd)
-	for status(m.url+"/readyz") != 200 {
-		if time.Since(began) > 5*time.Minute {
-			return fmt.Errorf("a new server with %d keys is not ready", keys)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	fmt.Printf("%-60s %v\n", "a new server until it serves 1,000,000 keys", time.Since(began).Round(10*time.Millisecond))
-	return nil
-}
-
-// joinOf returns the addresses for others.
-func joinOf(members []*member) string {
-	var list []string
-	for _, m := range members {
-		for i, a := range m.args {
-			if a == "--peer-advertise" {
-				list = append(list, m.args[i+1])
-			}
-		}
-	}
-	return strings.Join(list, ",")
 }

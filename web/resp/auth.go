@@ -62,7 +62,7 @@ func (s *session) prove(user, secret string, then func()) {
 		then()
 		return
 	}
-	login, address := s.server.opts.Login, s.peer.Addr().Unmap().String()
+	login, address := s.server.opts.Login, s.peer.addr().String()
 	if login == nil {
 		s.fail(errWrongPass)
 		return
@@ -97,7 +97,7 @@ func (s *session) chargeProof() error {
 	if limiter == nil {
 		return nil
 	}
-	if d := limiter.Allow(s.caller, ratelimit.Read, 1); d.Limit != 0 && !d.OK {
+	if d := limiter.Allow(s.caller.Value(), ratelimit.Read, 1); d.Limit != 0 && !d.OK {
 		return api.RateLimited(d, ratelimit.Read)
 	}
 	return nil

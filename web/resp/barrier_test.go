@@ -2,6 +2,7 @@ package resp_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -123,4 +124,37 @@ func TestSlowCommandsAreSkippedToo(t *testing.T) {
 	c.wantAll("+PONG")
 	c.send(encode("CLIENT", "REPLY", "OFF") + encode("KEYS", "*") + encode("CLIENT", "REPLY", "ON") + encode("PING"))
 	c.wantAll("+OK", "+PONG")
+}
+
+// If this failed, each command of these kinds would hold a goroutine in a cluster while the other servers
+// agree, and a thousand of them would keep all others waiting.
+func TestBarrierIsWaitedForWithoutARunner(t *testing.T) {
+	w := newWorld(t)
+	agree, asked := w.agreeing()
+	c := w.dial()
+	c.want("SET k value", "+OK")
+	for i, row := range [][2]string{
+		{"APPEND k x", "6"}, {"SETRANGE k 0 V", "6"}, {"EXPIRE k 100", "1"}, {"GETEX k PERSIST", `"Valuex"`}, {"RENAME k l", "+OK"}, {"COPY l k", "1"},
+		{"KEYS *", `["k" "l"]`}, {"SCAN 0", `["0" ["k" "l"]]`}, {"DBSIZE", "2"}, {"RANDOMKEY", ""}, {"FLUSHALL", "+OK"},
+	} {
+		c.send(encode(strings.Fields(row[0])...))
+		if row[0] == "FLUSHALL" {
+			c.wantAll(row[1])
+			break
+		}
+		for ctx := gate.Context(t); asked.Load() <= int32(i) || w.server.Running() > 0; runtime.Gosched() {
+			if ctx.Err() != nil {
+				t.Fatalf("%s: %d runners wait", row[0], w.server.Running())
+			}
+		}
+		agree <- nil
+		if got := c.reply(); got != row[1] && row[1] != "" {
+			t.Errorf("%s: got %s, want %s", row[0], got, row[1])
+		}
+	}
+	for _, line := range []string{"APPEND k x", "KEYS *", "DBSIZE"} {
+		c.send(encode(strings.Fields(line)...))
+		agree <- kv.ErrNoLeader
+		c.wantAll("-TRYAGAIN no_leader")
+	}
 }

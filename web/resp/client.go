@@ -129,7 +129,7 @@ func (s *session) line(mine *session) string {
 		}
 	}
 	queued, watch := s.mu.queued, 0
-	if queued == 0 && s.mu.command == "" {
+	if queued == 0 && s.mu.command == 0 {
 		queued = -1
 	}
 	if s == mine {
@@ -143,10 +143,7 @@ func (s *session) line(mine *session) string {
 		idle = now - max(s.mu.lastActive, s.began)
 	}
 	proto := max(s.mu.proto, wire.RESP2)
-	command := s.mu.command
-	if command == "" {
-		command = "NULL"
-	}
+	command := s.commandLocked()
 	sub, psub := s.what.Load().counts()
 	redirect := s.what.Load().redirect()
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=0 sub=%d psub=%d ssub=0 multi=%d watch=%d "+
@@ -154,6 +151,18 @@ func (s *session) line(mine *session) string {
 		"tot-net-in=0 tot-net-out=0 tot-cmds=0",
 		s.id, s.peer, s.local, s.id+8, a.name, (now-s.began)/1e9, idle/1e9, a.flags, sub, psub, queued, watch,
 		sessionCost, command, s.userName(), redirect, proto, a.libName, a.libVersion)
+}
+
+// commandLocked returns the last command that the connection has sent; mu is held.
+func (s *session) commandLocked() string {
+	if s.mu.command == 0 {
+		return "NULL"
+	}
+	cmd := &s.server.commands[s.mu.command-1]
+	if s.mu.sub == 0 {
+		return cmd.name
+	}
+	return cmd.name + "|" + cmd.subs[s.mu.sub-1]
 }
 
 func (s *session) listClients(args [][]byte) []byte {

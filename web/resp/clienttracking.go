@@ -189,7 +189,7 @@ func (s *session) track(k tracked) error {
 		return err
 	}
 	if k.bcast {
-		if _, err := s.view().MayWatch(nil, k.prefixes); err != nil {
+		if _, err := s.view().MayWatch(nil, s.server.names.underAll(k.prefixes)); err != nil {
 			return noChannel(err)
 		}
 	}

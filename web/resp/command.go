@@ -2,6 +2,7 @@ package resp
 
 import (
 	"slices"
+	"strings"
 )
 
 // A command is a row of the table of commands.
@@ -26,6 +27,8 @@ type command struct {
 	// rewrites says that it reads before it writes, unqueued that MULTI refuses it, immediate that it
 	// runs although MULTI collects.
 	rewrites, unqueued, immediate bool
+	// snapshots says that it looks at all keys there are, on a runner.
+	snapshots bool
 	// watches says that it counts as a watch.
 	watches bool
 	// need is what it requires of its caller.
@@ -35,6 +38,14 @@ type command struct {
 
 // writes reports whether the command may change keys.
 func (c *command) writes() bool { return slices.Contains(c.flags, "write") }
+
+// sub returns the place of the subcommand among args in the table of those, -1 if there is none.
+func (c *command) sub(args [][]byte) int {
+	if len(c.subs) == 0 || len(args) < 2 {
+		return -1
+	}
+	return slices.IndexFunc(c.subs, func(sub string) bool { return len(sub) == len(args[1]) && strings.EqualFold(sub, string(args[1])) })
+}
 
 // lookup returns a command by its name in any case, nil if there is none.
 func (v *Server) lookup(name []byte) *command {
@@ -53,21 +64,30 @@ func (v *Server) lookup(name []byte) *command {
 
 // keysOf returns the keys among args.
 func (c *command) keysOf(args [][]byte) (keys [][]byte) {
-	if c.name == "msetex" {
-		return msetexKeys(args)
+	for _, at := range c.placesOf(args) {
+		keys = append(keys, args[at])
 	}
-	if c.name == "eval" || c.name == "evalsha" {
-		return scriptKeys(args)
-	}
-	if c.first == 0 {
+	return keys
+}
+
+// placesOf returns where among args the keys are.
+func (c *command) placesOf(args [][]byte) (places []int) {
+	first, last, step := c.first, c.last, c.step
+	switch {
+	case c.name == "msetex":
+		return msetexPlaces(args)
+	case c.name == "eval" || c.name == "evalsha":
+		return scriptPlaces(args)
+	case c.name == "memory" && len(args) > 2 && upper(args[1]) == "USAGE":
+		first, last, step = 2, 2, 1
+	case first == 0:
 		return nil
 	}
-	last := c.last
 	if last < 0 {
 		last += len(args)
 	}
-	for i := c.first; i <= last && i < len(args); i += c.step {
-		keys = append(keys, args[i])
+	for i := first; i <= last && i < len(args); i += step {
+		places = append(places, i)
 	}
-	return keys
+	return places
 }

@@ -117,6 +117,8 @@ func TestCommands(t *testing.T) {
 		ECHO x => "x"
 		CONFIG GET databases => ["databases" "1"]
 		CONFIG SET maxmemory 5 => -ERR CONFIG SET failed (possibly related to argument 'maxmemory') - can't set immutable config
+		CONFIG SET notify-keyspace-events K maxmemory 5 => -ERR CONFIG SET failed (possibly related to argument 'maxmemory') - can't set immutable config
+		CONFIG GET notify-keyspace-events => ["notify-keyspace-events" "AKE"]
 		CONFIG SET foo 5 => -ERR Unknown option or number of arguments for CONFIG SET - 'foo'
 		CLUSTER INFO => -ERR This instance has cluster support disabled
 		CLUSTER SLOTS => -ERR This instance has cluster support disabled

@@ -73,42 +73,55 @@ func (s *session) configGet(patterns [][]byte) []byte {
 }
 
 func (s *session) configSet(pairs [][]byte) []byte {
+	var changes []func()
 	for i := 0; i < len(pairs); i += 2 {
-		if text := s.server.set(strings.ToLower(string(pairs[i])), string(pairs[i+1])); text != "" {
+		change, text := s.server.setting(strings.ToLower(string(pairs[i])), string(pairs[i+1]))
+		if text != "" {
 			return wire.AppendError(nil, text)
 		}
+		changes = append(changes, change)
+	}
+	for _, change := range changes {
+		change()
 	}
 	return textOK
 }
 
-func (v *Server) set(name, value string) string {
+// setting returns what gives a setting a value or, as text, why it cannot have it.
+func (v *Server) setting(name, value string) (change func(), text string) {
 	failed := fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%s') - ", name)
 	switch name {
 	case "notify-keyspace-events":
 		mask, ok := parseMask(value)
 		if !ok {
-			return failed + "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
+			return nil, failed + "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
 		}
-		v.settings.mu.Lock()
-		v.settings.notify = mask.String()
-		v.settings.mu.Unlock()
-		v.subscribed.mask.Store(uint32(mask))
-		return ""
+		return func() { v.setNotify(mask) }, ""
 	case "tracking-table-max-keys":
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 0 {
-			return failed + "argument couldn't be parsed into an integer"
+			return nil, failed + "argument couldn't be parsed into an integer"
 		}
-		v.settings.mu.Lock()
-		v.settings.table = n
-		v.settings.mu.Unlock()
-		v.tracking.bound(n)
-		return ""
+		return func() { v.setTable(n) }, ""
 	}
 	for _, row := range v.settingList() {
 		if row[0] == name {
-			return failed + "can't set immutable config"
+			return nil, failed + "can't set immutable config"
 		}
 	}
-	return fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", name)
+	return nil, fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", name)
+}
+
+func (v *Server) setNotify(m mask) {
+	v.settings.mu.Lock()
+	v.settings.notify = m.String()
+	v.settings.mu.Unlock()
+	v.subscribed.mask.Store(uint32(m))
+}
+
+func (v *Server) setTable(n int) {
+	v.settings.mu.Lock()
+	v.settings.table = n
+	v.settings.mu.Unlock()
+	v.tracking.bound(n)
 }

@@ -58,6 +58,9 @@ func (s *session) admit(cmd *command, q *wire.Request) error {
 	if err := s.charge(cmd); err != nil {
 		return err
 	}
+	if err := s.server.names.store(cmd, args); err != nil {
+		return err
+	}
 	return s.may(cmd, args)
 }
 
@@ -96,10 +99,7 @@ func (s *session) fail(err error) {
 func (s *session) note(cmd *command, args [][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.command = cmd.name
-	if len(cmd.subs) > 0 && len(args) > 1 {
-		s.mu.command += "|" + string(bytes.ToLower(args[1]))
-	}
+	s.mu.command, s.mu.sub = int16(cmd.index)+1, int16(cmd.sub(args))+1
 	s.mu.lastActive = s.server.since()
 }
 
@@ -155,66 +155,6 @@ func (s *session) runCommand(cmd *command, args [][]byte) {
 	}
 }
 
-// runSlow runs a command on a runner.
-func (s *session) runSlow(cmd *command, args [][]byte) {
-	c := s.call(cmd, cloneAll(args))
-	s.job(func() reply {
-		text, err := cmd.slow(c)
-		if err != nil {
-			text = wire.AppendError(nil, c.explain(err))
-		}
-		return reply{text: text}
-	})
-}
-
-// job has run called on a runner, once all that the connection has begun is applied. Nothing
-// more is parsed until its reply is there.
-func (s *session) job(run func() reply) {
-	s.blocked, s.jobQuiet = true, s.silent()
-	last := s.last
-	ctx, span := s.server.deadline(), s.takeSpan()
-	s.server.runners.Run(func() {
-		if last != nil {
-			select {
-			case <-last.Done():
-			case <-ctx.Done():
-			}
-		}
-		r := s.guarded(run)
-		endSpan(span, nil)
-		s.mu.Lock()
-		s.mu.result = &r
-		s.mu.Unlock()
-		s.Wake()
-	})
-}
-
-// guarded calls run, and answers for it if it panics.
-func (s *session) guarded(run func() reply) (r reply) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.server.opts.Logger.Error("command panicked", "panic", p)
-			r = reply{text: wire.AppendError(nil, "ERR internal error")}
-		}
-	}()
-	return run()
-}
-
-func cloneAll(args [][]byte) [][]byte {
-	size := 0
-	for _, a := range args {
-		size += len(a)
-	}
-	all := make([]byte, 0, size)
-	out := make([][]byte, len(args))
-	for i, a := range args {
-		at := len(all)
-		all = append(all, a...)
-		out[i] = all[at:len(all):len(all)]
-	}
-	return out
-}
-
 // runPlan runs a command that is a part of a command of the store.
 func (s *session) runPlan(cmd *command, args [][]byte) {
 	if cmd.rewrites && s.ahead > 0 {
@@ -226,7 +166,7 @@ func (s *session) runPlan(cmd *command, args [][]byte) {
 	p, err := cmd.compile(&w.call)
 	switch {
 	case w.waits:
-		s.runAgain(cmd, args)
+		s.waitFor(cmd, args)
 	case err != nil:
 		s.fail(err)
 	case p.constant():
@@ -237,6 +177,18 @@ func (s *session) runPlan(cmd *command, args [][]byte) {
 		s.begin(cmd, args, w, &p)
 	}
 	w.release()
+}
+
+// waitFor runs a command that could not be made without a wait: for a barrier without a goroutine, and for
+// values that are not in memory on a runner.
+func (s *session) waitFor(cmd *command, args [][]byte) {
+	b := s.mustWait()
+	if b == nil {
+		s.runAgain(cmd, args)
+		return
+	}
+	kept := cloneAll(args)
+	s.park(b, kept[0], func() { s.runPlan(cmd, kept) })
 }
 
 // read answers a command that only reads, if it need not wait.
@@ -301,7 +253,18 @@ func (s *session) begin(cmd *command, args [][]byte, w *work, p *plan) {
 		return
 	}
 	forget(k)
-	s.follow(begun, w.reply(p))
+	r := w.reply(p)
+	if len(w.reads) > 0 {
+		kept := cloneAll(args)
+		s.mayRepeat(r, func() { s.runAgain(cmd, kept) })
+	}
+	s.follow(begun, r)
+}
+
+// mayRepeat has again called if what r was made from has changed before it was applied. What comes behind
+// it has to see what it does, so nothing more is parsed until that is known.
+func (s *session) mayRepeat(r *rest, again func()) {
+	r.repeat, s.blocked = again, true
 }
 
 // follow queues the reply of what was begun.

@@ -26,3 +26,9 @@ func (v *Server) Tracked() int {
 
 // Forget has a server not know what a command requires.
 func (v *Server) Forget(name string) { v.byName[name].need = need{} }
+
+// Running returns how many goroutines run commands that may wait.
+func (v *Server) Running() int {
+	running, _ := v.runners.Len()
+	return running
+}

@@ -53,7 +53,7 @@ func (d *commandDenied) Unwrap() []error { return []error{d.refusal, d.cause} }
 // denied has it written down if a command was refused for the lack of a credential or a permission.
 func (s *session) denied(cmd *command, err error) {
 	if f := api.Denied(err); f != nil {
-		s.server.opts.Denied(api.Denial{Who: s.who.Load(), Address: s.caller, Operation: "RESP " + strings.ToUpper(cmd.name), Failure: f})
+		s.server.opts.Denied(api.Denial{Who: s.who.Load(), Address: s.caller.Value(), Operation: "RESP " + strings.ToUpper(cmd.name), Failure: f})
 	}
 }
 

@@ -45,6 +45,8 @@ type slowLog struct {
 	level int
 	// stands, if not 0, is the time.
 	stands atomic.Int64
+	// holding is held while nothing is applied.
+	holding sync.Mutex
 	// refuse, if set, is what the next commands are refused with.
 	refuse atomic.Pointer[refusal]
 }
@@ -92,6 +94,7 @@ func (l *slowLog) run() {
 		case <-tick.C: // time passes
 		case <-l.wake:
 		}
+		l.holding.Lock()
 		l.mu.Lock()
 		queue := l.queue
 		l.queue = nil
@@ -108,6 +111,7 @@ func (l *slowLog) run() {
 			l.index++
 			_, _ = l.state.Apply(l.index, 1, new(kv.EntryBuilder).Finish(l.Now()))
 		}
+		l.holding.Unlock()
 	}
 }
 

@@ -1,8 +1,8 @@
 package resp
 
 import (
-	"net/netip"
 	"time"
+	"unique"
 
 	"keywatch/auth"
 )
@@ -32,7 +32,7 @@ func (s *session) account() string {
 	if who := s.who.Load(); who != nil && who.User() != "" {
 		return who.User()
 	}
-	return s.caller
+	return s.caller.Value()
 }
 
 // limited returns for whom commands count against a rate, and whether they do.
@@ -40,9 +40,9 @@ func (s *session) limited() (name string, ok bool) {
 	who := s.who.Load()
 	switch {
 	case who == nil:
-		return s.caller, !s.exempt
+		return s.caller.Value(), !s.exempt
 	case who.Kind() == auth.Anonymous:
-		return s.caller, true
+		return s.caller.Value(), true
 	case who.ID() != (auth.CredID{}):
 		return who.ID().String(), true
 	}
@@ -55,9 +55,9 @@ func (s *session) sameUser(other *session) bool {
 }
 
 // callerOf returns for whom the commands of a connection count, and whether it is not limited.
-func (o *Options) callerOf(peer netip.AddrPort) (name string, exempt bool) {
-	ip := peer.Addr().Unmap()
-	return ip.String(), ip.IsLoopback() && !o.RateLoopback
+func (o *Options) callerOf(peer address) (name unique.Handle[string], exempt bool) {
+	ip := peer.addr()
+	return unique.Make(ip.String()), ip.IsLoopback() && !o.RateLoopback
 }
 
 // beginCaller makes the session one of a caller without a credential. It fails with
@@ -69,11 +69,10 @@ func (s *session) beginCaller() error {
 	}
 	who := table.Anonymous()
 	if who.Look().Empty() {
-		if err := s.server.opts.Unproved.Enter(s.peer.Addr()); err != nil {
+		if err := s.server.opts.Unproved.Enter(s.peer.addr()); err != nil {
 			return err
 		}
 		s.unproved = true
-		s.in.Most = unprovedMost
 	}
 	s.setCaller(who)
 	return nil
@@ -107,16 +106,26 @@ func (s *session) setCaller(who *auth.Caller) {
 func (s *session) leaveCaller() {
 	s.who.Load().Unfollow()
 	if s.unproved {
-		s.server.opts.Unproved.Leave(s.peer.Addr())
+		s.server.opts.Unproved.Leave(s.peer.addr())
 	}
+}
+
+// most returns how many bytes of one command are kept.
+func (s *session) most() int {
+	if s.unproved {
+		return unprovedMost
+	}
+	return s.server.opts.Door.Limits().Command
 }
 
 // proved gives back the place of a session that had proved nothing.
 func (s *session) proved() {
 	if s.unproved {
 		s.unproved = false
-		s.in.Most = s.server.opts.Door.Limits().Command
-		s.server.opts.Unproved.Leave(s.peer.Addr())
+		if s.active != nil { // a certificate is a credential before anything was received
+			s.in.Most = s.most()
+		}
+		s.server.opts.Unproved.Leave(s.peer.addr())
 	}
 }
 

@@ -75,7 +75,8 @@ func (v *Server) section(b *strings.Builder, name string) {
 			calls += n.Value()
 		}
 		line("total_connections_received:%d\r\ntotal_commands_processed:%d\r\nrejected_connections:%d\r\ntotal_error_replies:%d", v.accepted.Load(), calls, v.refused.Load(), v.failed.Value())
-		line("evicted_keys:0\r\npubsub_channels:0\r\npubsub_patterns:0")
+		channels, patterns := v.subscribed.counts()
+		line("evicted_keys:0\r\npubsub_channels:%d\r\npubsub_patterns:%d", channels, patterns)
 		keys, items, prefixes := v.tracking.counts()
 		line("tracking_total_keys:%d\r\ntracking_total_items:%d\r\ntracking_total_prefixes:%d", keys, items, prefixes)
 	case "replication":

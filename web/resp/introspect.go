@@ -42,9 +42,6 @@ func (s *session) commandKeys(args [][]byte) []byte {
 	if cmd == nil {
 		return wire.AppendError(nil, "ERR Invalid command specified")
 	}
-	if cmd.name == "memory" && len(args) == 3 && upper(args[1]) == "USAGE" {
-		return wire.AppendBulk(wire.AppendArray(nil, 1), args[2])
-	}
 	if cmd.arity > 0 && len(args) != cmd.arity || len(args) < -cmd.arity {
 		return wire.AppendError(nil, "ERR Invalid number of arguments specified for command")
 	}

@@ -55,19 +55,23 @@ func (t *tracking) flushing() (done func()) {
 // is all.
 func (t *tracking) invalidate(s *session, p *pushes, keys []string, rev kv.Rev) {
 	p.mu.Lock()
-	redirect, noloop := p.tracked.redirect, p.tracked.noloop
+	redirect, noloop, bcast := p.tracked.redirect, p.tracked.noloop, p.tracked.bcast
 	p.mu.Unlock()
 	if !noloop {
 		rev = 0
 	}
+	var mine func()
+	if rev != 0 && !bcast {
+		mine = func() { t.keep(s, keys, rev) }
+	}
 	if redirect == 0 {
 		if proto := s.protoNow(); proto == wire.RESP3 {
-			s.pushText(p, pushed{text: appendInvalid(proto.Push(nil, 2), proto, keys, false), hold: true, rev: rev})
+			s.pushText(p, pushed{text: appendInvalid(proto.Push(nil, 2), proto, t.server.names.shownAll(keys), false), hold: true, rev: rev, mine: mine})
 		}
 		return
 	}
 	if rev != 0 { // the connection itself says so once it knows its own revisions
-		s.pushText(p, pushed{hold: true, rev: rev, then: func() { t.redirect(s, p, redirect, keys) }})
+		s.pushText(p, pushed{hold: true, rev: rev, mine: mine, then: func() { t.redirect(s, p, redirect, keys) }})
 		return
 	}
 	t.redirect(s, p, redirect, keys)
@@ -80,16 +84,16 @@ func (t *tracking) redirect(s *session, p *pushes, redirect uint64, keys []strin
 		t.redirectBroken(s, p, redirect)
 		return
 	}
-	proto, what := target.protoNow(), target.what.Load()
+	proto, what, names := target.protoNow(), target.what.Load(), t.server.names.shownAll(keys)
 	switch {
 	case !target.mayBeTold(false, keys...):
 	case proto == wire.RESP3:
 		if what == nil {
 			what = target.own()
 		}
-		target.pushText(what, pushed{text: appendInvalid(proto.Push(nil, 2), proto, keys, false)})
-	case what != nil && what.has(invalidateChannel):
-		target.pushText(what, pushed{text: appendInvalid(proto.Push(nil, 3), proto, keys, true)})
+		target.pushText(what, pushed{text: appendInvalid(proto.Push(nil, 2), proto, names, false)})
+	case what != nil:
+		target.pushText(what, pushed{text: appendInvalid(proto.Push(nil, 3), proto, names, true), channel: invalidateChannel})
 	}
 }
 
@@ -107,22 +111,15 @@ func (t *tracking) redirectBroken(s *session, p *pushes, id uint64) {
 
 const invalidateChannel = "__redis__:invalidate"
 
-// appendInvalid appends the rest of a message that keys have changed.
-func appendInvalid(b []byte, proto wire.Proto, keys []string, message bool) []byte {
+// appendInvalid appends the rest of a message that the keys with names have changed.
+func appendInvalid(b []byte, proto wire.Proto, names []string, message bool) []byte {
 	if message {
 		b = wire.AppendBulk(wire.AppendBulk(b, "message"), invalidateChannel)
 	} else {
 		b = wire.AppendBulk(b, "invalidate")
 	}
-	if keys == nil {
+	if names == nil {
 		return proto.NilArray(b)
 	}
-	return appendStrings(b, keys)
-}
-
-func (p *pushes) has(channel string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_, ok := p.channels[channel]
-	return ok
+	return appendStrings(b, names)
 }

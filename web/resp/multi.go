@@ -136,18 +136,36 @@ func runExec(s *session, cmd *command, args [][]byte) {
 			texts[i] = s.directly(&q)
 		}
 	}
+	x.start(texts)
+}
+
+// start makes one command of all that were queued, and runs it.
+func (x *exec) start(texts [][]byte) {
+	s := x.c.s
 	if !x.c.waits {
 		x.compile(texts)
 	}
-	if x.c.waits {
+	switch {
+	case x.c.waits && s.ahead == 0:
+		x.waitFor(texts)
+	case x.c.waits:
+		x.again(texts)
+	case x.command.ReadOnly() && s.ahead == 0:
+		x.read(texts)
+	default:
+		x.begin(texts)
+	}
+}
+
+// waitFor is session.waitFor for a transaction.
+func (x *exec) waitFor(texts [][]byte) {
+	b := x.c.s.mustWait()
+	if b == nil {
 		x.again(texts)
 		return
 	}
-	if x.command.ReadOnly() && s.ahead == 0 {
-		x.read(texts)
-		return
-	}
-	x.begin(texts)
+	x.c.waits = false
+	x.c.s.park(b, []byte("exec"), func() { x.start(texts) })
 }
 
 // read runs a transaction that only reads.
@@ -173,7 +191,11 @@ func (x *exec) begin(texts [][]byte) {
 	switch {
 	case err == nil:
 		forget(&k)
-		s.follow(begun, &rest{render: x.renderer(texts)})
+		r := &rest{render: x.renderer(texts)}
+		if len(k.Reads) > 0 {
+			s.mayRepeat(r, func() { x.again(texts) })
+		}
+		s.follow(begun, r)
 	case err == kv.ErrWouldWait || err == kv.ErrQueueFull || errors.Is(err, kv.ErrLevel):
 		x.again(texts)
 	default:

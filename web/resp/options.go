@@ -56,6 +56,8 @@ type Options struct {
 	Others func() int
 	// Full reports whether there is no room for another connection of any kind; nil is never.
 	Full func() bool
+	// EscapeKeys has keys be any bytes: see names. Otherwise those that break the rules of keys are refused.
+	EscapeKeys bool
 	// Fsync says that an acknowledged write is on disk.
 	Fsync bool
 	// Version is that of keywatch.

@@ -205,3 +205,57 @@ func TestRandomPipelinesSeeThemselves(t *testing.T) {
 		})
 	}
 }
+
+// begun waits until n commands have their place in the log and are not applied.
+func (l *slowLog) begun(t *testing.T, n int) {
+	t.Helper()
+	for ctx := gate.Context(t); ; runtime.Gosched() {
+		l.mu.Lock()
+		waiting := len(l.queue)
+		l.mu.Unlock()
+		if waiting >= n {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%d commands have begun, want %d", waiting, n)
+		}
+	}
+}
+
+// A command that reads before it writes must be made again where another one came between, not fail; and
+// what its client sent behind it must see what it did.
+func TestWhatIsReadMayChangeBeforeItIsWritten(t *testing.T) {
+	for _, row := range []struct{ name, before, between, commands, want string }{
+		{"append", "SET k a", "SET k bc", "APPEND k d; GET k", `3 "bcd"`},
+		{"setrange", "SET k abc", "DEL k", "SETRANGE k 1 x; STRLEN k", "2 2"},
+		{"rename", "SET k a", "SET k b", "RENAME k l; GET l; EXISTS k", `+OK "b" 0`},
+		{"copy", "SET k a", "DEL k", "COPY k l; GET l", "0 nil"},
+		{"expire", "SET k " + strings.Repeat("v", 100), "SET k w", "EXPIRE k 100; TTL k; GET k", `1 100 "w"`},
+		{"exec", "SET k a", "SET k bc", "MULTI; APPEND k d; SET l 1; EXEC; GET k", `+OK +QUEUED +QUEUED [3 +OK] "bcd"`},
+		{"quiet", "SET k a", "SET k bc", "CLIENT REPLY SKIP; APPEND k d; GET k", `"bcd"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(t)
+			c, other := w.dial(), w.dial()
+			c.want(row.before, "+OK")
+			w.log.holding.Lock()
+			other.send(encode(strings.Fields(row.between)...))
+			w.log.begun(t, 1)
+			var b strings.Builder
+			for line := range strings.SplitSeq(row.commands, "; ") {
+				b.WriteString(encode(strings.Fields(line)...))
+			}
+			c.send(b.String())
+			w.log.begun(t, 2)
+			w.log.holding.Unlock()
+			other.reply()
+			var got []string
+			for range strings.Count(row.want, " ") + 1 - strings.Count(row.want, "[3 +OK]") {
+				got = append(got, c.reply())
+			}
+			if got := strings.Join(got, " "); got != row.want {
+				t.Errorf("%s: got %s, want %s", row.commands, got, row.want)
+			}
+		})
+	}
+}

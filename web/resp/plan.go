@@ -16,8 +16,9 @@ type call struct {
 	cmd   *command
 	args  [][]byte
 	proto wire.Proto
-	// now says that nothing may wait; waits is set where that is not possible.
-	now, waits bool
+	// now says that nothing may wait; waits is set where that is not possible. after says that the barrier of
+	// what it reads is done.
+	now, waits, after bool
 	// reads are the versions that were read to make the plan; view, in a transaction, is what the
 	// commands before have made of them.
 	reads []kv.Read
@@ -138,7 +139,7 @@ func (c *call) look(key string) (e *kv.Entry, err error) {
 		e, _, err = c.s.view().Get(c.deadline(), key, false, nil)
 		return e, api.ReadError(err)
 	}
-	if e, _, err = c.s.view().GetNow(key); err == kv.ErrWouldWait {
+	if e, err = c.s.getNow(key); err == kv.ErrWouldWait {
 		c.waits = true
 	}
 	return e, err
@@ -151,9 +152,12 @@ func (c *call) carry(key string) (e *kv.Entry, err error) {
 		e, _, err = store.Get(c.deadline(), key)
 		return e, api.ReadError(err)
 	}
-	if e, _, err = store.GetNow(key); err == kv.ErrWouldWait {
-		c.waits = true
+	if !c.s.fresh {
+		e, _, err = store.GetNow(key)
+	} else if err = c.s.barrier.Err(); err == nil {
+		e, _, err = store.State().ReadNow(key)
 	}
+	c.waits = c.waits || err == kv.ErrWouldWait
 	return e, err
 }
 

@@ -58,6 +58,13 @@ func (u *subscribed) clients() int {
 	return len(u.sessions)
 }
 
+// counts returns how many channels and patterns have subscribers.
+func (u *subscribed) counts() (channels, patterns int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.channels), len(u.patterns)
+}
+
 func (u *subscribed) add(s *session, p *pushes, name string, pattern bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -217,6 +224,7 @@ func directUnsubscribe(s *session, args [][]byte) []byte {
 		b = wire.AppendBulk(wire.AppendBulk(s.proto.Push(b, 3), kind), name)
 		b = wire.AppendInt(b, int64(s.subscriptions()))
 	}
+	s.told()
 	s.noteFlags()
 	return b
 }

@@ -153,12 +153,13 @@ func (v *Server) notify(m *watch.Message) {
 	if set&(maskKeyspace|maskKeyevent) == 0 {
 		return
 	}
-	name, class := eventOf(m)
+	event, class := eventOf(m)
+	name := v.names.shown(m.Key)
 	if m.Kind == watch.Put && m.Entry.Version == 1 && set&maskNew != 0 {
-		v.send(set, "new", m.Key)
+		v.send(set, "new", name, m.Key)
 	}
 	if set&class != 0 {
-		v.send(set, name, m.Key)
+		v.send(set, event, name, m.Key)
 	}
 }
 
@@ -184,13 +185,13 @@ func eventOf(m *watch.Message) (name string, class mask) {
 	return "set", maskString
 }
 
-// send sends an event to those who are subscribed to it.
-func (v *Server) send(set mask, event, key string) {
+// send sends an event of a key, which has a name, to those who are subscribed to it.
+func (v *Server) send(set mask, event, name, key string) {
 	if set&maskKeyspace != 0 {
-		v.publish(keyspacePrefix+key, event, key)
+		v.publish(keyspacePrefix+name, event, key)
 	}
 	if set&maskKeyevent != 0 {
-		v.publish(keyeventPrefix+event, key, key)
+		v.publish(keyeventPrefix+event, name, key)
 	}
 }
 

@@ -37,14 +37,16 @@ type pushes struct {
 	over bool
 }
 
-// A pushed is one message. One with hold set waits for the replies of what the connection has
-// under way. If rev is set it is dropped where the connection itself has written that revision.
-// then, if not nil, is done in place of sending text.
+// A pushed is one message. One with hold set tells what tracking tells, and waits for the replies of what the
+// connection has under way. If rev is set it is dropped where the connection itself has written that
+// revision; then mine, if not nil, is called. then, if not nil, is done in place of sending text. If channel
+// is set only who is subscribed to that is told.
 type pushed struct {
-	text []byte
-	hold bool
-	rev  kv.Rev
-	then func()
+	text       []byte
+	hold       bool
+	rev        kv.Rev
+	mine, then func()
+	channel    string
 }
 
 // counts returns how many channels and patterns are subscribed to.
@@ -77,7 +79,7 @@ func (s *session) own() *pushes {
 func (p *pushes) enqueue(m pushed, hold *ratelimit.Hold) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.over {
+	if _, subscribed := p.channels[m.channel]; p.over || m.channel != "" && !subscribed {
 		return nil
 	}
 	size := p.bytes + len(m.text) + pushedCost
@@ -128,15 +130,16 @@ func (s *session) tell(b []byte) []byte {
 	for ; n < len(p.list) && len(b) < reactor.Piece && !(busy && p.list[n].hold); n++ {
 		m := &p.list[n]
 		size += len(m.text) + pushedCost
-		switch {
-		case m.rev != 0 && slices.Contains(p.tracked.own, m.rev):
-		case m.then != nil:
-			then := m.then
-			p.mu.Unlock()
-			then()
-			p.mu.Lock()
-		default:
+		do := m.then
+		if m.rev != 0 && slices.Contains(p.tracked.own, m.rev) {
+			do = m.mine
+		} else {
 			b = append(b, m.text...)
+		}
+		if do != nil {
+			p.mu.Unlock()
+			do()
+			p.mu.Lock()
 		}
 	}
 	p.takenLocked(size, &s.hold)
@@ -146,6 +149,41 @@ func (s *session) tell(b []byte) []byte {
 		s.sock.Wake()
 	}
 	return b
+}
+
+// dropLocked drops the messages that wait of which drop says so.
+func (p *pushes) dropLocked(hold *ratelimit.Hold, drop func(*pushed) bool) {
+	size := 0
+	p.list = slices.DeleteFunc(p.list, func(m pushed) bool {
+		if !drop(&m) {
+			return false
+		}
+		size += len(m.text) + pushedCost
+		return true
+	})
+	p.takenLocked(size, hold)
+}
+
+// told has the messages of subscriptions that wait stand before the next reply, which says that there are
+// no more of some.
+func (s *session) told() {
+	p := s.what.Load()
+	if p == nil {
+		return
+	}
+	var texts []byte
+	p.mu.Lock()
+	p.dropLocked(&s.hold, func(m *pushed) bool {
+		if m.hold || m.then != nil {
+			return false
+		}
+		texts = append(texts, m.text...)
+		return true
+	})
+	p.mu.Unlock()
+	if len(texts) > 0 {
+		s.enter(reply{text: texts})
+	}
 }
 
 // chargeSubscription charges a subscription. It fails with a *ratelimit.FullError.

@@ -83,22 +83,25 @@ func (s *session) mayKeep(now *auth.Standing) bool {
 	}
 	for _, pattern := range []bool{false, true} {
 		for _, name := range p.names(pattern) {
-			if keys, prefixes := toldOf(name, pattern); now.Stream(keys, prefixes) != nil {
+			if keys, prefixes := s.server.names.toldOf(name, pattern); now.Stream(keys, prefixes) != nil {
 				return false
 			}
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return now.Stream(nil, p.tracked.prefixes) == nil
+	return now.Stream(nil, s.server.names.underAll(p.tracked.prefixes)) == nil
 }
 
 // toldOf returns the keys, and what those begin with, that a channel or pattern tells of. A watch
 // is looked at where it is opened.
-func toldOf(name string, pattern bool) (keys, prefixes []string) {
+func (n names) toldOf(name string, pattern bool) (keys, prefixes []string) {
 	if !pattern {
 		if key, ok := strings.CutPrefix(name, keyspacePrefix); ok {
-			return []string{key}, nil
+			if key, err := n.stored(key); err == nil {
+				return []string{key}, nil
+			}
+			return nil, nil // there is no such key
 		}
 		if strings.HasPrefix(name, keyeventPrefix) {
 			return nil, []string{""}
@@ -106,7 +109,7 @@ func toldOf(name string, pattern bool) (keys, prefixes []string) {
 		return nil, nil
 	}
 	if prefix, ok := strings.CutPrefix(glob(name).literal(), keyspacePrefix); ok {
-		return nil, []string{prefix}
+		return nil, n.underAll([]string{prefix})
 	}
 	if needsPump(name) {
 		return nil, []string{""}
@@ -116,7 +119,7 @@ func toldOf(name string, pattern bool) (keys, prefixes []string) {
 
 // maySubscribe returns why the caller may not be subscribed to a channel or pattern.
 func (s *session) maySubscribe(name string, pattern bool) error {
-	keys, prefixes := toldOf(name, pattern)
+	keys, prefixes := s.server.names.toldOf(name, pattern)
 	if len(keys)+len(prefixes) == 0 {
 		return nil
 	}

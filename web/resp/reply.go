@@ -43,6 +43,9 @@ type rest struct {
 	result           kv.Result
 	part             kv.PartResult // what is shown of result
 	err              error
+	// repeat, if not nil, is called where what the command was made from has changed; the session is
+	// blocked until it is known whether it has.
+	repeat func()
 	// quiet says that nothing is to be sent.
 	quiet bool
 	// span, if not nil, ends with it.
@@ -72,6 +75,14 @@ func (q *replies) pop() {
 		clear(q.list[n:])
 		q.list, q.head = q.list[:n], 0
 	}
+}
+
+// reset makes q new again, but for room that is small. It is empty.
+func (q *replies) reset() {
+	if q.head = 0; cap(q.list) > 64 {
+		q.list = nil
+	}
+	q.list = q.list[:0]
 }
 
 // size returns about what r shows, in bytes.
@@ -142,6 +153,12 @@ func (s *session) renderRest(b []byte, r *rest) ([]byte, bool) {
 	if r.begun && !s.settle(r) {
 		return b, false
 	}
+	if r.repeat != nil && s.repeats(r) {
+		if r.work != nil {
+			r.work.answered()
+		}
+		return b, true
+	}
 	endSpan(r.span, r.err)
 	switch {
 	case r.quiet:
@@ -165,6 +182,18 @@ func (r *rest) renderPlan(b []byte) []byte {
 	}
 	r.part = kv.PartResult{Outcome: got.Outcome, Failed: got.Failed, Current: got.Current, Ops: got.Ops}
 	return c.renderPart(b, &r.part, got.Why, r.shape)
+}
+
+// repeats ends the block of a command that may have to be repeated, and reports whether it has to: then
+// its reply comes from elsewhere.
+func (s *session) repeats(r *rest) bool {
+	s.blocked = false
+	if r.err != nil || r.result.Outcome != kv.Stale {
+		return false
+	}
+	s.span = r.span
+	s.silently(r.quiet, r.repeat)
+	return true
 }
 
 // again returns when the reply that is next is looked at although nothing was heard of it.

@@ -52,10 +52,11 @@ func (k *cursors) key(cursor uint64) (string, bool) {
 	return key, ok
 }
 
-// snapshot opens the newest revision, of which only what begins with prefix may be looked at. What
+// snapshot opens the newest revision, of which only names that begin with prefix may be looked at. What
 // that shows may be sent only if the pass still holds.
 func (c *call) snapshot(prefix string) (*kv.Snapshot, auth.Pass, error) {
-	snap, pass, err := c.s.view().Snapshot(c.deadline(), prefix, false)
+	prefix, _ = c.v.names.under(prefix)
+	snap, pass, err := c.s.view().Snapshot(c.deadline(), prefix, c.after)
 	return snap, pass, api.ReadError(err)
 }
 
@@ -102,7 +103,10 @@ func (c *call) parseScan() (q scan, err error) {
 	if q.after, ok = c.v.cursors.key(cursor); !ok {
 		q.after, ok = c.v.opts.Door.Server().State().CursorKey(cursor)
 	}
-	if !ok || c.s.who.Load() != nil && !strings.HasPrefix(q.after, q.match.literal()) {
+	if under, also := c.v.names.under(q.match.literal()); c.s.who.Load() != nil && q.after != also {
+		ok = ok && strings.HasPrefix(q.after, under)
+	}
+	if !ok {
 		return q, refusal("ERR invalid cursor") // whatever key it stands for
 	}
 	return q, nil
@@ -120,15 +124,16 @@ func runScan(c *call) ([]byte, error) {
 	defer snap.Close()
 	var keys []string
 	seen, last, more, size := 0, "", false, 0
-	for key := range snap.Scan(q.match.literal(), q.after) {
+	for key := range c.v.names.scan(c.s, snap, q.match.literal(), q.after) {
 		if seen == q.count || size > maxKeys {
 			more = true
 			break
 		}
 		seen++
-		if last = key; q.match.match(key) && (q.kind == "" || q.kind == "STRING") {
-			keys = append(keys, key)
-			size += len(key)
+		last = key
+		if name := c.v.names.shown(key); q.match.match(name) && (q.kind == "" || q.kind == "STRING") {
+			keys = append(keys, name)
+			size += len(name)
 		}
 	}
 	if err := cmp.Or(snap.Err(), pass.Still()); err != nil {
@@ -160,10 +165,10 @@ func runKeys(c *call) ([]byte, error) {
 	defer snap.Close()
 	var keys []string
 	size := 0
-	for key := range snap.Scan(match.literal(), "") {
-		if match.match(key) {
-			keys = append(keys, key)
-			if size += len(key) + 16; size > maxKeys {
+	for key := range c.v.names.scan(c.s, snap, match.literal(), "") {
+		if name := c.v.names.shown(key); match.match(name) {
+			keys = append(keys, name)
+			if size += len(name) + 16; size > maxKeys {
 				return nil, refusef("ERR more than %d bytes of keys match: use SCAN", maxKeys)
 			}
 		}
@@ -183,18 +188,20 @@ func runRandomKey(c *call) ([]byte, error) {
 			break
 		}
 		if key, e := snap.At(rand.IntN(n)); e != nil {
-			return wire.AppendBulk(nil, key), cmp.Or(snap.Err(), pass.Still())
+			return wire.AppendBulk(nil, c.v.names.shown(key)), cmp.Or(snap.Err(), pass.Still())
 		}
 	}
 	for key := range snap.Scan("", "") { // nearly all that there was is deleted
-		return wire.AppendBulk(nil, key), cmp.Or(snap.Err(), pass.Still())
+		return wire.AppendBulk(nil, c.v.names.shown(key)), cmp.Or(snap.Err(), pass.Still())
 	}
 	return c.proto.Nil(nil), snap.Err()
 }
 
 func runDBSize(c *call) ([]byte, error) {
-	if err := c.v.opts.Door.Barrier(c.deadline()); err != nil {
-		return nil, api.ReadError(err)
+	if !c.after {
+		if err := c.v.opts.Door.Barrier(c.deadline()); err != nil {
+			return nil, api.ReadError(err)
+		}
 	}
 	return wire.AppendInt(nil, int64(c.v.opts.Door.Server().State().Len())), nil
 }

@@ -173,7 +173,7 @@ func (l *loaded) find(sum string) *script {
 	return l.bySum[strings.ToLower(sum)]
 }
 
-func scriptKeys(args [][]byte) (keys [][]byte) {
+func scriptPlaces(args [][]byte) (places []int) {
 	if len(args) < 3 {
 		return nil
 	}
@@ -181,7 +181,10 @@ func scriptKeys(args [][]byte) (keys [][]byte) {
 	if n < 0 || int(n) > len(args)-3 {
 		return nil
 	}
-	return args[3 : 3+n]
+	for i := range int(n) {
+		places = append(places, 3+i)
+	}
+	return places
 }
 
 func compileEval(c *call) (p plan, err error) {

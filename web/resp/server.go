@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +51,7 @@ type Server struct {
 	cursors           cursors
 	scratches         sync.Pool // of *watch.Scratch
 	settings          settings
+	names             names
 	subscribed        subscribed
 	tracking          tracking
 	// between, if not nil, is called where a caller may lose a right unseen: by tests.
@@ -89,6 +89,7 @@ func New(opts Options) (*Server, error) {
 	}
 	v.runners = api.NewRunners(maxRunners, func(job func()) { job() })
 	v.settings.init()
+	v.names.escape = v.opts.EscapeKeys
 	v.scratches.New = func() any { return new(watch.Scratch) }
 	v.tracking.init(v)
 	v.mu.listeners = make(map[net.Listener]struct{})
@@ -131,14 +132,11 @@ func temporary(err error) bool {
 func (v *Server) adopt(conn net.Conn) {
 	v.accepted.Add(1)
 	s := &session{server: v, proto: wire.RESP2, id: v.ids.Add(1)}
-	s.in.Most = v.opts.Door.Limits().Command
-	peer, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
-	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
-	s.peer, s.local, s.began = peer, local, v.since()
+	s.peer, s.local, s.began = addressOf(conn.RemoteAddr().String()), addressOf(conn.LocalAddr().String()), v.since()
 	caller := ""
-	s.caller, s.exempt = v.opts.callerOf(peer)
+	s.caller, s.exempt = v.opts.callerOf(s.peer)
 	if !s.exempt {
-		caller = s.caller
+		caller = s.caller.Value()
 	}
 	s.hold = v.opts.Budget.Open(caller)
 	cost := int64(sessionCost)

@@ -3,18 +3,17 @@ package resp
 import (
 	"errors"
 	"io"
-	"net/netip"
+	"math"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"keywatch/auth"
 	"keywatch/kv"
-	"keywatch/kv/trace"
 	"keywatch/ratelimit"
-	"keywatch/web/api"
 	"keywatch/web/reactor"
 	"keywatch/web/resp/wire"
 )
@@ -39,59 +38,33 @@ var errFlooded = errors.New("the client does not read its replies")
 type session struct {
 	server *Server
 	sock   reactor.Socket
-	in     wire.Reader
-	// unread is what was received and has to wait.
-	unread  []byte
-	replies replies
-	proto   wire.Proto
-	// blocked is set while a job runs, closing once the connection is to end, paused while
-	// nothing is read, ended that the client sends nothing more.
-	blocked, closing, over, paused, ended bool
-	// ahead counts the writes that are not answered, last is the newest of them.
-	ahead int
-	last  kv.Pending
-	multi *transaction
-	// watched are the conditions that WATCH has noted of keys.
-	watched []kv.Check
-	// span is that of the command that runs, if it is sampled.
-	span *trace.Span
-	// barrier is what reads wait for, or have waited for, parked the command that waits, if any; fresh
-	// says that it holds for the command that runs. behind is how many bytes were received behind that.
-	barrier *api.Barrier
-	parked  *parked
-	behind  int
-	fresh   bool
-	// jobQuiet says that the job is not answered.
-	jobQuiet bool
-	// skip counts replies that are not sent, off says that none are.
-	skip int
-	off  bool
-	// charged is what is charged of what is kept, shown what replies show and held what of that
-	// is held for the session alone, in bytes; unsent is what the reactor keeps, answers what is
-	// charged of both.
-	charged, shown               int
-	held, unsent, answersCharged int
+	// active is nil while the session is idle.
+	*active
+	proto wire.Proto
+	// closing is set once the connection is to end, paused while nothing is read, ended that the client
+	// sends nothing more, off that replies are not sent, heavy that the next Fill may do what takes long.
+	closing, over, paused, ended, off, heavy bool
+	// stale says that seen is the standing of another caller, unproved that the caller has proved nothing
+	// yet, and may do nothing before, exempt that it is not limited.
+	stale, unproved, exempt bool
+	// skip counts replies that are not sent.
+	skip int32
+	// charged is what is charged of what is kept; unsent is what the reactor keeps, answersCharged what is
+	// charged of that and of replies; in bytes.
+	charged, unsent, answersCharged int32
+	// seen is the standing of the caller that what is open was allowed under last.
+	seen atomic.Uint32
 	// what is nil while the connection has neither subscriptions nor tracking.
 	what atomic.Pointer[pushes]
-	// streams are the watches, heavy says that the next Fill may do what takes long.
-	streams []*stream
-	heavy   bool
-
-	// who is the caller that the credential proves; nil where there is no authentication. seen is the
-	// standing of the caller that what is open was allowed under last, stale says that it was that of
-	// another one.
-	who  atomic.Pointer[auth.Caller]
-	seen atomic.Uint32
+	// who is the caller that the credential proves; nil where there is no authentication.
+	who atomic.Pointer[auth.Caller]
 	// proof is the client's certificate, nil if it has shown none.
 	proof *proof
-	// unproved says that the caller has proved nothing yet, and may do nothing before.
-	stale, unproved bool
 
 	id          uint64
-	peer, local netip.AddrPort
 	began       int64 // nanoseconds since the server began
-	caller      string
-	exempt      bool
+	peer, local address
+	caller      unique.Handle[string]
 	hold        ratelimit.Hold
 	taken       atomic.Bool
 	attached    atomic.Bool
@@ -105,13 +78,14 @@ type session struct {
 		sync.Mutex
 		// result is what a job has come to; nil while none has ended.
 		result *reply
-		// The rest is what others may ask, or do.
-		about      *about
-		command    string
-		lastActive int64 // nanoseconds since the server began
-		queued     int32
-		proto      wire.Proto
-		onGone     func()
+		// The rest is what others may ask, or do. command and sub are one more than the places of the
+		// last command and its subcommand in their tables; 0 is none.
+		about        *about
+		onGone       func()
+		lastActive   int64 // nanoseconds since the server began
+		queued       int32
+		command, sub int16
+		proto        wire.Proto
 	}
 }
 
@@ -166,6 +140,7 @@ func (s *session) Receive(p []byte) {
 	if s.over || s.closing {
 		return
 	}
+	s.activate()
 	if len(s.unread) > 0 {
 		s.unread = append(s.unread, p...)
 		s.readOn()
@@ -195,7 +170,7 @@ func (s *session) settleRead() {
 		s.paused = wait
 		s.sock.Pause(wait)
 	}
-	n := cap(s.unread) + s.in.Pending()
+	n := int32(cap(s.unread) + s.in.Pending())
 	if n = (n + chargeStep - 1) / chargeStep * chargeStep; n <= freeBytes {
 		n = 0
 	}
@@ -270,6 +245,8 @@ func (s *session) recovered(name []byte, before int) {
 func (s *session) Fill(b []byte, now time.Time) (_ []byte, again time.Time) {
 	heavy := s.heavy
 	s.heavy = false
+	s.activate()
+	defer s.settleDown()
 	s.agreed(now)
 	s.takeResult()
 	unproved := s.endUnproved()
@@ -333,7 +310,7 @@ func (s *session) takeResult() {
 
 // Unsent implements reactor.Handler.
 func (s *session) Unsent(n int) error {
-	s.unsent = n
+	s.unsent = int32(min(n, math.MaxInt32))
 	return s.chargeAnswers()
 }
 
@@ -345,7 +322,11 @@ func (s *session) Holds(n int) error {
 // chargeAnswers charges the replies that the client has not read. It fails with a
 // *ratelimit.FullError.
 func (s *session) chargeAnswers() error {
-	n := (s.unsent + s.held) / chargeStep * chargeStep
+	held := int(s.unsent)
+	if s.active != nil {
+		held += s.held
+	}
+	n := int32(held / chargeStep * chargeStep)
 	if n == s.answersCharged {
 		return nil
 	}
@@ -362,9 +343,9 @@ func (s *session) Closed(err error) {
 		s.server.opts.Logger.Debug("connection ended", "err", err)
 	}
 	s.over = true
-	s.unread, s.watched, s.multi, s.replies = nil, nil, nil, replies{}
-	s.in.Drop()
+	s.activate()
 	s.endPushes()
+	s.active = nil
 	s.gone.Store(true)
 	s.mu.Lock()
 	onGone := s.mu.onGone

@@ -222,15 +222,15 @@ func compileMSet(c *call) (p plan, err error) {
 	return p, err
 }
 
-func msetexKeys(args [][]byte) (keys [][]byte) {
+func msetexPlaces(args [][]byte) (places []int) {
 	if len(args) < 2 {
 		return nil
 	}
 	n, _ := kv.ParseInteger(string(args[1]))
 	for i := 0; i < int(min(max(n, 0), wire.MaxArgs)) && 2+2*i+1 < len(args); i++ {
-		keys = append(keys, args[2+2*i])
+		places = append(places, 2+2*i)
 	}
-	return keys
+	return places
 }
 
 func compileMSetEX(c *call) (p plan, err error) {

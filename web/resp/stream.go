@@ -89,6 +89,9 @@ func (s *session) open(name, id string, req watch.Request) error {
 	if len(s.streams) >= maxStreams {
 		return refusef("ERR too many watches: %d is the most of one connection", maxStreams)
 	}
+	if err := s.server.names.watch(s, &req); err != nil {
+		return err
+	}
 	size := int64(streamCost + len(name))
 	for _, names := range [][]string{req.Keys, req.Prefixes} {
 		for _, n := range names {
@@ -190,7 +193,7 @@ func (s *session) poll(b []byte, st *stream, scratch *watch.Scratch, now time.Ti
 func (st *stream) append(b []byte, m *watch.Message) []byte {
 	p := st.session.proto
 	if st.name != "" {
-		body := watch.NDJSON.Append(nil, m)
+		body := watch.NDJSON.Append(nil, st.named(m))
 		b = wire.AppendBulk(wire.AppendBulk(p.Push(b, 3), "message"), st.name)
 		return wire.AppendBulk(b, body[:len(body)-1])
 	}
@@ -216,10 +219,20 @@ func (st *stream) append(b []byte, m *watch.Message) []byte {
 	return p.Nil(b)
 }
 
+// named returns a message with the name of its key.
+func (st *stream) named(m *watch.Message) *watch.Message {
+	name := st.session.server.names.shown(m.Key)
+	if name == m.Key {
+		return m
+	}
+	renamed := m.As(name)
+	return &renamed
+}
+
 // appendChange appends key, value, revision, version and TTL of a change.
 func (st *stream) appendChange(b []byte, m *watch.Message) []byte {
 	p := st.session.proto
-	b = wire.AppendBulk(b, m.Key)
+	b = wire.AppendBulk(b, st.session.server.names.shown(m.Key))
 	if m.Kind == watch.Put && !m.Entry.Cold() && !st.bare {
 		b = wire.AppendBulk(b, m.Entry.Value())
 	} else {

@@ -73,18 +73,43 @@ func (t *tracking) enter(s *session, keys [][]byte, rev kv.Rev) {
 		return
 	}
 	for _, key := range keys {
-		name := string(key)
-		if t.keys[name] == nil {
-			t.keys[name] = make(map[*session]kv.Rev, 1)
+		t.enterLocked(s, string(key), rev)
+	}
+	t.boundLocked()
+}
+
+func (t *tracking) enterLocked(s *session, key string, rev kv.Rev) {
+	if t.keys[key] == nil {
+		t.keys[key] = make(map[*session]kv.Rev, 1)
+	}
+	if _, had := t.keys[key][s]; !had {
+		t.items++
+		if t.mine[s] == nil {
+			t.mine[s] = make(map[string]struct{})
 		}
-		if _, had := t.keys[name][s]; !had {
-			t.items++
-			if t.mine[s] == nil {
-				t.mine[s] = make(map[string]struct{})
-			}
-			t.mine[s][name] = struct{}{}
+		t.mine[s][key] = struct{}{}
+	}
+	t.keys[key][s] = rev
+}
+
+// keep has a connection, which is not told of rev because it is its own, still be told of what happens to
+// keys later: it may have read them in the same pipeline, behind the write.
+func (t *tracking) keep(s *session, keys []string, rev kv.Rev) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p, state := t.on[s], t.server.opts.Door.Server().State()
+	if p == nil {
+		return
+	}
+	for _, key := range keys {
+		switch e, _ := state.Get(key); {
+		case e != nil && e.Mod > rev:
+			t.invalidate(s, p, []string{key}, e.Mod)
+		case e == nil && state.Changed(key, rev):
+			t.invalidate(s, p, []string{key}, 0)
+		default:
+			t.enterLocked(s, key, rev)
 		}
-		t.keys[name][s] = rev
 	}
 	t.boundLocked()
 }
@@ -112,6 +137,7 @@ func (t *tracking) changed(m *watch.Message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.tellLocked(m.Key, m.Entry.Mod)
+	name := t.server.names.shown(m.Key)
 	for s, p := range t.bcast {
 		if !s.mayBeTold(true, m.Key) {
 			continue // it is about to end
@@ -119,7 +145,7 @@ func (t *tracking) changed(m *watch.Message) {
 		p.mu.Lock()
 		k := &p.tracked
 		for _, prefix := range k.prefixes {
-			if strings.HasPrefix(m.Key, prefix) {
+			if strings.HasPrefix(name, prefix) {
 				k.found[prefix] = append(k.found[prefix], m.Key)
 			}
 		}
@@ -195,6 +221,7 @@ func (t *tracking) stop(s *session) {
 	p.mu.Lock()
 	t.prefix -= len(p.tracked.prefixes)
 	p.tracked = tracked{}
+	p.dropLocked(&s.hold, func(m *pushed) bool { return m.hold }) // who tracks nothing is told nothing
 	p.mu.Unlock()
 	t.mu.Unlock()
 	t.server.pumpStop()

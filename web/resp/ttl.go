@@ -112,8 +112,5 @@ func remaining(name string, e *kv.Entry, logTime, distance int64) int64 {
 	if name[0] == 'p' {
 		return ms
 	}
-	if name == "expiretime" {
-		return ms / 1000
-	}
 	return (ms + 500) / 1000
 }

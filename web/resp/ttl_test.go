@@ -42,18 +42,17 @@ func TestKeysNeverEndEarly(t *testing.T) {
 func TestTimesOfDayAreGivenBack(t *testing.T) {
 	c := newWorld(t).dial()
 	ms := time.Now().UnixMilli() + 100_123
-	for say, want := range map[string]string{
-		fmt.Sprintf("SET a v PXAT %d", ms):           fmt.Sprint(ms),
-		fmt.Sprintf("SET a v EXAT %d", ms/1000):      fmt.Sprint(ms / 1000 * 1000),
-		fmt.Sprintf("PEXPIREAT a %d", ms):            fmt.Sprint(ms),
-		fmt.Sprintf("EXPIREAT a %d", ms/1000):        fmt.Sprint(ms / 1000 * 1000),
-		fmt.Sprintf("GETEX a PXAT %d", ms):           fmt.Sprint(ms),
-		fmt.Sprintf("MSETEX 1 a v EXAT %d", ms/1000): fmt.Sprint(ms / 1000 * 1000),
+	whole := ms / 1000 * 1000
+	for say, at := range map[string]int64{
+		fmt.Sprintf("SET a v PXAT %d", ms): ms, fmt.Sprintf("SET a v EXAT %d", ms/1000): whole,
+		fmt.Sprintf("PEXPIREAT a %d", ms): ms, fmt.Sprintf("EXPIREAT a %d", ms/1000): whole,
+		fmt.Sprintf("GETEX a PXAT %d", ms): ms, fmt.Sprintf("MSETEX 1 a v EXAT %d", ms/1000): whole,
+		fmt.Sprintf("PEXPIREAT a %d", whole+499): whole + 499, fmt.Sprintf("PEXPIREAT a %d", whole+500): whole + 500,
 	} {
 		c.want("SET a v", "+OK")
 		c.say(say)
-		c.want("PEXPIRETIME a", want)
-		c.want("EXPIRETIME a", fmt.Sprint(ms/1000))
+		c.want("PEXPIRETIME a", fmt.Sprint(at))
+		c.want("EXPIRETIME a", fmt.Sprint((at+500)/1000)) // rounded, as Redis does
 	}
 }
 

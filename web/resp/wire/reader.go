@@ -84,8 +84,23 @@ func (r *Reader) Pending() int {
 	return cap(r.part.line) + cap(r.part.buf) + 8*cap(r.part.ends)
 }
 
+// Idle reports whether no request has begun that is not whole.
+func (r *Reader) Idle() bool { return r.part == nil }
+
 // Drop lets go of what is kept.
 func (r *Reader) Drop() { *r = Reader{Most: r.Most} }
+
+// keepArgs is the longest list of arguments that Reset keeps room for.
+const keepArgs = 64
+
+// Reset makes r the zero Reader again, but for a little room.
+func (r *Reader) Reset() {
+	*r = Reader{args: r.args[:0]}
+	if cap(r.args) > keepArgs {
+		r.args = nil
+	}
+	clear(r.args[:cap(r.args)])
+}
 
 // whole reads a request that is whole and small in p, in place. It reports false, and
 // changes nothing, where it is not.

@@ -6,7 +6,7 @@ import (
 )
 
 // A Proto is a version of the protocol: 2 or 3. Its methods append what differs between them.
-type Proto int
+type Proto uint8
 
 // The versions.
 const (
