@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"reflect"
 	"testing"
 
 	"keywatch/kv"
@@ -34,4 +35,23 @@ func FuzzFrame(f *testing.F) {
 			t.Errorf("%d commands that are accepted cannot be applied: %v", c.group.Commands, err)
 		}
 	})
+}
+
+// A later release may append to what servers tell each other: if this one did not read the rest, the two would not be one
+// cluster while it is upgraded.
+func TestFramesMayBecomeLonger(t *testing.T) {
+	beat, answer := &beatFrame{1, 2, 3, 4}, &answerFrame{1, 2, 3, 1}
+	for name, c := range map[string]struct {
+		frame []byte
+		want  any
+	}{
+		"beat":   {append(beat.encode(), 9, 9), beat},
+		"answer": {append(answer.encode(), 9, 9), answer},
+		"report": {append([]byte{frameReport}, `{"Applied":7,"later":[1]}`...), &reportFrame{Applied: 7}},
+		"gone":   {append(removedFrame{}.encode(), 9), removedFrame{}},
+	} {
+		if got, err := decodeFrame(c.frame); err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, c.want)
+		}
+	}
 }

@@ -155,6 +155,7 @@ type Node struct {
 	freshness  freshness
 	roster     atomic.Pointer[parsed]
 	stood      atomic.Pointer[Standings] // what StandingsWithin returned last
+	said       atomic.Pointer[time.Time] // when the log said that frames are dropped
 	installing atomic.Bool               // there is a loop's install
 	receiving  atomic.Int32              // snapshots that are being received
 	reports    map[uint64]*report        // of other servers; the loop's

@@ -13,6 +13,8 @@ const (
 	hangMax = time.Second
 	// maxArrived is how many frames wait for the loop; what comes then is lost.
 	maxArrived = 4096
+	// droppedEvery is how often the log says that frames are dropped.
+	droppedEvery = 10 * time.Second
 )
 
 // An arrived is a frame from another server.
@@ -26,10 +28,19 @@ type arrived struct {
 func (n *Node) Receive(from uint64, frame []byte) {
 	f, err := decodeFrame(frame)
 	if err != nil {
-		n.opts.Logger.Error("a frame of another server is dropped", "from", from, "err", err)
+		n.dropped(from, err)
 		return
 	}
 	n.arrive(arrived{from, f})
+}
+
+// dropped says that a frame was dropped, unless that was said within droppedEvery: a server of another release sends ten a second.
+func (n *Node) dropped(from uint64, err error) {
+	now, last := time.Now(), n.said.Load()
+	if last != nil && now.Sub(*last) < droppedEvery || !n.said.CompareAndSwap(last, &now) {
+		return
+	}
+	n.opts.Logger.Error("frames of another server are dropped: give all servers the same release", "from", from, "err", err)
 }
 
 func (n *Node) arrive(a arrived) {

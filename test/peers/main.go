@@ -70,6 +70,7 @@ func main() {
 	front := flag.Bool("front", false, "print every row of what the front door is to reach instead: requests, idle connections, and writers beside watchers")
 	cluster := flag.Bool("cluster", false, "compare three servers with three of etcd instead")
 	ends := flag.Int("ends", 20, "with -cluster: how often the leader is killed, and stopped")
+	joins := flag.Bool("joins", false, "with -cluster: measure only what a server that joins costs")
 	auth := flag.Bool("auth", false, "compare keywatch with authentication and without instead")
 	only := flag.String("only", "", "with -fanout and -auth: only loads whose title holds this")
 	flag.Parse()
@@ -90,7 +91,7 @@ func main() {
 		return
 	}
 	if *cluster {
-		exit(compareTeam(c, *ends))
+		exit(compareTeam(c, *ends, *joins))
 		return
 	}
 	starts := []start{startKeywatch, startBare, startRedis, startEtcd, startConsul}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,46 +21,91 @@ const (
 	joinPatience = 5 * time.Minute
 )
 
+// compareJoins runs three servers and prints what one that joins costs.
+func compareJoins(c config) error {
+	dir, err := os.MkdirTemp("", "keywatch-team-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	t, err := launchTeam(c, dir)
+	if err != nil {
+		return err
+	}
+	defer t.stop()
+	return t.newcomers(c, dir)
+}
+
 // newcomers prints how long a new server takes until it serves a million keys, and what writers wait meanwhile and
-// without, in turns.
+// without, in turns: for a server that shares disk and processors with the others, and for one that has its own, as far as one
+// machine can have it: its files are in memory and its priority is the lowest.
 func (t *team) newcomers(c config, dir string) error {
 	if err := t.fill(c, dir); err != nil {
 		return err
 	}
-	var took, calm, busy []time.Duration
-	var ratios []float64
+	away, err := os.MkdirTemp("/dev/shm", "keywatch-team-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(away)
+	var calm []time.Duration
+	kinds := []*joining{{name: "on the same disk and processors", dir: dir}, {name: "on its own", dir: away, first: []string{"nice", "-n", "19"}}}
 	for round := range c.rounds {
 		without, err := t.stretch(func() error { time.Sleep(time.Duration(c.seconds) * time.Second); return nil })
 		if err != nil {
 			return err
 		}
-		var m *member
-		began := time.Now()
-		with, err := t.stretch(func() (err error) {
-			m, err = t.admit(c, dir, round)
-			took = append(took, time.Since(began))
-			return err
-		})
-		if err != nil {
-			return err
+		calm = append(calm, without...)
+		for k, j := range kinds {
+			if err := t.join(c, j, dir, round*len(kinds)+k, quantile(without, 0.99)); err != nil {
+				return err
+			}
 		}
-		if err := t.dismiss(m); err != nil {
-			return err
-		}
-		ratios = append(ratios, quantile(with, 0.99).Seconds()/quantile(without, 0.99).Seconds())
-		calm, busy = append(calm, without...), append(busy, with...)
 	}
-	show("a new server until it serves 1,000,000 keys", took)
 	show("a write at the leader, no server joins", calm)
-	show("a write at the leader while a server joins", busy)
-	slices.Sort(ratios)
-	fmt.Printf("%-60s %.2f, from %.2f to %.2f\n", "p99 while a server joins / p99 without, median of rounds", ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
+	for _, j := range kinds {
+		j.show()
+	}
 	return nil
+}
+
+// A joining is what was measured while servers of one kind joined.
+type joining struct {
+	name  string
+	dir   string
+	first []string // before the command
+	took  []time.Duration
+	busy  []time.Duration // writes meanwhile
+	ratio []float64
+}
+
+// join has the n-th server join while writers write, who wait for calm, p99, otherwise.
+func (t *team) join(c config, j *joining, dir string, n int, calm time.Duration) error {
+	var m *member
+	began := time.Now()
+	with, err := t.stretch(func() (err error) {
+		m, err = t.admit(c, j, filepath.Join(dir, "token"), n)
+		j.took = append(j.took, time.Since(began))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	j.busy = append(j.busy, with...)
+	j.ratio = append(j.ratio, quantile(with, 0.99).Seconds()/calm.Seconds())
+	return t.dismiss(m)
+}
+
+func (j *joining) show() {
+	show("a new server until it serves 1,000,000 keys, "+j.name, j.took)
+	show("a write at the leader meanwhile", j.busy)
+	slices.Sort(j.ratio)
+	fmt.Printf("%-60s %.2f, from %.2f to %.2f\n", "p99 of these / of those without, median of rounds", j.ratio[len(j.ratio)/2], j.ratio[0], j.ratio[len(j.ratio)-1])
 }
 
 // fill writes the keys.
 func (t *team) fill(c config, dir string) error {
-	c.keys = joinKeys
+	c.keys, c.conns = joinKeys, 4 // more would wait for longer than wrk does where the machine is busy
 	for filled := 0; filled < joinKeys; {
 		rate, err := wrk(c, t.leader().url, dir, "fill", c.seconds)
 		if err != nil {
@@ -117,16 +163,16 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 }
 
 // admit has a new server join, as an observer, and returns once it serves.
-func (t *team) admit(c config, dir string, round int) (*member, error) {
+func (t *team) admit(c config, j *joining, token string, n int) (*member, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	m, err := newMember(c, dir, filepath.Join(dir, "token"), len(t.members)+round, addr)
+	m, err := newMember(c, j.dir, token, len(t.members)+n, addr)
 	if err != nil {
 		return nil, err
 	}
-	m.args = append(m.args, "--observer", "--join", joinOf(t.members))
+	m.args = append(append(slices.Clone(j.first), m.args...), "--observer", "--join", joinOf(t.members))
 	if err := m.start(); err != nil {
 		return nil, err
 	}

@@ -11,8 +11,12 @@ import (
 	"time"
 )
 
-// compareTeam compares three keywatch with three etcd, and measures what only a cluster has.
-func compareTeam(c config, times int) error {
+// compareTeam compares three keywatch with three etcd, and measures what only a cluster has; with joins only what a server
+// that joins costs.
+func compareTeam(c config, times int, joins bool) error {
+	if joins {
+		return compareJoins(c)
+	}
 	if err := measure(c, []start{startTeam, startEtcdTeam}); err != nil {
 		return err
 	}
