@@ -127,6 +127,9 @@ func (a *access) begin(ctx context.Context) error {
 	defer a.begun.Store(true)
 	a.registry = auth.NewRegistry(a.table, a.engine.store, a.synced)
 	a.registry.SessionTTL = a.config.SessionTTL
+	if a.config.HashCommand != nil {
+		a.registry.Passwords.UseProcess(a.config.HashCommand, a.logger)
+	}
 	if a.config.AuthForget {
 		return a.forget(ctx)
 	}
@@ -150,6 +153,14 @@ func (a *access) begin(ctx context.Context) error {
 		return a.furnish(ctx)
 	}
 	return nil
+}
+
+// close ends what the access has begun. No request is answered any more.
+func (a *access) close() {
+	a.table.Close()
+	if a.registry != nil {
+		a.registry.Passwords.Close()
+	}
 }
 
 // warn says that a key for an administrator is in a file.

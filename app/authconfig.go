@@ -3,7 +3,11 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os/exec"
 	"time"
+
+	"keywatch/auth"
 )
 
 // An AuthConfig says whether callers have to prove who they are, and how the records about them are
@@ -21,6 +25,9 @@ type AuthConfig struct {
 	// AuthKey and AdminKey are the texts of the two keys, instead of files.
 	AuthKey  string `kong:"-"`
 	AdminKey string `kong:"-"`
+	// HashCommand, if not nil, returns a command that runs ServeHashes, which passwords are hashed by:
+	// what that takes of the processors is not taken from requests. Without it this process hashes.
+	HashCommand func() *exec.Cmd `kong:"-"`
 }
 
 func (c AuthConfig) withDefaults() AuthConfig {
@@ -56,3 +63,7 @@ func (c AuthConfig) validate(memoryOnly bool) error {
 	}
 	return nil
 }
+
+// ServeHashes hashes the passwords that a server sends to the process that AuthConfig.HashCommand
+// starts. It returns nil once the server closes in.
+func ServeHashes(in io.Reader, out io.Writer) error { return auth.ServeHashes(in, out) }

@@ -29,7 +29,7 @@ func (e *Engine) shutdown(ctx context.Context) error {
 		defer context.AfterFunc(ctx, e.disk.GiveUp)()
 	}
 	if e.access != nil {
-		e.access.table.Close()
+		e.access.close()
 	}
 	if e.members != nil {
 		e.members.migration.close()

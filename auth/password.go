@@ -7,10 +7,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os/exec"
 	"strings"
 	"sync/atomic"
+	"time"
 
-	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -115,17 +117,58 @@ var dummy = passwordHash{params: argonNow, salt: make([]byte, argonSalt), key: m
 
 // Passwords hashes passwords, one at a time. It is safe for concurrent use.
 type Passwords struct {
-	// turn has a place for the one that hashes.
+	// turn has a place for the one that hashes, who alone may use process.
 	turn    chan struct{}
 	waiting atomic.Int64
 	hashed  atomic.Uint64
+	process *hashProcess // nil if this process hashes
+	logger  *slog.Logger
+	// failed says that the last hash was not made by process although it should have been.
+	failed atomic.Bool
+	// idle ends process once nothing was hashed for hashIdle.
+	idle *time.Timer
 }
+
+// hashIdle is how long the process that hashes waits for the next password.
+const hashIdle = time.Minute
 
 // NewPasswords returns one that is ready.
 func NewPasswords() *Passwords { return &Passwords{turn: make(chan struct{}, 1)} }
 
+// UseProcess has passwords be hashed by a process that command starts and that runs ServeHashes. It is
+// started for the first of them and ends a minute after the last, or with Close. Where it cannot be
+// started this process hashes, and logger is told once. It must be called before the first use.
+func (p *Passwords) UseProcess(command func() *exec.Cmd, logger *slog.Logger) {
+	p.process, p.logger = &hashProcess{command: command}, logger
+	p.idle = time.AfterFunc(hashIdle, p.endIdle)
+}
+
+func (p *Passwords) endIdle() {
+	select {
+	case p.turn <- struct{}{}:
+		p.process.end()
+		<-p.turn
+	default: // who has the turn sets the timer again
+	}
+}
+
+// Close ends the process that hashes, if there is one. It waits for the hash that is under way.
+// Passwords that come later are hashed by a process too, which ends as soon.
+func (p *Passwords) Close() {
+	if p.process == nil {
+		return
+	}
+	p.turn <- struct{}{}
+	p.idle.Stop()
+	p.process.end()
+	<-p.turn
+}
+
 // Hashed returns how many hashes were made.
 func (p *Passwords) Hashed() uint64 { return p.hashed.Load() }
+
+// Apart reports whether hashes are made by a process of their own.
+func (p *Passwords) Apart() bool { return p.process != nil && !p.failed.Load() }
 
 // Waiting returns how many requests wait for a hash, or have their turn.
 func (p *Passwords) Waiting() int { return int(p.waiting.Load()) }
@@ -146,13 +189,34 @@ func (p *Passwords) take(ctx context.Context) error {
 }
 
 func (p *Passwords) give() {
+	if p.process != nil {
+		p.idle.Reset(hashIdle)
+	}
 	<-p.turn
 	p.waiting.Add(-1)
 }
 
-func (p *Passwords) argon(password string, params argonParams, salt []byte, size int) []byte {
+// run does a job: in the process for it, else here. It fails with ctx's error.
+func (p *Passwords) run(ctx context.Context, j *hashJob) (hashResult, error) {
+	if p.process == nil {
+		return j.run(), nil
+	}
+	r, err := p.process.run(ctx, j)
+	if err != nil && ctx.Err() != nil {
+		return r, ctx.Err()
+	}
+	if failed := p.failed.Swap(err != nil); err == nil {
+		return r, nil
+	} else if !failed {
+		p.logger.Warn("passwords are hashed within this process, where reads and writes wait behind them", "err", err)
+	}
+	return j.run(), nil
+}
+
+func (p *Passwords) argon(ctx context.Context, password string, params argonParams, salt []byte, size int) ([]byte, error) {
 	p.hashed.Add(1)
-	return argon2.IDKey([]byte(password), salt, params.time, params.memory, params.threads, uint32(size))
+	r, err := p.run(ctx, argonJob(password, params, salt, size))
+	return r.Key, err
 }
 
 // Hash returns the text of the hash of a new password. It fails with ErrBadPassword,
@@ -165,14 +229,16 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer p.give()
-	return p.hash(password), nil
+	return p.hash(ctx, password)
 }
 
-func (p *Passwords) hash(password string) string {
+func (p *Passwords) hash(ctx context.Context, password string) (text string, err error) {
 	h := passwordHash{params: argonNow, salt: make([]byte, argonSalt)}
 	rand.Read(h.salt) // never fails
-	h.key = p.argon(password, h.params, h.salt, argonKey)
-	return h.String()
+	if h.key, err = p.argon(ctx, password, h.params, h.salt, argonKey); err != nil {
+		return "", err
+	}
+	return h.String(), nil
 }
 
 // Verify reports whether password is the one that a text of Hash, or an imported one, was made
@@ -187,23 +253,32 @@ func (p *Passwords) Verify(ctx context.Context, text, password string) (ok bool,
 	known := err == nil && len(password) <= PasswordMax
 	switch {
 	case !known:
-		p.matches(dummy, password[:min(len(password), PasswordMax)])
-		return false, "", nil
-	case h.bcrypt == "":
-		ok = p.matches(h, password)
-		if ok && h.stale() {
-			fresh = p.hash(password)
-		}
-		return ok, fresh, nil
+		_, err := p.matches(ctx, dummy, password[:min(len(password), PasswordMax)])
+		return false, "", err
+	case h.bcrypt != "":
+		return p.verifyBcrypt(ctx, h.bcrypt, password)
 	}
-	ok = bcrypt.CompareHashAndPassword([]byte(h.bcrypt), []byte(password)[:min(len(password), 72)]) == nil
-	if fresh = p.hash(password); !ok { // made in either case, so that the answer tells nothing
-		fresh = ""
+	ok, err = p.matches(ctx, h, password)
+	if ok && h.stale() {
+		fresh, err = p.hash(ctx, password)
 	}
-	return ok, fresh, nil
+	return ok, fresh, err
 }
 
-func (p *Passwords) matches(h passwordHash, password string) bool {
-	key := p.argon(password, h.params, h.salt, len(h.key))
-	return subtle.ConstantTimeCompare(key, h.key) == 1
+// verifyBcrypt is Verify for a hash of bcrypt. A fresh one is made in either case, so that the time it
+// takes tells nothing.
+func (p *Passwords) verifyBcrypt(ctx context.Context, text, password string) (ok bool, fresh string, err error) {
+	r, err := p.run(ctx, bcryptJob(password, text))
+	if err == nil {
+		fresh, err = p.hash(ctx, password)
+	}
+	if err != nil || !r.Same {
+		return false, "", err
+	}
+	return true, fresh, nil
+}
+
+func (p *Passwords) matches(ctx context.Context, h passwordHash, password string) (bool, error) {
+	key, err := p.argon(ctx, password, h.params, h.salt, len(h.key))
+	return err == nil && subtle.ConstantTimeCompare(key, h.key) == 1, err
 }

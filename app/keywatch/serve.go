@@ -90,7 +90,7 @@ func (c *serveCmd) Run(s *session) error {
 	}
 	out := newLogWriter(s.stdout.file)
 	defer out.close(s.ctx)
-	config.Version, config.Logger = version(), logger
+	config.Version, config.Logger, config.HashCommand = version(), logger, hashCommand
 	config.Fatal = func(err error) { fatal(logger, err) }
 	if !config.MemoryOnly && !filepath.IsAbs(c.Data) && isFresh(config.Data) {
 		logger.Warn("the data folder is relative and new: this is a new, empty store; an absolute --data is the same store from every directory", "data", config.Data)

@@ -1,0 +1,4 @@
+package auth
+
+// EndIdle ends the process that hashes, as if nothing had been hashed for hashIdle.
+func (p *Passwords) EndIdle() { p.endIdle() }
