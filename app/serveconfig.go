@@ -31,6 +31,7 @@ type ServeConfig struct {
 	LoginRateAddress string   `help:"Logins that fail from one address, or one /64 of IPv6: the rate and how many at once." default:"30/m:10" placeholder:"RATE" group:"Access"`
 	LoginRateName    string   `help:"Logins that fail under one name." default:"12/m:20" placeholder:"RATE" group:"Access"`
 	AuditLog         string   `help:"Where logins, changes of users and credentials, an operator's work and denials are written down: a file, stderr or off. By default audit.jsonl in the data folder, with authentication." placeholder:"FILE" group:"Access"`
+	AuditWrites      bool     `help:"Write down each change of a key, a lease or a lock there too, with its caller, but no value. What comes faster than it can be written is counted instead." group:"Access"`
 	RateLoopback     bool     `help:"Limit callers on this machine too." group:"Limits"`
 
 	ClientMemory          Size `help:"Memory that clients can make the server hold beside --memory-max: connections, watches, waits for locks, requests and answers under way. By default a quarter of --memory-max and 16MiB." placeholder:"SIZE" group:"Memory"`
@@ -103,6 +104,9 @@ func (c ServeConfig) Validate() error {
 	}
 	if _, err := c.loginRate(); err != nil {
 		return err
+	}
+	if c.AuditWrites && c.noAudit() {
+		return errors.New("audit-writes: requires an audit log: see --audit-log")
 	}
 	if c.EventLoops != "auto" && c.EventLoops != "off" {
 		return fmt.Errorf("event-loops: expected auto or off, got %q", c.EventLoops)

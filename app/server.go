@@ -217,7 +217,7 @@ func newServer(config ServeConfig, live *live, registry *prometheus.Registry, ev
 		table, accounts = engine.access.table, engine.access.registry
 	}
 	live.server, err = web.New(web.Options{
-		Auth: table, Accounts: accounts, LoginRate: logins, Audit: events,
+		Auth: table, Accounts: accounts, LoginRate: logins, Audit: events, AuditWrites: config.AuditWrites,
 		Store: engine.Store(), Hub: engine.Hub(), TLS: live.certs.config(), RESPInClear: config.RESPPlaintext,
 		Tracer: config.Tracer, Limiter: live.limiter, RateLoopback: config.RateLoopback, RESPEscape: config.RESPKeys == "escape",
 		Budget:    live.budget,

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"keywatch/kv"
 	"keywatch/watch"
@@ -20,6 +21,8 @@ type Door struct {
 	store *kv.Store
 	hub   *watch.Hub
 	table *Table
+	// writes, if not nil, is told of each write.
+	writes func(Written)
 }
 
 // NewDoor returns a door to store and hub. With a nil table there is no authentication, and
@@ -40,12 +43,13 @@ func (d *Door) Hub() *watch.Hub { return d.hub }
 
 // As returns what c may use. c is nil where there is no authentication, and only there: As(nil)
 // of a door with a table allows nothing.
-func (d *Door) As(c *Caller) View { return View{d, c} }
+func (d *Door) As(c *Caller) View { return View{door: d, who: c} }
 
 // A View is the store and the hub as one caller may use them. It is small and can be copied.
 type View struct {
 	door *Door
 	who  *Caller
+	from *Origin // nil where writes are not audited
 }
 
 // open reports whether there is no authentication.
@@ -178,8 +182,13 @@ func (v View) owns(id kv.LeaseID) (own, known bool) {
 	return known && (owner == v.who.user || v.who.user == "" && !isUser(owner)), known
 }
 
+// userPrefix begins the id of a user.
+const userPrefix = "u-"
+
 // isUser reports whether a lease's owner is a user: others are addresses.
-func isUser(owner string) bool { return len(owner) > 2 && owner[:2] == "u-" }
+func isUser(owner string) bool {
+	return len(owner) > len(userPrefix) && strings.HasPrefix(owner, userPrefix)
+}
 
 // OwnLock implements Owners. A token that no lock has is anyone's: what names it ends with
 // kv.LockLost.
@@ -210,6 +219,7 @@ func (v View) Do(ctx context.Context, c *kv.Command) (kv.Result, error) {
 			return notOwn(err, v.door.store)
 		}
 		r, err := v.door.store.Do(ctx, c)
+		v.did(c, r, err)
 		if err != nil {
 			return r, err
 		}
@@ -255,13 +265,14 @@ func (v View) Begin(ctx context.Context, c *kv.Command) (kv.Pending, error) {
 		if err != nil {
 			return nil, err
 		}
-		return settled{r}, nil
+		return settled{result: r}, nil
 	}
 	p, err := v.door.store.Begin(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	return &redacted{p, v.who, s, c}, nil
+	v.wrote(c, p)
+	return &redacted{p, v, s, c}, nil
 }
 
 // Lease is kv.Store.Lease for a lease of the caller; one of another does not exist for it.

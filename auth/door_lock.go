@@ -21,6 +21,7 @@ func (v View) Acquire(ctx context.Context, q lock.Request) (kv.Result, error) {
 		}
 		q.Auth = c.Auth
 		r, err := lock.Acquire(ctx, v.door.store, q)
+		v.did(c, r, err)
 		if err != nil {
 			return r, err
 		}

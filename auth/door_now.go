@@ -46,24 +46,32 @@ func (v View) readNow(c *kv.Command, meta bool, read func(*kv.Command, bool) (kv
 func (v View) StartNow(c *kv.Command) (Started, error) {
 	if v.open() {
 		begun, err := v.door.store.BeginNow(c)
-		return Started{begun, nil}, err
+		return Started{Begun: begun}, err
 	}
 	s, err := v.admitNow(c)
 	if err != nil {
 		return Started{}, err
 	}
 	begun, err := v.door.store.BeginNow(c)
-	return Started{begun, s}, err
+	if err == nil {
+		v.wrote(c, begun)
+	}
+	return Started{begun, s, v}, err
 }
 
 // A Started is a kv.Begun without what the caller may not read. Its result may be kv.AuthMoved.
 type Started struct {
 	kv.Begun
 	standing *Standing
+	view     View
 }
 
 // Result implements kv.Pending.
-func (p Started) Result() (kv.Result, error) { return p.redact(p.Begun.Result()) }
+func (p Started) Result() (kv.Result, error) {
+	r, err := p.Begun.Result()
+	p.view.repeated(p.Command(), p.Begun.Pending, r, err)
+	return p.redact(r, err)
+}
 
 // ResultNow is kv.Begun.ResultNow.
 func (p Started) ResultNow() (kv.Result, error) { return p.redact(p.Begun.ResultNow()) }

@@ -7,7 +7,7 @@ import (
 // A redacted is a Pending without what the caller may not read.
 type redacted struct {
 	kv.Pending
-	who      *Caller
+	view     View
 	standing *Standing
 	c        *kv.Command
 }
@@ -15,10 +15,11 @@ type redacted struct {
 // Result implements kv.Pending.
 func (p *redacted) Result() (kv.Result, error) {
 	r, err := p.Pending.Result()
+	p.view.repeated(p.c, p.Pending, r, err)
 	if err != nil {
 		return r, err
 	}
-	if p.c.ReadOnly() && p.who.Look() != p.standing {
+	if p.c.ReadOnly() && p.view.who.Look() != p.standing {
 		return kv.Result{}, ErrMoved
 	}
 	p.standing.Redact(p.c, &r)
@@ -26,7 +27,10 @@ func (p *redacted) Result() (kv.Result, error) {
 }
 
 // A settled is a Pending whose result is known.
-type settled struct{ result kv.Result }
+type settled struct {
+	result kv.Result
+	err    error
+}
 
 var over = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
@@ -34,7 +38,7 @@ var over = func() chan struct{} { c := make(chan struct{}); close(c); return c }
 func (p settled) Done() <-chan struct{} { return over }
 
 // Result implements kv.Pending.
-func (p settled) Result() (kv.Result, error) { return p.result, nil }
+func (p settled) Result() (kv.Result, error) { return p.result, p.err }
 
 // Notify implements kv.Pending.
 func (p settled) Notify(w kv.Waker) { w.Wake() }

@@ -209,7 +209,7 @@ func (t *Table) nameID(name string) string {
 func newID() string {
 	var b [idBytes]byte
 	rand.Read(b[:]) // never fails
-	return "u-" + idEncoding.EncodeToString(b[:])
+	return userPrefix + idEncoding.EncodeToString(b[:])
 }
 
 // Bootstrap makes everything that the first start with authentication needs, unless it is there:

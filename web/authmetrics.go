@@ -14,6 +14,8 @@ var (
 	descAccounts     = prometheus.NewDesc("keywatch_auth_records", "Users, roles and credentials.", []string{"kind"}, nil)
 	descAuthRevision = prometheus.NewDesc("keywatch_auth_revision", "Revision of the last change that narrowed what anyone may do.", nil, nil)
 	descAuditWritten = prometheus.NewDesc("keywatch_audit_events_total", "Events written to the audit log.", nil, nil)
+	descAuditLeftOut = prometheus.NewDesc("keywatch_audit_left_out_total", "Denials and writes that were counted instead of written to the audit log, because there were too many.", []string{"kind"}, nil)
+	descHashProcess  = prometheus.NewDesc("keywatch_auth_hash_process", "1 while passwords are hashed by a process of their own, 0 while the server has to do it.", nil, nil)
 	descAuditFailing = prometheus.NewDesc("keywatch_audit_failing", "1 while the audit log cannot be written.", nil, nil)
 )
 
@@ -39,14 +41,22 @@ func (s *Server) collectAuth(ch chan<- prometheus.Metric) {
 		"users": int64(stats.Users), "roles": int64(stats.Roles), "credentials": int64(stats.Credentials),
 	})
 	if s.opts.Accounts != nil {
-		ch <- prometheus.MustNewConstMetric(descLoginQueue, gauge, float64(s.opts.Accounts.Passwords.Waiting()))
+		passwords := s.opts.Accounts.Passwords
+		ch <- prometheus.MustNewConstMetric(descLoginQueue, gauge, float64(passwords.Waiting()))
+		ch <- prometheus.MustNewConstMetric(descHashProcess, gauge, number(passwords.Apart()))
 	}
 	ch <- prometheus.MustNewConstMetric(descUnproved, gauge, float64(s.unproved.Len()))
 	ch <- prometheus.MustNewConstMetric(descAuthRevision, gauge, float64(stats.Revision))
 	ch <- prometheus.MustNewConstMetric(descAuditWritten, counter, float64(s.opts.Audit.Written()))
-	failing := 0.0
-	if s.opts.Audit.Err() != nil {
-		failing = 1
+	ch <- prometheus.MustNewConstMetric(descAuditFailing, gauge, number(s.opts.Audit.Err() != nil))
+	denials, writes := s.opts.Audit.LeftOut()
+	count(descAuditLeftOut, counter, map[string]int64{"denials": int64(denials), "writes": int64(writes)})
+}
+
+// number returns 1 for true.
+func number(b bool) float64 {
+	if b {
+		return 1
 	}
-	ch <- prometheus.MustNewConstMetric(descAuditFailing, gauge, failing)
+	return 0
 }

@@ -105,7 +105,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- d
 	}
 	for _, d := range []*prometheus.Desc{
-		descAuthRequests, descAuthDenied, descAuthEnded, descLogins, descLoginQueue, descAccounts, descAuthRevision, descAuditWritten, descAuditFailing, descHandshakes,
+		descAuthRequests, descAuthDenied, descAuthEnded, descLogins, descLoginQueue, descAccounts, descAuthRevision, descAuditWritten, descAuditLeftOut, descAuditFailing, descHashProcess, descHandshakes,
 	} {
 		ch <- d
 	}

@@ -7,4 +7,10 @@ import "keywatch/auth"
 func newDoor(o *Options) *auth.Door { return auth.NewDoor(o.Store, o.Hub, o.Auth) }
 
 // view returns the store and the hub as the request's caller may use them.
-func (r *request) view() auth.View { return r.s.door.As(r.who) }
+func (r *request) view() auth.View {
+	v := r.s.door.As(r.who)
+	if r.s.door.AuditsWrites() {
+		v = v.From(&auth.Origin{Wire: "HTTP", Address: string(r.callerName())})
+	}
+	return v
+}

@@ -62,6 +62,8 @@ type Options struct {
 	// Audit is where changes of users and credentials, an operator's work and denials are written
 	// down; nil is nowhere.
 	Audit *audit.Log
+	// AuditWrites has each write of a caller be written there too.
+	AuditWrites bool
 	// LoginRate bounds the logins that fail; the zero value is DefaultLoginRate.
 	LoginRate LoginRate
 	// Limiter counts what callers ask for; nil limits nothing. Callers on

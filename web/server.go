@@ -100,6 +100,9 @@ func New(opts Options) (*Server, error) {
 	team := &team{opts: &opts}
 	s := &Server{opts: opts, tls: restrictTLS(opts.TLS, protocolHTTP), door: newDoor(&opts), born: time.Now(), common: commonHeader(), team: team}
 	team.opts = &s.opts
+	if opts.AuditWrites && opts.Audit != nil {
+		s.door.AuditWrites(s.auditWrite)
+	}
 	err := s.Change(Settings{opts.AllowHost, opts.AllowOrigin, opts.TrustedProxy, opts.MaxBackups})
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)

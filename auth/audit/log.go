@@ -26,12 +26,19 @@ type Event struct {
 	// it names.
 	Operation string `json:"operation"`
 	Target    string `json:"target,omitempty"`
+	// Targets are the keys of a write of several, MoreTargets counts those that are left out.
+	Targets     []string `json:"targets,omitempty"`
+	MoreTargets int      `json:"more_targets,omitempty"`
 	// Status and Code are those of the answer; Code is empty if it is a good one.
 	Status int    `json:"status,omitempty"`
 	Code   string `json:"code,omitempty"`
 	Need   string `json:"need,omitempty"`
+	// Rev is the revision of a write.
+	Rev uint64 `json:"rev,omitempty"`
 	// LeftOut is how many denials before this event were not written, because there were too many.
 	LeftOut uint64 `json:"left_out,omitempty"`
+	// WritesLeftOut is how many writes before this event were not written, because there were too many.
+	WritesLeftOut uint64 `json:"writes_left_out,omitempty"`
 }
 
 const (
@@ -39,6 +46,8 @@ const (
 	queueMax = 4096
 	// deniedPerSecond bounds the denials that are written; the others are counted.
 	deniedPerSecond = 10
+	// writeBytesMax bounds the names in the writes that wait, in bytes.
+	writeBytesMax = 8 << 20
 	// FileMax is the size at which a file is put away, filesMax how many there are.
 	FileMax  = 32 << 20
 	filesMax = 4
@@ -51,11 +60,20 @@ type Log struct {
 	file *os.File
 	size int64
 
-	queue   chan Event
+	queue chan Event
+	// writes are those whose results may not be known yet. The first of them goes through ready, so that
+	// nothing else waits for it. Both are closed once nothing more comes.
+	writes  chan write
+	ready   chan Event
+	bytes   atomic.Int64  // of the names in writes
+	ending  chan struct{} // closed by Close
 	done    chan struct{}
 	failed  atomic.Pointer[error]
 	written atomic.Uint64
 	dropped atomic.Uint64 // since the last event
+	// skipped are writes that were dropped since the last event, denialsLost and writesLost what was
+	// dropped in all.
+	skipped, denialsLost, writesLost atomic.Uint64
 
 	// sending is held for reading while an event is put in the queue, and by Close.
 	sending struct {
@@ -88,8 +106,10 @@ func New(w io.Writer) *Log {
 }
 
 func (l *Log) start() {
-	l.queue, l.done = make(chan Event, queueMax), make(chan struct{})
+	l.queue, l.done, l.ending = make(chan Event, queueMax), make(chan struct{}), make(chan struct{})
+	l.writes, l.ready = make(chan write, queueMax), make(chan Event)
 	go l.run()
+	go l.await()
 }
 
 func (l *Log) open() error {
@@ -125,7 +145,7 @@ func (l *Log) Denied(e Event) {
 	}
 	e.Time = time.Now().UTC()
 	if !l.sending.TryRLock() {
-		l.dropped.Add(1)
+		l.drop()
 		return
 	}
 	defer l.sending.RUnlock()
@@ -139,7 +159,12 @@ func (l *Log) Denied(e Event) {
 		default:
 		}
 	}
+	l.drop()
+}
+
+func (l *Log) drop() {
 	l.dropped.Add(1)
+	l.denialsLost.Add(1)
 }
 
 // spare reports whether another denial may be written in this second.
@@ -158,15 +183,37 @@ func (l *Log) Full() bool { return l != nil && len(l.queue) == queueMax }
 
 func (l *Log) run() {
 	defer close(l.done)
-	for e := range l.queue {
-		e.LeftOut = l.dropped.Swap(0)
-		if err := l.write(&e); err != nil {
-			l.failed.Store(&err)
-			continue
+	queue, ready := l.queue, l.ready
+	for queue != nil || ready != nil {
+		select {
+		case e, ok := <-queue:
+			if queue = orNil(queue, ok); ok {
+				l.put(&e)
+			}
+		case e, ok := <-ready:
+			if ready = orNil(ready, ok); ok {
+				l.put(&e)
+			}
 		}
-		l.failed.Store(nil)
-		l.written.Add(1)
 	}
+}
+
+// orNil returns c while it is open, else nil, from which nothing comes.
+func orNil(c chan Event, open bool) chan Event {
+	if open {
+		return c
+	}
+	return nil
+}
+
+func (l *Log) put(e *Event) {
+	e.LeftOut, e.WritesLeftOut = l.dropped.Swap(0), l.skipped.Swap(0)
+	if err := l.write(e); err != nil {
+		l.failed.Store(&err)
+		return
+	}
+	l.failed.Store(nil)
+	l.written.Add(1)
 }
 
 func (l *Log) write(e *Event) error {
@@ -232,6 +279,8 @@ func (l *Log) Close() error {
 	}
 	l.sending.closed = true
 	close(l.queue)
+	close(l.writes)
+	close(l.ending)
 	l.sending.Unlock()
 	<-l.done
 	if l.file != nil {

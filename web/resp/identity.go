@@ -16,7 +16,13 @@ const (
 )
 
 // view returns the store and the hub as the session's caller may use them.
-func (s *session) view() auth.View { return s.server.opts.Door.As(s.who.Load()) }
+func (s *session) view() auth.View {
+	v := s.server.opts.Door.As(s.who.Load())
+	if s.server.opts.Door.AuditsWrites() {
+		v = v.From(&auth.Origin{Wire: "RESP", Address: s.caller})
+	}
+	return v
+}
 
 // userName returns the name of the user that the caller is.
 func (s *session) userName() string {

@@ -129,7 +129,13 @@ type session struct {
 var _ reactor.Holder = (*session)(nil)
 
 // view returns the store and the hub as the session's caller may use them.
-func (s *session) view() auth.View { return s.server.opts.Door.As(s.who.Load()) }
+func (s *session) view() auth.View {
+	v := s.server.opts.Door.As(s.who.Load())
+	if s.server.opts.Door.AuditsWrites() {
+		v = v.From(&auth.Origin{Wire: "WebSocket", Address: s.caller.addr().String()})
+	}
+	return v
+}
 
 // attach gives the session its socket.
 func (s *session) attach(sock reactor.Socket) reactor.Handler {
