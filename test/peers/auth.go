@@ -31,8 +31,11 @@ var authLoads = []authLoad{
 		{"memory a watcher, --auth=off", "B", ""}, {"memory a watcher, --auth=on", "B", "as without"},
 	}, roundIdle},
 	{"wrong logins", []authFigure{
-		{"GET p99", "us", ""}, {"GET p99 beside them", "us", ""}, {"beside / without", "", "1.10"},
-		{"GET p99 beside them, a thousand addresses", "us", ""}, {"a thousand addresses / without", "", "1.10"},
+		{"GET p99", "us", ""},
+		{"beside requests without a password", "us", ""}, {"the same, a thousand addresses", "us", ""},
+		{"beside wrong logins", "us", ""}, {"the same, a thousand addresses", "us", ""},
+		{"beside such requests and a busy process, nice 19", "us", ""},
+		{"wrong logins / requests without a password", "", "1.10"}, {"the same, a thousand addresses", "", "1.10"},
 	}, roundLogins},
 	{"revocation", []authFigure{
 		{"until all are told", "ms", "1000"}, {"others' p99 before", "us", ""}, {"others' p99 meanwhile", "us", ""},

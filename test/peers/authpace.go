@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
+	"strings"
 	"sync"
 	"time"
 )
@@ -105,17 +107,28 @@ func (s *authServer) readP99(c config) (float64, error) {
 	return p99Of(delays), err
 }
 
-// wrongLogins sends logins that fail, from one address or from as many as there are a second, until
-// ctx ends.
-func (s *authServer) wrongLogins(ctx context.Context, many bool) error {
+// A besides is what reads are timed beside.
+type besides struct {
+	// logins says that requests are logins that fail, and not ones that are refused before a password is
+	// looked at; many that they come from as many addresses as there are a second, and not from one; burn
+	// that another process keeps a processor busy, at the least priority.
+	logins, many, burn bool
+}
+
+// all are what reads are timed beside: nothing first, then what costs as much to send and to refuse as
+// wrong logins do, and wrong logins.
+var all = []*besides{nil, {}, {many: true}, {logins: true}, {logins: true, many: true}, {many: true, burn: true}}
+
+// send sends requests until ctx ends.
+func (b *besides) send(ctx context.Context, s *authServer) error {
 	n := 16
-	if many {
+	if b.many {
 		n = loginRate
 	}
 	var lines []*line
 	for i := range n {
 		from := "127.0.0.1"
-		if many {
+		if b.many {
 			from = fmt.Sprintf("127.1.%d.%d", i/250, i%250+1)
 		}
 		l, err := s.dialLine(from)
@@ -127,17 +140,29 @@ func (s *authServer) wrongLogins(ctx context.Context, many bool) error {
 	}
 	login := func(i int) string {
 		body := fmt.Sprintf(`{"user":"user%d","password":"a wrong password"}`, i)
+		if !b.logins {
+			body = strings.ReplaceAll(body, "password", "passwort")
+		}
 		return fmt.Sprintf("POST /v1/auth/login HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", s.address(), len(body), body)
 	}
 	return paced(ctx, lines, loginRate, login, func(status int, _ time.Duration) error {
-		if status != 401 && status != 429 && status != 503 {
-			return fmt.Errorf("a wrong login was answered %d", status)
+		if b.logins != (status == 401 || status == 429 || status == 503) {
+			return fmt.Errorf("a login was answered %d", status)
 		}
 		return nil
 	})
 }
 
-// roundLogins times reads alone, beside wrong logins of one address, and of a thousand.
+// burn keeps a processor busy at the least priority until ctx ends.
+func burn(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "nice", "-n", "19", "sh", "-c", "while :; do :; done")
+	if err := cmd.Run(); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// roundLogins times reads beside each of all.
 func roundLogins(c config, dir string, n int) ([]float64, error) {
 	s, err := startAuthServer(c, dir, true)
 	if err != nil {
@@ -150,27 +175,31 @@ func roundLogins(c config, dir string, n int) ([]float64, error) {
 	if _, err := s.readP99(c); err != nil { // to warm up
 		return nil, err
 	}
-	var found [3]float64
+	found := make([]float64, len(all))
 	for turn := range found {
 		i := (turn + n) % len(found)
-		if found[i], err = s.readBeside(c, i); err != nil {
+		if found[i], err = s.readBeside(c, all[i]); err != nil {
 			return nil, err
 		}
 	}
-	return []float64{found[0], found[1], found[1] / found[0], found[2], found[2] / found[0]}, nil
+	out := append(found, found[3]/found[1], found[4]/found[2])
+	return out, nil
 }
 
-// readBeside times reads beside nothing, 0, wrong logins of one address, 1, or of a thousand, 2.
-func (s *authServer) readBeside(c config, what int) (float64, error) {
+// readBeside times reads beside what b sends; nil is nothing.
+func (s *authServer) readBeside(c config, b *besides) (float64, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	failed := make(chan error, 1)
-	if what == 0 {
-		failed <- nil
-	} else {
-		go func() { failed <- s.wrongLogins(ctx, what == 2) }()
+	var group sync.WaitGroup
+	var failed [2]error
+	if b != nil {
+		group.Go(func() { failed[0] = b.send(ctx, s) })
+		if b.burn {
+			group.Go(func() { failed[1] = burn(ctx) })
+		}
 		time.Sleep(time.Second)
 	}
 	p, err := s.readP99(c)
 	cancel()
-	return p, errors.Join(err, <-failed)
+	group.Wait()
+	return p, errors.Join(err, failed[0], failed[1])
 }
