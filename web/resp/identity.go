@@ -19,7 +19,7 @@ const (
 func (s *session) view() auth.View {
 	v := s.server.opts.Door.As(s.who.Load())
 	if s.server.opts.Door.AuditsWrites() {
-		v = v.From(&auth.Origin{Wire: "RESP", Address: s.caller})
+		v = v.From(&auth.Origin{Wire: "RESP", Address: s.caller.Value()})
 	}
 	return v
 }
