@@ -121,7 +121,8 @@ func TestListenBeyondThisMachine(t *testing.T) {
 // is asked who it is.
 func TestSettingsOfUsersWithoutUsers(t *testing.T) {
 	for name, set := range map[string]func(*app.ServeConfig){
-		"audit-log": func(c *app.ServeConfig) { c.AuditLog = "stderr" }, "session-ttl": func(c *app.ServeConfig) { c.SessionTTL = time.Hour },
+		"audit-writes": func(c *app.ServeConfig) { c.AuditWrites = true },
+		"audit-log":    func(c *app.ServeConfig) { c.AuditLog = "stderr" }, "session-ttl": func(c *app.ServeConfig) { c.SessionTTL = time.Hour },
 		"auth-key-file": func(c *app.ServeConfig) { c.AuthKeyFile = "f" }, "auth-key-command": func(c *app.ServeConfig) { c.AuthKeyCommand = "f" },
 		"admin-key-file": func(c *app.ServeConfig) { c.AdminKey = "k" }, "auth-lag": func(c *app.ServeConfig) { c.AuthLag = time.Minute },
 		"login-rate-address": func(c *app.ServeConfig) { c.LoginRateAddress = "1/s:1" }, "login-rate-name": func(c *app.ServeConfig) { c.LoginRateName = "1/s:1" },
@@ -136,7 +137,12 @@ func TestSettingsOfUsersWithoutUsers(t *testing.T) {
 			}
 		}
 	}
-	c := app.ServeConfig{AuditLog: "off"}
+	c := app.ServeConfig{AuditLog: "off", AuditWrites: true}
+	c.Data = t.TempDir()
+	if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "audit-writes: requires an audit log") {
+		t.Errorf("writes are to be audited without an audit log: got %v", err)
+	}
+	c = app.ServeConfig{AuditLog: "off"}
 	c.Data, c.Auth = t.TempDir(), "off"
 	if err := c.Effective().Validate(); err != nil {
 		t.Errorf("with every default: %v", err)
