@@ -26,6 +26,6 @@ func hashCommand() *exec.Cmd {
 	return cmd
 }
 
-// yieldProcessor gives all threads of this process the least priority, so that whoever else has something
-// to do goes first. Where that is not permitted it runs as others do.
+// yieldProcessor gives all threads of this process the least priority, so that every other process that
+// has something to do goes first. Where that is not permitted it runs as others do.
 func yieldProcessor() { _ = syscall.Setpriority(syscall.PRIO_PGRP, 0, 19) }
