@@ -97,6 +97,9 @@ func memberDocument(x *cluster.Standing, s *cluster.Standings) MemberDocument {
 	if x.About.Free > 0 {
 		d.DiskFree = x.About.Free
 	}
+	if !x.Reachable || x.Heard.IsZero() {
+		d.LagMS = -1 // it has not said
+	}
 	return d
 }
 

@@ -20,6 +20,7 @@ var (
 	ProcessMemory = processMemory
 	MachineMemory = machineMemory
 	WatchdogTime  = watchdogTime
+	DocumentOf    = memberDocument
 )
 
 // AsPeer makes c one of several servers that begin together, with addresses by id.

@@ -60,8 +60,10 @@ var steps = []step{
 	{`curl -X PUT --data-binary 21 127.0.0.1:7171/v1/kv/room; echo`, func(r *reader, b block) {
 		r.run(r.root, b.text, `\{"rev":\d+,.*\}\n\n21\n(?s:.*copies 2/3.*n1 .*n2 .*n3 .*)`)
 	}},
-	{`kill -9 $(cat keywatch-cluster/n1.pid)`, func(r *reader, b block) {
-		r.run(r.root, b.text, `\{"rev":\d+,.*\}\n\n22\n`)
+	{`keywatch --server http://127.0.0.1:7172,http://127.0.0.1:7173 watch room &`, func(r *reader, b block) {
+		// What the watch shows comes between the answers of curl.
+		p := r.start(r.root, b.text)
+		p.shows(`(?m)^\{"rev":\d+,"version":2,`).shows(`(?m)^22`).shows(`put +room +version=2 +22\n`)
 	}},
 	{`# the first, or a server that has data already`, func(*reader, block) {}}, // test/e2e does that
 	{`curl '127.0.0.1:7070/v1/kv?prefix=sensors/&limit=1'`, prints(`\{"entries":\[\{.*\}\](?:,"next":"[^"]+")?,"position":"[0-9a-f]{8}-\d+"\}\n(?:\{"key":.*\}\n)+\{"position":"[0-9a-f]{8}-\d+"\}\n`)},
