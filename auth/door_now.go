@@ -1,6 +1,10 @@
 package auth
 
-import "keywatch/kv"
+import (
+	"sync"
+
+	"keywatch/kv"
+)
 
 // GetNow is Get that fails with kv.ErrWouldWait where that would wait.
 func (v View) GetNow(key string) (*kv.Entry, kv.Position, error) {
@@ -53,7 +57,7 @@ func (v View) StartNow(c *kv.Command) (Started, error) {
 		return Started{}, err
 	}
 	begun, err := v.door.store.BeginNow(c)
-	if err == nil {
+	if err == nil && v.from != nil {
 		v.wrote(c, begun)
 	}
 	return Started{begun, s, v}, err
@@ -91,7 +95,12 @@ func (v View) admitNow(c *kv.Command) (*Standing, error) {
 	if err != nil {
 		return s, err
 	}
-	if err = s.Command(c, ownersNow{v}); err != nil {
+	own := ownersOf.Get().(*ownersNow)
+	own.view = v
+	err = s.Command(c, own)
+	own.view = View{}
+	ownersOf.Put(own)
+	if err != nil {
 		if _, not := err.(*NotOwnError); not {
 			return s, kv.ErrWouldWait
 		}
@@ -104,11 +113,14 @@ func (v View) admitNow(c *kv.Command) (*Standing, error) {
 // ownersNow says which leases are known to be the caller's here.
 type ownersNow struct{ view View }
 
+// ownersOf has ownersNow that are not used: a write needs one for a moment.
+var ownersOf = sync.Pool{New: func() any { return new(ownersNow) }}
+
 // OwnLease implements Owners.
-func (o ownersNow) OwnLease(id kv.LeaseID) bool {
+func (o *ownersNow) OwnLease(id kv.LeaseID) bool {
 	own, _ := o.view.owns(id)
 	return own
 }
 
 // OwnLock implements Owners.
-func (ownersNow) OwnLock(string, kv.Rev) bool { return false }
+func (*ownersNow) OwnLock(string, kv.Rev) bool { return false }
