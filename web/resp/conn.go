@@ -39,7 +39,8 @@ func directQuit(s *session, _ [][]byte) []byte {
 }
 
 func directReset(s *session, _ [][]byte) []byte {
-	s.multi, s.watched, s.off, s.skip = nil, nil, false, 0
+	s.multi, s.off, s.skip = nil, false, 0
+	s.unwatch()
 	s.noteQueued()
 	s.endPushes()
 	s.setProto(wire.RESP2)

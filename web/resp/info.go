@@ -59,7 +59,7 @@ func (v *Server) section(b *strings.Builder, name string) {
 		tracking := v.tracking.clients()
 		line("connected_clients:%d\r\nmaxclients:%d\r\nblocked_clients:0\r\ntracking_clients:%d", v.Len(), v.opts.Max, tracking)
 		subscribers := v.subscribed.clients()
-		line("pubsub_clients:%d\r\nwatching_clients:0\r\ntotal_watched_keys:0", subscribers)
+		line("pubsub_clients:%d\r\nwatching_clients:%d\r\ntotal_watched_keys:%d", subscribers, v.watching.clients.Load(), v.watching.keys.Load())
 	case "memory":
 		used := state.Used()
 		line("used_memory:%d\r\nused_memory_human:%.2fM\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\nmem_allocator:go", used, float64(used)/(1<<20))
@@ -82,7 +82,9 @@ func (v *Server) section(b *strings.Builder, name string) {
 	case "replication":
 		line("role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\nmaster_repl_offset:%d", state.Applied())
 	case "cpu":
-		line("used_cpu_sys:0.000000\r\nused_cpu_user:0.000000")
+		if user, system, ok := processorTime(); ok {
+			line("used_cpu_sys:%.6f\r\nused_cpu_user:%.6f", system.Seconds(), user.Seconds())
+		}
 	case "commandstats":
 		for i := range v.commands {
 			if n := v.calls[i].Value(); n > 0 {

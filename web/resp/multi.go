@@ -35,7 +35,8 @@ func directDiscard(s *session, _ [][]byte) []byte {
 	if s.multi == nil {
 		return wire.AppendError(nil, "ERR DISCARD without MULTI")
 	}
-	s.multi, s.watched = nil, nil
+	s.multi = nil
+	s.unwatch()
 	s.noteQueued()
 	return textOK
 }
@@ -110,7 +111,8 @@ func runExec(s *session, cmd *command, args [][]byte) {
 		return
 	}
 	watched := s.watched
-	s.multi, s.watched = nil, nil
+	s.multi = nil
+	s.unwatch()
 	s.noteQueued()
 	if t.spoiled {
 		s.say(wire.AppendError(nil, "EXECABORT Transaction discarded because of previous errors."))

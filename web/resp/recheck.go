@@ -64,7 +64,8 @@ func (s *session) dropStream(st *stream) {
 
 // endDenied ends the connection after the replies of what was begun.
 func (s *session) endDenied() {
-	s.closing, s.unread, s.multi, s.watched = true, nil, nil, nil
+	s.closing, s.unread, s.multi = true, nil, nil
+	s.unwatch()
 	s.in.Drop()
 	s.endPushes()
 	s.mu.Lock()

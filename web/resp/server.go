@@ -53,6 +53,7 @@ type Server struct {
 	settings          settings
 	names             names
 	subscribed        subscribed
+	watching          watching
 	tracking          tracking
 	// between, if not nil, is called where a caller may lose a right unseen: by tests.
 	between atomic.Pointer[func(id uint64)]

@@ -345,6 +345,7 @@ func (s *session) Closed(err error) {
 	s.over = true
 	s.activate()
 	s.endPushes()
+	s.unwatch()
 	s.active = nil
 	s.gone.Store(true)
 	s.mu.Lock()

@@ -1,13 +1,27 @@
 package resp
 
 import (
+	"sync/atomic"
+
 	"keywatch/kv"
 	"keywatch/web/resp/wire"
 )
 
+// watching counts the connections that watch keys, and those keys.
+type watching struct{ clients, keys atomic.Int64 }
+
 func directUnwatch(s *session, _ [][]byte) []byte {
-	s.watched = nil
+	s.unwatch()
 	return textOK
+}
+
+// unwatch forgets what WATCH has noted.
+func (s *session) unwatch() {
+	if n := len(s.watched); n > 0 {
+		s.server.watching.clients.Add(-1)
+		s.server.watching.keys.Add(int64(-n))
+	}
+	s.watched = nil
 }
 
 // runWatch notes the revisions of keys, before the next command is looked at.
@@ -60,6 +74,10 @@ func (s *session) watchLater(c *call, k *kv.Command) {
 // watch notes the revision of each key that exists, and of which revision each is absent that does
 // not: it may be created and deleted again.
 func (s *session) watch(ops []kv.Op, r *kv.Result) {
+	if len(s.watched) == 0 {
+		s.server.watching.clients.Add(1)
+	}
+	s.server.watching.keys.Add(int64(len(r.Ops)))
 	for i := range r.Ops {
 		k := kv.Check{Kind: kv.CheckUnchanged, Key: ops[i].Key, N: uint64(r.At.Rev)}
 		if e := r.Ops[i].Entry; e != nil {
