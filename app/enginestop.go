@@ -14,7 +14,8 @@ func (e *Engine) Close() error { return e.Shutdown(context.Background()) }
 
 // Shutdown is Close for who cannot wait: when ctx ends, background work and the last
 // checkpoint are given up. Nothing is lost then; the next start applies more of the log. It
-// may be called twice, and beside Close.
+// may be called twice, and beside Close. It waits for the write to the disk that is under way, however long
+// that takes: a process that cannot wait for a disk that hangs ends without it, as Serve does.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	e.closing.Do(func() { e.closed = e.shutdown(ctx) })
 	return e.closed

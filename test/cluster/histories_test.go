@@ -14,7 +14,7 @@ import (
 var (
 	only      = flag.String("nemesis", "", "only nemeses whose names contain it")
 	histories = flag.Int("histories", 24, "histories of the proof, in all")
-	failovers = flag.Int("failovers", 15, "ends of the leader in the proof of leases and locks")
+	failovers = flag.Int("failovers", 10, "ends of the leader in the proof of leases and locks")
 	rounds    = flag.Int("rounds", 1, "rounds of changes of members in their proof")
 	clusters  = flag.Int("clusters", 3, "clusters that make them at the same time; the second has five nodes, the fsyncs of the third are held now and then")
 )
