@@ -212,9 +212,11 @@ func (s *stream) cut() {
 }
 
 // Wake implements watch.Waker.
-func (s *stream) Wake(*watch.Watcher) {
+func (s *stream) Wake(*watch.Watcher) { s.wake(reactor.Events) }
+
+func (s *stream) wake(p reactor.Priority) {
 	if s.attached() {
-		s.socket.Wake()
+		s.socket.WakeAs(p)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"keywatch/auth"
+	"keywatch/web/reactor"
 )
 
 // A streamOwner is who streams belong to: all that one caller has share it, so that a stream takes
@@ -44,7 +45,8 @@ func (r *streamRegistry) disown(o *streamOwner) {
 	}
 }
 
-// recheck wakes the streams whose callers may do something else than they saw last.
+// recheck wakes the streams whose callers may do something else than they saw last: after those that
+// have an event to tell. One of theirs is told nothing of it even so.
 func (r *streamRegistry) recheck() {
 	r.mu.Lock()
 	var stale []*stream
@@ -55,7 +57,7 @@ func (r *streamRegistry) recheck() {
 	}
 	r.mu.Unlock()
 	for _, s := range stale {
-		s.Wake(nil)
+		s.wake(reactor.Endings)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 // the time of their silence would be looked at before what they have sent.
 func TestLateTimerReadsFirst(t *testing.T) {
 	for late, want := range map[time.Duration]uint32{
-		0:                           queued | timed,
-		lateTimer - time.Nanosecond: queued | timed,
+		0:                           told | timed,
+		lateTimer - time.Nanosecond: told | timed,
 		lateTimer:                   queued | timed | readable | writable,
 		lateTimer + time.Hour:       queued | timed | readable | writable,
 		-time.Nanosecond:            0,

@@ -11,13 +11,13 @@ import (
 const (
 	// readSize is the most that is read from a peer before others have a turn.
 	readSize = 16 << 10
-	// turn is how many sockets are looked after before other goroutines, writers
-	// for one, may have the processor.
+	// turn is how many sockets of one priority are looked after before those of another, what
+	// happened meanwhile, and other goroutines, writers for one, have theirs.
 	turn = 16
+	// endingsShare is how many sockets of priority Endings have a turn beside others.
+	endingsShare = 2
 	// lateTimer is how late a socket is looked at that is read from and written to first.
 	lateTimer = 100 * time.Millisecond
-	// keepInbox is the largest inbox that a loop keeps, in sockets.
-	keepInbox = 1 << 12
 	// keepBuffer is the largest buffer that a loop keeps.
 	keepBuffer = 1 << 20
 )
@@ -36,7 +36,7 @@ type loop struct {
 
 	mu struct {
 		sync.Mutex
-		inbox []*sock
+		inbox [priorities][]*sock
 		// asleep says that the loop waits, or is about to, and is to be woken; stopped, that
 		// it is to end.
 		asleep, stopped bool
@@ -45,10 +45,10 @@ type loop struct {
 	// The rest belongs to the goroutine.
 	poller *poller
 	timers heap.Heap[due]
-	// turns are the sockets that are looked after next, spare is room for those after them.
-	turns, spare []*sock
-	buf          []byte
-	in           []byte
+	// turns are the sockets that are looked after next, by their priority.
+	turns [priorities]queue
+	buf   []byte
+	in    []byte
 	// open counts its sockets.
 	open int
 	// ending says that the loop is about to end.
@@ -98,11 +98,11 @@ func (l *loop) close() {
 }
 
 // push puts s into the inbox. It is called once for each time that s becomes
-// queued.
-func (l *loop) push(s *sock) {
+// queued with a priority.
+func (l *loop) push(s *sock, p Priority) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mu.inbox = append(l.mu.inbox, s)
+	l.mu.inbox[p] = append(l.mu.inbox[p], s)
 	l.wakeLocked()
 }
 
@@ -118,14 +118,27 @@ func (l *loop) wakeLocked() {
 func (l *loop) take() (idle, stopped bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.turns = append(l.turns, l.mu.inbox...)
-	clear(l.mu.inbox)
-	if l.mu.inbox = l.mu.inbox[:0]; cap(l.mu.inbox) > keepInbox {
-		l.mu.inbox = nil
+	for p := range l.turns {
+		inbox := &l.mu.inbox[p]
+		l.turns[p].push(*inbox...)
+		clear(*inbox)
+		if *inbox = (*inbox)[:0]; cap(*inbox) > keepQueue {
+			*inbox = nil
+		}
 	}
 	stopped = l.mu.stopped && !l.ending
-	l.mu.asleep = len(l.turns) == 0 && !stopped
+	l.mu.asleep = l.idle() && !stopped
 	return l.mu.asleep, stopped
+}
+
+// idle reports whether no socket waits for a turn.
+func (l *loop) idle() bool {
+	for p := range l.turns {
+		if l.turns[p].len() > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // rise notes that the loop does not wait any more. If it was woken meanwhile the deadline is
@@ -155,7 +168,7 @@ func (l *loop) gather() bool {
 	l.poller.fetch()
 	l.poller.tell()
 	l.expire(time.Now())
-	if len(l.turns) == 0 {
+	if l.idle() {
 		l.poller.arm(l.next()) // before wake may be called
 	}
 	idle, stopped := l.take()
@@ -175,22 +188,28 @@ func (l *loop) next() time.Time {
 	return l.began.Add(time.Duration(l.timers.Min().at))
 }
 
-// work looks after the sockets whose turn it is.
+// work gives some sockets of each priority their turn. What happened meanwhile is looked at
+// before the next ones, so that who asks waits for a few of those who are told, however many are due.
 func (l *loop) work() {
-	turns := l.turns
-	l.turns = l.spare
 	now := time.Now()
-	for i, s := range turns {
-		turns[i] = nil
-		s.handle(now)
-		if i%turn == turn-1 {
-			runtime.Gosched()
-			now = time.Now()
-		}
+	n := l.serve(Answers, turn, now)
+	n += l.serve(Events, turn, now)
+	most := turn
+	if n > 0 {
+		most = endingsShare
 	}
-	if l.spare = turns[:0]; cap(turns) > keepInbox {
-		l.spare = nil
+	l.serve(Endings, most, now)
+	if !l.idle() {
+		runtime.Gosched()
 	}
+}
+
+// serve looks after the next sockets of a priority, most of them at most, and returns how many.
+func (l *loop) serve(p Priority, most int, now time.Time) (n int) {
+	for n = min(l.turns[p].len(), most); most > 0 && l.turns[p].len() > 0; most-- {
+		l.turns[p].pop().handle(p, now)
+	}
+	return n
 }
 
 // expire looks after the sockets whose time has come. One that is looked at late may be
@@ -223,7 +242,7 @@ func (l *loop) schedule(s *sock, at int64) {
 // their sockets over like all others.
 func (l *loop) end() {
 	l.ending = true
-	l.work() // some may be new
+	l.serve(Answers, l.turns[Answers].len(), time.Now()) // some may be new
 	for l.closeAll(); l.open > 0; l.closeAll() {
 		l.gather()
 		l.work()

@@ -49,6 +49,9 @@ func (r *Reactor) adoptPairLocked(conn net.Conn, early []byte, handler func(Sock
 
 func (p *pair) Wake() { p.wake.Wake() }
 
+// WakeAs implements Socket. Goroutines have their turns from Go.
+func (p *pair) WakeAs(Priority) { p.wake.Wake() }
+
 func (p *pair) Finish() {
 	p.mu.Lock()
 	p.mu.finished = true

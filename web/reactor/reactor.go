@@ -77,12 +77,30 @@ type Holder interface {
 // TLSCost is about what TLS takes of memory for an idle connection on a loop, in bytes.
 const TLSCost = 9 << 10
 
-// A Socket is an adopted connection, as its Handler sees it. Wake is safe for
+// A Priority says which sockets have a turn first. The turns of one priority are few before those of
+// another are looked at: none waits for ever.
+type Priority uint8
+
+const (
+	// Answers is for those who wait for something that they have asked for, and for what peers send.
+	Answers Priority = iota
+	// Events is for those who are told something that they have not asked for now.
+	Events
+	// Endings is for those who are told, when nothing else is to be done, that nothing more will come.
+	// Where there is always something else they have a smaller share.
+	Endings
+
+	priorities = iota
+)
+
+// A Socket is an adopted connection, as its Handler sees it. Wake and WakeAs are safe for
 // concurrent use and may be called at any time, even after the end; the others
 // are for the Handler's methods, and are safe for concurrent use too.
 type Socket interface {
-	// Wake has Fill called soon. It never waits.
+	// Wake has Fill called soon, with priority Answers. It never waits.
 	Wake()
+	// WakeAs is Wake with another priority.
+	WakeAs(p Priority)
 	// Finish closes the connection once everything that Fill has returned, and
 	// what the call that is running returns, is written. Fill is not called again.
 	Finish()

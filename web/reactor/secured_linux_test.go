@@ -17,6 +17,7 @@ type bench struct {
 }
 
 func (b *bench) Wake()                         {}
+func (b *bench) WakeAs(reactor.Priority)       {}
 func (b *bench) Finish()                       { b.finished = true }
 func (b *bench) HandOver(taker func(net.Conn)) {}
 func (b *bench) Abort(err error)               { b.failed = err }

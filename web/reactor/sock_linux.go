@@ -15,7 +15,9 @@ import (
 
 // What a socket is queued for.
 const (
-	queued   uint32 = 1 << iota // in its loop's inbox
+	queued   uint32 = 1 << iota // to have a turn with priority Answers
+	told                        // to have a turn with priority Events
+	closing                     // to have a turn with priority Endings
 	adopted                     // new
 	woken                       // Handler.Fill has something, perhaps
 	timed                       // its time has come
@@ -29,6 +31,12 @@ const (
 	paused                      // not to be read from
 	ended                       // there is nothing more to be read
 )
+
+// anyQueue has the bits of all priorities.
+const anyQueue = queued | told | closing
+
+// bit returns the one that says that a socket is queued with priority p.
+func (p Priority) bit() uint32 { return queued << p }
 
 // A sock is a connection without a goroutine. Its state is for everyone; the
 // rest belongs to its loop, and while busy is set to the heavy call.
@@ -99,7 +107,7 @@ func (r *Reactor) adoptLocked(conn net.Conn, tcp *net.TCPConn, early []byte, han
 	}
 	r.open.Add(1)
 	s.state.Or(adopted | woken | readable)
-	s.loop.push(s)
+	s.loop.push(s, Answers)
 	return nil
 }
 
@@ -115,21 +123,28 @@ func duplicate(tcp *net.TCPConn) (fd int, err error) {
 }
 
 // post queues s for what bits say.
-func (s *sock) post(bits uint32) {
-	if s.state.Or(bits|queued)&queued == 0 {
-		s.loop.push(s)
+func (s *sock) post(bits uint32) { s.postAs(bits, Answers) }
+
+func (s *sock) postAs(bits uint32, p Priority) {
+	if s.state.Or(bits|p.bit())&p.bit() == 0 {
+		s.loop.push(s, p)
 	}
 }
 
-// ready is post for the loop itself.
+// ready is postAs for the loop itself. Who has sent something may wait for an answer.
 func (s *sock) ready(bits uint32) {
-	if s.state.Or(bits|queued)&queued == 0 {
-		s.loop.turns = append(s.loop.turns, s)
+	p := Events
+	if bits&readable != 0 {
+		p = Answers
+	}
+	if s.state.Or(bits|p.bit())&p.bit() == 0 {
+		s.loop.turns[p].push(s)
 	}
 }
 
-func (s *sock) Wake()   { s.post(woken) }
-func (s *sock) Finish() { s.post(finished) }
+func (s *sock) Wake()             { s.post(woken) }
+func (s *sock) WakeAs(p Priority) { s.postAs(woken, p) }
+func (s *sock) Finish()           { s.post(finished) }
 
 func (s *sock) HandOver(taker func(net.Conn)) {
 	s.needExtra().taker = taker
@@ -150,18 +165,20 @@ func (s *sock) Pause(stop bool) {
 	s.post(readable)
 }
 
-// handle does what s is queued for. It counts as queued until that is done, so that what is
-// posted meanwhile does not go through the inbox.
-func (s *sock) handle(now time.Time) {
+// handle does what s is queued for, with whichever priority; its turn is that of p. It counts as queued
+// with all of them until that is done, so that what is posted meanwhile does not go through the inbox.
+func (s *sock) handle(p Priority, now time.Time) {
+	turns := anyQueue&^s.state.Or(anyQueue) | p.bit()
 	// What is kept is looked at below, whenever it can be done.
 	bits := s.state.And(^(adopted | woken | timed | writable | filled))
-	if s.do(bits, now); !s.rest() {
-		s.loop.turns = append(s.loop.turns, s)
+	if s.do(bits, now); !s.rest(turns, p.bit()) {
+		s.loop.turns[p].push(s)
 	}
 }
 
-// rest ends the turn of s, unless there is more to do.
-func (s *sock) rest() bool {
+// rest ends the turn of s, which has the bits of turns, unless there is more to do: then it keeps that
+// of next.
+func (s *sock) rest(turns, next uint32) bool {
 	for {
 		bits := s.state.Load()
 		todo := bits & (woken | timed | writable | filled | aborted)
@@ -174,11 +191,12 @@ func (s *sock) rest() bool {
 			bits&(finished|handed) != 0 && !s.lingers && s.unsent == nil:
 			todo |= queued
 		}
+		left := bits &^ turns
 		if todo != 0 {
-			return false
+			left |= next
 		}
-		if s.state.CompareAndSwap(bits, bits&^queued) {
-			return true
+		if s.state.CompareAndSwap(bits, left) {
+			return todo == 0
 		}
 	}
 }

@@ -8,13 +8,14 @@ import (
 	"keywatch/kv/kvjson"
 	"keywatch/watch"
 	"keywatch/web/api"
+	"keywatch/web/reactor"
 )
 
 // Recheck wakes the sockets whose callers may do something else than they saw last.
 func (v *Server) Recheck() {
 	for _, s := range v.all(false) {
 		if s.who.Load().Changed(s.seen.Load()) {
-			s.wake()
+			s.wakeAs(reactor.Endings)
 		}
 	}
 }

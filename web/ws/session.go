@@ -155,9 +155,11 @@ func (s *session) attach(sock reactor.Socket) reactor.Handler {
 func jittered(d time.Duration) time.Duration { return d - rand.N(d/5+1) }
 
 // wake has Fill called. It may be called by anyone, at any time.
-func (s *session) wake() {
+func (s *session) wake() { s.wakeAs(reactor.Answers) }
+
+func (s *session) wakeAs(p reactor.Priority) {
 	if s.attached.Load() {
-		s.sock.Wake()
+		s.sock.WakeAs(p)
 	}
 }
 

@@ -51,7 +51,7 @@ func (w *subscription) Wake(*watch.Watcher) {
 			break
 		}
 	}
-	s.wake()
+	s.wakeAs(reactor.Events)
 }
 
 // A watchQueue is a queue of watches.
