@@ -48,7 +48,6 @@ var (
 	cpuEach  = figure{"CPU a delivered value", "us", "", func(r *fanResult) float64 { return r.Process.PerEvent }}
 	p99      = figure{"p99 delivery", "ms", "", func(r *fanResult) float64 { return r.Delivery["p99"] / 1000 }}
 	lost     = figure{"lost", "", "0", func(r *fanResult) float64 { return float64(r.Lost) }}
-	probeP99 = figure{"put p99", "ms", "1.2 times that with none", func(r *fanResult) float64 { return r.Probe["p99"] / 1000 }}
 	cpuTotal = figure{"CPU a published value", "us", "", func(r *fanResult) float64 { return r.Process.CPU * 1e6 / float64(max(r.Published, 1)) }}
 	eachByte = figure{"memory a watch", "B", "200", func(r *fanResult) float64 {
 		return (r.Process.RSSOpen - r.Process.RSSBefore) / float64(max(r.Watches, 1))
@@ -60,13 +59,11 @@ func (f figure) aim(target string) figure {
 	return f
 }
 
-// sections is the table of loads. Writers' latency is measured with every write
-// fsynced, the rest in memory.
+// sections is the table of loads, which are in memory.
 func sections(seconds int) []section {
 	d := fmt.Sprintf("--duration=%ds", seconds)
 	both, all := []rival{keywatchSSE, keywatchWS}, []rival{keywatchSSE, keywatchWS, nchanSSE, nchanWS, centrifugoSSE, centrifugoWS}
-	durable := []rival{{"keywatch SSE, fsync", startWatched("sse", "--fsync=always")}}
-	list := []section{
+	return []section{
 		{"10,000 idle", []string{"--watchers=10000", "--idle", "--settle=3s"}, all, []figure{kibEach}, 1},
 		{"1 key x 5,000, 20/s", []string{"--watchers=5000", "--rate=20", d},
 			append(slices.Clone(all), bareC), []figure{cpuEach.aim("1.15 times the C loop"), p99.aim("60"), lost}, 1},
@@ -80,16 +77,16 @@ func sections(seconds int) []section {
 		{"1,000,000 prefixes on 100 sockets", []string{"--watchers=100", "--watches=10000", "--keys=1000000", "--by-prefix", "--batch=100", "--conns=2", "--rate=5000", "--patience=5m", "--settle=8s", d},
 			both[1:], []figure{eachByte, cpuTotal, p99, lost}, 1},
 	}
-	for _, n := range []int{0, 1_000, 10_000} {
-		list = append(list, section{fmt.Sprintf("puts beside %d watchers, a tenth stalled", n),
-			[]string{fmt.Sprintf("--watchers=%d", n), "--stalled=10", "--rate=1", "--probe=200", d}, durable, []figure{probeP99}, 3})
-	}
-	return list
 }
 
-// compareFanout runs every section whose title holds only.
+// compareFanout runs every section whose title holds only. Writers beside watchers are measured with
+// every write fsynced.
 func compareFanout(c config, only string) error {
-	return runFanout(c, slices.DeleteFunc(sections(c.seconds), func(s section) bool { return !strings.Contains(s.title, only) }))
+	list := slices.DeleteFunc(sections(c.seconds), func(s section) bool { return !strings.Contains(s.title, only) })
+	if err := runFanout(c, list); err != nil || !strings.Contains(besideTitle, only) {
+		return err
+	}
+	return compareBeside(c)
 }
 
 // runFanout runs sections one after the other.

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // A rival is a server that watchers connect to: how it is started, and how the
@@ -31,16 +30,10 @@ var (
 	centrifugoWS  = rival{"Centrifugo WebSocket", startCentrifugo("ws")}
 )
 
-// startWatched starts keywatch, in memory unless more says otherwise.
-func startWatched(transport string, more ...string) func(config, string) ([]string, func(), error) {
-	return func(c config, dir string) ([]string, func(), error) {
-		args := []string{"serve", "--listen", "127.0.0.1:0", "--max-watches", "1200000"}
-		if args = append(args, more...); len(more) == 0 {
-			args = append(args, "--memory-only")
-		} else {
-			args = append(args, "--data", filepath.Join(dir, fmt.Sprint("data", time.Now().UnixNano())))
-		}
-		cmd := exec.Command(c.keywatch, args...)
+// startWatched starts keywatch in memory.
+func startWatched(transport string) func(config, string) ([]string, func(), error) {
+	return func(c config, _ string) ([]string, func(), error) {
+		cmd := exec.Command(c.keywatch, "serve", "--listen", "127.0.0.1:0", "--max-watches", "1200000", "--memory-only")
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()
 		if err != nil {
@@ -142,21 +135,36 @@ func startCentrifugo(transport string) func(config, string) ([]string, func(), e
 //go:embed floor/floor.c
 var floorSource []byte
 
-// startFloor compiles the bare send loop and starts it.
+// startFloor starts the bare send loop.
 func startFloor(_ config, dir string) ([]string, func(), error) {
-	source, program := filepath.Join(dir, "floor.c"), filepath.Join(dir, "floor")
-	if err := os.WriteFile(source, floorSource, 0o600); err != nil {
+	cmd, aim, err := launchFloor(dir)
+	if err != nil {
 		return nil, nil, err
 	}
-	if out, err := exec.Command("gcc", "-O2", "-Wall", "-o", program, source).CombinedOutput(); err != nil {
-		return nil, nil, fmt.Errorf("gcc: %w: %s", err, out)
+	return aim, func() { end(cmd) }, nil
+}
+
+// launchFloor compiles the bare send loop and starts it.
+func launchFloor(dir string) (cmd *exec.Cmd, aim []string, err error) {
+	source, program := filepath.Join(dir, "floor.c"), filepath.Join(dir, "floor")
+	if _, err := os.Stat(program); err != nil {
+		if err := os.WriteFile(source, floorSource, 0o600); err != nil {
+			return nil, nil, err
+		}
+		if out, err := exec.Command("gcc", "-O2", "-Wall", "-o", program, source).CombinedOutput(); err != nil {
+			return nil, nil, fmt.Errorf("gcc: %w: %s", err, out)
+		}
 	}
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, nil, err
 	}
 	_, port, _ := net.SplitHostPort(addr)
-	return startForeign(exec.Command(program, port), addr, "sse")
+	cmd = exec.Command(program, port)
+	if err := listenForeign(cmd, addr); err != nil {
+		return nil, nil, err
+	}
+	return cmd, aimForeign(addr, "sse"), nil
 }
 
 func startForeign(cmd *exec.Cmd, addr, transport string) ([]string, func(), error) {
@@ -164,19 +172,31 @@ func startForeign(cmd *exec.Cmd, addr, transport string) ([]string, func(), erro
 	if err != nil {
 		return nil, nil, err
 	}
-	aim := []string{"--sub-url", "http://" + addr + "/sub/{key}", "--pub-url", "http://" + addr + "/pub/{key}", "--transport", transport}
-	return aim, stop, nil
+	return aimForeign(addr, transport), stop, nil
 }
 
-// runForeign starts a server and waits until it listens on addr.
+// aimForeign aims the load at a server that has its channels in the path.
+func aimForeign(addr, transport string) []string {
+	return []string{"--sub-url", "http://" + addr + "/sub/{key}", "--pub-url", "http://" + addr + "/pub/{key}", "--transport", transport}
+}
+
+// runForeign is listenForeign; stop ends the server.
 func runForeign(cmd *exec.Cmd, addr string) (stop func(), err error) {
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	if err := awaitPort(addr); err != nil {
-		end(cmd)
+	if err := listenForeign(cmd, addr); err != nil {
 		return nil, err
 	}
 	return func() { end(cmd) }, nil
+}
+
+// listenForeign starts a server and waits until it listens on addr.
+func listenForeign(cmd *exec.Cmd, addr string) error {
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if err := awaitPort(addr); err != nil {
+		end(cmd)
+		return err
+	}
+	return nil
 }

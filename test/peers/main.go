@@ -71,6 +71,7 @@ func main() {
 	cluster := flag.Bool("cluster", false, "compare three servers with three of etcd instead")
 	ends := flag.Int("ends", 20, "with -cluster: how often the leader is killed, and stopped")
 	joins := flag.Bool("joins", false, "with -cluster: measure only what a server that joins costs")
+	watched := flag.Bool("watched", false, "with -cluster: measure only writers beside watchers of followers")
 	auth := flag.Bool("auth", false, "compare keywatch with authentication and without instead")
 	only := flag.String("only", "", "with -fanout and -auth: only loads whose title holds this")
 	flag.Parse()
@@ -88,6 +89,10 @@ func main() {
 	}
 	if *auth {
 		exit(compareAuth(c, *only))
+		return
+	}
+	if *cluster && *watched {
+		exit(compareWatched(c))
 		return
 	}
 	if *cluster {

@@ -20,6 +20,21 @@ func compareTeam(c config, times int, joins bool) error {
 	if err := measure(c, []start{startTeam, startEtcdTeam}); err != nil {
 		return err
 	}
+	if err := withTeam(c, func(t *team, c config, dir string) error { return t.probe(c, dir, times) }); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "keywatch-team-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	gaps, err := etcdGaps(dir, times)
+	show("etcd of 3, writers' gap, leader killed", gaps)
+	return err
+}
+
+// withTeam has do measure three keywatch, which may have its data in dir too.
+func withTeam(c config, do func(t *team, c config, dir string) error) error {
 	dir, err := os.MkdirTemp("", "keywatch-team-")
 	if err != nil {
 		return err
@@ -30,10 +45,15 @@ func compareTeam(c config, times int, joins bool) error {
 		return err
 	}
 	defer t.stop()
+	return do(t, c, dir)
+}
+
+// probe measures what only a cluster has.
+func (t *team) probe(c config, dir string, times int) error {
 	if err := t.idle(); err != nil {
 		return err
 	}
-	for _, probe := range []func(config, string) error{t.reads, t.events, t.newcomers} {
+	for _, probe := range []func(config, string) error{t.reads, t.events, t.besideWatchers, t.newcomers} {
 		if err := probe(c, dir); err != nil {
 			return err
 		}
@@ -45,9 +65,7 @@ func compareTeam(c config, times int, joins bool) error {
 			return err
 		}
 	}
-	gaps, err := etcdGaps(dir, times)
-	show("etcd of 3, writers' gap, leader killed", gaps)
-	return err
+	return nil
 }
 
 // idle prints the processor time of servers without clients.
