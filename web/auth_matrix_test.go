@@ -160,10 +160,29 @@ var elsewhere = []string{"compact POST", "migrate POST", "cluster GET", "cluster
 func TestEveryRouteAsksWhoMay(t *testing.T) {
 	t.Run("loops", func(t *testing.T) { askEveryRoute(t, newSecured(t)) })
 	t.Run("goroutines", func(t *testing.T) { askEveryRoute(t, newSecured(t, goroutines)) })
+	t.Run("TLS", func(t *testing.T) { askEveryRoute(t, newSecured(t, secure)) })
+}
+
+// ended returns the secrets of a key that has expired and of one that was revoked, of an administrator.
+func (s *secured) ended() (expired, revoked string) {
+	s.t.Helper()
+	expired, _, err := s.registry.AddKey(s.t.Context(), s.admin.By(), auth.KeySpec{User: "admin", TTL: time.Millisecond})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if revoked, _, err = s.registry.AddKey(s.t.Context(), s.admin.By(), auth.KeySpec{User: "admin"}); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.registry.Revoke(s.t.Context(), s.admin.By(), auth.Key, auth.HashOf(revoked).ID()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.eventually("a key has expired", func() bool { _, err := s.table.Authenticate([]byte(expired)); return err != nil })
+	return expired, revoked
 }
 
 func askEveryRoute(t *testing.T, s *secured) {
 	seen := slices.Clone(elsewhere)
+	expired, revoked := s.ended()
 	all := []string{"read,write,watch:zz/", "lock:zz"}
 	for i, c := range matrix {
 		path, _, _ := strings.Cut(c.path, "?")
@@ -191,6 +210,8 @@ func askEveryRoute(t *testing.T, s *secured) {
 		refused("no credential", 401)
 		refused("malformed", 401, as("x")...)
 		refused("unknown", 401, as(auth.NewSecret(auth.Key))...)
+		refused("expired", 401, as(expired)...)
+		refused("revoked", 401, as(revoked)...)
 		refused("another scheme", 401, "Authorization", "Digest x")
 		if &c.need[0] == &anyone[0] {
 			for _, headers := range [][]string{as(s.user(fmt.Sprint("n", i))), as(s.secret)} {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"keywatch/auth"
+	"keywatch/web/ws"
+	"keywatch/web/ws/wstest"
 )
 
 // socketMatrix has commands of each operation, and the grants that are just enough; none is that any
@@ -44,13 +46,13 @@ var socketMatrix = []struct {
 }
 
 // statusOn returns the status of the answer to a command on a socket of who has a secret; 0 is none.
-func (s *secured) statusOn(secret, command string) int {
+func (s *secured) statusOn(protocol, secret, command string) int {
 	s.t.Helper()
 	var headers []string
 	if secret != "" {
 		headers = as(secret)
 	}
-	c, resp, err := s.dial("", headers...)
+	c, resp, err := wstest.DialBy(s.t, s.client, s.wsBase()+"/v1/ws", protocol, headers...)
 	if err != nil {
 		s.t.Fatalf("dial: %v, %v", err, resp)
 	}
@@ -64,7 +66,12 @@ func (s *secured) statusOn(secret, command string) int {
 // Every operation of a socket must refuse who has proved nothing, and who may do all but one of what it
 // requires, and change nothing then; and serve who may do just that.
 func TestEverySocketOperationAsksWhoMay(t *testing.T) {
-	s := newSecured(t)
+	for _, protocol := range []string{ws.Subprotocol, ws.SubprotocolLines} {
+		t.Run(protocol, func(t *testing.T) { askEveryOperation(t, newSecured(t), protocol) })
+	}
+}
+
+func askEveryOperation(t *testing.T, s *secured, protocol string) {
 	others := []string{"read,write,watch:zz/", "lock:zz", "metrics,backup,cluster"}
 	var seen []string
 	for i, c := range socketMatrix {
@@ -73,7 +80,7 @@ func TestEverySocketOperationAsksWhoMay(t *testing.T) {
 		refused := func(what, secret string, want int) {
 			t.Helper()
 			before := s.state.Position()
-			if got := s.statusOn(secret, c.command); got != want {
+			if got := s.statusOn(protocol, secret, c.command); got != want {
 				t.Errorf("%s, %s: got %d, want %d", c.command, what, got, want)
 			}
 			if after := s.state.Position(); after != before {
@@ -85,7 +92,7 @@ func TestEverySocketOperationAsksWhoMay(t *testing.T) {
 		for j := len(others); j < len(enough); j++ {
 			refused("without "+enough[j], s.user(fmt.Sprint("b", i, "-", j), slices.Delete(slices.Clone(enough), j, j+1)...), 403)
 		}
-		if got := s.statusOn(s.user(fmt.Sprint("e", i), enough...), c.command); got == 401 || got == 403 {
+		if got := s.statusOn(protocol, s.user(fmt.Sprint("e", i), enough...), c.command); got == 401 || got == 403 {
 			t.Errorf("%s with %q: got %d, want it to be served", c.command, c.need, got)
 		}
 	}

@@ -28,3 +28,7 @@ func NeedsNothing(name string) bool {
 	}
 	return false
 }
+
+// Credential returns the secret in a value of Authorization, SessionCookie that in a value of Cookie.
+func Credential(value []byte) ([]byte, bool)     { return credential(value) }
+func SessionCookie(value []byte) ([]byte, error) { return cookie(value) }

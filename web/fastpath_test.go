@@ -308,6 +308,8 @@ func FuzzFastHead(f *testing.F) {
 	f.Add([]byte(fastSession[0] + "\r\n" + fastSession[1]))
 	f.Add([]byte("GET /v1/kv/a HTTP/1.1\r\nHost: a:b\r\nContent-Length: 0\r\n\r\n"))
 	f.Add([]byte("POST /v1/batch HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}"))
+	f.Add([]byte("GET /v1/kv/a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer kwk_a\r\nauthorization: Bearer kwk_b\r\n\r\n"))
+	f.Add([]byte("GET /v1/kv/a HTTP/1.1\r\nHost: a\r\nAuthorization : Basic Og==\r\nCookie: __Host-keywatch=kws_a; b=c\r\nCookie: __Host-keywatch=kws_b\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, n, ok := web.ReadFast(bytes.Clone(b))
 		if !ok {

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/url"
 	"strings"
@@ -67,4 +68,47 @@ func FuzzRequest(f *testing.F) {
 func waits(target string) bool {
 	decoded, err := url.QueryUnescape(target)
 	return err == nil && strings.Contains(decoded, "wait") || strings.Contains(target, "wait") || strings.Contains(target, "/v1/watch")
+}
+
+// Two readers of a credential that disagree would let in one caller as another: what is found in a header
+// must stand there, once, and in one way.
+func FuzzCredential(f *testing.F) {
+	for _, s := range []string{
+		"Bearer kwk_a", "bearer  kwk_a ", "Basic OmE=", "Basic YTpiOmM=", "Basic Og==", "Basic a", "Bearer", "Digest x",
+		"__Host-keywatch=kws_a", "a=b; __Host-keywatch=kws_a;c", "__Host-keywatch=a; __Host-keywatch=b", "__Host-keywatch=a,__Host-keywatch=b", "__host-keywatch=a", "__Host-keywatch=",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		if secret, ok := web.Credential(value); ok {
+			scheme, rest, _ := strings.Cut(string(value), " ")
+			rest = strings.Trim(rest, " ")
+			switch strings.ToLower(scheme) {
+			case "bearer":
+				if string(secret) != rest {
+					t.Errorf("%q: got %q", value, secret)
+				}
+			case "basic":
+				plain, err := base64.StdEncoding.DecodeString(rest)
+				if _, password, found := strings.Cut(string(plain), ":"); err != nil || !found || password != string(secret) {
+					t.Errorf("%q: got %q of %q, %v", value, secret, plain, err)
+				}
+			default:
+				t.Errorf("%q: got %q", value, secret)
+			}
+			if len(secret) == 0 {
+				t.Errorf("%q: got nothing as a secret", value)
+			}
+		}
+		const name = "__Host-keywatch="
+		secret, err := web.SessionCookie(value)
+		if len(secret) > 0 && (err != nil || !strings.Contains(string(value), name+string(secret)) || strings.ContainsAny(string(secret), ";,")) {
+			t.Errorf("%q: got %q, %v", value, secret, err)
+		}
+		for _, apart := range []string{";", "; ", ","} { // beside another one it is none
+			if _, err := web.SessionCookie([]byte(string(value) + apart + name + "kws_b")); len(secret) > 0 && err == nil {
+				t.Errorf("%q beside another one: it is accepted", value)
+			}
+		}
+	})
 }
