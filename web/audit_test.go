@@ -12,7 +12,6 @@ import (
 	"keywatch/auth/audit"
 	"keywatch/test/gate"
 	"keywatch/web"
-	"keywatch/web/ws"
 )
 
 type failingWriter struct{}
@@ -43,11 +42,11 @@ func TestEveryProtocolIsAudited(t *testing.T) {
 	s.person("ann", "read:a")
 	ann, say := s.user("bob", "read:a"), s.redis()
 	for _, command := range []string{`"op":"put","key":"b","value":"x"`, `"op":"lock","lock":"l","ttl":"10s"`} {
-		if got := s.statusOn(ws.Subprotocol, ann, command); got != 403 {
+		if got := s.statusOn(ann, command); got != 403 {
 			t.Errorf("%s: got %d", command, got)
 		}
 	}
-	if got := s.statusOn(ws.Subprotocol, "", `"op":"get","key":"a"`); got != 401 {
+	if got := s.statusOn("", `"op":"get","key":"a"`); got != 401 {
 		t.Errorf("no credential: got %d", got)
 	}
 	for _, c := range [][2]string{

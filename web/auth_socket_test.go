@@ -46,7 +46,13 @@ var socketMatrix = []struct {
 }
 
 // statusOn returns the status of the answer to a command on a socket of who has a secret; 0 is none.
-func (s *secured) statusOn(protocol, secret, command string) int {
+func (s *secured) statusOn(secret, command string) int {
+	s.t.Helper()
+	return s.statusOver(ws.Subprotocol, secret, command)
+}
+
+// statusOver is statusOn over a subprotocol.
+func (s *secured) statusOver(protocol, secret, command string) int {
 	s.t.Helper()
 	var headers []string
 	if secret != "" {
@@ -80,7 +86,7 @@ func askEveryOperation(t *testing.T, s *secured, protocol string) {
 		refused := func(what, secret string, want int) {
 			t.Helper()
 			before := s.state.Position()
-			if got := s.statusOn(protocol, secret, c.command); got != want {
+			if got := s.statusOver(protocol, secret, c.command); got != want {
 				t.Errorf("%s, %s: got %d, want %d", c.command, what, got, want)
 			}
 			if after := s.state.Position(); after != before {
@@ -92,7 +98,7 @@ func askEveryOperation(t *testing.T, s *secured, protocol string) {
 		for j := len(others); j < len(enough); j++ {
 			refused("without "+enough[j], s.user(fmt.Sprint("b", i, "-", j), slices.Delete(slices.Clone(enough), j, j+1)...), 403)
 		}
-		if got := s.statusOn(protocol, s.user(fmt.Sprint("e", i), enough...), c.command); got == 401 || got == 403 {
+		if got := s.statusOver(protocol, s.user(fmt.Sprint("e", i), enough...), c.command); got == 401 || got == 403 {
 			t.Errorf("%s with %q: got %d, want it to be served", c.command, c.need, got)
 		}
 	}
