@@ -97,35 +97,35 @@ func putTimes(c config, url string) (p50, p99 float64, err error) {
 	return r.Probe["p50"] / 1000, r.Probe["p99"] / 1000, err
 }
 
-// A besides is what a writer is measured beside: none, watchers, and as many that a bare loop in C tells.
-type besides struct {
+// A company is what a writer is measured beside: none, watchers, and as many that a bare loop in C tells.
+type company struct {
 	title string
 	url   func() string
 	// watched and floor return the crowds.
 	watched, floor func() ([]*crowd, error)
 	aim            string
-	found          [besidesRows][]float64
+	found          [companyRows][]float64
 }
 
-// The rows of besides. The ratios are those of one round.
+// The rows of company. The ratios are those of one round.
 const (
 	besideNone = iota
 	besideWatched
 	besideFloor
 	ratioWatched
 	ratioFloor
-	besidesRows
+	companyRows
 )
 
 // compare measures in rounds and writes the medians.
-func (b *besides) compare(c config, w *tabwriter.Writer) error {
+func (b *company) compare(c config, w *tabwriter.Writer) error {
 	for round := range c.rounds {
 		for row, open := range []func() ([]*crowd, error){func() ([]*crowd, error) { return nil, nil }, b.watched, b.floor} {
 			p50, p99, err := b.beside(c, open)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(os.Stderr, "round %d: %s: %s: p50 %.2f ms, p99 %.2f ms\n", round+1, b.title, besidesNames[row], p50, p99)
+			fmt.Fprintf(os.Stderr, "round %d: %s: %s: p50 %.2f ms, p99 %.2f ms\n", round+1, b.title, companyNames[row], p50, p99)
 			b.found[row] = append(b.found[row], p99)
 		}
 		none := b.found[besideNone][round]
@@ -136,7 +136,7 @@ func (b *besides) compare(c config, w *tabwriter.Writer) error {
 	return nil
 }
 
-func (b *besides) beside(c config, open func() ([]*crowd, error)) (p50, p99 float64, err error) {
+func (b *company) beside(c config, open func() ([]*crowd, error)) (p50, p99 float64, err error) {
 	crowds, err := open()
 	for _, w := range crowds {
 		defer w.close()
@@ -147,12 +147,12 @@ func (b *besides) beside(c config, open func() ([]*crowd, error)) (p50, p99 floa
 	return putTimes(c, b.url())
 }
 
-var besidesNames = [besidesRows]string{
+var companyNames = [companyRows]string{
 	"put p99 beside none", "put p99 beside watchers", "put p99 beside a bare C loop's",
 	"beside watchers to none", "beside a bare C loop's to none",
 }
 
-func (b *besides) report(w *tabwriter.Writer) {
+func (b *company) report(w *tabwriter.Writer) {
 	for row, values := range b.found {
 		unit, aim := "ms", ""
 		if row >= ratioWatched {
@@ -163,7 +163,7 @@ func (b *besides) report(w *tabwriter.Writer) {
 		}
 		slices.Sort(values)
 		n := len(values)
-		fmt.Fprintf(w, "%s\t%s\t%.2f\t%.2f\t%.2f\t%s\t%s\n", b.title, besidesNames[row], values[n/2], values[0], values[n-1], unit, aim)
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%.2f\t%.2f\t%s\t%s\n", b.title, companyNames[row], values[n/2], values[0], values[n-1], unit, aim)
 	}
 }
 
@@ -181,7 +181,7 @@ func compareBeside(c config) error {
 	defer k.stop()
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "load\twhat\tmedian\tmin\tmax\tunit\taim")
-	b := &besides{
+	b := &company{
 		title: besideTitle, aim: "1.5", url: func() string { return k.url },
 		watched: func() ([]*crowd, error) { return one(newCrowd(c, k.cmd.Process.Pid, "--server", k.url)) },
 		floor:   func() ([]*crowd, error) { return one(floorCrowd(c, dir)) },

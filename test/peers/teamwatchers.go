@@ -14,7 +14,7 @@ func compareWatched(c config) error {
 // besideWatchers prints how long writers wait at the leader while two followers have many watchers each.
 func (t *team) besideWatchers(c config, dir string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	b := &besides{
+	b := &company{
 		title: "3 servers, 10,000 watchers on each of two followers", aim: "1.2",
 		url: func() string { return t.leader().url },
 		watched: func() (crowds []*crowd, err error) {
