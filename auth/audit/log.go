@@ -3,6 +3,7 @@
 package audit
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,8 +45,10 @@ type Event struct {
 const (
 	// queueMax bounds the events that wait to be written.
 	queueMax = 4096
-	// deniedPerSecond bounds the denials that are written; the others are counted.
+	// deniedPerSecond bounds the denials that are written of one credential, or of one address without
+	// one, and deniedInAll those of all; the others are counted.
 	deniedPerSecond = 10
+	deniedInAll     = 200
 	// writeBytesMax bounds the names in the writes that wait, in bytes.
 	writeBytesMax = 8 << 20
 	// FileMax is the size at which a file is put away, filesMax how many there are.
@@ -84,6 +87,7 @@ type Log struct {
 		sync.Mutex
 		second int64
 		denied int
+		by     map[string]int // of this second
 	}
 }
 
@@ -152,7 +156,7 @@ func (l *Log) Denied(e Event) {
 	if l.sending.closed {
 		return
 	}
-	if l.spare(e.Time.Unix()) {
+	if l.spare(&e) {
 		select {
 		case l.queue <- e:
 			return
@@ -167,15 +171,25 @@ func (l *Log) drop() {
 	l.denialsLost.Add(1)
 }
 
-// spare reports whether another denial may be written in this second.
-func (l *Log) spare(second int64) bool {
+// spare reports whether another denial may be written in this second. One caller that is denied again and
+// again hides no other.
+func (l *Log) spare(e *Event) bool {
+	who, second := cmp.Or(e.Credential, e.User, e.Address), e.Time.Unix()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.second != second {
 		l.mu.second, l.mu.denied = second, 0
+		clear(l.mu.by)
+	}
+	if l.mu.denied == deniedInAll || l.mu.by[who] == deniedPerSecond {
+		return false
+	}
+	if l.mu.by == nil {
+		l.mu.by = make(map[string]int)
 	}
 	l.mu.denied++
-	return l.mu.denied <= deniedPerSecond
+	l.mu.by[who]++
+	return true
 }
 
 // Full reports whether Record would wait.

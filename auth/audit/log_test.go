@@ -117,6 +117,26 @@ func TestDenialsAreBounded(t *testing.T) {
 	})
 }
 
+// If this failed, one caller that is denied again and again would hide what others try; and if all of them
+// were written, many addresses could fill the disk.
+func TestDenialsOfOthersAreSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		l := audit.New(&out)
+		for i := range 300 {
+			l.Denied(audit.Event{Operation: "noise", Credential: "noisy", Address: "192.0.2.1"})
+			l.Denied(audit.Event{Operation: "other", Address: fmt.Sprint("192.0.2.", i)})
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		noise, others := strings.Count(out.String(), `"noise"`), strings.Count(out.String(), `"other"`)
+		if noise != 10 || others != 190 {
+			t.Errorf("got %d denials of the noisy caller and %d of others, want 10 and 190", noise, others)
+		}
+	})
+}
+
 // A stuck is a disk that takes its time.
 type stuck chan struct{}
 
