@@ -20,7 +20,7 @@ const leaseTTL = time.Second
 type tenant struct {
 	to     load.Target
 	cl     *load.Client
-	pulse  *pulse
+	pulse  *pulse // nil if no time without a leader is to be taken off
 	name   string
 	id     string
 	sent   time.Time // when the newest renewal that was acknowledged was sent
@@ -94,7 +94,10 @@ func (k *tenant) renew(ctx context.Context) error {
 
 // lost notes that the lease had ended at a time.
 func (k *tenant) lost(now time.Time) {
-	without := k.pulse.surelyLeaderless(k.sent, now)
+	var without time.Duration
+	if k.pulse != nil {
+		without = k.pulse.surelyLeaderless(k.sent, now)
+	}
 	if lived := now.Sub(k.sent) - without; time.Duration(float64(lived)*k.fast) < leaseTTL {
 		k.mu.Lock()
 		defer k.mu.Unlock()
