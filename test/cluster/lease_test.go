@@ -20,7 +20,7 @@ const leaseTTL = time.Second
 type tenant struct {
 	to     load.Target
 	cl     *load.Client
-	pulse  *pulse // nil if no time without a leader is to be taken off
+	pulse  *pulse // nil where there is a leader all the time
 	name   string
 	id     string
 	sent   time.Time // when the newest renewal that was acknowledged was sent
