@@ -49,7 +49,7 @@ func heapNow() int64 {
 // goroutines, for nothing.
 func TestIdleConnectionIsSmall(t *testing.T) {
 	const open, most = 400, 512
-	w := newWorld(t)
+	w := newWorld(t, inClear)
 	fds := make([]int, 0, 50+open)
 	defer func() {
 		for _, fd := range fds {
