@@ -29,101 +29,19 @@ func Serve(ctx context.Context, config ServeConfig, started func(net.Addr)) erro
 	if err := config.Validate(); err != nil {
 		return err
 	}
-	var overdue *time.Timer // runs while the server stops
-	defer func() {
-		if overdue != nil {
-			overdue.Stop()
-		}
-	}()
-	defer boundHeap(int64(config.MemoryMax))()
-	pages, done := config.keepHuge()
-	defer done()
-	registry := config.newRegistry(pages)
-	manager := openNotifier(config.Logger)
-	defer manager.close()
-	// The operator's listener before all else, so that a start can be looked into; it closes
-	// last.
-	ops, err := config.openOps(registry)
-	if err != nil {
+	s := &service{config: config}
+	defer s.close()
+	if err := s.prepare(); err != nil {
 		return err
 	}
-	defer ops.close()
-	tracer, sent, err := config.openTraces(registry)
-	if err != nil {
+	if err := s.listen(); err != nil {
 		return err
 	}
-	defer sent()
-	config.Tracer = tracer
-	if err := config.checkTLS(); err != nil {
+	if err := s.open(ctx); err != nil || s.live == nil {
 		return err
 	}
-	// The listener next: a port that is in use is found out before any data is
-	// touched, and clients that come early wait instead of being refused. If the start takes long, as where a
-	// cluster is to be joined, they are told.
-	ln, err := net.Listen("tcp", config.Listen)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	redis, err := config.openRESP()
-	if err != nil {
-		return errors.Join(err, ln.Close())
-	}
-	config.Peers.advertise(config.TLS.Scheme(), ln.Addr())
-	certs := &certOpener{open: func() (*certKeeper, error) { return config.openTLS(registry) }}
-	defer certs.close()
-	opened := config.answerEarly(ln, certs)
-	engine, err := Open(ctx, config.Config)
-	opened()
-	if err != nil && err == ctx.Err() {
-		return errors.Join(ln.Close(), redis.close()) // it was told to stop before it had started
-	}
-	if err != nil {
-		return errors.Join(err, ln.Close(), redis.close())
-	}
-	live := &live{addr: ln.Addr(), ops: ops, engine: engine, tracer: tracer}
-	live.certs, err = certs.get()
-	var events *audit.Log
-	if err == nil && engine.access.on {
-		events, err = config.openAudit()
-	}
-	var server *web.Server
-	if err == nil {
-		server, err = newServer(config, live, registry, events, ln.Addr())
-	}
-	if err != nil {
-		return errors.Join(err, ln.Close(), redis.close(), engine.Close(), events.Close())
-	}
-	defer events.Close()
-	if engine.access.on {
-		events.Record(audit.Event{Operation: "start with authentication"})
-	}
-	ops.attach(server)
-	if engine.access.on && config.AuthStarted != nil {
-		config.AuthStarted()
-	}
-	if fingerprint := live.certs.fingerprint(&config.TLS); fingerprint != "" && config.TLSStarted != nil {
-		config.TLSStarted(fingerprint)
-	}
-	failed := make(chan error, 2) // the end of Serve and of ServeRESP, sent once each
-	go func() { failed <- server.Serve(ln) }()
-	redis.serve(server, failed)
-	if started != nil {
-		started(ln.Addr())
-	}
-	manager.ready("serving at "+config.TLS.Scheme()+"://"+ln.Addr().String(), func() { engine.state().Stats() })
-	for ctx.Err() == nil {
-		select {
-		case err = <-failed:
-			return errors.Join(err, engine.Close())
-		case next := <-config.Updates:
-			config = live.update(config, next)
-		case <-ctx.Done():
-		}
-	}
-	most := config.Drain + config.Grace + config.stopSpare
-	manager.stopping(most)
-	overdue = time.AfterFunc(most, func() { config.Fatal(fmt.Errorf("%w within %v", errNotStopped, most)) })
-	return config.stop(server, engine)
+	s.announce()
+	return s.run(ctx, started)
 }
 
 // errNotStopped is why a process ends that was told to stop: what it waits for is a disk that does not answer.
