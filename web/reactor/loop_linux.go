@@ -47,6 +47,7 @@ type loop struct {
 	timers heap.Heap[due]
 	// turns are the sockets that are looked after next, by their priority.
 	turns [priorities]queue
+	pace  pace
 	buf   []byte
 	in    []byte
 	// open counts its sockets.
@@ -199,6 +200,9 @@ func (l *loop) work() {
 		most = endingsShare
 	}
 	l.serve(Endings, most, now)
+	if l.turns[Events].len() > 0 {
+		l.giveWay()
+	}
 	if !l.idle() {
 		runtime.Gosched()
 	}
