@@ -142,6 +142,11 @@ func TestSettingsOfUsersWithoutUsers(t *testing.T) {
 	if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "audit-writes: requires an audit log") {
 		t.Errorf("writes are to be audited without an audit log: got %v", err)
 	}
+	c = app.ServeConfig{RESPKeys: "escape"}
+	c.Data = t.TempDir()
+	if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "resp-keys: requires --resp") {
+		t.Errorf("keys of clients of Redis are escaped where there are none: got %v", err)
+	}
 	c = app.ServeConfig{AuditLog: "off"}
 	c.Data, c.Auth = t.TempDir(), "off"
 	if err := c.Effective().Validate(); err != nil {

@@ -204,6 +204,9 @@ func (c ServeConfig) checkListen() error {
 	if c.RESPPlaintext && (c.RESP == "" || !c.TLS.on()) {
 		return errors.New("resp-plaintext: requires --resp, and --tls-cert or --tls-self-signed: without a certificate clients of Redis are served in clear text anyway")
 	}
+	if c.RESPKeys == "escape" && c.RESP == "" {
+		return errors.New("resp-keys: requires --resp")
+	}
 	if c.RESP != "" {
 		if err := c.checkAddress("resp", c.RESP, c.respSecured()); err != nil {
 			return err

@@ -103,9 +103,12 @@ func (s *service) build() (err error) {
 		return err
 	}
 	if s.live.engine.access.on {
-		if s.events, err = s.config.openAudit(); err != nil {
-			return err
-		}
+		s.events, err = s.config.openAudit()
+	} else if s.config.AuditWrites || s.config.AuditLog != "" && s.config.AuditLog != "off" {
+		s.config.Logger.Warn("no audit log is written: the store has no users yet, and the server asks no caller for a credential; see --auth")
+	}
+	if err != nil {
+		return err
 	}
 	_, err = newServer(s.config, s.live, s.registry, s.events, s.ln.Addr())
 	return err

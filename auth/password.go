@@ -205,9 +205,14 @@ func (p *Passwords) run(ctx context.Context, j *hashJob) (hashResult, error) {
 	if err != nil && ctx.Err() != nil {
 		return r, ctx.Err()
 	}
-	if failed := p.failed.Swap(err != nil); err == nil {
+	failed := p.failed.Swap(err != nil)
+	if err == nil {
+		if failed {
+			p.logger.Info("passwords are hashed by a process of their own again")
+		}
 		return r, nil
-	} else if !failed {
+	}
+	if !failed {
 		p.logger.Warn("passwords are hashed within this process, where reads and writes wait behind them", "err", err)
 	}
 	return j.run(), nil

@@ -30,6 +30,7 @@ const (
 	handed                      // to be handed over once all is written
 	paused                      // not to be read from
 	ended                       // there is nothing more to be read
+	half                        // the peer has left while nothing was read from it: what is read next ends
 )
 
 // anyQueue has the bits of all priorities.
@@ -250,6 +251,7 @@ func (s *sock) serve(bits uint32, now time.Time) {
 	switch {
 	case bits&(paused|ended) != 0 && bits&leaving != 0:
 		s.state.And(^leaving)
+		s.state.Or(half)
 		s.left()
 	case bits&readable != 0 && bits&(paused|handed|ended) == 0:
 		s.state.And(^readable)
@@ -308,7 +310,7 @@ func (s *sock) read() {
 			s.handler.Receive(l.in[:n])
 		}
 		// A short read has left nothing, but perhaps the end.
-		if n == len(l.in) || s.state.Load()&leaving != 0 {
+		if n == len(l.in) || s.state.Load()&(leaving|half) != 0 {
 			s.post(readable)
 		}
 	}

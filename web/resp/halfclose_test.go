@@ -77,3 +77,25 @@ func TestWhoLeavesLosesItsPlaceInTheQueue(t *testing.T) {
 	}
 	w.waiting(0)
 }
+
+// If this failed, the connection of a client that closes its sending side behind more than is read at
+// once would stay open when a command before that takes a while, and the client would wait for its end.
+func TestEndIsSeenBehindACommandThatWaits(t *testing.T) {
+	for _, waits := range [][]string{{"DBSIZE"}, {"KW.LOCK", "l", "60000"}} {
+		t.Run(waits[0], func(t *testing.T) {
+			const echoes = 200
+			c := newWorld(t).dial()
+			c.send(encode(waits...) + strings.Repeat(encode("ECHO", strings.Repeat("v", 100)), echoes))
+			c.leave()
+			if got := c.reply(); got == "" || got[0] == '-' {
+				t.Errorf("%s: got %s", waits[0], got)
+			}
+			for range echoes {
+				c.reply()
+			}
+			if err := c.closed(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -39,7 +39,9 @@ func runLock(c *call) ([]byte, error) {
 	}
 	ctx, cancel := context.WithCancel(c.v.life)
 	defer cancel()
-	defer c.s.whenGone(cancel)()
+	if q.Wait > 0 { // who is gone loses a place in the queue; without one there is nothing to lose
+		defer c.s.whenGone(cancel)()
+	}
 	r, err := c.s.view().Acquire(ctx, q)
 	if err != nil {
 		return nil, err
