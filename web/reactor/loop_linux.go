@@ -15,7 +15,7 @@ const (
 	// happened meanwhile, and other goroutines, writers for one, have theirs.
 	turn = 16
 	// endingsShare is how many sockets of priority Endings have a turn beside others.
-	endingsShare = 2
+	endingsShare = 1
 	// lateTimer is how late a socket is looked at that is read from and written to first.
 	lateTimer = 100 * time.Millisecond
 	// keepBuffer is the largest buffer that a loop keeps.
