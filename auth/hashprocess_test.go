@@ -114,6 +114,9 @@ func TestHashingGoesOnWithoutProcess(t *testing.T) {
 	if _, err := p.Hash(t.Context(), "correct horse"); err != nil || !p.Apart() {
 		t.Errorf("a process that can be started is not used: %v", err)
 	}
+	if !strings.Contains(log.String(), "by a process of their own again") {
+		t.Errorf("the log does not say that it is used again: %s", log)
+	}
 }
 
 // If this failed, a process that does not answer would keep everyone from logging in.

@@ -22,19 +22,7 @@ const (
 )
 
 // compareJoins runs three servers and prints what one that joins costs.
-func compareJoins(c config) error {
-	dir, err := os.MkdirTemp("", "keywatch-team-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	t, err := launchTeam(c, dir)
-	if err != nil {
-		return err
-	}
-	defer t.stop()
-	return t.newcomers(c, dir)
-}
+func compareJoins(c config) error { return withTeam(c, (*team).newcomers) }
 
 // newcomers prints how long a new server takes until it serves a million keys, and what writers wait meanwhile and
 // without, in turns: for a server that shares disk and processors with the others, and for one that has its own, as far as one

@@ -3,7 +3,6 @@ package ws
 import (
 	"errors"
 	"io"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,10 +24,6 @@ const (
 	// maxAnswers is how many bytes of answers may wait for a client that does
 	// not read; with more no command is begun, and nothing is read.
 	maxAnswers = 256 << 10
-	// pingEvery is how often a socket is looked at; up to a fifth less, at random. One
-	// that was silent since the last look is asked whether its client is there, and
-	// closed at the next: a client that vanishes is noticed within a minute.
-	pingEvery = 18 * time.Second
 	// closeWait is how long a client may take to agree to a close.
 	closeWait = 5 * time.Second
 	// maxPolls bounds the watches that one Fill looks at.
@@ -150,9 +145,6 @@ func (s *session) attach(sock reactor.Socket) reactor.Handler {
 	s.sock.Wake()
 	return s
 }
-
-// jittered returns d, or up to a fifth less.
-func jittered(d time.Duration) time.Duration { return d - rand.N(d/5+1) }
 
 // wake has Fill called. It may be called by anyone, at any time.
 func (s *session) wake() { s.wakeAs(reactor.Answers) }
@@ -297,30 +289,6 @@ func (s *session) readOn() {
 		s.paused = false
 		s.sock.Pause(false)
 	}
-}
-
-// ping asks a silent client whether it is there, and closes if it was asked
-// before and has not answered. A socket that is not read from cannot be heard: its
-// client is asked, and the kernel ends the connection if it does not take that.
-func (s *session) ping(b []byte, at time.Duration) []byte {
-	if at < s.nextPing {
-		return b
-	}
-	// Late by this much, the process stood still, and answers may be unread.
-	late := at-s.nextPing > pingEvery
-	s.nextPing = at + jittered(pingEvery)
-	switch {
-	case s.heard || late:
-		s.heard, s.pinged = false, false
-		return b
-	case s.pinged && !s.paused:
-		s.peerClosed = true // so that its answer is not waited for
-		s.close(closeSilent, "no answer to a ping")
-		return b
-	}
-	s.pinged = !s.paused
-	s.server.framesOut.Inc()
-	return wire.Append(b, wire.Ping, nil)
 }
 
 // time returns what a time of the server's clock is, zero for never.
