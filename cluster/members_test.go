@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,19 +13,27 @@ import (
 	"keywatch/kv"
 )
 
-// kept are checkpoints in memory of which the last is remembered.
+// kept are checkpoints in memory of which the last is remembered. A node asks for the last at any
+// time, also while one is made.
 type kept struct {
+	mu          sync.Mutex
 	index, term uint64
 	members     []byte
 }
 
 func (k *kept) Checkpoint(cp *kv.Checkpoint, index, term uint64, members []byte) error {
 	cp.Commit()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.index, k.term, k.members = index, term, members
 	return nil
 }
 
-func (k *kept) Last() (index, term uint64, members []byte) { return k.index, k.term, k.members }
+func (k *kept) Last() (index, term uint64, members []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.index, k.term, k.members
+}
 
 // A server of several that is started as if it were alone must refuse: it would take writes that the
 // others do not have. It knows by its log, and by its checkpoint once the log is cut.
@@ -56,7 +65,7 @@ func TestMemberIsNotTakenForAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		refused("with a checkpoint")
-		if len(k.members) == 0 {
+		if _, _, members := k.Last(); len(members) == 0 {
 			t.Error("the checkpoint does not say who the members are")
 		}
 		opts.State = kv.NewState(kv.StateOptions{Presize: 64})
