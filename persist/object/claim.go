@@ -11,7 +11,8 @@ import (
 // The last one counts: a process that makes one removes those before it, and one that finds
 // its own gone stops. So two processes that run on copies of one data folder never
 // delete each other's segments; the folder's lock keeps two from running on one.
-// Claims are numbered, and a number is given once (see Store.Put).
+// Claims are numbered as segments are, above those that there are, and a number is given
+// once, even if claims were removed by hand.
 
 // claimTries is how often a claim is tried while others claim too.
 const claimTries = 8
@@ -68,7 +69,7 @@ func (m *Mover) claim(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n := m.claimed + 1
+		n := max(m.claimed+1, drawNumber(m.opts.State().Applied()))
 		for _, o := range older {
 			n = max(n, o+1)
 		}

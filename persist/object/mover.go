@@ -76,9 +76,8 @@ type Mover struct {
 	// belong to the holder.
 	busy    chan struct{}
 	probed  bool
-	claimed uint64   // number of the own claim; 0 for none yet
-	epoch   kv.Epoch // that next belongs to
-	next    uint64   // number of the next segment; 0 if not known yet
+	claimed uint64 // number of the own claim; 0 for none yet
+	last    uint64 // number of the last segment; 0 for none yet
 	dead    map[ID]time.Time
 	taken   error // another process writes: this one has stopped
 
@@ -182,35 +181,24 @@ func (m *Mover) move(ctx context.Context, limit int64, want func(kv.Resident) bo
 	return p.moved, errors.Join(err, p.lost)
 }
 
-// ready sees to it that the store may be written to by this process and that next is
-// a number that was never used in this epoch.
+// ready sees to it that the store may be written to by this process.
 func (m *Mover) ready(ctx context.Context) error {
-	epoch := m.opts.State().Position().Epoch
-	prefix := Prefix(m.opts.ID, epoch)
-	if err := m.own(ctx); err != nil {
+	if err := m.own(ctx); err != nil || m.probed {
 		return err
 	}
-	if !m.probed {
-		if err := Probe(ctx, m.opts.Store, prefix); err != nil {
-			return err
-		}
-		m.probed = true
+	prefix := Prefix(m.opts.ID, m.opts.State().Position().Epoch)
+	if err := Probe(ctx, m.opts.Store, prefix); err != nil {
+		return err
 	}
-	if m.next > 0 && m.epoch == epoch {
-		return nil
-	}
-	// The clock keeps numbers apart whose segments were deleted.
-	next := uint64(max(1, time.Now().UnixMilli()))
-	for info, err := range m.opts.Store.List(ctx, prefix) {
-		if err != nil {
-			return fmt.Errorf("list segments: %w", err)
-		}
-		if id, ok := ParseName(info.Name); ok {
-			next = max(next, id.Seq+1)
-		}
-	}
-	m.epoch, m.next = epoch, next
+	m.probed = true
 	return nil
+}
+
+// draw returns the name of a new segment. No object ever had it, see drawNumber.
+func (m *Mover) draw() ID {
+	state := m.opts.State()
+	m.last = max(m.last+1, drawNumber(state.Applied()))
+	return ID{m.opts.ID, state.Position().Epoch, m.last}
 }
 
 // A pack is a segment in the making.
@@ -260,8 +248,7 @@ func (p *pack) add(ctx context.Context, r kv.Resident) error {
 			return err
 		}
 		m := p.mover
-		p.id = ID{m.opts.ID, m.epoch, m.next}
-		m.next++
+		p.id = m.draw()
 		p.builder = NewBuilder(p.id, m.writer, m.opts.SegmentSize)
 	}
 	rec, err := p.builder.Add(r.Key, r.At(), value)

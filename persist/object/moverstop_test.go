@@ -38,9 +38,12 @@ func TestMoverStopsWhenAnotherWrites(t *testing.T) {
 	w.fill(3)
 	_, err := w.mover.Move(t.Context(), 0, all)
 	must(t, err)
-	for used := range w.state.Segments() {
-		next := object.ID{Store: 7, Epoch: used.Epoch, Seq: used.Seq + 1}
-		must(t, store.Put(t.Context(), next.Name(), object.NewBuilder(next, object.NewWriter(), 0).Finish()))
+	w.store.Choose = func(c objecttest.Call, name string) objecttest.Fault {
+		id, ok := object.ParseName(name)
+		if ok && c == objecttest.Put { // another one got the name a moment before
+			must(t, store.Put(t.Context(), name, object.NewBuilder(id, object.NewWriter(), 0).Finish()))
+		}
+		return objecttest.None
 	}
 	w.fill(6)
 	for range 2 {

@@ -3,6 +3,7 @@ package object
 import (
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 
 	"keywatch/kv"
@@ -18,12 +19,29 @@ type StoreID uint64
 // String returns 16 hexadecimal digits.
 func (s StoreID) String() string { return fmt.Sprintf("%016x", uint64(s)) }
 
-// An ID names a segment: who made it, in which history, and its number there.
-// Numbers grow and are never used twice.
+// An ID names a segment: who made it, in which history, and its number there, which
+// is never used twice.
 type ID struct {
 	Store StoreID
 	Epoch kv.Epoch
 	Seq   uint64
+}
+
+const (
+	// drawn is set in each number that drawNumber returns. Earlier releases counted from
+	// the clock's milliseconds, which do not reach it.
+	drawn uint64 = 1 << 63
+	// chanceBits are the lowest bits of a number, which are random.
+	chanceBits = 20
+)
+
+// drawNumber returns a number for a process that has applied the log up to applied.
+// Whatever the log refers to was named before its reference was in the log, so under a
+// lower index: its number is never returned again, whether or not the object was
+// deleted. The random bits tell apart what is named at one index: by two leaders in
+// turn, by two copies of a data folder, or before references that never came.
+func drawNumber(applied uint64) uint64 {
+	return drawn | applied<<chanceBits | rand.Uint64N(1<<chanceBits)
 }
 
 // Prefix returns what the names of all segments of this store and epoch begin
