@@ -32,7 +32,7 @@ type PeerConfig struct {
 	PeerCA        string `help:"Certificates that those of the other servers are verified with." placeholder:"FILE"`
 	PeerInsecure  bool   `help:"Talk to the other servers without TLS; on this machine only."`
 
-	PeerSnapshotRate Size `help:"How fast the state is sent to servers that have fallen behind the log, a second, to all of them together." default:"64MiB" placeholder:"SIZE"`
+	PeerSnapshotRate Size `help:"How fast the state is sent to servers that have fallen behind the log, a second, to all of them together and before it is compressed." default:"64MiB" placeholder:"SIZE"`
 	LogKeep          Size `help:"How much of the log is kept, beside what no checkpoint has, for servers that are behind. One that needs more gets the whole state." default:"64MiB" placeholder:"SIZE"`
 
 	ElectionTimeout time.Duration `help:"How long the leader may be silent before the others elect one; up to twice as long." default:"1s"`

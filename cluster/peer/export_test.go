@@ -103,3 +103,18 @@ func ClientConfig(token Token, id ID) *tls.Config {
 	}
 	return s.client
 }
+
+// Compresses reports whether a stream is compressed over conn to a node that has versions of the protocol up
+// to max.
+func Compresses(conn net.Conn, max uint16) bool {
+	return (&session{raw: conn, hello: Hello{max: max}}).compresses()
+}
+
+// CompressPiece returns the body of the frame of a piece, and whether it is compressed.
+func CompressPiece(piece []byte) (body []byte, compressed bool) {
+	class, body := new(compressor).compress(piece)
+	return body, class == streamCompressed
+}
+
+// DecompressPiece returns the piece of a body.
+func DecompressPiece(body []byte) ([]byte, error) { return new(decompressor).decompress(body) }

@@ -24,6 +24,8 @@ const (
 	streamData   // a piece of it
 	streamEnd    // its end; a text says why it is not whole
 	streamResult // the receiver's answer; a text says why it failed
+
+	streamCompressed // a piece of it, see compressor
 	classes
 )
 
@@ -31,7 +33,7 @@ const (
 const queues = 2
 
 func (c Class) String() string {
-	names := [classes]string{"ping", "control", "append", "stream head", "stream data", "stream end", "stream result"}
+	names := [classes]string{"ping", "control", "append", "stream head", "stream data", "stream end", "stream result", "compressed stream data"}
 	if c < classes {
 		return names[c]
 	}

@@ -15,10 +15,11 @@ type ID uint64
 // String returns 16 hexadecimal digits.
 func (id ID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
 
-// minVersion and maxVersion are those of the protocol that this code has.
+// minVersion and maxVersion are those of the protocol that this code has. Version 2 adds compressed
+// pieces of streams.
 const (
 	minVersion = 1
-	maxVersion = 1
+	maxVersion = compressVersion
 )
 
 const (

@@ -52,7 +52,7 @@ func TestHelloIsRefused(t *testing.T) {
 		{"no cluster yet", func(h *peer.RawHello) { h.Cluster = "" }, nil},
 		{"later versions too", func(h *peer.RawHello) { h.Max = 9 }, nil},
 		{"another cluster", func(h *peer.RawHello) { h.Cluster = "d" }, peer.ErrCluster},
-		{"later versions only", func(h *peer.RawHello) { h.Min, h.Max = 2, 3 }, peer.ErrVersion},
+		{"later versions only", func(h *peer.RawHello) { h.Min, h.Max = 3, 4 }, peer.ErrVersion},
 		{"for another node", func(h *peer.RawHello) { h.To = 3 }, peer.ErrIdentity},
 		{"the same id", func(h *peer.RawHello) { h.ID = 2 }, peer.ErrSelf},
 		{"no id", func(h *peer.RawHello) { h.ID = 0 }, peer.ErrHello},

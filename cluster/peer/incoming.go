@@ -36,7 +36,7 @@ func (m *Mesh) receive(s *session) error {
 		err = errEarly
 	}
 	in.finish(&out, err)
-	m.opts.Logger.Info("peer stream received", "peer", p.id, "bytes", in.bytes, "error", err)
+	m.opts.Logger.Info("peer stream received", "peer", p.id, "bytes", in.bytes, "received", in.received, "error", err)
 	return nil
 }
 
@@ -67,7 +67,9 @@ type incoming struct {
 	broken  func(error) // ends the context of the receiver
 	rest    []byte      // what was not read of the last frame
 	err     error       // io.EOF when all was read
-	bytes   uint64
+	plain   decompressor
+	// bytes counts what was read, received what that took in frames.
+	bytes, received uint64
 }
 
 // next returns the next frame that is no ping.
@@ -123,12 +125,19 @@ func (in *incoming) data() ([]byte, error) {
 		return nil, io.EOF
 	case f.class == streamEnd:
 		return nil, fmt.Errorf("stream aborted: %w", refusedText(f.piece))
-	case f.class != streamData:
+	case f.class != streamData && f.class != streamCompressed:
 		return nil, fmt.Errorf("%w: %s in a stream", ErrFrame, f.class)
 	}
-	in.bytes += uint64(len(f.piece))
-	in.session.peer.counts.streamReceived.Add(uint64(len(f.piece)))
-	return f.piece, nil
+	piece := f.piece
+	if f.class == streamCompressed {
+		if piece, err = in.plain.decompress(f.piece); err != nil {
+			return nil, err
+		}
+	}
+	in.received += uint64(len(f.piece))
+	in.bytes += uint64(len(piece))
+	in.session.peer.counts.streamReceived.Add(uint64(len(piece)))
+	return piece, nil
 }
 
 // finish tells the sender the result, nil for success. Then what the sender still sends is read:

@@ -88,7 +88,8 @@ type Options struct {
 	Handshakes int
 	// Streams bounds the streams that one other node may have open to this one; 2.
 	Streams int
-	// StreamRate bounds what all streams of this node send together, in bytes a second; 64 MiB/s.
+	// StreamRate bounds what all streams of this node send together, in bytes a second before they
+	// are compressed; 64 MiB/s.
 	// Negative means no bound.
 	StreamRate int64
 

@@ -33,7 +33,7 @@ type PeerStats struct {
 	// Control and Append are figures of their class.
 	Control, Append ClassStats
 	// Streams are those that the node has open to this one. StreamSent and StreamReceived count
-	// the bytes of all streams to and from it.
+	// the bytes of all streams to and from it, before they are compressed.
 	Streams                    int
 	StreamSent, StreamReceived uint64
 }

@@ -18,9 +18,11 @@ var errFinished = errors.New("the stream is closed")
 type Stream struct {
 	session *session
 	out     frameWriter
-	ctx     context.Context // ends with the stream; its cause says why
-	end     context.CancelCauseFunc
-	closing atomic.Bool
+	// compressor is nil if pieces are sent as they are.
+	compressor *compressor
+	ctx        context.Context // ends with the stream; its cause says why
+	end        context.CancelCauseFunc
+	closing    atomic.Bool
 	// finished is closed once the other end has answered, or cannot; err is then the answer.
 	finished chan struct{}
 	err      error
@@ -72,6 +74,9 @@ func (st *Stream) begin(p *peer, head []byte) (err error) {
 		return err
 	}
 	st.out.init(st.session)
+	if st.session.compresses() {
+		st.compressor = new(compressor)
+	}
 	if err := st.out.write(streamHead, head); err != nil {
 		return err
 	}
@@ -91,8 +96,8 @@ func (m *Mesh) start(all ...func()) error {
 	return nil
 }
 
-// Write sends b, no faster than Options.StreamRate. An error is final; a RefusedError is the
-// receiver's.
+// Write sends b, no faster than Options.StreamRate, compressed if the other node is on another machine. An
+// error is final; a RefusedError is the receiver's.
 func (st *Stream) Write(b []byte) (n int, err error) {
 	for len(b) > 0 {
 		piece := b[:min(len(b), pieceSize)]
@@ -101,7 +106,11 @@ func (st *Stream) Write(b []byte) (n int, err error) {
 			<-st.finished
 			return n, st.err
 		}
-		if err := st.out.write(streamData, piece); err != nil {
+		class, body := streamData, piece
+		if st.compressor != nil {
+			class, body = st.compressor.compress(piece)
+		}
+		if err := st.out.write(class, body); err != nil {
 			return n, st.fail(err)
 		}
 		st.session.peer.counts.streamSent.Add(uint64(len(piece)))
