@@ -334,7 +334,7 @@ func TestUsersBehindOneAddress(t *testing.T) {
 
 // A large body of who has no credential must be refused before it is read.
 func TestBodyBeforeCredential(t *testing.T) {
-	s := newSecured(t)
+	s := newSecured(t, func(o *web.Options) { o.ReadTimeout = time.Hour })
 	large := strings.Repeat("x", 200<<10)
 	for _, headers := range [][]string{nil, as("x"), as(auth.NewSecret(auth.Key))} {
 		if r := s.do("PUT", "/v1/kv/a", large, headers...); r.status != 401 {

@@ -130,6 +130,8 @@ func (h *fastHead) read(b []byte) (n int, v verdict) {
 	switch {
 	case !ok || !h.has(fastHost) || !h.consistent():
 		return 0, fastOther
+	case size > len(rest) && len(b)-len(rest)+size > sessionRequest:
+		return 0, fastOther // more than is waited for: who may not send it is told at once
 	case size > len(rest):
 		return 0, fastPartial
 	}

@@ -337,6 +337,7 @@ func (w *world) raw(request string) string {
 		w.t.Fatal(err)
 	}
 	defer conn.Close()
+	gate.Bound(w.t, conn)
 	if _, err := io.WriteString(conn, request); err != nil {
 		w.t.Fatal(err)
 	}
