@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"keywatch/auth"
@@ -233,16 +234,22 @@ func TestPassEndsWithStanding(t *testing.T) {
 
 // If this failed, streams of a credential that expires would go on until the next change.
 func TestExpiryWakesWhoWatches(t *testing.T) {
-	r := newRig(t)
-	r.user("ann", "read,watch:a/")
-	c := r.as(r.key(auth.KeySpec{User: "ann", TTL: 20 * time.Millisecond})).Caller()
-	before := r.changes.Load()
-	r.table.Follow(c)
-	defer r.table.Unfollow(c)
-	for end := time.Now().Add(10 * time.Second); r.changes.Load() == before && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-	if s := c.Look(); r.changes.Load() == before || s.Ended != auth.Expired {
-		t.Errorf("after its end: got %+v, and %d wakes", s, r.changes.Load()-before)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.user("ann", "read,watch:a/")
+		c := r.as(r.key(auth.KeySpec{User: "ann", TTL: time.Minute})).Caller()
+		r.table.Follow(c)
+		defer r.table.Unfollow(c)
+		time.Sleep(time.Minute - time.Millisecond)
+		synctest.Wait()
+		before := r.changes.Load()
+		if s := c.Look(); s.Ended != "" {
+			t.Errorf("before its end: got %+v", s)
+		}
+		time.Sleep(3 * time.Millisecond)
+		synctest.Wait()
+		if s := c.Look(); r.changes.Load() == before || s.Ended != auth.Expired {
+			t.Errorf("after its end: got %+v, and %d wakes", s, r.changes.Load()-before)
+		}
+	})
 }
