@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"context"
 	"crypto/tls"
 	"net/http"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"keywatch/app/certs/certstest"
-	"keywatch/auth"
 	"keywatch/ratelimit"
 	"keywatch/test/gate"
 	"keywatch/web"
@@ -20,16 +18,13 @@ import (
 // of one.
 type provable struct {
 	*secured
-	authority *certstest.Pair
+	clients *certstest.Clients
 }
 
 func newProvable(t *testing.T, change ...func(*web.Options)) *provable {
 	t.Helper()
-	p := &provable{authority: certstest.Authority(t)}
-	trusted := certstest.Trusting(t, p.authority).RootCAs
-	p.secured = newSecured(t, append(change, func(o *web.Options) {
-		o.TLS = &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: trusted}
-	})...)
+	p := &provable{clients: certstest.NewClients(t)}
+	p.secured = newSecured(t, append(change, func(o *web.Options) { o.TLS = p.clients.Server() })...)
 	p.user("ann", "read,watch,write:a/")
 	p.names("ann", "cn:ann")
 	return p
@@ -38,28 +33,13 @@ func newProvable(t *testing.T, change ...func(*web.Options)) *provable {
 // names has a user have names of certificates.
 func (p *provable) names(user string, names ...string) {
 	p.t.Helper()
-	if _, err := p.registry.SetUser(context.Background(), p.admin.By(), user, auth.UserSpec{Certs: &names}, auth.Condition{}); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// showing returns what a client speaks TLS by that shows a certificate with a name, and more that say
-// nothing.
-func (p *provable) showing(name string, more ...*certstest.Pair) *tls.Config {
-	p.t.Helper()
-	pair := certstest.Sign(p.t, p.authority, name, time.Now().Add(time.Hour)).TLS(p.t)
-	for _, m := range more {
-		pair.Certificate = append(pair.Certificate, m.Leaf.Raw)
-	}
-	config := p.tls.Clone()
-	config.Certificates = []tls.Certificate{pair}
-	return config
+	p.clients.Name(p.registry, p.admin.By(), user, names...)
 }
 
 // dialAs opens a WebSocket of who shows a certificate with a name.
 func (p *provable) dialAs(name, query, protocol string, headers ...string) (*wstest.Client, *http.Response, error) {
 	p.t.Helper()
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: p.showing(name)}}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: p.clients.Showing(p.tls, name)}}
 	p.t.Cleanup(client.CloseIdleConnections)
 	return wstest.DialBy(p.t, client, p.wsBase()+"/v1/ws"+query, protocol, headers...)
 }
@@ -146,7 +126,7 @@ func TestChainsOfClientsAreCharged(t *testing.T) {
 		c.Frame()
 		return charged()
 	}
-	one, six := cost(p.showing("ann")), cost(p.showing("ann", more...))
+	one, six := cost(p.clients.Showing(p.tls, "ann")), cost(p.clients.Showing(p.tls, "ann", more...))
 	if six < one+5*4<<10 {
 		t.Errorf("a socket is charged %d bytes with one certificate, %d with six", one, six)
 	}

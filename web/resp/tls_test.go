@@ -2,7 +2,6 @@ package resp_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"keywatch/app/certs/certstest"
-	"keywatch/auth"
 	"keywatch/ratelimit"
 	"keywatch/test/gate"
 	"keywatch/web/reactor"
@@ -134,15 +132,12 @@ func TestConnectionsOverTLSAreCharged(t *testing.T) {
 // A provable is a server that takes certificates of clients.
 type provable struct {
 	*secured
-	authority *certstest.Pair
+	clients *certstest.Clients
 }
 
 func newProvable(t *testing.T) *provable {
-	p := &provable{authority: certstest.Authority(t)}
-	trusted := certstest.Trusting(t, p.authority).RootCAs
-	p.secured = newSecured(t, func(o *resp.Options) {
-		o.TLS = &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: trusted}
-	})
+	p := &provable{clients: certstest.NewClients(t)}
+	p.secured = newSecured(t, func(o *resp.Options) { o.TLS = p.clients.Server() })
 	p.user("ann", "read,write:ann/")
 	p.names("ann", "cn:ann")
 	return p
@@ -151,18 +146,13 @@ func newProvable(t *testing.T) *provable {
 // names has a user have names of certificates.
 func (p *provable) names(user string, names ...string) {
 	p.t.Helper()
-	if _, err := p.registry.SetUser(context.Background(), p.admin.By(), user, auth.UserSpec{Certs: &names}, auth.Condition{}); err != nil {
-		p.t.Fatal(err)
-	}
+	p.clients.Name(p.registry, p.admin.By(), user, names...)
 }
 
 // showing opens a connection of who shows a certificate with a name.
 func (p *provable) showing(name string) *client {
 	p.t.Helper()
-	pair := certstest.Sign(p.t, p.authority, name, time.Now().Add(time.Hour)).TLS(p.t)
-	config := p.tls.Clone()
-	config.Certificates = []tls.Certificate{pair}
-	return p.clientOf(p.connect(), config)
+	return p.clientOf(p.connect(), p.clients.Showing(p.tls, name))
 }
 
 // If this failed, a certificate would not be the credential of its user with clients of Redis, or be good
