@@ -117,9 +117,43 @@ const (
 
 // open opens the parts in the order in which they need each other.
 func (e *Engine) open(ctx context.Context) error {
-	c := e.config
 	began := time.Now()
-	// The hub comes first: the state tells it everything from its first entry.
+	e.openState()
+	// Before anything is read, because what the log replays may lie there.
+	if err := e.openObjects(); err != nil {
+		return err
+	}
+	// Then who this server is: one that joins learns which store it is to have.
+	if e.config.peers == nil {
+		var err error
+		if e.members, err = openMembership(ctx, &e.config, e.access); err != nil {
+			return err
+		}
+	}
+	if err := e.openLog(ctx); err != nil {
+		return err
+	}
+	if err := e.startObjects(); err != nil {
+		return err
+	}
+	// Only now, because the new epoch that the mark asked for is in the log.
+	if e.disk != nil && e.config.Fsync != "interval" {
+		if _, err := disk.Unsynced.Take(disk.OS, e.config.Data); err != nil {
+			return err
+		}
+	}
+	e.openStore()
+	if err := e.access.begin(ctx); err != nil {
+		return err
+	}
+	e.config.Logger.Info("ready", "position", e.state().Position(), "keys", e.state().Len(), "after", time.Since(began))
+	return nil
+}
+
+// openState opens the hub, who may do what, and the state. The hub comes first: the state tells it everything
+// from its first entry.
+func (e *Engine) openState() {
+	c := e.config
 	e.hub = watch.New(watch.Options{
 		History: int64(c.History), MaxWatches: c.MaxWatches, Progress: c.Heartbeat,
 		Mail:   int(min(1<<20, max(1<<14, c.MemoryMax/mailShare))),
@@ -135,6 +169,12 @@ func (e *Engine) open(ctx context.Context) error {
 	e.bounds.Private = e.access.table
 	e.current.Store(kv.NewState(e.bounds))
 	e.memory.state = e.state
+}
+
+// openLog opens the disk, from whose checkpoint the state starts, and then Raft, which applies what the log
+// holds beyond that.
+func (e *Engine) openLog(ctx context.Context) error {
+	c := e.config
 	opts := cluster.Options{
 		State: e.state(), Params: c.params(), Limits: c.limits(), QueueCommands: c.MaxQueue,
 		QueueBytes: int(min(64<<20, max(1<<20, c.MemoryMax/queueShare))),
@@ -143,22 +183,9 @@ func (e *Engine) open(ctx context.Context) error {
 	if c.Tracer != nil {
 		opts.Traces = e.hub
 	}
-	// Before anything is read, because what the log replays may lie there.
-	if err := e.openObjects(); err != nil {
-		return err
-	}
-	// Then who this server is: one that joins learns which store it is to have.
-	if c.peers == nil {
-		var err error
-		if e.members, err = openMembership(ctx, &e.config, e.access); err != nil {
-			return err
-		}
-	}
-	// The disk next: the state starts from its checkpoint, Raft from its log.
 	if err := e.openDisk(ctx, &opts); err != nil {
 		return err
 	}
-	// Raft last: it applies what the log holds beyond the checkpoint.
 	replay := e.beginReplay()
 	node, err := e.openNode(ctx, opts)
 	replay.End()
@@ -167,25 +194,16 @@ func (e *Engine) open(ctx context.Context) error {
 	}
 	e.node = node
 	e.memory.node.Store(node)
-	if err := e.startObjects(); err != nil {
-		return err
-	}
-	// Only now, because the new epoch that the mark asked for is in the log.
-	if e.disk != nil && c.Fsync != "interval" {
-		if _, err := disk.Unsynced.Take(disk.OS, c.Data); err != nil {
-			return err
-		}
-	}
+	return nil
+}
+
+// openStore opens what requests use.
+func (e *Engine) openStore() {
 	e.hub.Bind(states{e})
 	e.replacing.Lock()
-	e.store = kv.NewStore(e.state(), node, c.limits())
+	defer e.replacing.Unlock()
+	e.store = kv.NewStore(e.state(), e.node, e.config.limits())
 	e.store.Guard(e.memory)
-	e.replacing.Unlock()
-	if err := e.access.begin(ctx); err != nil {
-		return err
-	}
-	c.Logger.Info("ready", "position", e.state().Position(), "keys", e.state().Len(), "after", time.Since(began))
-	return nil
 }
 
 // state returns the state that there is now.

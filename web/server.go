@@ -97,29 +97,61 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
-	team := &team{opts: &opts}
-	s := &Server{opts: opts, tls: restrictTLS(opts.TLS, protocolHTTP), door: newDoor(&opts), born: time.Now(), common: commonHeader(), team: team}
-	team.opts = &s.opts
-	if opts.AuditWrites && opts.Audit != nil {
-		s.door.AuditWrites(s.auditWrite)
-	}
-	err := s.Change(Settings{opts.AllowHost, opts.AllowOrigin, opts.TrustedProxy, opts.MaxBackups})
-	if err != nil {
+	s := newServer(opts)
+	if err := s.Change(Settings{opts.AllowHost, opts.AllowOrigin, opts.TrustedProxy, opts.MaxBackups}); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	s.life, s.kill = context.WithCancel(context.Background())
 	s.draining, s.drain = context.WithCancel(s.life)
+	s.initRequests()
+	s.initConns()
+	if err := s.initProtocols(); err != nil {
+		s.kill()
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	if err := s.initMetrics(); err != nil {
+		s.kill()
+		_ = s.sockets.Close(s.life)
+		_ = s.redis.Close(s.life)
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	s.http = s.newHTTP()
+	if opts.Auth != nil {
+		s.callers = wake.New()
+		opts.Auth.OnChange(s.callers.Wake)
+		s.background.Go(func() { s.followCallers(s.life) })
+	}
+	return s, nil
+}
+
+// newServer returns a server with the parts that need no other.
+func newServer(opts Options) *Server {
+	s := &Server{opts: opts, tls: restrictTLS(opts.TLS, protocolHTTP), door: newDoor(&opts), born: time.Now(), common: commonHeader()}
+	s.team = &team{opts: &s.opts}
+	if opts.AuditWrites && opts.Audit != nil {
+		s.door.AuditWrites(s.auditWrite)
+	}
+	return s
+}
+
+// initRequests makes what requests need.
+func (s *Server) initRequests() {
 	s.lockWaits.init(s)
 	s.jobs = newJobs(s)
-	s.logins = newLogins(opts.LoginRate)
-	s.waits = api.NewDeadlines(s.life, opts.RequestTimeout)
+	s.logins = newLogins(s.opts.LoginRate)
+	s.waits = api.NewDeadlines(s.life, s.opts.RequestTimeout)
 	s.requests.New = func() any {
 		r := &request{s: s}
 		r.mayFetch = r.fetchRoom
 		return r
 	}
 	s.fastPaths.New = newFastPath
-	s.conns.init(&opts)
+}
+
+// initConns makes what owns connections.
+func (s *Server) initConns() {
+	opts := &s.opts
+	s.conns.init(opts)
 	s.conns.name = s.peerName
 	s.conns.answer = s.answerFast
 	s.conns.refuse = func(c api.Code) { s.metrics.refuse(c) }
@@ -128,39 +160,38 @@ func New(opts Options) (*Server, error) {
 		s.front = reactor.New(reactor.Options{WriteTimeout: opts.WriteTimeout, Short: opts.Budget.Short, SendBuffer: -1})
 		s.conns.adopt = s.adopt
 	}
+}
+
+// initProtocols makes streams, WebSockets and what serves clients of Redis.
+func (s *Server) initProtocols() (err error) {
+	opts := &s.opts
 	s.streams = newStreamRegistry(streamOptions{
 		door: s.door, reactor: s.reactor, budget: opts.Budget, max: opts.MaxStreams, heartbeat: opts.Heartbeat, logger: opts.Logger,
-		full: func() bool { return s.conns.all() > opts.MaxFiles },
+		full: func() bool { return s.conns.all() > s.opts.MaxFiles },
 	})
 	if s.sockets, err = s.newSockets(); err != nil {
-		s.kill()
-		return nil, fmt.Errorf("web: %w", err)
+		return err
 	}
 	if s.redis, err = s.newRESP(); err != nil {
-		s.kill()
-		return nil, fmt.Errorf("web: %w", err)
+		return err
 	}
 	s.upgrader = s.newUpgrader()
 	s.conns.streams = func() int { return s.streams.Len() + s.sockets.Len() + s.redis.Len() }
+	return nil
+}
+
+// initMetrics makes the metrics, and the answers that are made once for several requests.
+func (s *Server) initMetrics() (err error) {
 	if s.opts.Registry == nil {
 		s.opts.Registry = prometheus.NewRegistry()
 		registerProcess(s.opts.Registry)
 	}
 	if s.metrics, err = newMetrics(s); err != nil {
-		s.kill()
-		_ = s.sockets.Close(s.life)
-		_ = s.redis.Close(s.life)
-		return nil, fmt.Errorf("web: %w", err)
+		return err
 	}
 	s.metricsPage = newRendering(func() (rendered, error) { return metricsText(s.opts.Registry) })
 	s.statusPage = newRendering(s.status)
-	s.http = s.newHTTP()
-	if opts.Auth != nil {
-		s.callers = wake.New()
-		opts.Auth.OnChange(s.callers.Wake)
-		s.background.Go(func() { s.followCallers(s.life) })
-	}
-	return s, nil
+	return nil
 }
 
 // newHTTP makes the fiber application, of which one handler serves everything,
