@@ -82,6 +82,10 @@ func FieldOf(name string) int {
 // Untimed has the server not count how long requests take.
 func (s *Server) Untimed() { s.metrics.untimed = true }
 
+// Open returns how many connections are open, streams included. One that becomes a stream counts twice
+// until its goroutine has ended.
+func (s *Server) Open() int { return s.conns.all() }
+
 // Streams returns how many streams are open.
 func (s *Server) Streams() int { return s.streams.Len() }
 

@@ -174,6 +174,7 @@ func TestMaxFiles(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) { o.MaxFiles = 2 })
 	first := w.stream("/v1/watch?key=a")
 	defer first.Body.Close()
+	w.eventually("the first counts once", func() bool { return w.server.Open() == 1 })
 	second := w.stream("/v1/watch?key=b")
 	w.refused(429, "too_many_connections", "GET", "/v1/watch?key=c", "")
 	w.refused(429, "too_many_connections", "GET", "/v1/kv/a", "")

@@ -340,12 +340,10 @@ func TestUnreadEventsAreCharged(t *testing.T) {
 		fmt.Fprint(conn, "GET /v1/watch?key=big HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	}
 	w.eventually("all watch", func() bool { return w.hub.Stats().Watchers == 8 })
-	for i := 0; b.Stats().Refused[ratelimit.Answers] == 0; i++ {
-		if i > 200 {
-			t.Fatal("nothing was refused")
-		}
+	w.eventually("there is no room for an event", func() bool {
 		w.write("big", strings.Repeat("x", 512<<10))
-	}
+		return b.Stats().Refused[ratelimit.Answers] > 0
+	})
 	if used := b.Used(); used > 2*mib {
 		t.Errorf("%d bytes are charged, 2 MiB are allowed", used)
 	}

@@ -37,7 +37,7 @@ func (s *secured) redis() (say func(line string) string) {
 	})
 	r := bufio.NewReader(conn)
 	return func(line string) string {
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		if _, err := io.WriteString(conn, line+"\r\n"); err != nil {
 			s.t.Fatal(err)
 		}

@@ -27,6 +27,9 @@ import (
 
 const epoch = kv.Epoch(0x7f3a9c21)
 
+// patience is how long a reply is waited for: longer than a machine that is busy takes.
+const patience = 2 * time.Minute
+
 // A slowLog orders commands as they are begun and applies them in batches, on a goroutine of its
 // own: a result is not there when Begin returns.
 type slowLog struct {
@@ -317,7 +320,7 @@ func (c *client) want(line, want string) {
 // nothing as nil, lists in brackets, maps in braces, messages behind >.
 func (c *client) reply() string {
 	c.t.Helper()
-	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
 	s, err := c.read()
 	if err != nil {
 		c.t.Fatalf("read: %v", err)
@@ -383,7 +386,7 @@ func (c *client) list(kind byte, n int) (string, error) {
 
 // closed reports whether the server closes the connection without another byte.
 func (c *client) closed() error {
-	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
 	b, err := io.ReadAll(c.r)
 	if len(b) > 0 {
 		return fmt.Errorf("it has sent %q", b)

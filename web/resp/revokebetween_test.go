@@ -56,7 +56,7 @@ func TestRightThatEndsWhileBeingTold(t *testing.T) {
 					}
 				}
 				at := s.store.State().Position().Rev
-				for end := time.Now().Add(time.Minute); s.hub.Dispatched().Rev < at || s.server.Tracked() > 0; {
+				for end := time.Now().Add(patience); s.hub.Dispatched().Rev < at || s.server.Tracked() > 0; {
 					if time.Sleep(time.Millisecond); time.Now().After(end) {
 						t.Error("the change is not dispatched")
 						return
@@ -75,7 +75,7 @@ func TestRightThatEndsWhileBeingTold(t *testing.T) {
 			ann.send(encode("ECHO", "last"))
 			var told []string
 			for {
-				_ = ann.conn.SetReadDeadline(time.Now().Add(time.Minute))
+				_ = ann.conn.SetReadDeadline(time.Now().Add(patience))
 				got, err := ann.read()
 				if told = append(told, got); err != nil || strings.Contains(got, `"last"`) {
 					break
