@@ -57,7 +57,11 @@ func newAccess(e *Engine) *access {
 		a.data = e.config.Data
 	}
 	a.wrapper = &sealKey{open: a.openSealKey}
-	a.table = auth.NewTable(auth.TableOptions{Wrapper: a.wrapper, Logger: a.logger, Behind: a.behind})
+	opts := auth.TableOptions{Wrapper: a.wrapper, Logger: a.logger, Behind: a.behind}
+	if !e.config.alone() {
+		opts.Barrier = func(w kv.Waker) *kv.Barrier { return e.store.BeginBarrier(w) }
+	}
+	a.table = auth.NewTable(opts)
 	return a
 }
 

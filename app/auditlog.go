@@ -1,23 +1,28 @@
 package app
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 
 	"keywatch/auth/audit"
 )
 
-// openAudit opens the audit log of a server whose callers have to prove who they are; nil for none.
-func (c ServeConfig) openAudit() (*audit.Log, error) {
+// openAudit opens the audit log of a server whose callers have to prove who they are; nil for none. node is
+// the id of the server, empty where it has none.
+func (c ServeConfig) openAudit(node string) (log *audit.Log, err error) {
 	switch {
 	case c.noAudit():
 		return nil, nil
 	case c.AuditLog == "stderr":
-		return audit.New(os.Stderr), nil
-	case c.AuditLog == "":
-		return audit.Open(filepath.Join(c.Data, "audit.jsonl"))
+		log = audit.New(os.Stderr)
+	default:
+		log, err = audit.Open(cmp.Or(c.AuditLog, filepath.Join(c.Data, "audit.jsonl")))
 	}
-	return audit.Open(c.AuditLog)
+	if log != nil {
+		log.Node = node
+	}
+	return log, err
 }
 
 // noAudit reports whether there is no audit log, even with authentication.

@@ -322,6 +322,14 @@ func (e *Engine) Serving() error {
 	return cmp.Or(serving(), e.access.serving(), e.access.furnished())
 }
 
+// memberID returns the id of this server, empty where it is not one of a cluster.
+func (e *Engine) memberID() string {
+	if e.members == nil {
+		return ""
+	}
+	return e.members.me().ID.String()
+}
+
 // alone reports whether no other server has the store.
 func (e *Engine) alone() bool { return e.members == nil && e.team == nil }
 

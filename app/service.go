@@ -103,7 +103,7 @@ func (s *service) build() (err error) {
 		return err
 	}
 	if s.live.engine.access.on {
-		s.events, err = s.config.openAudit()
+		s.events, err = s.config.openAudit(s.live.engine.memberID())
 	} else if s.config.AuditWrites || s.config.AuditLog != "" && s.config.AuditLog != "off" {
 		s.config.Logger.Warn("no audit log is written: the store has no users yet, and the server asks no caller for a credential; see --auth")
 	}

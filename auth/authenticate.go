@@ -20,6 +20,16 @@ type FailedError struct {
 
 func (e *FailedError) Error() string { return "credential not accepted: " + e.Reason }
 
+// errOrphan refuses a ticket whose credential is not known here.
+var errOrphan = &FailedError{Revoked}
+
+// MayBeNew reports whether a credential was not accepted because this server does not know it: another server may
+// have made it, and this one not applied that yet. See Table.CatchUp.
+func MayBeNew(err error) bool {
+	failed, ok := err.(*FailedError)
+	return ok && (failed == errOrphan || failed.Reason == Unknown)
+}
+
 // ticketsMax is the default of TableOptions.UsedTickets.
 const ticketsMax = 100_000
 
@@ -100,8 +110,17 @@ func (c *Caller) Good() error { return c.fail() }
 // UseTicket returns the caller that a ticket makes, for a page of origin, which is empty if none
 // is known. A ticket for one use is used up. It fails with a *FailedError or ErrTooManyTickets.
 func (t *Table) UseTicket(text, origin string) (*Caller, error) {
-	info, err := ParseTicket(text, t.ticketKey)
-	if err != nil {
+	unknown := false
+	info, err := ParseTicket(text, func(n uint64) (k TicketKey, ok bool) {
+		k, ok = t.ticketKey(n)
+		newest, _ := t.newestTicketKey()
+		unknown = n > newest.Number // they rise
+		return k, ok
+	})
+	switch {
+	case unknown:
+		return nil, &FailedError{Unknown}
+	case err != nil:
 		return nil, &FailedError{Malformed}
 	}
 	t.mu.RLock()
@@ -110,6 +129,8 @@ func (t *Table) UseTicket(text, origin string) (*Caller, error) {
 	t.mu.RUnlock()
 	now := t.Now()
 	switch {
+	case parent == nil && info.Epoch == epoch:
+		return nil, errOrphan
 	case parent == nil, info.Epoch != epoch, info.Origin != "" && info.Origin != origin:
 		return nil, &FailedError{Revoked}
 	case info.Expires <= now:

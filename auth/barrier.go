@@ -1,6 +1,13 @@
 package auth
 
-import "keywatch/kv"
+import (
+	"context"
+
+	"keywatch/kv"
+)
+
+// Barrier is kv.Store.Barrier. It shows nothing.
+func (v View) Barrier(ctx context.Context) error { return v.door.store.Barrier(ctx) }
 
 // BeginBarrier is kv.Store.BeginBarrier. It shows nothing.
 func (v View) BeginBarrier(w kv.Waker) *kv.Barrier { return v.door.store.BeginBarrier(w) }

@@ -93,8 +93,9 @@ func (t *Table) expire() {
 	t.wake()
 }
 
-// Close ends the table's timer. It may be called twice.
+// Close ends the table's timers, and who waits for them. It may be called twice.
 func (t *Table) Close() {
+	t.catchup.close()
 	e := &t.ends
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -132,8 +132,8 @@ func TestStuckHashEndsWithItsRequest(t *testing.T) {
 	gate.Until(t, func() bool { return h.started.Load() == 1 }, "no process is started")
 	h.kind = "good"
 	cancel()
-	if err := <-failed; !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want %v", err, context.Canceled)
+	if err := <-failed; !errors.Is(err, auth.ErrLoginLate) {
+		t.Errorf("got %v, want %v", err, auth.ErrLoginLate)
 	}
 	if _, err := p.Hash(t.Context(), "correct horse"); err != nil || h.started.Load() != 2 || !p.Apart() {
 		t.Errorf("the next one: %v, %d processes", err, h.started.Load())

@@ -45,6 +45,8 @@ var (
 	ErrBadHash = errors.New("malformed password hash: expected one of argon2id or bcrypt")
 	// ErrLoginBusy is returned when too many logins wait for their turn.
 	ErrLoginBusy = fmt.Errorf("too many logins at once: at most %d wait for their turn, which is fixed", loginsWaiting)
+	// ErrLoginLate is returned when the request ended before a password was hashed. Nothing was done.
+	ErrLoginLate = errors.New("no password could be checked in time, and nothing was done: too many logins wait, or the process that hashes passwords hangs")
 )
 
 // argonParams are what argon2id is given: memory in KiB, passes, threads.
@@ -173,7 +175,7 @@ func (p *Passwords) Apart() bool { return p.process != nil && !p.failed.Load() }
 // Waiting returns how many requests wait for a hash, or have their turn.
 func (p *Passwords) Waiting() int { return int(p.waiting.Load()) }
 
-// take waits for a turn. It fails with ErrLoginBusy or ctx's error.
+// take waits for a turn. It fails with ErrLoginBusy or ErrLoginLate.
 func (p *Passwords) take(ctx context.Context) error {
 	if p.waiting.Add(1) > loginsWaiting+1 {
 		p.waiting.Add(-1)
@@ -184,7 +186,7 @@ func (p *Passwords) take(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		p.waiting.Add(-1)
-		return ctx.Err()
+		return ErrLoginLate
 	}
 }
 
@@ -196,14 +198,14 @@ func (p *Passwords) give() {
 	p.waiting.Add(-1)
 }
 
-// run does a job: in the process for it, else here. It fails with ctx's error.
+// run does a job: in the process for it, else here. It fails with ErrLoginLate once ctx ends.
 func (p *Passwords) run(ctx context.Context, j *hashJob) (hashResult, error) {
 	if p.process == nil {
 		return j.run(), nil
 	}
 	r, err := p.process.run(ctx, j)
 	if err != nil && ctx.Err() != nil {
-		return r, ctx.Err()
+		return r, ErrLoginLate
 	}
 	failed := p.failed.Swap(err != nil)
 	if err == nil {
@@ -225,7 +227,7 @@ func (p *Passwords) argon(ctx context.Context, password string, params argonPara
 }
 
 // Hash returns the text of the hash of a new password. It fails with ErrBadPassword,
-// ErrLoginBusy or ctx's error.
+// ErrLoginBusy or ErrLoginLate.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	if len(password) < PasswordMin || len(password) > PasswordMax {
 		return "", ErrBadPassword
@@ -248,7 +250,7 @@ func (p *Passwords) hash(ctx context.Context, password string) (text string, err
 
 // Verify reports whether password is the one that a text of Hash, or an imported one, was made
 // of; with an empty text it is not. It takes as long whatever the text. fresh, if not empty, is to
-// take the place of text, which is weaker than new ones. It fails with ErrLoginBusy or ctx's error.
+// take the place of text, which is weaker than new ones. It fails with ErrLoginBusy or ErrLoginLate.
 func (p *Passwords) Verify(ctx context.Context, text, password string) (ok bool, fresh string, err error) {
 	if err := p.take(ctx); err != nil {
 		return false, "", err

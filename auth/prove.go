@@ -61,13 +61,17 @@ func (p *proven) note(sum [sha256.Size]byte, c *Caller) *Caller {
 // changes. It fails as Login does. A password that was right is remembered, and not hashed again.
 func (r *Registry) Prove(ctx context.Context, name, password string) (*Caller, error) {
 	folded, _ := FoldName(name)
-	u, hash := r.table.userByName(folded), ""
-	if u != nil && !u.record.Disabled && len(password) <= PasswordMax {
-		if hash = u.record.Password; hash != "" {
-			if c := r.proven.caller(r.proven.mac(u, password)); c != nil && c.fail() == nil {
-				return c, nil
-			}
+	u, hash := r.passwordOf(folded, password)
+	if hash != "" {
+		if c := r.proven.caller(r.proven.mac(u, password)); c != nil && c.fail() == nil {
+			return c, nil
 		}
+	}
+	if r.synced != nil { // a user or password that is new at another server is known then
+		if err := r.synced(ctx); err != nil {
+			return nil, err
+		}
+		u, hash = r.passwordOf(folded, password)
 	}
 	ok, _, err := r.Passwords.Verify(ctx, hash, password)
 	if err != nil {
@@ -81,4 +85,12 @@ func (r *Registry) Prove(ctx context.Context, name, password string) (*Caller, e
 		return nil, ErrWrongPassword // changed meanwhile
 	}
 	return c, nil
+}
+
+// passwordOf returns the user with a folded name, and the hash that password is to match: empty if none can.
+func (r *Registry) passwordOf(name, password string) (u *userState, hash string) {
+	if u = r.table.userByName(name); u != nil && !u.record.Disabled && len(password) <= PasswordMax {
+		hash = u.record.Password
+	}
+	return u, hash
 }

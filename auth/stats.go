@@ -24,6 +24,9 @@ type Stats struct {
 	// Requests count credentials by result, Denied what was denied by verb, Ended streams that were
 	// ended by why, since the start.
 	Requests, Denied, Ended map[string]int64
+	// CatchUps count waits for credentials that were not known here by result, Waiting are those that wait.
+	CatchUps map[string]int64
+	Waiting  int
 	// Users, Roles and Credentials are how many there are, Revision is the auth revision.
 	Users, Roles, Credentials int
 	Revision                  uint64
@@ -86,6 +89,7 @@ func (t *Table) Stats() Stats {
 	n := t.count()
 	return Stats{
 		Requests: t.counts.requests.read(), Denied: t.counts.denied.read(), Ended: t.counts.ended.read(),
+		CatchUps: t.catchup.results.read(), Waiting: t.catchup.waits(),
 		Users: n.users, Roles: n.roles, Credentials: n.creds, Revision: t.auth.Load(),
 	}
 }

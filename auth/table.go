@@ -74,6 +74,9 @@ type TableOptions struct {
 	// Behind returns why this server may lack a revocation that another acknowledged long ago, nil while it
 	// cannot: then it shows what it has without asking others. nil is a server that is never behind.
 	Behind func() error
+	// Barrier begins a read barrier, or returns nil if this server shows all that was acknowledged; nil where no other
+	// server makes credentials: see Table.CatchUp.
+	Barrier func(kv.Waker) *kv.Barrier
 }
 
 // A Table is what this server knows of users, roles and credentials: the private records, opened.
@@ -93,6 +96,7 @@ type Table struct {
 	uses    uses
 	ends    ends
 	counts  tallies
+	catchup catchup
 	// behind says that this server may miss what was revoked: see SetBehind.
 	behind atomic.Bool
 	// wakers are told of every change.
@@ -132,6 +136,7 @@ func NewTable(opts TableOptions) *Table {
 	}
 	t.anonymous = &Caller{table: t, kind: Anonymous}
 	t.ends.init()
+	t.catchup.begin, t.catchup.results = opts.Barrier, newTally(CatchUps)
 	t.clearLocked()
 	t.gen.Store(1)
 	return t

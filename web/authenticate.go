@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 
 	"keywatch/auth"
@@ -77,9 +78,22 @@ func (r *request) authenticate() (err error) {
 	return &auth.DeniedError{Need: "nothing that can be granted", Index: -1}
 }
 
-// identity returns the caller that the request's credential proves: that in Authorization, a ticket in
-// the URL of a watch, a session in a cookie, or a certificate. The first of them that is there decides.
+// identity returns the caller that the request's credential proves. One that this server does not know may have been
+// made elsewhere a moment ago: it is looked at again once what was acknowledged is applied here.
 func (r *request) identity(table *auth.Table) (*auth.Caller, error) {
+	if !r.prompt {
+		return table.Find(r.deadline(), func() (*auth.Caller, error) { return r.prove(table) })
+	}
+	who, err := r.prove(table)
+	if r.after != nil && auth.MayBeNew(err) { // its session has waited: see session.asks
+		return nil, cmp.Or(r.after.Err(), err)
+	}
+	return who, err
+}
+
+// prove returns the caller that the request's credential proves: that in Authorization, a ticket in the URL of a
+// watch, a session in a cookie, or a certificate. The first of them that is there decides.
+func (r *request) prove(table *auth.Table) (*auth.Caller, error) {
 	ticket, ticketed, err := "", false, error(nil)
 	if len(r.query) > 0 && r.watches() {
 		ticket, ticketed, err = r.urlTicket()

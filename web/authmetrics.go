@@ -8,6 +8,8 @@ var (
 	descAuthRequests = prometheus.NewDesc("keywatch_auth_requests_total", "Credentials of requests: by their kind if they were accepted, else by why not.", []string{"result"}, nil)
 	descAuthDenied   = prometheus.NewDesc("keywatch_auth_denied_total", "What was denied for a lack of permission, by the verb that it requires.", []string{"verb"}, nil)
 	descAuthEnded    = prometheus.NewDesc("keywatch_auth_streams_ended_total", "Watches that ended because their caller may do less, by why.", []string{"code"}, nil)
+	descCatchUps     = prometheus.NewDesc("keywatch_auth_catchups_total", "Credentials that this server did not know, and that it looked at again once it had applied what was acknowledged elsewhere: by how that ended; full is for too many at once.", []string{"result"}, nil)
+	descCatchingUp   = prometheus.NewDesc("keywatch_auth_catching_up", "Requests that wait until this server has applied what was acknowledged elsewhere, because it does not know their credential.", nil, nil)
 	descLogins       = prometheus.NewDesc("keywatch_auth_logins_total", "Logins, by how they ended; refused is for too many.", []string{"result"}, nil)
 	descLoginQueue   = prometheus.NewDesc("keywatch_auth_login_queue", "Logins that wait until their password is looked at, or are.", nil, nil)
 	descUnproved     = prometheus.NewDesc("keywatch_auth_sockets_unauthenticated", "WebSockets and connections of Redis clients whose callers have not proved yet who they are, and may do nothing before.", nil, nil)
@@ -34,6 +36,8 @@ func (s *Server) collectAuth(ch chan<- prometheus.Metric) {
 	count(descAuthRequests, counter, stats.Requests)
 	count(descAuthDenied, counter, stats.Denied)
 	count(descAuthEnded, counter, stats.Ended)
+	count(descCatchUps, counter, stats.CatchUps)
+	ch <- prometheus.MustNewConstMetric(descCatchingUp, gauge, float64(stats.Waiting))
 	count(descLogins, counter, map[string]int64{
 		"accepted": int64(s.logins.good.Load()), "wrong": int64(s.logins.wrong.Load()), "refused": int64(s.logins.refused.Load()),
 	})

@@ -58,6 +58,11 @@ func (r *request) accounts() error {
 	if err := r.auditable(); err != nil {
 		return err
 	}
+	if r.route.showsAccounts() {
+		if err := r.view().Barrier(r.deadline()); err != nil {
+			return err
+		}
+	}
 	switch r.route {
 	case routeLogin:
 		return r.login()
@@ -79,6 +84,16 @@ func (r *request) accounts() error {
 		return r.rotate()
 	}
 	return r.credentials()
+}
+
+// showsAccounts reports whether the route shows, or rests on, what may have been made at another server a moment ago.
+// A login sees to that where it looks; others are about the caller's own credential.
+func (r route) showsAccounts() bool {
+	switch r {
+	case routePassword, routeUsers, routeUser, routeRoles, routeRole, routeAPIKeys, routeAPIKey, routeSessions, routeSession:
+		return true
+	}
+	return false
 }
 
 // by says on whose behalf the request changes anything.

@@ -3,6 +3,7 @@ package web_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -16,7 +17,10 @@ import (
 )
 
 // redis serves clients of Redis, and returns what says a line to it on one connection.
-func (s *secured) redis() (say func(line string) string) {
+func (s *secured) redis() (say func(line string) string) { return s.redisBy(nil) }
+
+// redisBy is redis over TLS, unless config is nil.
+func (s *secured) redisBy(config *tls.Config) (say func(line string) string) {
 	s.t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,6 +31,9 @@ func (s *secured) redis() (say func(line string) string) {
 	conn, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	if config != nil {
+		conn = tls.Client(conn, config)
 	}
 	s.t.Cleanup(func() {
 		_ = conn.Close()

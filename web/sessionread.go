@@ -11,13 +11,13 @@ import (
 // A read that must wait until other servers agree that it is linearizable does not leave its event
 // loop: the session begins a barrier and reads on once that is done: see api.Barrier.
 
-// asks begins a barrier if the read in p has to wait for one, and reports whether it does. b is what
-// was read and not used, from that read on.
+// asks begins a barrier if the request in p has to wait for one, and reports whether it does: a read, or one whose
+// credential this server does not know yet. b is what was read and not used, from that request on.
 func (n *session) asks(p *fastPath, b []byte) bool {
-	if p.head.method[0] != 'G' || n.barrier.Holds() || !n.s.mayAsk(&p.head) {
+	if n.barrier.Holds() {
 		return false
 	}
-	begun := n.s.door.As(nil).BeginBarrier(n.sock)
+	begun := n.barrierFor(&p.head)
 	if begun == nil {
 		return false
 	}
@@ -26,19 +26,38 @@ func (n *session) asks(p *fastPath, b []byte) bool {
 	return true
 }
 
-// mayAsk reports whether a read with this head may have other servers asked. One that is refused
-// for its credential is refused without.
-func (s *Server) mayAsk(h *fastHead) bool {
-	table := s.door.Table()
+// barrierFor begins the barrier that a request with this head waits for; nil for none. One that is refused for its
+// credential waits for none, unless that may be new.
+func (n *session) barrierFor(h *fastHead) *kv.Barrier {
+	table, reads := n.s.door.Table(), h.method[0] == 'G'
+	if !reads && (table == nil || !table.CatchesUp()) {
+		return nil
+	}
+	err := n.s.refuses(table, h)
+	switch {
+	case auth.MayBeNew(err):
+		return table.CatchUp(n.sock)
+	case err != nil || !reads:
+		return nil
+	}
+	return n.s.door.As(nil).BeginBarrier(n.sock)
+}
+
+// refuses returns why a request with this head is refused for its credential, nil if it may not be.
+func (s *Server) refuses(table *auth.Table, h *fastHead) (err error) {
 	if table == nil {
-		return true
+		return nil
 	}
 	if secret := h.secret(); secret != nil {
-		_, err := table.Authenticate(secret)
-		return err == nil
+		_, err = table.Authenticate(secret)
+	} else if table.Anonymous().Look().Empty() {
+		err = errMissing
 	}
-	return !table.Anonymous().Look().Empty()
+	return err
 }
+
+// errMissing refuses who has no credential and may do nothing without.
+var errMissing error = &auth.FailedError{Reason: auth.Missing}
 
 // secret returns the secret in Authorization or, without that, in the cookie; nil for none.
 func (h *fastHead) secret() (secret []byte) {

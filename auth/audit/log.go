@@ -17,6 +17,8 @@ import (
 // An Event is one line of the log. It has no value of a key, and nothing that is secret.
 type Event struct {
 	Time time.Time `json:"time"`
+	// Node is the id of the server that wrote it, where it is one of a cluster: see Log.Node.
+	Node string `json:"node,omitempty"`
 	// User is the id of the user, Name its name, Credential the id of the credential.
 	User       string `json:"user,omitempty"`
 	Name       string `json:"name,omitempty"`
@@ -58,6 +60,9 @@ const (
 
 // A Log writes events, one JSON object a line. It is safe for concurrent use and must be closed.
 type Log struct {
+	// Node is the id of this server, which each event gets; it is set before the first event.
+	Node string
+
 	path string // empty for a writer that the caller owns
 	out  io.Writer
 	file *os.File
@@ -221,7 +226,7 @@ func orNil(c chan Event, open bool) chan Event {
 }
 
 func (l *Log) put(e *Event) {
-	e.LeftOut, e.WritesLeftOut = l.dropped.Swap(0), l.skipped.Swap(0)
+	e.Node, e.LeftOut, e.WritesLeftOut = l.Node, l.dropped.Swap(0), l.skipped.Swap(0)
 	if err := l.write(e); err != nil {
 		l.failed.Store(&err)
 		return

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"keywatch/auth"
 	"keywatch/kv"
 	"keywatch/web/api"
 )
@@ -80,6 +81,8 @@ func TestFailureOf(t *testing.T) {
 		{api.ReadError(context.DeadlineExceeded), "no_leader", "", 0},
 		{api.ColdError(context.Canceled), "tier_unavailable", "", 0},
 		{context.DeadlineExceeded, "outcome_unknown", "", 0},
+		{auth.ErrLoginBusy, "too_many_logins", "", 0},
+		{auth.ErrLoginLate, "too_many_logins", "", 0}, // nothing was done, so that its outcome is known
 		{api.ErrTooManyStreams, "too_many_connections", "", 0},
 	} {
 		f := api.FailureOf(api.WithLimit(c.err, limits))

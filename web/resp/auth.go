@@ -53,13 +53,7 @@ func (s *session) prove(user, secret string, then func()) {
 		return
 	}
 	if _, err := auth.CheckSecret(secret); err == nil {
-		who, err := s.server.opts.Door.Table().Authenticate([]byte(secret))
-		if err != nil || user != defaultUser && !isNamed(who, user) {
-			s.fail(errWrongPass)
-			return
-		}
-		s.become(who)
-		then()
+		s.proveToken(user, secret, then)
 		return
 	}
 	login, address := s.server.opts.Login, s.peer.addr().String()
@@ -71,6 +65,28 @@ func (s *session) prove(user, secret string, then func()) {
 		who, err := login(s.server.deadline(), address, user, secret)
 		return reply{then: func() { s.loggedIn(who, err, then) }}
 	})
+}
+
+// proveToken is prove for a token. One that is not known here may have been made elsewhere a moment ago: then it is
+// looked at again once what was acknowledged is applied here.
+func (s *session) proveToken(user, secret string, then func()) {
+	table := s.server.opts.Door.Table()
+	who, err := table.Authenticate([]byte(secret))
+	if auth.MayBeNew(err) && !s.fresh {
+		if b := table.CatchUp(s); b != nil {
+			s.park(b, []byte("auth"), func() { s.proveToken(user, secret, then) })
+			return
+		}
+	}
+	switch {
+	case auth.MayBeNew(err) && s.fresh && s.barrier.Err() != nil:
+		s.fail(s.barrier.Err())
+	case err != nil || user != defaultUser && !isNamed(who, user):
+		s.fail(errWrongPass)
+	default:
+		s.become(who)
+		then()
+	}
 }
 
 func (s *session) loggedIn(who *auth.Caller, err error, then func()) {

@@ -19,6 +19,11 @@ func (s *session) dispatch(q *wire.Request) {
 		return
 	}
 	cmd := s.server.lookup(q.Args[0])
+	if b := s.awaitsUser(cmd); b != nil {
+		again := wire.Request{Args: cloneAll(q.Args), Inline: q.Inline, TooLarge: q.TooLarge}
+		s.park(b, again.Args[0], func() { s.dispatch(&again) })
+		return
+	}
 	defer s.passSkip()
 	defer s.endCaching(cmd, q.Args)
 	if err := s.admit(cmd, q); err != nil {

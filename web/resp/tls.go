@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keywatch/auth"
+	"keywatch/kv"
 	"keywatch/web/resp/wire"
 	"keywatch/web/tlsconn"
 )
@@ -82,6 +83,15 @@ func (s *session) certify() {
 	s.become(who)
 }
 
+// awaitsUser begins a wait if the client's certificate has no user that is known here: another server may have given
+// one its name a moment ago. It returns nil if there is nothing to wait for.
+func (s *session) awaitsUser(cmd *command) *kv.Barrier {
+	if s.proof == nil || s.fresh || cmd == nil || cmd.name == "auth" || !auth.MayBeNew(s.uncertified()) {
+		return nil
+	}
+	return s.server.opts.Door.Table().CatchUp(s)
+}
+
 // uncertified returns why the client's certificate proves nothing, which is not as good as none: it is
 // looked at again, because a user may have a name of it now.
 func (s *session) uncertified() error {
@@ -89,5 +99,8 @@ func (s *session) uncertified() error {
 		return nil
 	}
 	s.certify()
+	if s.fresh && auth.MayBeNew(s.proof.failed) && s.barrier.Err() != nil {
+		return s.barrier.Err() // it is not known
+	}
 	return s.proof.failed
 }

@@ -33,7 +33,7 @@ func (r *runner) auth(c *command) error {
 	if err := r.charge(ratelimit.Read, 1); err != nil {
 		return err
 	}
-	who, err := authenticate(table, c.secret)
+	who, err := table.Find(r.deadline(c), func() (*auth.Caller, error) { return authenticate(table, c.secret) })
 	if err != nil {
 		return err
 	}
