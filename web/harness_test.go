@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,13 +35,20 @@ type directLog struct {
 	// barrier, if set, takes the place of an immediate answer.
 	barrier func(ctx context.Context) error
 	start   time.Time
+	// stands, if not 0, is the time, which stands still: see tick.
+	stands atomic.Int64
 	// last is closed when the newest write that fail was asked about is applied.
 	last chan struct{}
 	// life ends with the test.
 	life context.Context
 }
 
-func (l *directLog) Now() int64 { return time.Since(l.start).Milliseconds() }
+func (l *directLog) Now() int64 {
+	if at := l.stands.Load(); at != 0 {
+		return at
+	}
+	return time.Since(l.start).Milliseconds()
+}
 
 func (l *directLog) ReadBarrier(ctx context.Context) error {
 	if l.barrier != nil {

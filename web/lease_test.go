@@ -4,18 +4,17 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"keywatch/kv"
 )
 
 // tick logs the time, ms milliseconds later than it is, and so ends what is due
-// then.
+// then. From the first tick on time passes by ticks only.
 func (w *world) tick(ms int64) {
 	w.t.Helper()
 	w.log.mu.Lock()
 	defer w.log.mu.Unlock()
-	w.log.start = w.log.start.Add(-time.Duration(ms) * time.Millisecond)
+	w.log.stands.Store(max(1, w.log.Now()+ms))
 	w.log.index++
 	if _, err := w.log.state.Apply(w.log.index, 1, kv.EncodeEntry(w.log.Now())); err != nil {
 		w.t.Fatal(err)
@@ -32,6 +31,7 @@ func (w *world) grant(ttl string) string {
 // or readers could not tell what they are attached to.
 func TestLeaseEndsWithItsKeys(t *testing.T) {
 	w := newWorld(t)
+	w.tick(0) // time stands still
 	id := w.grant("10s")
 	w.want(201, "PUT", "/v1/kv/a?lease="+id, "1")
 	w.want(201, "POST", "/v1/cas/b", `{"expected":null,"new":"2","lease":"`+id+`"}`)
@@ -119,6 +119,7 @@ func TestLeaseBounds(t *testing.T) {
 // through: the fence is what makes a lock more than advice.
 func TestFenceIsEnforcedOnEveryWrite(t *testing.T) {
 	w := newWorld(t)
+	w.tick(0) // time stands still
 	w.want(201, "PUT", "/v1/kv/a", "0")
 	token := w.want(200, "POST", "/v1/locks/deploy", `{"ttl":"10s"}`).field("token").(float64)
 	held, other := fmt.Sprintf("deploy=%.0f", token), w.want(200, "POST", "/v1/locks/other", `{"ttl":"1h"}`).field("token")

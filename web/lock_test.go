@@ -156,6 +156,7 @@ func TestLockWaitEnds(t *testing.T) {
 // would not hear that it has it.
 func TestLockPassesOnWhenItsLeaseEnds(t *testing.T) {
 	w := newWorld(t)
+	w.tick(0) // time stands still
 	w.want(200, "POST", "/v1/locks/l", `{"ttl":"2s"}`)
 	got := make(chan lockReply, 1)
 	go w.askLock("l", "next", "5m", got)
@@ -322,6 +323,7 @@ func TestLockWaitEndsAtShutdown(t *testing.T) {
 func TestPausedHolder(t *testing.T) {
 	for _, fenced := range []bool{false, true} {
 		w := newWorld(t)
+		w.tick(0) // time stands still
 		w.want(201, "PUT", "/v1/kv/counter", "0")
 		take := func() []string {
 			token := w.want(200, "POST", "/v1/locks/l", `{"ttl":"2s"}`).field("token").(float64)

@@ -19,6 +19,7 @@ type lockEvent struct {
 func TestLockIsWatchable(t *testing.T) {
 	for _, mode := range []string{"all", "latest"} {
 		w := newWorld(t)
+		w.tick(0) // time stands still
 		stream := w.stream("/v1/watch?prefix=locks/&state=0&mode="+mode, "Accept", "application/x-ndjson")
 		defer stream.Body.Close()
 		lines := bufio.NewScanner(stream.Body)

@@ -24,14 +24,14 @@ type Client struct {
 type Frame map[string]any
 
 // Dial opens a WebSocket at url; headers are name and value in turn. The client
-// lives as long as the test, and a minute at most.
+// lives as long as the test, and five minutes at most.
 func Dial(t testing.TB, url, subprotocol string, headers ...string) (*Client, *http.Response, error) {
 	return DialBy(t, nil, url, subprotocol, headers...)
 }
 
 // DialBy is Dial by a client of HTTP, such as one that trusts the server's certificate.
 func DialBy(t testing.TB, by *http.Client, url, subprotocol string, headers ...string) (*Client, *http.Response, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	h := http.Header{}
 	for i := 0; i < len(headers); i += 2 {
