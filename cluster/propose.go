@@ -28,10 +28,7 @@ func (n *Node) Propose(ctx context.Context, c *kv.Command) (kv.Result, error) {
 			return kv.Result{}, kv.ErrOutcomeUnknown
 		}
 	}
-	if b.err != nil {
-		return kv.Result{}, b.err
-	}
-	return b.results[place], nil
+	return waiting{b, place}.Result()
 }
 
 // Begin implements kv.Beginner.
@@ -56,6 +53,9 @@ func (p waiting) Done() <-chan struct{} { return p.batch.done }
 func (p waiting) Result() (kv.Result, error) {
 	if p.batch.err != nil {
 		return kv.Result{}, p.batch.err
+	}
+	if doubts() {
+		return kv.Result{}, kv.ErrOutcomeUnknown
 	}
 	return p.batch.results[p.place], nil
 }

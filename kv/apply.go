@@ -13,7 +13,7 @@ func (s *State) decideLocked(c *Command, r *Result, arena *[]OpResult) {
 		return
 	}
 	s.expireTouchedLocked(c)
-	if i, held := firstLost(c.Fences, s.currentLocked); i >= 0 {
+	if i, held := firstLost(c.Fences, s.currentLocked); i >= 0 && !faulty(unfenced) {
 		r.Outcome, r.Failed, r.Current = FenceLost, i, held
 	} else if c.Prefix != nil {
 		s.deletePrefixLocked(*c.Prefix, r)
@@ -192,6 +192,9 @@ func (s *State) closeRevisionLocked(first int) Rev {
 // putLocked writes op as part of the revision after m.rev.
 func (s *State) putLocked(op *Op) *Entry {
 	e := copyEntry(op.Value)
+	if faultyAt(emptied, s.mu.rev+1) {
+		e = copyEntry(nil)
+	}
 	e.end = s.endLocked(op)
 	return s.writeLocked(op.Key, e, op.TTL == KeepTTL, op.KeepLease)
 }
@@ -235,6 +238,9 @@ func (s *State) endLocked(op *Op) *end {
 	var at int64
 	if op.TTL > 0 {
 		at = m.time + op.TTL.Milliseconds()
+		if faulty(belated) {
+			at += belatedBy
+		}
 	} else {
 		at = op.At
 	}

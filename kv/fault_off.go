@@ -8,5 +8,8 @@ package kv
 // released returns the levels of commands in this release.
 func released(levels map[byte]int) map[byte]int { return levels }
 
+// faulty tells whether this build makes a mistake on purpose. It makes none.
+func faulty(fault) bool { return false }
+
 // forgets reports whether a release does not know a kind of command. This one knows all.
 func forgets(byte) bool { return false }

@@ -4,19 +4,20 @@ package kv
 
 import "os"
 
-// What a process of this build is, if the environment says so: one kind of command is then of the level that follows
-// this release's.
+// What a process of this build is, if the environment says so and names no fault: one kind of command is then of the
+// level that follows this release's.
 const (
 	// beforeRelease does not know the kind, and ends if it is to apply one.
 	beforeRelease = "the release before"
 	// nextRelease knows it.
 	nextRelease = "a release to come"
-	// hastyRelease knows it, and logs it whatever the level of the cluster.
-	hastyRelease = "a release that does not ask"
 )
 
 // release is what this process is.
 var release = os.Getenv("KEYWATCH_FAULT")
+
+// faulty tells whether this process makes a mistake.
+func faulty(f fault) bool { return release == string(f) }
 
 // newKind is the kind of command that is new.
 const newKind = commandExtended

@@ -64,7 +64,7 @@ func (s *State) replayLocked(c *Command, r *Result) bool {
 	m := &s.mu.machine
 	known := m.idem.find(&c.Idem, m.time)
 	switch {
-	case known == nil:
+	case known == nil, faulty(repeated):
 		for r.Outcome = m.idem.full(c.Idem.Caller, &m.params); r.Outcome != 0 && m.idem.expireOne(m.time); {
 			r.Outcome = m.idem.full(c.Idem.Caller, &m.params)
 		}

@@ -43,7 +43,9 @@ func (s *State) beginLeaseLocked(l *lease) {
 // renewLocked has l live for its TTL from now.
 func (s *State) renewLocked(l *lease, r *Result) {
 	m := &s.mu.machine
-	m.leases.move(l, m.time+l.ttl)
+	if !faulty(unrenewed) {
+		m.leases.move(l, m.time+l.ttl)
+	}
 	r.Outcome, r.Lease = Committed, s.leaseInfoLocked(l)
 }
 
