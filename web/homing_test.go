@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func homeward(t *testing.T) *world {
 				return
 			default:
 				w.server.Sweep()
+				runtime.Gosched() // on one processor others would wait for a time slice each
 			}
 		}
 	}()

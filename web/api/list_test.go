@@ -30,10 +30,12 @@ func TestParseCursor(t *testing.T) {
 func TestPageLetsOthersRun(t *testing.T) {
 	// One processor: a goroutine that is started does not run before this one gives way.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	// More than one turn: the scheduler may give one to a goroutine again that has just given way.
+	const entries = 300
 	state := kv.NewState(kv.StateOptions{})
 	var b kv.EntryBuilder
 	b.Reset(nil)
-	for i := range 100 {
+	for i := range entries {
 		b.Add(&kv.Command{Ops: []kv.Op{{Kind: kv.OpPut, Key: fmt.Sprintf("k%03d", i)}}})
 	}
 	if _, err := state.Apply(1, 1, b.Finish(0)); err != nil {
@@ -46,11 +48,11 @@ func TestPageLetsOthersRun(t *testing.T) {
 	defer snap.Close()
 	var ran atomic.Bool
 	go ran.Store(true)
-	l := api.List{Limit: 100}
+	l := api.List{Limit: entries}
 	if _, err := l.AppendPage(t.Context(), make([]byte, 0, 32<<10), snap, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	if !ran.Load() {
-		t.Error("no other goroutine ran while a page of 100 entries was written")
+		t.Errorf("no other goroutine ran while a page of %d entries was written", entries)
 	}
 }
