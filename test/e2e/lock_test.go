@@ -28,7 +28,7 @@ const (
 )
 
 // holderTTL is that of the lock; a holder is stopped for longer.
-const holderTTL = 2 * time.Second
+const holderTTL = 4 * time.Second
 
 // hold is the holder process. For each increment of a counter it takes the lock,
 // reads, says so, and writes once it is told to. A holder that loops needs no
@@ -168,6 +168,7 @@ func (c *child) signal(t *testing.T, sig syscall.Signal) {
 // its TTL is over, another takes the lock and increments, and the first continues.
 // Without a fence its write undoes the other's; with one it is refused.
 func TestStoppedHolder(t *testing.T) {
+	t.Parallel()
 	for _, fenced := range []string{"", "1"} {
 		s := serve(t, "--data", t.TempDir())
 		cl := newClient(t, s)
