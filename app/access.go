@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"keywatch/auth"
+	"keywatch/auth/jwt"
 	"keywatch/kv"
 )
 
@@ -43,6 +44,7 @@ type access struct {
 	registry *auth.Registry
 	wrapper  *sealKey
 	logger   *slog.Logger
+	tokens   *jwt.Keys // nil where no JWT is accepted
 	// on says that callers have to prove who they are. begun says that it is known.
 	on    bool
 	begun atomic.Bool
@@ -60,6 +62,9 @@ func newAccess(e *Engine) *access {
 	opts := auth.TableOptions{Wrapper: a.wrapper, Logger: a.logger, Behind: a.behind}
 	if !e.config.alone() {
 		opts.Barrier = func(w kv.Waker) *kv.Barrier { return e.store.BeginBarrier(w) }
+	}
+	if a.tokens = a.newTokens(); a.tokens != nil {
+		opts.Verifier = a.tokens
 	}
 	a.table = auth.NewTable(opts)
 	return a
@@ -144,6 +149,7 @@ func (a *access) begin(ctx context.Context) error {
 	err := a.table.Err()
 	switch {
 	case !a.on:
+		a.unused()
 		return nil
 	case a.config.Auth == "off":
 		return errors.New("auth: the store has users, and --auth=off would serve it to everyone; --auth-forget deletes them")
@@ -153,6 +159,9 @@ func (a *access) begin(ctx context.Context) error {
 		return fmt.Errorf("users and credentials of this store cannot be read: %w", err)
 	}
 	a.warn()
+	if err := a.loadTokens(ctx); err != nil {
+		return err
+	}
 	if a.engine.alone() || a.engine.node.Voters() == 1 && a.engine.leads() {
 		return a.furnish(ctx)
 	}

@@ -22,6 +22,9 @@ type AuthConfig struct {
 	SessionTTL     time.Duration `name:"session-ttl" help:"How long a login is valid." default:"12h" group:"Access"`
 	AuthLag        time.Duration `name:"auth-lag" help:"How long one server of a cluster shows what it has to callers, and keeps their streams, without hearing from a leader: it cannot know whom others have revoked since." default:"5s" group:"Access"`
 
+	// JWT is about tokens that others have signed.
+	JWT JWTConfig `embed:""`
+
 	// AuthKey and AdminKey are the texts of the two keys, instead of files.
 	AuthKey  string `kong:"-"`
 	AdminKey string `kong:"-"`
@@ -34,6 +37,7 @@ func (c AuthConfig) withDefaults() AuthConfig {
 	orDefault(&c.Auth, "auto")
 	orDefault(&c.SessionTTL, 12*time.Hour)
 	orDefault(&c.AuthLag, 5*time.Second)
+	c.JWT = c.JWT.withDefaults()
 	return c
 }
 
@@ -61,7 +65,7 @@ func (c AuthConfig) validate(memoryOnly bool) error {
 	case c.AuthLag < time.Second || c.AuthLag > time.Hour:
 		return fmt.Errorf("auth-lag: expected 1s to 1h, got %v", c.AuthLag)
 	}
-	return nil
+	return c.JWT.validate()
 }
 
 // ServeHashes hashes the passwords that a server sends to the process that AuthConfig.HashCommand

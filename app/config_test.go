@@ -126,6 +126,7 @@ func TestSettingsOfUsersWithoutUsers(t *testing.T) {
 		"auth-key-file": func(c *app.ServeConfig) { c.AuthKeyFile = "f" }, "auth-key-command": func(c *app.ServeConfig) { c.AuthKeyCommand = "f" },
 		"admin-key-file": func(c *app.ServeConfig) { c.AdminKey = "k" }, "auth-lag": func(c *app.ServeConfig) { c.AuthLag = time.Minute },
 		"login-rate-address": func(c *app.ServeConfig) { c.LoginRateAddress = "1/s:1" }, "login-rate-name": func(c *app.ServeConfig) { c.LoginRateName = "1/s:1" },
+		"jwt-keys":      func(c *app.ServeConfig) { c.JWT = app.JWTConfig{JWTKeys: "f", JWTIssuer: "i", JWTAudience: "a"} },
 		"tls-client-ca": func(c *app.ServeConfig) { c.TLS.TLSCert, c.TLS.TLSKey, c.TLS.TLSClientCA = "c", "k", "a" },
 	} {
 		for auth, want := range map[string]string{"off": name + ": has no effect with --auth=off", "auto": "", "on": ""} {

@@ -15,6 +15,7 @@ var allowed = map[string][]string{
 	"keywatch/ratelimit":     {},
 	"keywatch/auth":          {"keywatch/kv", "keywatch/kv/lock", "keywatch/watch"},
 	"keywatch/auth/audit":    {},
+	"keywatch/auth/jwt":      {"keywatch/auth", "keywatch/ratelimit", "keywatch/kv"},
 	"keywatch/kv/kvjson":     {"keywatch/kv"},
 	"keywatch/watch":         {"keywatch/kv/trace", "keywatch/kv/latency", "keywatch/kv", "keywatch/kv/kvjson", "keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/persist":       {"keywatch/kv/latency", "keywatch/kv", "keywatch/kv/progress", "keywatch/persist/wal", "keywatch/persist/disk"},
@@ -42,7 +43,7 @@ var allowed = map[string][]string{
 	"keywatch/web/reactor":   {"keywatch/web/tlsconn", "keywatch/kv/heap", "keywatch/kv/wake"},
 	"keywatch/web/tlsconn":   {"keywatch/auth"},
 	"keywatch/web/wire":      {},
-	"keywatch/app":           {"keywatch/app/certs", "keywatch/auth/audit", "keywatch/app/otlp", "keywatch/kv/trace", "keywatch/auth", "keywatch/kv/latency", "keywatch/app/hugepages", "keywatch/web", "keywatch/web/api", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/cluster/peer", "keywatch/persist", "keywatch/persist/wal", "keywatch/persist/disk", "keywatch/persist/object", "keywatch/kv/wake", "keywatch/kv/progress"},
+	"keywatch/app":           {"keywatch/app/certs", "keywatch/auth/audit", "keywatch/auth/jwt", "keywatch/app/otlp", "keywatch/kv/trace", "keywatch/auth", "keywatch/kv/latency", "keywatch/app/hugepages", "keywatch/web", "keywatch/web/api", "keywatch/kv/lock", "keywatch/watch", "keywatch/ratelimit", "keywatch/kv", "keywatch/cluster", "keywatch/cluster/peer", "keywatch/persist", "keywatch/persist/wal", "keywatch/persist/disk", "keywatch/persist/object", "keywatch/kv/wake", "keywatch/kv/progress"},
 	"keywatch/app/keywatch":  {"keywatch/app", "keywatch/web/api", "keywatch/client", "keywatch/app/keywatch/fanout", "keywatch/kv/wake"},
 	"keywatch/client":        {},
 

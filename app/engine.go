@@ -89,6 +89,9 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 	}
 	if e.access.on {
 		e.running.Go(func() { e.access.watch(life) })
+		if e.access.tokens != nil {
+			e.running.Go(func() { e.access.tokens.Run(life) })
+		}
 		if e.members != nil {
 			e.running.Go(func() { e.access.endBehind(life) })
 		}

@@ -155,7 +155,7 @@ func (c ServeConfig) checkUnused() error {
 		{c.AdminKeyFile != "" || c.AdminKey != "", "admin-key-file"}, {c.SessionTTL != standard.SessionTTL, "session-ttl"},
 		{c.AuthLag != standard.AuthLag, "auth-lag"}, {c.LoginRateAddress != standard.LoginRateAddress, "login-rate-address"},
 		{c.LoginRateName != standard.LoginRateName, "login-rate-name"}, {c.AuditLog != "" && c.AuditLog != "off", "audit-log"},
-		{c.AuditWrites, "audit-writes"}, {c.TLS.TLSClientCA != "" && c.TLS.TLSClientAuth == "ask", "tls-client-ca"},
+		{c.AuditWrites, "audit-writes"}, {c.JWT.on(), "jwt-keys"}, {c.TLS.TLSClientCA != "" && c.TLS.TLSClientAuth == "ask", "tls-client-ca"},
 	} {
 		if f.set {
 			return fmt.Errorf("%s: has no effect with --auth=off: leave it out, or set --auth=on", f.name)

@@ -129,6 +129,7 @@ func newServer(config ServeConfig, live *live, registry *prometheus.Registry, ev
 	}
 	live.limiter, live.budget = ratelimit.New(rates), ratelimit.NewBudget(int64(config.ClientMemory), int64(config.ClientMemoryPerCaller))
 	registry.MustRegister(newCollector(engine))
+	engine.access.registerTokens(registry)
 	var table *auth.Table
 	var accounts *auth.Registry
 	if engine.access.on {

@@ -58,7 +58,7 @@ func (s *service) prepare() (err error) {
 	}
 	s.deferred(sent)
 	s.config.Tracer = tracer
-	return s.config.checkTLS()
+	return errors.Join(s.config.checkTLS(), s.config.prepareJWT())
 }
 
 // listen opens the listeners of clients: a port that is in use is found out before any data is

@@ -36,9 +36,10 @@ func Changeable() []string { return slices.Clone(changeable) }
 
 // update returns c with what can be changed of it while serving as next has it, and has that be in
 // force. It logs what was changed and what cannot be. If something cannot be used nothing is changed.
-// The files of the certificate are read again, whatever next is.
+// The files of the certificate and of the keys of JWTs are read again, whatever next is.
 func (l *live) update(c, next ServeConfig) ServeConfig {
 	l.certs.reload()
+	l.engine.access.reloadTokens()
 	var changed, fixed []string
 	// What others follow by default cannot be changed, so they do not either.
 	if next.withDefaults().MemoryMax != c.MemoryMax {

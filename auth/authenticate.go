@@ -16,18 +16,26 @@ const (
 type FailedError struct {
 	// Reason is Missing, Malformed, Unknown, Expired, Revoked or Disabled.
 	Reason string
+	// Detail, if not empty, says more of a JWT, and quotes nothing of it.
+	Detail string
 }
 
-func (e *FailedError) Error() string { return "credential not accepted: " + e.Reason }
+func (e *FailedError) Error() string {
+	if e.Detail != "" {
+		return "credential not accepted: " + e.Reason + ": " + e.Detail
+	}
+	return "credential not accepted: " + e.Reason
+}
 
 // errOrphan refuses a ticket whose credential is not known here.
-var errOrphan = &FailedError{Revoked}
+var errOrphan = &FailedError{Reason: Revoked}
 
 // MayBeNew reports whether a credential was not accepted because this server does not know it: another server may
-// have made it, and this one not applied that yet. See Table.CatchUp.
+// have made it, and this one not applied that yet. No server makes JWTs, whose refusal has a detail. See
+// Table.CatchUp.
 func MayBeNew(err error) bool {
 	failed, ok := err.(*FailedError)
-	return ok && (failed == errOrphan || failed.Reason == Unknown)
+	return ok && (failed == errOrphan || failed.Reason == Unknown && failed.Detail == "")
 }
 
 // ticketsMax is the default of TableOptions.UsedTickets.
@@ -49,7 +57,7 @@ func (n *nonces) use(nonce [8]byte, expires, now int64) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if _, again := n.used[nonce]; again {
-		return &FailedError{Revoked}
+		return &FailedError{Reason: Revoked}
 	}
 	if n.used == nil {
 		n.used = make(map[[8]byte]int64)
@@ -72,14 +80,15 @@ func (n *nonces) use(nonce [8]byte, expires, now int64) error {
 func (t *Table) Anonymous() *Caller { return t.anonymous }
 
 // Authenticate returns the caller whose API key or session has the text secret. Nothing of it is
-// kept. It fails with a *FailedError: a bad credential is never Anonymous.
+// kept. It fails with a *FailedError: a bad credential is never Anonymous. Where JWTs are accepted it returns
+// the caller of one that is known already, and fails with ErrUnverified for another: see Verify. It never waits.
 func (t *Table) Authenticate(secret []byte) (*Caller, error) {
+	if len(secret) > TokenMax {
+		return nil, &FailedError{Reason: Malformed}
+	}
 	c, ok := t.byHash.Load(HashOf(secret))
 	if !ok {
-		if _, err := CheckSecret(string(secret)); err != nil {
-			return nil, &FailedError{Malformed}
-		}
-		return nil, &FailedError{Unknown}
+		return nil, t.strange(secret)
 	}
 	now := t.Now()
 	err := c.failAt(now)
@@ -89,6 +98,17 @@ func (t *Table) Authenticate(secret []byte) (*Caller, error) {
 	return c, err
 }
 
+// strange returns why a credential is not accepted that is not known.
+func (t *Table) strange(secret []byte) error {
+	switch _, err := CheckSecret(string(secret)); {
+	case err == nil:
+		return &FailedError{Reason: Unknown}
+	case t.opts.Verifier != nil && IsJWT(secret):
+		return ErrUnverified
+	}
+	return &FailedError{Reason: Malformed}
+}
+
 // fail returns a *FailedError if the caller's credential is good for nothing, or has expired since
 // that was looked at.
 func (c *Caller) fail() error { return c.failAt(c.table.Now()) }
@@ -96,10 +116,10 @@ func (c *Caller) fail() error { return c.failAt(c.table.Now()) }
 func (c *Caller) failAt(now int64) error {
 	s := c.Look()
 	if s.Ended == "" && c.expired(now) {
-		return &FailedError{Expired}
+		return &FailedError{Reason: Expired}
 	}
 	if s.Ended != "" {
-		return &FailedError{s.Ended}
+		return &FailedError{Reason: s.Ended}
 	}
 	return nil
 }
@@ -119,9 +139,9 @@ func (t *Table) UseTicket(text, origin string) (*Caller, error) {
 	})
 	switch {
 	case unknown:
-		return nil, &FailedError{Unknown}
+		return nil, &FailedError{Reason: Unknown}
 	case err != nil:
-		return nil, &FailedError{Malformed}
+		return nil, &FailedError{Reason: Malformed}
 	}
 	t.mu.RLock()
 	parent := t.mu.creds[info.Cred]
@@ -132,9 +152,9 @@ func (t *Table) UseTicket(text, origin string) (*Caller, error) {
 	case parent == nil && info.Epoch == epoch:
 		return nil, errOrphan
 	case parent == nil, info.Epoch != epoch, info.Origin != "" && info.Origin != origin:
-		return nil, &FailedError{Revoked}
+		return nil, &FailedError{Reason: Revoked}
 	case info.Expires <= now:
-		return nil, &FailedError{Expired}
+		return nil, &FailedError{Reason: Expired}
 	}
 	if err := parent.fail(); err != nil {
 		return nil, err

@@ -34,6 +34,8 @@ type Caller struct {
 	// proof is the hash of the password that was right, of a caller of kind Password; the id of the
 	// record of the name that counts, of one of kind Certificate.
 	proof string
+	// token is what a caller of kind JWT has proved.
+	token *Identity
 
 	// day is the last day on which it is known to be used, as in credRecord.Used.
 	day atomic.Int64
@@ -118,7 +120,9 @@ func (t *Table) standingLocked(c *Caller, old *Standing) *Standing {
 	case c.parent != nil:
 		return t.ticketStandingLocked(c, old)
 	case c.kind == Anonymous:
-		return t.grantedLocked(nil, []string{anonymousRole}, nil, old)
+		return t.grantedLocked(nil, "", []string{anonymousRole}, nil, old)
+	case c.kind == JWT:
+		return t.tokenStandingLocked(c, old)
 	}
 	cred := c.cred.Load()
 	u := t.mu.users[c.user]
@@ -135,7 +139,7 @@ func (t *Table) standingLocked(c *Caller, old *Standing) *Standing {
 	if ended != "" {
 		return endedStanding(ended, old)
 	}
-	return t.grantedLocked(u, u.record.Roles, cred, old)
+	return t.grantedLocked(u, u.record.Name, u.record.Roles, cred, old)
 }
 
 func (c *Caller) expired(now int64) bool {
@@ -171,22 +175,19 @@ func (t *Table) ticketStandingLocked(c *Caller, old *Standing) *Standing {
 	return &Standing{Grants: c.bound.Within(parent.Grants), Name: parent.Name, roles: parent.roles, user: parent.user, own: parent.own}
 }
 
-// grantedLocked returns the standing of a user, nil for none, with roles, bounded by a credential's own
-// grants; old if that was made of the same.
-func (t *Table) grantedLocked(u *userState, names []string, cred *credRecord, old *Standing) *Standing {
+// grantedLocked returns the standing of a user with roles, bounded by a credential's own grants; old if that
+// was made of the same. u is nil for who is no user of this store.
+func (t *Table) grantedLocked(u *userState, name string, names []string, cred *credRecord, old *Standing) *Standing {
 	var roles []*roleState
 	for _, name := range names {
-		if r := t.mu.roles[name]; r != nil {
+		if r := t.mu.roles[name]; r != nil && len(roles) < RolesPerUser {
 			roles = append(roles, r)
 		}
 	}
 	if old != nil && old.Ended == "" && old.user == u && sameBound(old.own, cred) && sameRoles(old.roles, roles) {
 		return old
 	}
-	s := &Standing{roles: roles, user: u, own: cred}
-	if u != nil {
-		s.Name = u.record.Name
-	}
+	s := &Standing{Name: name, roles: roles, user: u, own: cred}
 	s.Grants = u.compiled(s.Name, roles)
 	if cred != nil && cred.Bound {
 		s.Grants = s.Grants.Within(NewGrants(s.Name, cred.Grants))

@@ -79,7 +79,7 @@ func foldCerts(names []string) ([]string, error) {
 // It fails with a *FailedError where no user has a name of it, or several users have.
 func (t *Table) ByCertificate(cert *ClientCert) (*Caller, error) {
 	if len(cert.names) > certNamesMax {
-		return nil, &FailedError{Malformed}
+		return nil, &FailedError{Reason: Malformed}
 	}
 	c := &Caller{table: t, id: cert.id, kind: Certificate}
 	c.expires.Store(cert.expires)
@@ -96,12 +96,12 @@ func (t *Table) ByCertificate(cert *ClientCert) (*Caller, error) {
 			c.user, c.proof = user, record
 		case user != c.user:
 			t.mu.RUnlock()
-			return nil, &FailedError{Unknown}
+			return nil, &FailedError{Reason: Unknown}
 		}
 	}
 	t.mu.RUnlock()
 	if c.user == "" {
-		return nil, &FailedError{Unknown}
+		return nil, &FailedError{Reason: Unknown}
 	}
 	return c, c.fail()
 }

@@ -27,9 +27,11 @@ const (
 	Certificate
 	// Password is a user's password, for one connection.
 	Password
+	// JWT is a JSON Web Token that another issuer has signed.
+	JWT
 )
 
-var kindNames = [...]string{"anonymous", "key", "session", "ticket", "certificate", "password"}
+var kindNames = [...]string{"anonymous", "key", "session", "ticket", "certificate", "password", "jwt"}
 
 // kept reports whether a credential of this kind is a private record.
 func (k Kind) kept() bool { return k == Key || k == Session }

@@ -82,7 +82,7 @@ func (v View) look() (*Standing, error) {
 // lookNear is look that may be told by what is old.
 func (v View) lookNear() (*Standing, error) {
 	if v.who == nil {
-		return nothing, &FailedError{Missing}
+		return nothing, &FailedError{Reason: Missing}
 	}
 	if err := v.who.fail(); err != nil {
 		return nothing, err

@@ -14,7 +14,7 @@ import (
 const (
 	// GrantsMax bounds the grants of one role or one key.
 	GrantsMax = 256
-	// RolesPerUser bounds the roles of one user.
+	// RolesPerUser bounds the roles of one user, and those of one JWT that exist.
 	RolesPerUser = 32
 )
 

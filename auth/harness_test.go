@@ -26,6 +26,7 @@ type rig struct {
 	wrapper  auth.Wrapper
 	clock    atomic.Int64 // milliseconds that were added to the time
 	changes  atomic.Int64
+	verifier auth.Verifier
 }
 
 func newWrapper(t testing.TB) auth.Wrapper {
@@ -39,7 +40,7 @@ func newWrapper(t testing.TB) auth.Wrapper {
 
 func (r *rig) newTable(w auth.Wrapper) *auth.Table {
 	table := auth.NewTable(auth.TableOptions{
-		Wrapper: w, Logger: slog.New(slog.DiscardHandler),
+		Wrapper: w, Logger: slog.New(slog.DiscardHandler), Verifier: r.verifier,
 		Now: func() time.Time { return time.Now().Add(time.Duration(r.clock.Load()) * time.Millisecond) },
 	})
 	table.OnChange(func() { r.changes.Add(1) })
@@ -49,7 +50,13 @@ func (r *rig) newTable(w auth.Wrapper) *auth.Table {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, wrapper: newWrapper(t)}
+	return newRigWith(t, nil)
+}
+
+// newRigWith is newRig with JWTs that a verifier verifies.
+func newRigWith(t testing.TB, v auth.Verifier) *rig {
+	t.Helper()
+	r := &rig{t: t, wrapper: newWrapper(t), verifier: v}
 	r.table = r.newTable(r.wrapper)
 	hub := watch.New(watch.Options{})
 	t.Cleanup(hub.Close)

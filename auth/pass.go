@@ -31,7 +31,7 @@ func (v View) deny(err error) error {
 	}
 	v.door.table.deniedVerb(denied)
 	if v.who.kind == Anonymous {
-		return &FailedError{Missing}
+		return &FailedError{Reason: Missing}
 	}
 	return err
 }

@@ -128,10 +128,17 @@ func isAdmin(s *Standing) bool { return s.Ended == "" && s.Can(Admin) }
 
 func isGood(s *Standing) bool { return s.Ended == "" }
 
+// errNotByJWT is returned for a change on behalf of who has a JWT, whatever roles it names: what it would make
+// could outlive it.
+var errNotByJWT = &DeniedError{Need: "an API key or a session", Index: -1}
+
 // run makes a change and has it applied, again if another came between. make reads the table and
 // fills the change. The caller's permission is looked at under the auth revision that the command
 // carries, so that what was revoked meanwhile does nothing.
 func (r *Registry) run(ctx context.Context, by By, may permission, make func(c *change) error) (kv.Result, error) {
+	if by.caller != nil && by.caller.kind == JWT {
+		return kv.Result{}, errNotByJWT
+	}
 	for range attempts {
 		auth := r.table.AuthRev()
 		if by.server {

@@ -292,7 +292,7 @@ func (r *Registry) Renew(ctx context.Context, by By) (secret string, who *Caller
 // Logout ends the caller's session or, if all is set, all sessions of its user.
 func (r *Registry) Logout(ctx context.Context, by By, all bool) error {
 	if by.caller == nil {
-		return &FailedError{Missing}
+		return &FailedError{Reason: Missing}
 	}
 	_, err := r.run(ctx, by, isGood, func(c *change) error {
 		if by.caller.kind == Session {

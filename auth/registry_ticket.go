@@ -5,6 +5,9 @@ import "fmt"
 // Ticket returns a ticket for what the caller may watch. It fails with a *DeniedError for the first
 // name that it may not.
 func (r *Registry) Ticket(by By, info TicketInfo) (string, error) {
+	if by.caller != nil && by.caller.kind == JWT {
+		return "", errNotByJWT
+	}
 	if by.caller == nil || by.caller.kind != Key && by.caller.kind != Session {
 		return "", fmt.Errorf("%w: only an API key or a session can make tickets", ErrBadRequest)
 	}

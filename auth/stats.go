@@ -9,7 +9,7 @@ import (
 // Results are how credentials of requests are counted: by their kind if they were accepted, else by
 // why not.
 var Results = []string{
-	kindNames[Anonymous], kindNames[Key], kindNames[Session], kindNames[Ticketed], kindNames[Certificate],
+	kindNames[Anonymous], kindNames[Key], kindNames[Session], kindNames[Ticketed], kindNames[Certificate], kindNames[JWT],
 	Missing, Malformed, Unknown, Expired, Revoked, Disabled,
 }
 
@@ -27,9 +27,10 @@ type Stats struct {
 	// CatchUps count waits for credentials that were not known here by result, Waiting are those that wait.
 	CatchUps map[string]int64
 	Waiting  int
-	// Users, Roles and Credentials are how many there are, Revision is the auth revision.
-	Users, Roles, Credentials int
-	Revision                  uint64
+	// Users, Roles and Credentials are how many there are, Tokens how many JWTs are remembered as verified;
+	// Revision is the auth revision.
+	Users, Roles, Credentials, Tokens int
+	Revision                          uint64
 }
 
 // tally counts by one of a fixed list of names.
@@ -90,6 +91,6 @@ func (t *Table) Stats() Stats {
 	return Stats{
 		Requests: t.counts.requests.read(), Denied: t.counts.denied.read(), Ended: t.counts.ended.read(),
 		CatchUps: t.catchup.results.read(), Waiting: t.catchup.waits(),
-		Users: n.users, Roles: n.roles, Credentials: n.creds, Revision: t.auth.Load(),
+		Users: n.users, Roles: n.roles, Credentials: n.creds, Tokens: t.tokensKnown(), Revision: t.auth.Load(),
 	}
 }

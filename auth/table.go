@@ -71,6 +71,8 @@ type TableOptions struct {
 	UsedTickets int
 	// Now returns the wall time; time.Now by default.
 	Now func() time.Time
+	// Verifier, if not nil, verifies JWTs: then they are accepted. SetSigners says by which keys.
+	Verifier Verifier
 	// Behind returns why this server may lack a revocation that another acknowledged long ago, nil while it
 	// cannot: then it shows what it has without asking others. nil is a server that is never behind.
 	Behind func() error
@@ -94,6 +96,7 @@ type Table struct {
 	highest atomic.Int64
 	nonces  nonces
 	uses    uses
+	tokens  tokens
 	ends    ends
 	counts  tallies
 	catchup catchup
@@ -117,6 +120,7 @@ type Table struct {
 		hmac    []byte
 		revs    map[string]kv.Rev // of meta records
 		damaged map[string]error
+		signers map[string]bool // keys of JWTs by their ids
 	}
 }
 

@@ -26,7 +26,7 @@ type Options struct {
 	Fixed bool
 	// Header is sent with every request.
 	Header http.Header
-	// Token is the text of an API key or a session, which is sent with every request. TokenSource, if
+	// Token is the text of an API key, a session or a JSON Web Token, which is sent with every request. TokenSource, if
 	// not nil, returns it instead.
 	Token       string
 	TokenSource TokenSource

@@ -17,7 +17,7 @@ var (
 	ErrForbidden = errors.New("not permitted")
 )
 
-// A TokenSource returns the text of an API key or a session. It is asked before the first request,
+// A TokenSource returns the text of an API key, a session or a JSON Web Token. It is asked before the first request,
 // and again when a server does not accept what it returned. It is called by one goroutine at a time.
 type TokenSource func(ctx context.Context) (string, error)
 

@@ -22,15 +22,23 @@ type secured struct {
 	registry *auth.Registry
 	admin    auth.View
 	secret   string
+	// idp, if not nil, signs JWTs, which user returns instead of keys.
+	idp *idp
 }
 
 func newSecured(t testing.TB, change ...func(*web.Options)) *secured {
+	t.Helper()
+	return newSecuredWith(t, nil, change...)
+}
+
+// newSecuredWith is newSecured with JWTs that a verifier verifies.
+func newSecuredWith(t testing.TB, v auth.Verifier, change ...func(*web.Options)) *secured {
 	t.Helper()
 	wrapper, err := auth.WrapperOf(auth.NewSealKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &secured{table: auth.NewTable(auth.TableOptions{Wrapper: wrapper}), secret: auth.NewSecret(auth.Key)}
+	s := &secured{table: auth.NewTable(auth.TableOptions{Wrapper: wrapper, Verifier: v}), secret: auth.NewSecret(auth.Key)}
 	t.Cleanup(s.table.Close)
 	var store *kv.Store
 	s.world = newWorldWith(t, kv.Params{}, kv.Limits{}, append(change, func(o *web.Options) {
@@ -67,6 +75,9 @@ func (s *secured) user(name string, texts ...string) string {
 	ctx := context.Background()
 	if _, _, err := s.registry.PutRole(ctx, s.admin.By(), name, grants, auth.Condition{}); err != nil {
 		s.t.Fatal(err)
+	}
+	if s.idp != nil {
+		return s.idp.token(s.t, name, name)
 	}
 	if _, ok := s.registry.User(name); !ok {
 		if _, err := s.registry.AddUser(ctx, s.admin.By(), name, auth.UserSpec{Roles: &[]string{name}}); err != nil {
@@ -161,11 +172,16 @@ func TestEveryRouteAsksWhoMay(t *testing.T) {
 	t.Run("loops", func(t *testing.T) { askEveryRoute(t, newSecured(t)) })
 	t.Run("goroutines", func(t *testing.T) { askEveryRoute(t, newSecured(t, goroutines)) })
 	t.Run("TLS", func(t *testing.T) { askEveryRoute(t, newSecured(t, secure)) })
+	t.Run("JWT", func(t *testing.T) { askEveryRoute(t, newTokened(t)) })
+	t.Run("JWT, goroutines", func(t *testing.T) { askEveryRoute(t, newTokened(t, goroutines)) })
 }
 
 // ended returns the secrets of a key that has expired and of one that was revoked, of an administrator.
 func (s *secured) ended() (expired, revoked string) {
 	s.t.Helper()
+	if s.idp != nil {
+		return s.idp.ended(s)
+	}
 	expired, _, err := s.registry.AddKey(s.t.Context(), s.admin.By(), auth.KeySpec{User: "admin", TTL: time.Millisecond})
 	if err != nil {
 		s.t.Fatal(err)
@@ -214,6 +230,10 @@ func askEveryRoute(t *testing.T, s *secured) {
 		refused("revoked", 401, as(revoked)...)
 		refused("another scheme", 401, "Authorization", "Digest x")
 		if &c.need[0] == &anyone[0] {
+			if s.credentialsOnly(c.method, c.path) {
+				refused("a JWT", 403, as(s.user(fmt.Sprint("n", i)))...)
+				continue
+			}
 			for _, headers := range [][]string{as(s.user(fmt.Sprint("n", i))), as(s.secret)} {
 				if r := s.do(c.method, c.path, c.body, headers...); r.status == 401 || r.status == 403 {
 					t.Errorf("%s %s: got %d, want it to let any credential in", c.method, c.path, r.status)
@@ -228,6 +248,10 @@ func askEveryRoute(t *testing.T, s *secured) {
 		}
 		secret := s.user(fmt.Sprint("e", i), c.need...)
 		basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(":"+secret))
+		if s.credentialsOnly(c.method, c.path) {
+			refused("a JWT", 403, as(secret)...)
+			continue
+		}
 		for _, headers := range [][]string{as(secret), {"Authorization", basic}, as(s.secret)} {
 			if status := s.statusOf(c.method, c.path, c.body, append(handshakeOf(c.path), headers...)...); status == 401 || status == 403 {
 				t.Errorf("%s %s with %q: got %d, want it to be let in", c.method, c.path, c.need, status)

@@ -74,6 +74,7 @@ func (s *secured) statusOver(protocol, secret, command string) int {
 func TestEverySocketOperationAsksWhoMay(t *testing.T) {
 	for _, protocol := range []string{ws.Subprotocol, ws.SubprotocolLines} {
 		t.Run(protocol, func(t *testing.T) { askEveryOperation(t, newSecured(t), protocol) })
+		t.Run(protocol+" with JWTs", func(t *testing.T) { askEveryOperation(t, newTokened(t), protocol) })
 	}
 }
 

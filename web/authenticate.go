@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 
 	"keywatch/auth"
+	"keywatch/kv"
 	"keywatch/web/api"
 )
 
@@ -115,17 +116,24 @@ func (r *request) prove(table *auth.Table) (*auth.Caller, error) {
 		if secret == nil {
 			return r.certified(table)
 		}
-		return table.Authenticate(secret)
+		return byCookie(table, secret)
 	}
 	secret, ok := credential(r.head.get(fieldAuthorization))
 	if !ok {
 		return nil, &auth.FailedError{Reason: auth.Malformed}
 	}
-	return table.Authenticate(secret)
+	who, err := table.Authenticate(secret)
+	if err != auth.ErrUnverified {
+		return who, err
+	}
+	if r.prompt { // a signature is not for an event loop
+		return nil, kv.ErrWouldWait
+	}
+	return table.Verify(secret, string(r.callerName()))
 }
 
-// credentialMax bounds the value of Authorization that is looked at, in bytes.
-const credentialMax = 4 << 10
+// credentialMax bounds the value of Authorization that is looked at, in bytes: a JWT in Basic.
+const credentialMax = auth.TokenMax*4/3 + 1<<10
 
 // credential returns the secret in the value of Authorization: Bearer, or Basic whose password it
 // is.

@@ -13,7 +13,7 @@ var (
 	descLogins       = prometheus.NewDesc("keywatch_auth_logins_total", "Logins, by how they ended; refused is for too many.", []string{"result"}, nil)
 	descLoginQueue   = prometheus.NewDesc("keywatch_auth_login_queue", "Logins that wait until their password is looked at, or are.", nil, nil)
 	descUnproved     = prometheus.NewDesc("keywatch_auth_sockets_unauthenticated", "WebSockets and connections of Redis clients whose callers have not proved yet who they are, and may do nothing before.", nil, nil)
-	descAccounts     = prometheus.NewDesc("keywatch_auth_records", "Users, roles and credentials.", []string{"kind"}, nil)
+	descAccounts     = prometheus.NewDesc("keywatch_auth_records", "Users, roles and credentials, and JWTs that are remembered as verified.", []string{"kind"}, nil)
 	descAuthRevision = prometheus.NewDesc("keywatch_auth_revision", "Revision of the last change that narrowed what anyone may do.", nil, nil)
 	descAuditWritten = prometheus.NewDesc("keywatch_audit_events_total", "Events written to the audit log.", nil, nil)
 	descAuditLeftOut = prometheus.NewDesc("keywatch_audit_left_out_total", "Denials and writes that were counted instead of written to the audit log, because there were too many.", []string{"kind"}, nil)
@@ -42,7 +42,7 @@ func (s *Server) collectAuth(ch chan<- prometheus.Metric) {
 		"accepted": int64(s.logins.good.Load()), "wrong": int64(s.logins.wrong.Load()), "refused": int64(s.logins.refused.Load()),
 	})
 	count(descAccounts, gauge, map[string]int64{
-		"users": int64(stats.Users), "roles": int64(stats.Roles), "credentials": int64(stats.Credentials),
+		"users": int64(stats.Users), "roles": int64(stats.Roles), "credentials": int64(stats.Credentials), "jwts": int64(stats.Tokens),
 	})
 	if s.opts.Accounts != nil {
 		passwords := s.opts.Accounts.Passwords

@@ -46,6 +46,15 @@ func (r *request) session() (secret []byte, err error) {
 	return cookie(r.head.get(fieldCookie))
 }
 
+// byCookie returns the caller of the session in a cookie. Only a login sets one, so that nothing else is
+// accepted there.
+func byCookie(table *auth.Table, secret []byte) (*auth.Caller, error) {
+	if _, err := auth.CheckSecret(string(secret)); err != nil {
+		return nil, &auth.FailedError{Reason: auth.Malformed}
+	}
+	return table.Authenticate(secret)
+}
+
 // ownPage reports whether the request is of a page of this server.
 func (r *request) ownPage() bool {
 	if r.head.has(fieldFetchSite) {

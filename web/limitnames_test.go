@@ -203,6 +203,7 @@ func asksWhoMay(opts auth.TableOptions, rate web.LoginRate, begin *func() (regis
 func accessCases() []limitCase {
 	var begin func() (*auth.Registry, string)
 	one := ratelimit.Rate{PerSecond: 1e-7, Burst: 1}
+	issuer := newIDP(one)
 	login := func(w *world) string {
 		w.do("POST", "/v1/auth/login", `{"user":"ann","password":"x"}`)
 		return w.do("POST", "/v1/auth/login", `{"user":"ann","password":"x"}`).body
@@ -212,6 +213,12 @@ func accessCases() []limitCase {
 			options: asksWhoMay(auth.TableOptions{}, web.LoginRate{Name: one}, &begin)},
 		{name: "logins from an address", code: api.CodeTooManyLogins, flags: []string{"--login-rate-address"}, exceed: login,
 			options: asksWhoMay(auth.TableOptions{}, web.LoginRate{Address: one}, &begin)},
+		{name: "tokens with wrong signatures", code: api.CodeTooManyLogins, flags: []string{"--login-rate-address"},
+			options: asksWhoMay(auth.TableOptions{Verifier: issuer.keys}, web.LoginRate{}, &begin), exceed: func(w *world) string {
+				issuer.begin(w.t)
+				w.do("GET", "/v1/kv/a", "", as(issuer.forged(w.t, "ann"))...)
+				return w.do("GET", "/v1/kv/a", "", as(issuer.forged(w.t, "ann"))...).body
+			}},
 		{name: "tickets", code: api.CodeTooManyTickets, options: asksWhoMay(auth.TableOptions{UsedTickets: 1}, web.LoginRate{}, &begin), exceed: func(w *world) string {
 			_, key := begin()
 			for range 2 {

@@ -2,7 +2,6 @@ package web
 
 import (
 	"errors"
-	"net/netip"
 	"strings"
 	"sync/atomic"
 
@@ -86,17 +85,7 @@ type loginBound struct {
 func (l *logins) bounds(address, name string) [2]loginBound {
 	name = strings.ToLower(name[:min(len(name), auth.MaxName)])
 	return [2]loginBound{
-		{l.address, network(address), "from this address: --login-rate-address"},
+		{l.address, ratelimit.Network(address), "from this address: --login-rate-address"},
 		{l.name, name, "of this user: --login-rate-name"},
 	}
-}
-
-// network returns the address that logins count for: one host may have a whole /64 of IPv6.
-func network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil || ip.Is4() {
-		return address
-	}
-	p, _ := ip.Prefix(64)
-	return p.String()
 }

@@ -85,7 +85,7 @@ func (c *serveCmd) Run(s *session) error {
 	if c.PrintConfig {
 		return c.printConfig(s)
 	}
-	if c.Config != "" || config.TLS.TLSCert != "" {
+	if c.Config != "" || config.TLS.TLSCert != "" || config.JWT.JWTKeys != "" {
 		config.Updates = c.reload(s, level, logger)
 	}
 	out := newLogWriter(s.stdout.file)

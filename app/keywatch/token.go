@@ -14,7 +14,7 @@ import (
 
 // tokenFlags say with which credential the commands ask.
 type tokenFlags struct {
-	TokenFile     string `help:"File with an API key or a session. KEYWATCH_TOKEN may have its text instead; else what keywatch auth login stored is used." placeholder:"FILE"`
+	TokenFile     string `help:"File with an API key, a session or a JSON Web Token. KEYWATCH_TOKEN may have its text instead; else what keywatch auth login stored is used." placeholder:"FILE"`
 	TokenOverHTTP bool   `name:"token-over-http" help:"Send it to other machines over http too, where everyone on the way can read it."`
 }
 

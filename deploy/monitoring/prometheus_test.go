@@ -33,7 +33,8 @@ func TestPrometheus(t *testing.T) {
 		"--name=n1", "--peer-insecure", "--peer-listen="+try.Address(t))
 	full := serve(t, binary, "--data", smallDisk(t))
 	secured := "http://" + try.Address(t)
-	serve(t, binary, "--data", filepath.Join(dir, "secured"), "--auth=on", "--tls-self-signed", "--ops-listen="+strings.TrimPrefix(secured, "http://"))
+	serve(t, binary, "--data", filepath.Join(dir, "secured"), "--auth=on", "--tls-self-signed",
+		"--jwt-keys", keysOfTokens(t), "--jwt-issuer=idp", "--jwt-audience=keywatch", "--ops-listen="+strings.TrimPrefix(secured, "http://"))
 	prom := startPrometheus(t, program, busy, full, secured)
 	try.Start(t, exec.Command(binary, "--server", busy, "watch", "bench/"))
 	bench := try.Start(t, exec.Command(binary, "--server", busy, "bench", "mixed", "--conns=2", "--keys=100", "--seconds=300"))
@@ -62,6 +63,16 @@ func serve(t *testing.T, binary string, args ...string) string {
 	p := try.Start(t, exec.Command(binary, append([]string{"serve", "--listen=127.0.0.1:0"}, args...)...))
 	address, _, _ := strings.Cut(p.Line("keywatch: "), " ")
 	return address
+}
+
+// keysOfTokens returns a file with the key of an issuer.
+func keysOfTokens(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	key := `{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}` // of RFC 8037
+	if err := os.WriteFile(path, []byte(key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // smallDisk returns a folder on a disk of 48 MiB.

@@ -149,7 +149,7 @@ var codes = []codeRow{
 	{CodeTooManyWatches, 429, 3029, []error{watch.ErrTooManyWatches}},
 	{CodeTooManyConnections, 429, 3029, []error{ErrTooManyStreams}},
 	{CodeTooManyBackups, 429, 3029, nil},
-	{CodeTooManyLogins, 429, 3029, []error{auth.ErrLoginBusy, auth.ErrLoginLate}},
+	{CodeTooManyLogins, 429, 3029, []error{auth.ErrLoginBusy, auth.ErrLoginLate, auth.ErrTooManyTokens}},
 	{CodeTooManyTickets, 429, 3029, []error{auth.ErrTooManyTickets}},
 	{CodeCallerMemoryFull, 429, 3029, nil},
 	{CodeHeadTooLarge, 431, 3531, nil},

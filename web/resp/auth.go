@@ -52,7 +52,7 @@ func (s *session) prove(user, secret string, then func()) {
 		s.fail(err)
 		return
 	}
-	if _, err := auth.CheckSecret(secret); err == nil {
+	if _, err := auth.CheckSecret(secret); err == nil || s.server.opts.Door.Table().AcceptsJWT() && auth.IsJWT(secret) {
 		s.proveToken(user, secret, then)
 		return
 	}
@@ -79,14 +79,30 @@ func (s *session) proveToken(user, secret string, then func()) {
 		}
 	}
 	switch {
+	case err == auth.ErrUnverified:
+		address := s.peer.addr().String()
+		s.job(func() reply { // a signature is not for an event loop
+			who, err := table.Verify([]byte(secret), address)
+			return reply{then: func() { s.tokenProved(who, err, user, then) }}
+		})
 	case auth.MayBeNew(err) && s.fresh && s.barrier.Err() != nil:
 		s.fail(s.barrier.Err())
-	case err != nil || user != defaultUser && !isNamed(who, user):
-		s.fail(errWrongPass)
 	default:
-		s.become(who)
-		then()
+		s.tokenProved(who, err, user, then)
 	}
+}
+
+// tokenProved has the session go on as who, whose token was looked at: as any user where none is named.
+func (s *session) tokenProved(who *auth.Caller, err error, user string, then func()) {
+	if _, failed := errors.AsType[*auth.FailedError](err); failed || err == nil && user != defaultUser && !isNamed(who, user) {
+		err = errWrongPass
+	}
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	s.become(who)
+	then()
 }
 
 func (s *session) loggedIn(who *auth.Caller, err error, then func()) {

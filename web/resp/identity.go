@@ -11,8 +11,8 @@ const (
 	// defaultUser is what Redis calls a caller without a credential.
 	defaultUser = "default"
 	// unprovedMost is how many bytes of one command are kept while the caller has not proved who it
-	// is.
-	unprovedMost = 4 << 10
+	// is: those of one with the largest JWT.
+	unprovedMost = auth.TokenMax + 256
 )
 
 // view returns the store and the hub as the session's caller may use them.

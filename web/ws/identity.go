@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// unprovedMost is the largest message of a socket whose caller has not proved who it is, in bytes,
-	// and unprovedTime how long it may take for that.
-	unprovedMost, unprovedTime = 4 << 10, 5 * time.Second
+	// unprovedMost is the largest message of a socket whose caller has not proved who it is, in bytes: one with
+	// the largest JWT. unprovedTime is how long it may take for that.
+	unprovedMost, unprovedTime = auth.TokenMax + 256, 5 * time.Second
 	// expiryWarning is how long before its credential expires a client is told, and expiryGrace how long
 	// after that its watches are kept, so that it can continue with another one.
 	expiryWarning, expiryGrace = 30 * time.Second, 15 * time.Second
@@ -33,7 +33,9 @@ func (r *runner) auth(c *command) error {
 	if err := r.charge(ratelimit.Read, 1); err != nil {
 		return err
 	}
-	who, err := table.Find(r.deadline(c), func() (*auth.Caller, error) { return authenticate(table, c.secret) })
+	who, err := table.Find(r.deadline(c), func() (*auth.Caller, error) {
+		return authenticate(table, c.secret, r.s.caller.addr().String())
+	})
 	if err != nil {
 		return err
 	}
@@ -47,11 +49,11 @@ func (r *runner) auth(c *command) error {
 }
 
 // authenticate returns the caller that a token or ticket proves.
-func authenticate(table *auth.Table, secret string) (*auth.Caller, error) {
+func authenticate(table *auth.Table, secret, address string) (*auth.Caller, error) {
 	if strings.HasPrefix(secret, auth.TicketPrefix) {
 		return table.UseTicket(secret, "")
 	}
-	return table.Authenticate([]byte(secret))
+	return table.Verify([]byte(secret), address)
 }
 
 // become makes the socket one of who.
