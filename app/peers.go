@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"sync/atomic"
 	"time"
@@ -51,8 +52,24 @@ func (p *peers) join(opts *cluster.Options) (*team, error) {
 		return st, nil
 	}
 	var err error
-	t.mesh, err = peer.Open(peer.Options{
-		ID: peer.ID(p.id), Cluster: "team", Listener: p.listener, Tokens: []peer.Token{p.token}, Logger: opts.Logger,
+	t.mesh, err = peer.Open(t.meshOptions(opts.Logger))
+	if err != nil {
+		return nil, err
+	}
+	for id, addr := range p.addrs {
+		if id != p.id {
+			if err := t.mesh.Add(peer.ID(id), addr); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return t, nil
+}
+
+// meshOptions returns those of the mesh that carries what nodes say to each other.
+func (t *team) meshOptions(logger *slog.Logger) peer.Options {
+	return peer.Options{
+		ID: peer.ID(t.id), Cluster: "team", Listener: t.listener, Tokens: []peer.Token{t.token}, Logger: logger,
 		Receive: func(from peer.ID, _ peer.Class, body []byte) {
 			if n := t.node.Load(); n != nil {
 				n.Receive(uint64(from), body)
@@ -74,18 +91,7 @@ func (p *peers) join(opts *cluster.Options) (*team, error) {
 				n.Ended(uint64(id))
 			}
 		},
-	})
-	if err != nil {
-		return nil, err
 	}
-	for id, addr := range p.addrs {
-		if id != p.id {
-			if err := t.mesh.Add(peer.ID(id), addr); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return t, nil
 }
 
 // await waits until the node takes commands.

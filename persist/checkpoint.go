@@ -163,6 +163,11 @@ func (s *sink) write() error {
 	if err := flush(); err != nil {
 		return err
 	}
+	return s.writeRest()
+}
+
+// writeRest writes all of the checkpoint that is no record of a key.
+func (s *sink) writeRest() error {
 	if err := s.forget(s.cp.Dropped()); err != nil {
 		return err
 	}
