@@ -24,11 +24,17 @@ type secured struct {
 
 func newSecured(t testing.TB, change ...func(*resp.Options)) *secured {
 	t.Helper()
+	return newSecuredWith(t, nil, change...)
+}
+
+// newSecuredWith is newSecured with JWTs that a verifier verifies.
+func newSecuredWith(t testing.TB, v auth.Verifier, change ...func(*resp.Options)) *secured {
+	t.Helper()
 	wrapper, err := auth.WrapperOf(auth.NewSealKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &secured{table: auth.NewTable(auth.TableOptions{Wrapper: wrapper}), secret: auth.NewSecret(auth.Key)}
+	s := &secured{table: auth.NewTable(auth.TableOptions{Wrapper: wrapper, Verifier: v}), secret: auth.NewSecret(auth.Key)}
 	t.Cleanup(s.table.Close)
 	s.world = newWorld(t, append(change, func(o *resp.Options) {
 		store := o.Door.Server()

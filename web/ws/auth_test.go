@@ -17,12 +17,22 @@ import (
 // that lives for ttl, or of one without a credential if ttl is 0; key makes another key of the same
 // caller, or of another user.
 func bubbleFor(t *testing.T, ttl time.Duration, test func(t *testing.T, w *world, conn net.Conn, key func(user string) string)) {
+	bubbleOf(t, nil, ttl, test)
+}
+
+// bubbleOf is bubbleFor whose callers have the tokens of an issuer instead of keys, unless that is nil.
+func bubbleOf(t *testing.T, idp *issuer, ttl time.Duration, test func(t *testing.T, w *world, conn net.Conn, key func(user string) string)) {
 	synctest.Test(t, func(t *testing.T) {
 		wrapper, err := auth.WrapperOf(auth.NewSealKey())
 		if err != nil {
 			t.Fatal(err)
 		}
-		table := auth.NewTable(auth.TableOptions{Wrapper: wrapper})
+		opts := auth.TableOptions{Wrapper: wrapper}
+		if idp != nil {
+			opts.Verifier = idp
+		}
+		table := auth.NewTable(opts)
+		table.SetSigners([]string{"k"})
 		defer table.Close()
 		w := newServerFor(t, table, nil)
 		w.state.FollowPrivate(table)
@@ -45,6 +55,9 @@ func bubbleFor(t *testing.T, ttl time.Duration, test func(t *testing.T, w *world
 			t.Fatal(err)
 		}
 		keyFor := func(user string, ttl time.Duration) string {
+			if idp != nil {
+				return idp.token(user, time.Now().Add(ttl))
+			}
 			if _, ok := accounts.User(user); !ok {
 				if _, err := accounts.AddUser(t.Context(), admin, user, auth.UserSpec{Roles: &[]string{"r"}}); err != nil {
 					t.Fatal(err)
@@ -58,7 +71,7 @@ func bubbleFor(t *testing.T, ttl time.Duration, test func(t *testing.T, w *world
 		}
 		w.who = table.Anonymous()
 		if ttl != 0 {
-			if w.who, err = table.Authenticate([]byte(keyFor("ann", ttl))); err != nil {
+			if w.who, err = table.Verify([]byte(keyFor("ann", ttl)), ""); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -66,6 +79,29 @@ func bubbleFor(t *testing.T, ttl time.Duration, test func(t *testing.T, w *world
 			test(t, w, conn, func(user string) string { return keyFor(user, time.Hour) })
 		})
 	})
+}
+
+// An issuer makes tokens, and verifies those that it has made.
+type issuer struct{ made map[string]auth.Identity }
+
+// token returns one of the largest size, for a user with the role r.
+func (i *issuer) token(user string, expires time.Time) string {
+	text := fmt.Sprintf("eyJ%d.", len(i.made))
+	text += strings.Repeat("a", auth.TokenMax-len(text)-2) + ".s"
+	if i.made == nil {
+		i.made = make(map[string]auth.Identity)
+	}
+	i.made[text] = auth.Identity{Issuer: "idp", Name: user, Roles: []string{"r"}, Expires: expires.UnixMilli(), Signer: "k"}
+	return text
+}
+
+// Verify implements auth.Verifier.
+func (i *issuer) Verify(token, _ string) (auth.Identity, error) {
+	id, ok := i.made[token]
+	if !ok {
+		return id, &auth.FailedError{Reason: auth.Unknown, Detail: "wrong signature"}
+	}
+	return id, nil
 }
 
 // A page is a client that answers pings.
@@ -133,7 +169,12 @@ func (p *page) wantClose(code int) {
 // A client must be told before its credential expires, and must be able to continue with another one
 // without a gap or a repetition, although it is late.
 func TestSocketContinuesWithAnotherCredential(t *testing.T) {
-	bubbleFor(t, time.Minute, func(t *testing.T, w *world, conn net.Conn, key func(string) string) {
+	t.Run("keys", func(t *testing.T) { continues(t, nil) })
+	t.Run("tokens", func(t *testing.T) { continues(t, new(issuer)) })
+}
+
+func continues(t *testing.T, idp *issuer) {
+	bubbleOf(t, idp, time.Minute, func(t *testing.T, w *world, conn net.Conn, key func(string) string) {
 		p := newPage(t, conn, "?key=a/1")
 		p.want(`"reset"`)
 		p.want(`"synced"`)
@@ -181,7 +222,12 @@ func TestSocketEndsAfterGrace(t *testing.T) {
 // A page must be able to say who it is after the handshake, must get nothing before that, and must not
 // take up a place for long without.
 func TestSocketProvesItselfLater(t *testing.T) {
-	bubbleFor(t, 0, func(t *testing.T, w *world, conn net.Conn, key func(string) string) {
+	t.Run("keys", func(t *testing.T) { provesLater(t, nil) })
+	t.Run("tokens", func(t *testing.T) { provesLater(t, new(issuer)) })
+}
+
+func provesLater(t *testing.T, idp *issuer) {
+	bubbleOf(t, idp, 0, func(t *testing.T, w *world, conn net.Conn, key func(string) string) {
 		p := newPage(t, conn, "")
 		for i, say := range []string{`{"id":%d,"op":"ping"}`, `{"id":%d,"op":"get","key":"a/1"}`, `{"id":%d,"op":"watch","keys":["a/1"]}`, `{"id":%d,"op":"auth","token":"x"}`} {
 			p.say(say, i+1)
