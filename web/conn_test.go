@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ func TestTimeouts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, c.change)
-			got := w.raw(c.send) // which reads until the server closes the connection
+			got := w.rawInTime(c.send) // which reads until the server closes the connection
 			if !strings.HasPrefix(got, c.want) {
 				t.Errorf("got %q, want %s", got, c.want)
 			}
@@ -42,16 +43,22 @@ func TestTimeouts(t *testing.T) {
 // reading, writing and waiting; and a connection that was used stays usable.
 func TestTimeoutsSpareHandlers(t *testing.T) {
 	w := newWorld(t, func(o *web.Options) {
-		o.ReadTimeout, o.WriteTimeout, o.IdleTimeout = 20*time.Millisecond, 20*time.Millisecond, time.Hour
+		o.ReadTimeout, o.WriteTimeout, o.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond, time.Hour
 	})
-	conn, err := w.connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	answers := bufio.NewReader(conn)
-	for range 3 {
-		fmt.Fprint(conn, "GET /v1/kv/none?wait=100ms HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	const request = "GET /v1/kv/none?wait=500ms HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	var answers *bufio.Reader
+	var conn net.Conn
+	w.eventually("a client is in time", func() bool {
+		conn = w.open()
+		fmt.Fprint(conn, request)
+		answers = bufio.NewReader(conn)
+		_, err := answers.Peek(1)
+		return err == nil
+	})
+	for i := range 2 {
+		if i > 0 {
+			fmt.Fprint(conn, request)
+		}
 		resp, err := http.ReadResponse(answers, nil)
 		if err != nil {
 			t.Fatal(err)

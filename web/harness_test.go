@@ -356,6 +356,14 @@ func (w *world) raw(request string) string {
 	return b.String()
 }
 
+// rawInTime is raw where the server closes a connection whose first byte is late: a client that is late
+// itself tries again.
+func (w *world) rawInTime(request string) (answer string) {
+	w.t.Helper()
+	w.eventually("a client is in time", func() bool { answer = w.raw(request); return answer != "" })
+	return answer
+}
+
 func params() kv.Params { return kv.Params{} }
 
 func storeOf(log *directLog) *kv.Store { return kv.NewStore(log.state, log, kv.Limits{}) }

@@ -118,11 +118,11 @@ var limitCases = []limitCase{
 	}},
 	{name: "time of a head", code: api.CodeRequestTimeout,
 		options: func(o *web.Options) { o.ReadTimeout = 20 * time.Millisecond },
-		exceed:  func(w *world) string { return w.raw("GET /v1/kv/a HTTP/1.1\r\n") }},
+		exceed:  func(w *world) string { return w.rawInTime("GET /v1/kv/a HTTP/1.1\r\n") }},
 	{name: "time of a body", code: api.CodeRequestTimeout,
 		options: func(o *web.Options) { o.ReadTimeout = 20 * time.Millisecond },
 		exceed: func(w *world) string {
-			return w.raw("PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx")
+			return w.rawInTime("PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx")
 		}},
 	{name: "body", code: api.CodeBodyTooLarge, flags: []string{"--max-batch"}, limits: kv.Limits{Value: 100, Command: 1000}, exceed: putOf(1001)},
 	{name: "value", code: api.CodeValueTooLarge, flags: []string{"--max-value"}, limits: kv.Limits{Value: 100}, exceed: putOf(101)},

@@ -7,6 +7,7 @@ import (
 // A transaction that runs in part, or not at all where it should, loses what it was for.
 func TestTransactions(t *testing.T) {
 	w := newWorld(t)
+	w.log.stands.Store(1000) // no TTL gets shorter
 	c, other := w.dial(), w.dial()
 	script(t, c, `
 		EXEC => -ERR EXEC without MULTI
