@@ -337,8 +337,8 @@ func (a *access) serving() error {
 		}
 		return nil
 	}
-	if !a.table.Empty() {
-		return fmt.Errorf("%w: the store has users now: restart this server", kv.ErrStarting)
+	if a.table.Used() {
+		return auth.ErrUsers
 	}
 	return nil
 }

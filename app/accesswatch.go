@@ -27,14 +27,14 @@ func (a *access) watch(ctx context.Context) {
 func (a *access) awaitUsers(ctx context.Context) {
 	changed := wake.New()
 	a.table.OnChange(changed.Wake)
-	for a.table.Empty() {
+	for !a.table.Used() {
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return
 		}
 	}
-	a.logger.Error("the store has users now, and this server runs without authentication: it answers no requests until it is restarted")
+	a.logger.Error("the store has users now, and this server runs without authentication: it serves nothing any more: restart it")
 }
 
 // failuresQuiet is how many looks in a row may fail before the log says why: servers that start together wait for

@@ -130,13 +130,16 @@ func newServer(config ServeConfig, live *live, registry *prometheus.Registry, ev
 	live.limiter, live.budget = ratelimit.New(rates), ratelimit.NewBudget(int64(config.ClientMemory), int64(config.ClientMemoryPerCaller))
 	registry.MustRegister(newCollector(engine))
 	engine.access.registerTokens(registry)
-	var table *auth.Table
+	var table, until *auth.Table
 	var accounts *auth.Registry
-	if engine.access.on {
+	switch {
+	case engine.access.on:
 		table, accounts = engine.access.table, engine.access.registry
+	case !engine.alone(): // others can make users
+		until = engine.access.table
 	}
 	live.server, err = web.New(web.Options{
-		Auth: table, Accounts: accounts, LoginRate: logins, Audit: events, AuditWrites: config.AuditWrites,
+		Auth: table, OpenUntil: until, Accounts: accounts, LoginRate: logins, Audit: events, AuditWrites: config.AuditWrites,
 		Store: engine.Store(), Hub: engine.Hub(), TLS: live.certs.config(), RESPInClear: config.RESPPlaintext,
 		Tracer: config.Tracer, Limiter: live.limiter, RateLoopback: config.RateLoopback, RESPEscape: config.RESPKeys == "escape",
 		Budget:    live.budget,

@@ -1,13 +1,6 @@
 package auth
 
-import (
-	"context"
-
-	"keywatch/kv"
-)
-
-// Barrier is kv.Store.Barrier. It shows nothing.
-func (v View) Barrier(ctx context.Context) error { return v.door.store.Barrier(ctx) }
+import "keywatch/kv"
 
 // BeginBarrier is kv.Store.BeginBarrier. It shows nothing.
 func (v View) BeginBarrier(w kv.Waker) *kv.Barrier { return v.door.store.BeginBarrier(w) }

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"keywatch/kv"
@@ -23,12 +24,30 @@ type Door struct {
 	table *Table
 	// writes, if not nil, is told of each write.
 	writes func(Written)
+	// until, if not nil, closes a door without a table once it is used.
+	until *Table
 }
+
+// ErrUsers is returned where a store that is served without authentication has got users. It matches kv.ErrStarting.
+var ErrUsers = fmt.Errorf("%w: the store has users now, and this server runs without authentication: restart it", kv.ErrStarting)
 
 // NewDoor returns a door to store and hub. With a nil table there is no authentication, and
 // everyone may do everything.
 func NewDoor(store *kv.Store, hub *watch.Hub, table *Table) *Door {
 	return &Door{store: store, hub: hub, table: table}
+}
+
+// OpenUntil has a door without authentication show nothing to anyone once there are users, who can be made at other
+// servers: then its views fail with ErrUsers. t is a table of the same store. It is called before the first View is
+// made.
+func (d *Door) OpenUntil(t *Table) { d.until = t }
+
+// Shut returns ErrUsers once OpenUntil's table is used, else nil.
+func (d *Door) Shut() error {
+	if d.until != nil && d.until.Used() {
+		return ErrUsers
+	}
+	return nil
 }
 
 // Table returns the table; nil if there is no authentication.
@@ -52,8 +71,8 @@ type View struct {
 	from *Origin // nil where writes are not audited
 }
 
-// open reports whether there is no authentication.
-func (v View) open() bool { return v.door.table == nil }
+// open reports whether there is no authentication, so that everyone may do everything.
+func (v View) open() bool { return v.door.table == nil && v.door.Shut() == nil }
 
 // Caller returns the caller; nil where there is no authentication.
 func (v View) Caller() *Caller { return v.who }
@@ -73,7 +92,7 @@ var nothing = &Standing{Grants: new(Grants), Ended: Revoked}
 // look returns what the caller may do, and an error if its credential ended, or if what is known of it
 // is old.
 func (v View) look() (*Standing, error) {
-	if v.door.table.behind.Load() {
+	if v.door.table != nil && v.door.table.behind.Load() {
 		return nothing, kv.ErrNoLeader
 	}
 	return v.lookNear()
@@ -81,6 +100,9 @@ func (v View) look() (*Standing, error) {
 
 // lookNear is look that may be told by what is old.
 func (v View) lookNear() (*Standing, error) {
+	if v.door.table == nil {
+		return nothing, ErrUsers // else it is open
+	}
 	if v.who == nil {
 		return nothing, &FailedError{Reason: Missing}
 	}
@@ -109,7 +131,7 @@ func retry(may func() (Pass, error), read func() error) error {
 
 // behind returns why nothing may be shown that this server has and did not ask others about, nil if it may.
 func (v View) behind() error {
-	if v.open() || v.door.table.opts.Behind == nil {
+	if v.door.table == nil || v.door.table.opts.Behind == nil {
 		return nil
 	}
 	return v.door.table.opts.Behind()
@@ -211,7 +233,8 @@ func (o owners) OwnLock(name string, token kv.Rev) bool {
 // gives the result of one that does not exist.
 func (v View) Do(ctx context.Context, c *kv.Command) (kv.Result, error) {
 	if v.open() {
-		return v.door.store.Do(ctx, c)
+		r, err := v.door.store.Do(ctx, c)
+		return v.shown(c, r, err)
 	}
 	for range tries {
 		s, err := v.admit(ctx, c)
@@ -232,8 +255,23 @@ func (v View) Do(ctx context.Context, c *kv.Command) (kv.Result, error) {
 	return kv.Result{}, ErrMoved
 }
 
+// shown returns the result of a command that an open door has run. What was only read is not shown if the door was shut
+// meanwhile.
+func (v View) shown(c *kv.Command, r kv.Result, err error) (kv.Result, error) {
+	if err == nil && c.ReadOnly() {
+		err = v.door.Shut()
+	}
+	if err != nil {
+		return kv.Result{}, err
+	}
+	return r, nil
+}
+
 // admit says whether c may be proposed, and has it carry the auth revision under which it may.
 func (v View) admit(ctx context.Context, c *kv.Command) (*Standing, error) {
+	if v.door.table == nil {
+		return nothing, ErrUsers
+	}
 	auth := v.door.table.AuthRev() // before the look: a change between makes the command do nothing
 	s, err := v.look()
 	if err == nil {
@@ -257,7 +295,11 @@ func notOwn(err error, store *kv.Store) (kv.Result, error) {
 // command that was begun before others is not decided again.
 func (v View) Begin(ctx context.Context, c *kv.Command) (kv.Pending, error) {
 	if v.open() {
-		return v.door.store.Begin(ctx, c)
+		p, err := v.door.store.Begin(ctx, c)
+		if err == nil && c.ReadOnly() && v.door.until != nil {
+			p = &shownLater{p, v, c}
+		}
+		return p, err
 	}
 	s, err := v.admit(ctx, c)
 	if err != nil {
@@ -281,7 +323,7 @@ func (v View) Lease(ctx context.Context, id kv.LeaseID) (info kv.LeaseInfo, ok b
 		info, ok, err = v.door.store.Lease(ctx, id)
 		return err
 	})
-	if err != nil || !ok || v.open() || v.who.Look().Can(Admin) {
+	if err != nil || !ok || v.door.table == nil || v.who.Look().Can(Admin) {
 		return info, ok, err
 	}
 	if own, _ := v.owns(id); !own {

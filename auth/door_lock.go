@@ -12,7 +12,12 @@ import (
 // that may not take it any more is given back.
 func (v View) Acquire(ctx context.Context, q lock.Request) (kv.Result, error) {
 	if v.open() {
-		return lock.Acquire(ctx, v.door.store, q)
+		r, err := lock.Acquire(ctx, v.door.store, q)
+		if shut := v.door.Shut(); err == nil && shut != nil {
+			v.giveBack(ctx, &r)
+			return kv.Result{}, shut
+		}
+		return r, err
 	}
 	c := &kv.Command{Fences: q.Fences, Idem: q.Idem, Lock: &kv.LockCommand{Kind: kv.LockAcquire, Name: q.Name}}
 	for range tries {

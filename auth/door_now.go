@@ -28,7 +28,8 @@ func (v View) DoNow(c *kv.Command, meta bool) (kv.Result, error) {
 // readNow has read run a command that only reads, and shows what the caller may read.
 func (v View) readNow(c *kv.Command, meta bool, read func(*kv.Command, bool) (kv.Result, error)) (kv.Result, error) {
 	if v.open() {
-		return read(c, meta)
+		r, err := read(c, meta)
+		return v.shown(c, r, err)
 	}
 	s, err := v.admitNow(c)
 	if err != nil {
@@ -90,6 +91,9 @@ func (p Started) redact(r kv.Result, err error) (kv.Result, error) {
 // admitNow is admit that fails with kv.ErrWouldWait where that would wait, or where the command
 // names a lease that is not the caller's.
 func (v View) admitNow(c *kv.Command) (*Standing, error) {
+	if v.door.table == nil {
+		return nothing, ErrUsers
+	}
 	auth := v.door.table.AuthRev() // before the look: see admit
 	s, err := v.look()
 	if err != nil {

@@ -9,11 +9,15 @@ import (
 type Pass struct {
 	who      *Caller
 	standing *Standing
+	open     *Door // where there is no authentication
 }
 
-// Still returns nil while the caller's standing is what it was, else ErrMoved or a *FailedError.
+// Still returns nil while the caller's standing is what it was, else ErrMoved, a *FailedError or ErrUsers.
 // It costs two atomic loads.
 func (p Pass) Still() error {
+	if p.open != nil {
+		return p.open.Shut()
+	}
 	if p.who == nil || p.who.Look() == p.standing {
 		return nil
 	}
@@ -41,26 +45,26 @@ func (v View) pass(may func(*Standing) error) (Pass, error) { return v.passBy(Vi
 
 func (v View) passBy(look func(View) (*Standing, error), may func(*Standing) error) (Pass, error) {
 	if v.open() {
-		return Pass{}, nil
+		return Pass{open: v.door}, nil
 	}
 	s, err := look(v)
 	if err == nil {
 		err = v.deny(may(s))
 	}
-	return Pass{v.who, s}, err
+	return Pass{who: v.who, standing: s}, err
 }
 
 // MayKey returns a pass for verb on one key, or on the name of a lock. It fails with a *DeniedError
 // or *FailedError; so do the others.
 func (v View) MayKey(verb Verb, key string) (Pass, error) {
 	if v.open() {
-		return Pass{}, nil
+		return Pass{open: v.door}, nil
 	}
 	s, err := v.look()
 	if err == nil && !s.Key(verb, key) {
 		err = v.deny(denied(verb, key, -1))
 	}
-	return Pass{v.who, s}, err
+	return Pass{who: v.who, standing: s}, err
 }
 
 // MayUnder returns a pass for verb on all keys that begin with prefix.

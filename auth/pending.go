@@ -26,6 +26,19 @@ func (p *redacted) Result() (kv.Result, error) {
 	return r, nil
 }
 
+// A shownLater is a Pending that shows nothing if the door was shut meanwhile.
+type shownLater struct {
+	kv.Pending
+	view View
+	c    *kv.Command
+}
+
+// Result implements kv.Pending.
+func (p *shownLater) Result() (kv.Result, error) {
+	r, err := p.Pending.Result()
+	return p.view.shown(p.c, r, err)
+}
+
 // A settled is a Pending whose result is known.
 type settled struct {
 	result kv.Result

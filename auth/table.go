@@ -100,6 +100,8 @@ type Table struct {
 	ends    ends
 	counts  tallies
 	catchup catchup
+	// used says that there are private records, whether they can be read or not.
+	used atomic.Bool
 	// behind says that this server may miss what was revoked: see SetBehind.
 	behind atomic.Bool
 	// wakers are told of every change.
@@ -228,6 +230,10 @@ func (t *Table) Empty() bool {
 	return len(t.mu.deks) == 0 && len(t.mu.users) == 0
 }
 
+// Used reports whether there are private records, even if they cannot be read here. It is true before anything can be
+// read that was written after them.
+func (t *Table) Used() bool { return t.used.Load() }
+
 // PrivateReset implements kv.PrivateWatcher.
 func (t *Table) PrivateReset(all iter.Seq[kv.PrivateRecord], auth kv.Rev, epoch kv.Epoch) {
 	t.change(auth, func() {
@@ -278,6 +284,7 @@ func (t *Table) change(auth kv.Rev, do func()) {
 	// other way round a command could carry the new revision under a standing of before.
 	t.gen.Add(1)
 	t.auth.Store(uint64(auth))
+	t.used.Store(len(t.mu.deks) > 0 || len(t.mu.users) > 0 || len(t.mu.damaged) > 0)
 	t.mu.Unlock()
 	t.wake()
 }

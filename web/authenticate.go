@@ -57,8 +57,11 @@ var needs = [routes]need{
 func (r *request) authenticate() (err error) {
 	table := r.s.door.Table()
 	n := needs[r.route]
-	if table == nil || n.kind == needNothing {
+	if n.kind == needNothing {
 		return nil
+	}
+	if table == nil {
+		return r.s.door.Shut()
 	}
 	r.who, err = r.identity(table)
 	if r.proved = auth.ResultOf(r.who, err); err != nil {

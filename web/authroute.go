@@ -59,7 +59,7 @@ func (r *request) accounts() error {
 		return err
 	}
 	if r.route.showsAccounts() {
-		if err := r.view().Barrier(r.deadline()); err != nil {
+		if err := r.s.door.Barrier(r.deadline()); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,13 @@ import "keywatch/auth"
 
 // newDoor returns the door to the store and the hub that a server was given. Nothing else of this
 // package uses them.
-func newDoor(o *Options) *auth.Door { return auth.NewDoor(o.Store, o.Hub, o.Auth) }
+func newDoor(o *Options) *auth.Door {
+	door := auth.NewDoor(o.Store, o.Hub, o.Auth)
+	if o.Auth == nil && o.OpenUntil != nil {
+		door.OpenUntil(o.OpenUntil)
+	}
+	return door
+}
 
 // view returns the store and the hub as the request's caller may use them.
 func (r *request) view() auth.View {

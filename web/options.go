@@ -56,6 +56,9 @@ type Options struct {
 	Hub   *watch.Hub
 	// Auth knows the callers; nil is for no authentication: every caller may do everything.
 	Auth *auth.Table
+	// OpenUntil, where Auth is nil, is a table of the same store. Once it has users nothing is served any more: other
+	// servers of a cluster can make them, and this one knows none of its callers.
+	OpenUntil *auth.Table
 	// Accounts changes users, roles and credentials; nil makes the routes of these 404. It is over
 	// the table in Auth.
 	Accounts *auth.Registry

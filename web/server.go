@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -116,9 +117,9 @@ func New(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	s.http = s.newHTTP()
-	if opts.Auth != nil {
+	if table := cmp.Or(opts.Auth, opts.OpenUntil); table != nil {
 		s.callers = wake.New()
-		opts.Auth.OnChange(s.callers.Wake)
+		table.OnChange(s.callers.Wake)
 		s.background.Go(func() { s.followCallers(s.life) })
 	}
 	return s, nil

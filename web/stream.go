@@ -279,6 +279,11 @@ func (s *stream) fill(b *[]byte, start int, scratch *watch.Scratch, now time.Tim
 			return now, true
 		}
 		// After the poll: what was polled may be sent if the caller's right holds now.
+		if door := s.owner.registry.opts.door; door.Shut() != nil {
+			bye := door.Hub().Farewell(watch.CodeStarting).Message()
+			*b = form.Append(*b, &bye)
+			return now, true
+		}
 		why, seen := s.owner.who.StreamEnd(s.seen.Load(), s.watcher.Names)
 		if why != "" {
 			denied := watch.Message{Kind: watch.Denied, Code: why}

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"keywatch/auth"
+	"keywatch/watch"
 	"keywatch/web/reactor"
 )
 
@@ -66,6 +67,9 @@ func (s *Server) followCallers(ctx context.Context) {
 	for {
 		select {
 		case <-s.callers:
+			if s.door.Shut() != nil {
+				s.door.Hub().EndAll(watch.CodeStarting)
+			}
 			s.streams.recheck()
 			s.sockets.Recheck()
 			s.redis.Recheck()

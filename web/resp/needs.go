@@ -76,7 +76,7 @@ var needs = map[string]need{
 // may returns why the caller may not run a command, nil if it may, or if there is no authentication.
 func (s *session) may(cmd *command, args [][]byte) error {
 	if s.who.Load() == nil {
-		return nil
+		return s.server.opts.Door.Shut()
 	}
 	n, name := cmd.need, cmd.name
 	if len(n.subs) > 0 && len(args) > 1 {

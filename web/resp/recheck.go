@@ -6,12 +6,13 @@ import (
 
 	"keywatch/auth"
 	"keywatch/watch"
+	"keywatch/web/resp/wire"
 )
 
 // Recheck wakes the sessions whose callers may do something else than they saw last.
 func (v *Server) Recheck() {
 	for _, s := range v.sessions() {
-		if s.who.Load().Changed(s.seen.Load()) {
+		if who := s.who.Load(); who.Changed(s.seen.Load()) || who == nil && v.opts.Door.Shut() != nil {
 			s.Wake()
 		}
 	}
@@ -23,7 +24,11 @@ func (v *Server) Recheck() {
 // tells was polled, and before that is sent.
 func (s *session) recheck(b []byte) []byte {
 	who := s.who.Load()
-	if who == nil || s.over || !s.stale && !who.Changed(s.seen.Load()) {
+	if who == nil {
+		s.shut()
+		return b
+	}
+	if s.over || !s.stale && !who.Changed(s.seen.Load()) {
 		return b
 	}
 	s.stale = false
@@ -42,6 +47,20 @@ func (s *session) recheck(b []byte) []byte {
 	}
 	s.seen.Store(now.Since)
 	return b
+}
+
+// shut ends the connection, and what it is told, if there is no authentication and the store has got users.
+func (s *session) shut() {
+	err := s.server.opts.Door.Shut()
+	if err == nil || s.closing || s.over {
+		return
+	}
+	for _, st := range s.streams {
+		st.denied = true
+	}
+	s.say(wire.AppendError(nil, s.server.explain(err)))
+	s.endDenied()
+	s.Wake() // to send it
 }
 
 // between calls what tests have do something there.

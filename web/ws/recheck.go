@@ -14,7 +14,7 @@ import (
 // Recheck wakes the sockets whose callers may do something else than they saw last.
 func (v *Server) Recheck() {
 	for _, s := range v.all(false) {
-		if s.who.Load().Changed(s.seen.Load()) {
+		if who := s.who.Load(); who.Changed(s.seen.Load()) || who == nil && v.opts.Door.Shut() != nil {
 			s.wakeAs(reactor.Endings)
 		}
 	}
@@ -27,6 +27,9 @@ func (v *Server) Recheck() {
 func (s *session) recheck(b []byte, at time.Duration) []byte {
 	stale := s.stale.Load() && s.stale.Swap(false) // before the caller is looked at: see become
 	who := s.who.Load()
+	if who == nil {
+		return s.shut(b)
+	}
 	if !stale && !who.Changed(s.seen.Load()) {
 		return b
 	}
@@ -42,6 +45,22 @@ func (s *session) recheck(b []byte, at time.Duration) []byte {
 		s.active.grace = 0
 	}
 	return s.deny(b, who, now)
+}
+
+// shut ends the socket, and its watches, if there is no authentication and the store has got users.
+func (s *session) shut(b []byte) []byte {
+	door := s.server.opts.Door
+	if door.Shut() == nil || s.stage != stageOpen {
+		return b
+	}
+	bye := door.Hub().Farewell(watch.CodeStarting).Message()
+	for _, w := range s.openWatches() {
+		b = s.frame(b, func(b []byte) []byte { return bye.AppendFor(b, w.id) })
+		w.denied = true
+		s.forget(w)
+	}
+	s.close(api.CodeStarting.WebSocketClose(), string(api.CodeStarting))
+	return b
 }
 
 // beginGrace says that the credential has expired, and until when another one is waited for.
