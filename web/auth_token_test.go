@@ -31,11 +31,8 @@ type idp struct {
 // newIDP returns an issuer whose keys are not read yet; failures bounds wrong signatures, or is the default.
 func newIDP(failures ratelimit.Rate) *idp {
 	p := &idp{signing: make(map[string]ed25519.PrivateKey)}
-	dir, err := os.MkdirTemp("", "keywatch-idp")
-	if err != nil {
-		panic(err)
-	}
-	p.path = filepath.Join(dir, "keys.json")
+	p.path = filepath.Join(os.TempDir(), "keywatch-keys-"+auth.HashOf(auth.NewSecret(auth.Key)).ID().String()) // written by begin
+	var err error
 	for _, kid := range []string{"a", "b", "forged"} {
 		if _, p.signing[kid], err = ed25519.GenerateKey(nil); err != nil {
 			panic(err)
@@ -55,7 +52,7 @@ func newIDP(failures ratelimit.Rate) *idp {
 // begin has the server know the keys a and b.
 func (p *idp) begin(t testing.TB) {
 	t.Helper()
-	t.Cleanup(func() { os.RemoveAll(filepath.Dir(p.path)) })
+	t.Cleanup(func() { os.Remove(p.path) })
 	p.publish(t, "a", "b")
 }
 
