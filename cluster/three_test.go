@@ -292,13 +292,30 @@ func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
 			}
 		}
 		w.isolate(leader, false)
-		if err := w.node[leader].ReadBarrier(w.t.Context()); err != nil {
-			w.t.Error(err)
-		}
-		if e, _ := w.opts[leader].State.Get("k"); e == nil || e.Value() != "newer" {
-			w.t.Errorf("read at who came back: got %v, want newer", e)
-		}
+		w.readsAgain(leader, "newer")
+		w.isolate(leader, true)
+		time.Sleep(20 * time.Second) // it refuses reads by then
+		w.put(w.leader(), "k", "newest")
+		w.isolate(leader, false)
+		w.readsAgain(leader, "newest")
 	})
+}
+
+// readsAgain reads k at a node that is no longer cut off. The node refuses reads until it hears of a
+// leader. The first that it answers must show the value.
+func (w *team) readsAgain(id int, value string) {
+	w.t.Helper()
+	err := w.node[id].ReadBarrier(w.t.Context())
+	for i := 0; i < 100 && errors.Is(err, kv.ErrNoLeader); i++ {
+		time.Sleep(50 * time.Millisecond)
+		err = w.node[id].ReadBarrier(w.t.Context())
+	}
+	if err != nil {
+		w.t.Fatalf("read at %d, which is back: %v", id, err)
+	}
+	if e, _ := w.opts[id].State.Get("k"); e == nil || e.Value() != value {
+		w.t.Errorf("read at %d, which is back: got %v, want %s", id, e, value)
+	}
 }
 
 // A node that leads again must count time from what the others logged, and what it took in the
