@@ -34,10 +34,13 @@ type Keys struct {
 	// sooner asks for another read, because of a token with an unknown kid. It has room for one.
 	sooner chan struct{}
 
+	// why is why keys could not be read when they were last, nil if they were. It is known while they are read again.
+	why atomic.Pointer[error]
+
+	// mu is held while keys are read, which may take as long as a request.
 	mu struct {
 		sync.Mutex
-		read   []byte // what is in use
-		failed error  // why keys could not be read when they were last, nil if they were
+		read []byte // what is in use
 	}
 }
 
@@ -50,7 +53,8 @@ func New(opts Options) *Keys {
 }
 
 // Load reads the keys now. Keys that cannot be read change nothing, unless those in use were read more than a
-// day ago: then no token is accepted any more.
+// day ago: then no token is accepted any more. A ctx that is canceled is no failure of the source; one whose
+// deadline has passed is.
 func (k *Keys) Load(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -58,11 +62,12 @@ func (k *Keys) Load(ctx context.Context) error {
 	if err == nil && (k.mu.read == nil || !bytes.Equal(b, k.mu.read)) {
 		err = k.useLocked(b)
 	}
-	if ctx.Err() != nil && err != nil {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
-	before := k.mu.failed
-	if k.mu.failed = err; err == nil {
+	before := k.failed()
+	if err == nil {
+		k.why.Store(nil)
 		k.counts.read.Add(1)
 		k.last.Store(k.opts.Now().UnixMilli())
 		if before != nil {
@@ -70,6 +75,7 @@ func (k *Keys) Load(ctx context.Context) error {
 		}
 		return nil
 	}
+	k.why.Store(&err)
 	k.counts.failed.Add(1)
 	if before == nil || before.Error() != err.Error() {
 		k.opts.Logger.Error("the keys of tokens cannot be read; those of before are used for a day", "err", err, "keys", k.Len())
@@ -112,11 +118,12 @@ func (k *Keys) replace(set keyset) {
 // Len returns how many keys there are.
 func (k *Keys) Len() int { return len(*k.set.Load()) }
 
-// failed returns why keys could not be read when they were last, nil if they were.
+// failed returns why keys could not be read when they were last, nil if they were. It never waits.
 func (k *Keys) failed() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.mu.failed
+	if err := k.why.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Run reads the keys again and again until ctx ends: a file every 10 s, a URL every 5 minutes, and 10 s after a

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"keywatch/auth"
 	"keywatch/auth/jwt"
@@ -68,6 +69,61 @@ func TestFileIsReadAgain(t *testing.T) {
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// If this failed, a server that starts while its issuer does not answer would accept no token for five minutes.
+func TestURLThatHangsAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSigning(t, jose.EdDSA, "a")
+		var asked atomic.Int64
+		k := jwt.New(jwt.Options{Source: "https://idp.example/keys", Issuer: issuer, Audience: audience})
+		k.SetTransport(transport(func(r *http.Request) (*http.Response, error) {
+			if asked.Add(1) == 1 {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(string(setOf(t, s))))}, nil
+		}))
+		limited, done := context.WithTimeout(t.Context(), 5*time.Second)
+		defer done()
+		if err := k.Load(limited); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v, want %v", err, context.DeadlineExceeded)
+		}
+		if _, err := k.Verify(s.token(t, nil), ""); !errors.Is(err, kv.ErrStarting) {
+			t.Errorf("before there are keys: got %v, want %v", err, kv.ErrStarting)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go k.Run(ctx)
+		time.Sleep(jwt.UrlSoon)
+		synctest.Wait()
+		if _, err := k.Verify(s.token(t, nil), ""); err != nil {
+			t.Errorf("10 s later: %v; the URL was asked %d times", err, asked.Load())
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// If this failed, the metrics of a server would stop whenever the issuer does not answer.
+func TestMetricsDoNotWaitForKeys(t *testing.T) {
+	k := jwt.New(jwt.Options{Source: "https://idp.example/keys", Issuer: issuer, Audience: audience})
+	collected := make(chan struct{})
+	k.SetTransport(transport(func(r *http.Request) (*http.Response, error) {
+		go func() {
+			k.Collect(make(chan prometheus.Metric, 20))
+			close(collected)
+		}()
+		select {
+		case <-collected:
+		case <-r.Context().Done():
+			t.Error("metrics wait until the keys are read")
+		}
+		return nil, errors.New("unreachable")
+	}))
+	if err := k.Load(t.Context()); err == nil {
+		t.Error("keys were read")
+	}
+	<-collected
+}
 
 // If this failed, a token with an unknown kid would have the URL asked as often as it is sent, or keys that
 // rotate would be known only minutes later.

@@ -101,26 +101,32 @@ func (s keyset) check() error {
 	if len(s) == 0 {
 		return errors.New("there is no key in it that verifies signatures")
 	}
-	nameless := make(map[jose.SignatureAlgorithm]int)
+	type kind struct {
+		algorithm jose.SignatureAlgorithm
+		name      string
+	}
+	alike := make(map[kind]int)
 	for _, k := range s {
-		if k.name != "" {
+		if alike[kind{k.algorithm, k.name}]++; alike[kind{k.algorithm, k.name}] <= triedMax {
 			continue
 		}
-		if nameless[k.algorithm]++; nameless[k.algorithm] > triedMax {
+		if k.name == "" {
 			return fmt.Errorf("more than %d keys for %s without kid", triedMax, k.algorithm)
 		}
+		return fmt.Errorf("more than %d keys for %s with the kid %.40q", triedMax, k.algorithm, k.name)
 	}
 	return nil
 }
 
 // candidates returns the keys that may have signed a token with a header: those for its algorithm that have
-// its kid or where one of both has none, triedMax at most.
+// its kid and then, where one of both has none, the others, triedMax at most.
 func (s keyset) candidates(algorithm, name string) (list []*key) {
-	for i := range s {
-		k := &s[i]
-		if string(k.algorithm) == algorithm && (k.name == name || k.name == "" || name == "") {
-			if list = append(list, k); len(list) == triedMax {
-				break
+	for _, same := range []bool{true, false} {
+		for i := range s {
+			k := &s[i]
+			may := string(k.algorithm) == algorithm && (k.name == "" || name == "" || k.name == name)
+			if may && (k.name == name) == same && len(list) < triedMax {
+				list = append(list, k)
 			}
 		}
 	}

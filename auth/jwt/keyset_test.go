@@ -89,6 +89,7 @@ func TestParseSet(t *testing.T) {
 		{"cut PEM", string(pemOf(t, es)[:60]), true, 0, "malformed PEM"},
 		{"too many", set(slices.Repeat([]string{one}, jwt.KeysMax+1)...), true, 0, "at most 100"},
 		{"too many without kid", set(slices.Repeat([]string{with(t, es, map[string]any{"kid": nil})}, jwt.TriedMax+1)...), true, 0, "without kid"},
+		{"too many with one kid", set(slices.Repeat([]string{one}, jwt.TriedMax+1)...), true, 0, `the kid "es"`},
 		{"too large", set(one) + strings.Repeat(" ", jwt.SetMax), true, 0, "bytes"},
 	} {
 		n, err := jwt.ParseSet([]byte(c.text), c.secrets)
@@ -114,5 +115,18 @@ func TestAlgorithmByType(t *testing.T) {
 		if _, err := k.Verify(s.token(t, nil), ""); err != nil {
 			t.Errorf("%s: %v", alg, err)
 		}
+	}
+}
+
+// If this failed, keys without a kid would keep the key that a token names from being tried.
+func TestNamedKeyIsTriedFirst(t *testing.T) {
+	var keys []signing
+	for range jwt.TriedMax {
+		keys = append(keys, newSigning(t, jose.EdDSA, ""))
+	}
+	keys = append(keys, newSigning(t, jose.EdDSA, "last"))
+	k := loaded(t, jwt.Options{}, keys...)
+	if _, err := k.Verify(keys[jwt.TriedMax].token(t, nil), ""); err != nil {
+		t.Errorf("a token with the kid of the last key: %v", err)
 	}
 }
