@@ -39,35 +39,35 @@ func (t *texts) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*[]string)(t))
 }
 
-// read returns what the claims of a token say, verified or not, as of now in milliseconds. It fails with an
+// read returns what the claims of a token say, verified or not, as of now in milliseconds, and the claim with its
+// roles, of which there may be hundreds: rolesOf reads them once the signature is verified. It fails with an
 // *auth.FailedError.
-func (o *Options) read(payload []byte, now int64) (id auth.Identity, err error) {
+func (o *Options) read(payload []byte, now int64) (id auth.Identity, roles json.RawMessage, err error) {
 	var c claims
 	var all map[string]json.RawMessage
 	if json.Unmarshal(payload, &c) != nil || json.Unmarshal(payload, &all) != nil {
-		return id, malformed("claims that are no object, or iss, aud, exp, nbf or iat of another type")
+		return id, nil, malformed("claims that are no object, or iss, aud, exp, nbf or iat of another type")
 	}
 	switch {
 	case c.Issuer != o.Issuer:
-		return id, unknown("claim iss is not that of --jwt-issuer")
+		return id, nil, unknown("claim iss is not that of --jwt-issuer")
 	case !slices.Contains(c.Audience, o.Audience):
-		return id, unknown("claim aud does not have that of --jwt-audience")
+		return id, nil, unknown("claim aud does not have that of --jwt-audience")
 	case c.Expires == nil:
-		return id, malformed("no claim exp")
+		return id, nil, malformed("no claim exp")
 	}
 	if id.Expires, err = c.valid(now); err != nil {
-		return id, err
+		return id, nil, err
 	}
 	id.Issuer = c.Issuer
 	var name string
 	if raw := all[o.UserClaim]; raw == nil || json.Unmarshal(raw, &name) != nil {
-		return id, malformed("no text in the claim of --jwt-user-claim")
+		return id, nil, malformed("no text in the claim of --jwt-user-claim")
 	}
 	if id.Name, err = auth.FoldName(name); err != nil {
-		return id, malformed("the claim of --jwt-user-claim is not a name of 1 to 64 of a-z, 0-9, dot, dash, underscore and @")
+		return id, nil, malformed("the claim of --jwt-user-claim is not a name of 1 to 64 of a-z, 0-9, dot, dash, underscore and @")
 	}
-	id.Roles, err = rolesOf(all[o.RolesClaim])
-	return id, err
+	return id, all[o.RolesClaim], nil
 }
 
 // valid returns when the token expires, in milliseconds, if it is valid now.
@@ -112,9 +112,11 @@ func rolesOf(raw json.RawMessage) (roles []string, err error) {
 	if json.Unmarshal(raw, &list) != nil {
 		return nil, malformed("the claim of --jwt-roles-claim is neither a text nor an array of texts")
 	}
+	seen := make(map[string]bool)
 	for _, text := range list {
 		for name := range strings.FieldsSeq(text) {
-			if name, err := auth.FoldName(name); err == nil && !slices.Contains(roles, name) {
+			if name, err := auth.FoldName(name); err == nil && !seen[name] {
+				seen[name] = true
 				roles = append(roles, name)
 			}
 		}

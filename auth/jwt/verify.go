@@ -23,7 +23,7 @@ func (k *Keys) Verify(text, address string) (auth.Identity, error) {
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	id, err := k.opts.read(t.parsed.UnsafePayloadWithoutVerification(), k.opts.Now().UnixMilli())
+	id, roles, err := k.opts.read(t.parsed.UnsafePayloadWithoutVerification(), k.opts.Now().UnixMilli())
 	if err != nil {
 		return auth.Identity{}, err
 	}
@@ -36,6 +36,9 @@ func (k *Keys) Verify(text, address string) (auth.Identity, error) {
 	}
 	signer, err := k.signer(able, &t, address)
 	if err != nil {
+		return auth.Identity{}, err
+	}
+	if id.Roles, err = rolesOf(roles); err != nil {
 		return auth.Identity{}, err
 	}
 	id.Signer = signer.id

@@ -342,6 +342,20 @@ func TestWrongSignaturesAreBounded(t *testing.T) {
 	}
 }
 
+// If this failed, who has no key of the issuer could have a server read hundreds of roles with each request.
+func TestRolesAreReadAfterTheSignature(t *testing.T) {
+	s := newSigning(t, jose.EdDSA, "a")
+	k := loaded(t, jwt.Options{}, s)
+	other := newSigning(t, jose.EdDSA, "a")
+	changes := map[string]any{"roles": 1}
+	if _, err := k.Verify(s.token(t, changes), ""); reason(t, err) != auth.Malformed {
+		t.Errorf("roles of another type: got %v, want %s", err, auth.Malformed)
+	}
+	if _, err := k.Verify(other.token(t, changes), ""); reason(t, err) != auth.Unknown {
+		t.Errorf("the same with a wrong signature: got %v, want %s", err, auth.Unknown)
+	}
+}
+
 // If this failed, a client would drop its token while the server has no keys yet.
 func TestWithoutKeys(t *testing.T) {
 	k := jwt.New(jwt.Options{Source: "nowhere", Issuer: issuer, Audience: audience})
