@@ -83,6 +83,15 @@ func (c Config) ObjectRead(d time.Duration) Config {
 // CheckpointDue reports whether one would be made now.
 func (e *Engine) CheckpointDue() bool { return e.checkpointDue() }
 
+// Term is the term of the leader that e knows, 0 once e has ended.
+func (e *Engine) Term() uint64 {
+	s, err := e.node.StandingsWithin(time.Minute)
+	if err != nil {
+		return 0
+	}
+	return s.Term
+}
+
 // LogBytes is how large the log is.
 func (e *Engine) LogBytes() int64 { return e.log.Bytes() }
 

@@ -265,6 +265,9 @@ func begun(n *cluster.Node) func(context.Context) error {
 func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
 	inTeam(t, nil, func(w *team) {
 		leader := w.leader()
+		for id := 1; id <= 3; id++ {
+			w.serves(id)
+		}
 		for i := range 30 {
 			w.put(leader, "k", fmt.Sprint(i))
 			for id := 1; id <= 3; id++ {
@@ -283,6 +286,7 @@ func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
 		w.isolate(leader, true)
 		next := w.leader()
 		w.put(next, "k", "newer")
+		w.serves(6 - leader - next)
 		for id := 1; id <= 3; id++ {
 			ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Second)
 			err := errors.Join(w.node[id].ReadBarrier(ctx), begun(w.node[id])(ctx))
