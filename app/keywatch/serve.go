@@ -106,11 +106,16 @@ func (c *serveCmd) Run(s *session) error {
 	})
 }
 
+// BeforeApply reads the keys that the environment has, before the configuration is validated with them.
+func (c *serveCmd) BeforeApply() error {
+	c.AuthKey, c.AdminKey = os.Getenv("KEYWATCH_AUTH_KEY"), os.Getenv("KEYWATCH_ADMIN_KEY")
+	return nil
+}
+
 // config returns the configuration with the absolute path of the data folder. It fails
 // with a usage error.
 func (c *serveCmd) config() (config app.ServeConfig, err error) {
 	config = c.ServeConfig
-	config.AuthKey, config.AdminKey = os.Getenv("KEYWATCH_AUTH_KEY"), os.Getenv("KEYWATCH_ADMIN_KEY")
 	if err := config.Validate(); err != nil {
 		return config, &usageError{message: "--" + err.Error(), hint: "see keywatch serve --help"}
 	}

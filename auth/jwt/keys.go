@@ -78,7 +78,7 @@ func (k *Keys) Load(ctx context.Context) error {
 	k.why.Store(&err)
 	k.counts.failed.Add(1)
 	if before == nil || before.Error() != err.Error() {
-		k.opts.Logger.Error("the keys of tokens cannot be read; those of before are used for a day", "err", err, "keys", k.Len())
+		k.opts.Logger.Error("the keys of tokens cannot be read: those of before are used for a day, if there are any", "err", err, "keys", k.Len())
 	}
 	k.ageLocked()
 	return fmt.Errorf("keys of tokens: %w", err)
