@@ -138,12 +138,14 @@ func (w *team) isolate(id int, cut bool) {
 	w.cut[id] = cut
 }
 
-// leader waits until one of the nodes that are not cut off takes commands.
+// leader waits until one of the nodes that are not cut off takes commands, and a while for the others to hear
+// of it: until then they refuse reads and commands.
 func (w *team) leader() int {
 	w.t.Helper()
 	for range 200 {
 		for id := 1; id <= 3; id++ {
 			if n := w.node[id]; n != nil && !w.cut[id] && n.Stats().Leader {
+				w.tellLeader()
 				return id
 			}
 		}
@@ -151,6 +153,21 @@ func (w *team) leader() int {
 	}
 	w.t.Fatal("no node leads after 10 s")
 	return 0
+}
+
+// tellLeader waits until no node that is not cut off lacks a leader, 500 ms at most.
+func (w *team) tellLeader() {
+	for range 10 {
+		lacks := false
+		for id := 1; id <= 3; id++ {
+			n := w.node[id]
+			lacks = lacks || n != nil && !w.cut[id] && errors.Is(n.Ready(), kv.ErrNoLeader)
+		}
+		if !lacks {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 func (w *team) put(id int, key, value string) {

@@ -92,6 +92,10 @@ func (k *Keys) useLocked(b []byte) error {
 	}
 	k.replace(set)
 	k.mu.read = b
+	if len(set) == 0 {
+		k.opts.Logger.Warn("the set of keys of tokens is empty: no token is accepted")
+		return nil
+	}
 	k.opts.Logger.Info("keys of tokens were read", "keys", len(set))
 	return nil
 }

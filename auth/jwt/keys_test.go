@@ -57,7 +57,11 @@ func TestFileIsReadAgain(t *testing.T) {
 		expect("while there is no file", b, "")
 		writeFile(t, path, setOf(t, a))
 		expect("once the file is there again", a, "")
-		if len(told) != 4 || len(told[1]) != 2 || told[1][0] != told[0][0] || told[2][0] != told[1][1] || told[3][0] != told[0][0] {
+		writeFile(t, path, []byte(`{"keys":[]}`))
+		expect("once no key is valid", a, auth.Unknown)
+		writeFile(t, path, []byte(`{"keys":[{"kty":"AKP"}]}`))
+		expect("while no key can be used", a, auth.Unknown)
+		if len(told) != 5 || len(told[4]) != 0 || len(told[1]) != 2 || told[1][0] != told[0][0] || told[2][0] != told[1][1] || told[3][0] != told[0][0] {
 			t.Errorf("was told of %v", told)
 		}
 		cancel()

@@ -20,7 +20,8 @@ const (
 	triedMax = 4
 )
 
-// A keyset is what was read at once. It is immutable.
+// A keyset is what was read at once. It is immutable. That of a source which says that there are no keys is
+// empty and not nil.
 type keyset []key
 
 // parseSet reads a JSON Web Key Set, one JSON Web Key, or public keys in PEM. Only where secrets is set it may
@@ -56,6 +57,9 @@ func parseJSON(b []byte, secrets bool) (keyset, error) {
 		return nil, fmt.Errorf("%d keys: expected at most %d", len(doc.Keys), keysMax)
 	}
 	var set keyset
+	if doc.Keys != nil && len(doc.Keys) == 0 {
+		set = keyset{} // no key is valid any more
+	}
 	for i, raw := range doc.Keys {
 		k, err := parseKey(raw, secrets)
 		if err != nil {
@@ -98,7 +102,7 @@ func parsePEM(b []byte) (keyset, error) {
 
 // check returns why a set cannot be used.
 func (s keyset) check() error {
-	if len(s) == 0 {
+	if s == nil {
 		return errors.New("there is no key in it that verifies signatures")
 	}
 	type kind struct {

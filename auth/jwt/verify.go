@@ -16,7 +16,7 @@ var _ auth.Verifier = (*Keys)(nil)
 // the caller, whose wrong signatures are counted.
 func (k *Keys) Verify(text, address string) (auth.Identity, error) {
 	set := *k.set.Load()
-	if len(set) == 0 {
+	if set == nil {
 		return auth.Identity{}, fmt.Errorf("%w: %w", kv.ErrStarting, errNoKeys)
 	}
 	t, err := parse(text)
