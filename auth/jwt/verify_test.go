@@ -51,6 +51,29 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// If this failed, each wrong token would have a server of a cluster ask its leader, and be verified twice: no server
+// makes tokens, so that none can be new at another one.
+func TestRefusedTokensAreNotNew(t *testing.T) {
+	s, forged, other := newSigning(t, jose.EdDSA, "a"), newSigning(t, jose.EdDSA, "a"), newSigning(t, jose.EdDSA, "b")
+	k := loaded(t, jwt.Options{}, s)
+	for name, text := range map[string]string{
+		"wrong signature":  forged.token(t, nil),
+		"unknown kid":      other.token(t, nil),
+		"another issuer":   s.token(t, map[string]any{"iss": "https://other.example"}),
+		"another audience": s.token(t, map[string]any{"aud": "other"}),
+		"not valid yet":    s.token(t, map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}),
+	} {
+		if _, err := k.Verify(text, ""); reason(t, err) != auth.Unknown || auth.MayBeNew(err) {
+			t.Errorf("%s: got %v, may be new: %v", name, err, auth.MayBeNew(err))
+		}
+	}
+	table := auth.NewTable(auth.TableOptions{})
+	defer table.Close()
+	if _, err := table.Authenticate([]byte(auth.NewSecret(auth.Key))); !auth.MayBeNew(err) {
+		t.Errorf("an API key that is not known: got %v, want one that may be new", err)
+	}
+}
+
 // If this failed, claims would be read otherwise than their issuer means them.
 func TestClaims(t *testing.T) {
 	s := newSigning(t, jose.EdDSA, "a")
